@@ -1,0 +1,341 @@
+//! What a job is handed: arguments, storage, results, commands, cancellation, a log.
+//!
+//! A [`Context`] belongs to one try of one job. It knows its run, but neither the graph nor the engine: what it needs of
+//! the graph it asks a [`Lineage`].
+
+pub(crate) mod args;
+pub(crate) mod cancel;
+pub(crate) mod command;
+pub(crate) mod current;
+pub(crate) mod output;
+pub(crate) mod process;
+pub(crate) mod storage;
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use self::args::{ArgError, Args};
+use self::cancel::Cancel;
+use self::command::Command;
+use self::process::Groups;
+use self::storage::{Global, Handles, Local};
+use crate::event::{Emitter, Phase, Stream};
+use crate::secret::Secret;
+
+/// What a context needs to know of the graph.
+pub(crate) trait Lineage: Send + Sync {
+    /// The job's number, by name.
+    fn find(&self, name: &str) -> Option<u32>;
+    /// Whether `job` depends on `dependency`, directly or through others.
+    fn comes_before(&self, dependency: u32, job: u32) -> bool;
+    /// A name like this one.
+    fn hint(&self, name: &str) -> String;
+}
+
+/// What all tries of a run share.
+pub(crate) struct Run {
+    pub(crate) args: Arc<Args>,
+    pub(crate) global: Global,
+    pub(crate) handles: Handles,
+    pub(crate) results: Mutex<HashMap<u32, Value>>,
+    pub(crate) lineage: Arc<dyn Lineage>,
+    pub(crate) emitter: Arc<Emitter>,
+    /// Ends what is at work.
+    pub(crate) cancel: Cancel,
+    /// Ends cleanups, which the first request to stop does not touch.
+    pub(crate) cancel_cleanup: Cancel,
+    pub(crate) groups: Arc<Groups>,
+    /// Where the run began.
+    pub(crate) directory: PathBuf,
+    pub(crate) no_act: bool,
+}
+
+impl Run {
+    pub(crate) fn results(&self) -> MutexGuard<'_, HashMap<u32, Value>> {
+        self.results.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A result of another job cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResultError {
+    /// There is no job of this name.
+    #[error("there is no job `{name}` whose result could be read{hint}")]
+    NoSuchJob {
+        /// The name asked for.
+        name: String,
+        /// A similar name, as part of the message; may be empty.
+        hint: String,
+    },
+    /// The job does not come before the one that asks, so that its result may not be there yet.
+    #[error(
+        "`{reader}` cannot read the result of `{name}`, which it does not depend on; add it to its dependencies"
+    )]
+    NotADependency {
+        /// The job that asks.
+        reader: String,
+        /// The job asked for.
+        name: String,
+    },
+    /// The job hands nothing on.
+    #[error("`{name}` has handed on no result")]
+    Missing {
+        /// The job asked for.
+        name: String,
+    },
+    /// The result is not of the type asked for.
+    #[error("the result of `{name}` is no {expected}")]
+    WrongType {
+        /// The job asked for.
+        name: String,
+        /// The type asked for.
+        expected: &'static str,
+        /// What does not fit.
+        source: serde_json::Error,
+    },
+}
+
+/// What a job is handed in each phase.
+///
+/// One context lives for one try: the [local storage](Context::local) that `check` fills is there in `run` and `recheck`,
+/// and, where the run was started, in `cleanup`.
+pub struct Context {
+    run: Arc<Run>,
+    id: u32,
+    job: Arc<str>,
+    phase: Phase,
+    attempt: u32,
+    tries: u32,
+    local: Local,
+    result: Option<Value>,
+    /// Whether the phase called last was the trait's own, empty one.
+    absent: bool,
+}
+
+impl Context {
+    pub(crate) fn new(run: &Arc<Run>, id: u32, job: &Arc<str>, attempt: u32, tries: u32) -> Self {
+        Context {
+            run: run.clone(),
+            id,
+            job: job.clone(),
+            phase: Phase::Check,
+            attempt,
+            tries,
+            local: Local::default(),
+            result: None,
+            absent: false,
+        }
+    }
+
+    /// The job's name.
+    pub fn name(&self) -> &str {
+        &self.job
+    }
+
+    /// The phase that is at work.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Which try this is, counted from 1.
+    pub fn try_number(&self) -> u32 {
+        self.attempt
+    }
+
+    /// How many tries the job may have.
+    pub fn tries(&self) -> u32 {
+        self.tries
+    }
+
+    /// Whether this is a dry run. Only checks are called in one, and they should change nothing in any run.
+    pub fn is_no_act(&self) -> bool {
+        self.run.no_act
+    }
+
+    /// Whether the run was asked to stop. Long work of a job's own should look now and then, and return an error;
+    /// commands end by themselves.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel().is_asked()
+    }
+
+    /// The directory in which the run began, and in which commands start.
+    pub fn working_directory(&self) -> &Path {
+        &self.run.directory
+    }
+
+    /// The keyword argument `name`.
+    ///
+    /// ```
+    /// # use dojob::{Context, Result};
+    /// fn check(cx: &mut Context) -> Result<()> {
+    ///     let movie: String = cx.arg("movie")?;
+    ///     anyhow::ensure!(movie != "Plan 9 from Outer Space", "nobody wants to see {movie}");
+    ///     Ok(())
+    /// }
+    /// # let graph = { let mut g = dojob::JobGraph::builder(); g.job("A", check, |_| Ok(())); g.build().unwrap() };
+    /// # let mut engine = dojob::Engine::with_graph(graph).args(&serde_json::json!({"movie": "Brazil"})).unwrap();
+    /// # assert!(engine.converge().success());
+    /// ```
+    ///
+    /// # Errors
+    /// When there is none, or it is not a `T`.
+    pub fn arg<T: DeserializeOwned>(&self, name: &str) -> Result<T, ArgError> {
+        self.run.args.keyword(name)
+    }
+
+    /// The keyword argument `name`, or `None` where it is absent or null.
+    ///
+    /// # Errors
+    /// When it is not a `T`.
+    pub fn arg_opt<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ArgError> {
+        self.run.args.optional(name)
+    }
+
+    /// The positional argument at `index`, counted from 0.
+    ///
+    /// # Errors
+    /// When there are fewer, or it is not a `T`.
+    pub fn positional<T: DeserializeOwned>(&self, index: usize) -> Result<T, ArgError> {
+        self.run.args.positional(index)
+    }
+
+    /// All keyword arguments as one value.
+    ///
+    /// # Errors
+    /// When they do not fit a `T`.
+    pub fn args<T: DeserializeOwned>(&self) -> Result<T, ArgError> {
+        self.run.args.all()
+    }
+
+    /// Values that live for this try, and on to its cleanup.
+    pub fn local(&mut self) -> &mut Local {
+        &mut self.local
+    }
+
+    /// Values that live for the run and are seen by all jobs.
+    pub fn global(&self) -> &Global {
+        &self.run.global
+    }
+
+    /// Connections and the like, shared by all jobs of this process.
+    pub fn handles(&self) -> &Handles {
+        &self.run.handles
+    }
+
+    /// Sets what this job hands on to its dependents and to the report. It counts when this try converges; of several
+    /// calls the last one counts.
+    ///
+    /// # Errors
+    /// When the value has no JSON form.
+    pub fn set_result(&mut self, value: impl Serialize) -> serde_json::Result<()> {
+        self.result = Some(serde_json::to_value(value)?);
+        Ok(())
+    }
+
+    /// The result of the job `name`, which this job has to depend on, directly or through others.
+    ///
+    /// # Errors
+    /// When there is no such job, no such dependency, no result, or it is not a `T`.
+    pub fn result<T: DeserializeOwned>(&self, name: &str) -> Result<T, ResultError> {
+        let Some(id) = self.run.lineage.find(name) else {
+            return Err(ResultError::NoSuchJob { name: name.to_owned(), hint: self.run.lineage.hint(name) });
+        };
+        if !self.run.lineage.comes_before(id, self.id) {
+            return Err(ResultError::NotADependency { reader: self.job.to_string(), name: name.to_owned() });
+        }
+        let results = self.run.results();
+        let value = results.get(&id).ok_or_else(|| ResultError::Missing { name: name.to_owned() })?;
+        T::deserialize(value).map_err(|source| ResultError::WrongType {
+            name: name.to_owned(),
+            expected: std::any::type_name::<T>(),
+            source,
+        })
+    }
+
+    /// A line of this job's output; `tracing` from the same thread ends up in the same place.
+    pub fn log(&self, line: impl Display) {
+        if self.is_observed() {
+            self.output(Stream::Log, &line.to_string());
+        }
+    }
+
+    /// Masks the text of `secret` in all that this run shows from now on: for one that was found on the way, and not
+    /// given as an argument.
+    pub fn mask(&self, secret: &Secret<String>) {
+        self.run.emitter.redactor().add(secret.expose());
+    }
+
+    /// A command: a program, to which arguments are added one by one, so that no shell has to be quoted for.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command<'_> {
+        Command::new(self, program.as_ref())
+    }
+
+    /// A command line for `/bin/sh -c`.
+    pub fn shell(&self, line: &str) -> Command<'_> {
+        Command::shell(self, line)
+    }
+
+    pub(crate) fn cancel(&self) -> &Cancel {
+        if self.phase == Phase::Cleanup { &self.run.cancel_cleanup } else { &self.run.cancel }
+    }
+
+    pub(crate) fn groups(&self) -> &Groups {
+        &self.run.groups
+    }
+
+    pub(crate) fn is_observed(&self) -> bool {
+        self.run.emitter.is_observed()
+    }
+
+    pub(crate) fn output(&self, stream: Stream, text: &str) {
+        self.run.emitter.output(&self.job, self.phase, stream, text);
+    }
+
+    pub(crate) fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.absent = false;
+    }
+
+    /// Called by the traits' own empty phases.
+    pub(crate) fn set_absent(&mut self) {
+        self.absent = true;
+    }
+
+    pub(crate) fn is_absent(&self) -> bool {
+        self.absent
+    }
+
+    pub(crate) fn run_of(&self) -> &Arc<Run> {
+        &self.run
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+
+    pub(crate) fn job(&self) -> &Arc<str> {
+        &self.job
+    }
+
+    pub(crate) fn take_result(&mut self) -> Option<Value> {
+        self.result.take()
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("job", &self.job)
+            .field("phase", &self.phase)
+            .field("try", &self.attempt)
+            .finish_non_exhaustive()
+    }
+}

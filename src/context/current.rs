@@ -1,0 +1,53 @@
+//! Which job this thread is at work for: what lets `tracing` lines and panics find their job.
+//!
+//! Set by [`Context`](super::Context) for the length of a phase; does not know who asks.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use crate::event::{Emitter, Phase, Stream};
+
+thread_local! {
+    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+}
+
+struct Current {
+    emitter: Arc<Emitter>,
+    job: Arc<str>,
+    phase: Phase,
+}
+
+/// For as long as it lives, the lines of this thread are those of a job.
+#[must_use]
+pub(crate) struct AtWork {
+    before: Option<Current>,
+}
+
+impl AtWork {
+    pub(crate) fn start(emitter: &Arc<Emitter>, job: &Arc<str>, phase: Phase) -> Self {
+        let current = Current { emitter: emitter.clone(), job: job.clone(), phase };
+        AtWork { before: CURRENT.replace(Some(current)) }
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        CURRENT.set(self.before.take());
+    }
+}
+
+/// Hands `text` on as output of the job that this thread is at work for; says whether there is one.
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the log of the command line calls it"))]
+pub(crate) fn log(text: &str) -> bool {
+    // Taken out of the cell first: an observer may log, too.
+    let current = CURRENT.with_borrow(|current| {
+        current.as_ref().map(|current| (current.emitter.clone(), current.job.clone(), current.phase))
+    });
+    match current {
+        Some((emitter, job, phase)) => {
+            emitter.output(&job, phase, Stream::Log, text);
+            true
+        }
+        None => false,
+    }
+}

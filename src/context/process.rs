@@ -1,0 +1,288 @@
+//! Supervising one child process: feeding it, reading it, ending it and all of its process group in time.
+//!
+//! Knows bytes, processes and deadlines; not what a command is for, nor who reads what it prints. One thread does it
+//! all, in `poll`.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, ExitStatus};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+
+use crate::clock::{Clock, SystemClock};
+use crate::context::cancel::Cancel;
+use crate::event::Stream;
+
+/// How often an exit is looked for where the platform has no descriptor to wait on.
+const GLANCE: Duration = Duration::from_millis(10);
+/// How long the members of a killed group may take to disappear.
+const VANISHING: Duration = Duration::from_secs(1);
+/// What a pipe may still hold when the process that filled it has ended, and a good deal more.
+const MOST_LEFT_IN_A_PIPE: usize = 1024 * 1024;
+
+/// The process groups at work, so that all of them can be killed when there is no time left for manners.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    groups: Mutex<Vec<Pid>>,
+}
+
+impl Groups {
+    fn lock(&self) -> MutexGuard<'_, Vec<Pid>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Kills every group at once.
+    #[cfg_attr(
+        not(feature = "cli"),
+        allow(dead_code, reason = "the second signal of a command line calls it")
+    )]
+    pub(crate) fn kill(&self) {
+        for group in self.lock().iter() {
+            let _ = kill_process_group(*group, Signal::KILL);
+        }
+    }
+}
+
+/// How the supervision came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The process ended by itself.
+    Exited,
+    /// Its time was up.
+    TimedOut,
+    /// The run was asked to stop.
+    Stopped,
+}
+
+/// What to do with the child.
+pub(crate) struct Orders<'a> {
+    pub(crate) stdin: &'a [u8],
+    pub(crate) timeout: Option<Duration>,
+    /// From TERM to KILL.
+    pub(crate) grace: Duration,
+    pub(crate) cancel: &'a Cancel,
+    pub(crate) groups: &'a Groups,
+}
+
+/// How far the ending of the group has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Running,
+    Asked { until: Duration },
+    Killed,
+}
+
+/// Supervises `child`, the leader of its own process group with all of its streams piped, until it has ended, and hands
+/// what it prints to `sink`. Where it was made to end, its whole group has ended, too. Processes that it left in the
+/// background are left alone where it ended by itself, and nobody waits for them.
+pub(crate) fn supervise(
+    child: &mut Child,
+    orders: &Orders<'_>,
+    sink: &mut dyn FnMut(Stream, &[u8]),
+) -> io::Result<(ExitStatus, Ending)> {
+    let group = Pid::from_child(child);
+    orders.groups.lock().push(group);
+    let ended = Supervision::new(child, group, orders).and_then(|supervision| supervision.watch(sink));
+    if ended.is_err() {
+        // Something is badly wrong with this machine's descriptors: leave no process behind that nobody watches.
+        let _ = kill_process_group(group, Signal::KILL);
+        let _ = child.wait();
+    }
+    orders.groups.lock().retain(|known| *known != group);
+    ended
+}
+
+struct Supervision<'a> {
+    child: &'a mut Child,
+    group: Pid,
+    orders: &'a Orders<'a>,
+    stdin: Option<std::process::ChildStdin>,
+    written: usize,
+    stdout: Option<std::process::ChildStdout>,
+    stderr: Option<std::process::ChildStderr>,
+    exit: Option<OwnedFd>,
+    asked_to_stop: OwnedFd,
+    clock: SystemClock,
+    stage: Stage,
+    ending: Ending,
+}
+
+impl<'a> Supervision<'a> {
+    fn new(child: &'a mut Child, group: Pid, orders: &'a Orders<'a>) -> io::Result<Self> {
+        let stdin = child.stdin.take().filter(|_| !orders.stdin.is_empty());
+        let stdout = child.stdout.take();
+        let stderr = child.stderr.take();
+        for descriptor in [
+            stdin.as_ref().map(AsFd::as_fd),
+            stdout.as_ref().map(AsFd::as_fd),
+            stderr.as_ref().map(AsFd::as_fd),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            let flags = rustix::fs::fcntl_getfl(descriptor)?;
+            rustix::fs::fcntl_setfl(descriptor, flags | rustix::fs::OFlags::NONBLOCK)?;
+        }
+        Ok(Supervision {
+            exit: exit_descriptor(group),
+            asked_to_stop: orders.cancel.descriptor()?,
+            child,
+            group,
+            orders,
+            stdin,
+            written: 0,
+            stdout,
+            stderr,
+            clock: SystemClock::new(),
+            stage: Stage::Running,
+            ending: Ending::Exited,
+        })
+    }
+
+    /// The loop: end what has to end, wait for news, feed and read; until the process is gone.
+    fn watch(mut self, sink: &mut dyn FnMut(Stream, &[u8])) -> io::Result<(ExitStatus, Ending)> {
+        let mut buffer = vec![0; 64 * 1024];
+        let status = loop {
+            self.advance_ending();
+            self.wait_for_news()?;
+            self.feed();
+            self.read(&mut buffer, 1, sink);
+            if let Some(status) = self.child.try_wait()? {
+                break status;
+            }
+        };
+        self.read(&mut buffer, MOST_LEFT_IN_A_PIPE / 4096, sink);
+        if self.ending != Ending::Exited {
+            self.end_the_rest_of_the_group()?;
+        }
+        Ok((status, self.ending))
+    }
+
+    /// Moves from running to asked to killed, when it is time.
+    fn advance_ending(&mut self) {
+        let now = self.clock.now();
+        match self.stage {
+            Stage::Running => {
+                self.ending = if self.orders.cancel.is_asked() {
+                    Ending::Stopped
+                } else if self.orders.timeout.is_some_and(|timeout| now >= timeout) {
+                    Ending::TimedOut
+                } else {
+                    return;
+                };
+                let _ = kill_process_group(self.group, Signal::TERM);
+                // A stopped process (SIGSTOP) hears TERM only when it goes on.
+                let _ = kill_process_group(self.group, Signal::CONT);
+                self.stage = Stage::Asked { until: now + self.orders.grace };
+            }
+            Stage::Asked { until } if now >= until => {
+                let _ = kill_process_group(self.group, Signal::KILL);
+                self.stage = Stage::Killed;
+            }
+            Stage::Asked { .. } | Stage::Killed => {}
+        }
+    }
+
+    fn wait_for_news(&self) -> io::Result<()> {
+        let deadline = match self.stage {
+            Stage::Running => self.orders.timeout,
+            Stage::Asked { until } => Some(until),
+            Stage::Killed => None,
+        };
+        let mut timeout = deadline.map(|deadline| deadline.saturating_sub(self.clock.now()));
+        if self.exit.is_none() {
+            timeout = Some(timeout.map_or(GLANCE, |timeout| timeout.min(GLANCE)));
+        }
+        let stop = (self.stage == Stage::Running).then(|| self.asked_to_stop.as_fd());
+        let mut descriptors: Vec<PollFd<'_>> = [
+            (self.stdout.as_ref().map(AsFd::as_fd), PollFlags::IN),
+            (self.stderr.as_ref().map(AsFd::as_fd), PollFlags::IN),
+            (self.stdin.as_ref().map(AsFd::as_fd), PollFlags::OUT),
+            (self.exit.as_ref().map(AsFd::as_fd), PollFlags::IN),
+            (stop, PollFlags::IN),
+        ]
+        .into_iter()
+        .filter_map(|(descriptor, flags)| Some(PollFd::from_borrowed_fd(descriptor?, flags)))
+        .collect();
+        pause(&mut descriptors, timeout)
+    }
+
+    fn feed(&mut self) {
+        let Some(stdin) = &mut self.stdin else { return };
+        match stdin.write(&self.orders.stdin[self.written..]) {
+            Ok(count) => self.written += count,
+            Err(error) if is_temporary(&error) => return,
+            // It does not want to read on; that is its right.
+            Err(_) => self.written = self.orders.stdin.len(),
+        }
+        if self.written == self.orders.stdin.len() {
+            self.stdin = None;
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8], times: usize, sink: &mut dyn FnMut(Stream, &[u8])) {
+        drain(&mut self.stdout, Stream::Stdout, buffer, times, sink);
+        drain(&mut self.stderr, Stream::Stderr, buffer, times, sink);
+    }
+
+    /// Waits for those who did not follow their leader, and kills them when the grace is over.
+    fn end_the_rest_of_the_group(&mut self) -> io::Result<()> {
+        let mut killed_at = None;
+        while test_kill_process_group(self.group).is_ok() {
+            self.advance_ending();
+            let now = self.clock.now();
+            if self.stage == Stage::Killed && now > *killed_at.get_or_insert(now) + VANISHING {
+                // Zombies of a machine whose init does not reap them; nothing of them is at work.
+                break;
+            }
+            pause(&mut [], Some(GLANCE))?;
+        }
+        Ok(())
+    }
+}
+
+fn drain(
+    pipe: &mut Option<impl Read>,
+    stream: Stream,
+    buffer: &mut [u8],
+    times: usize,
+    sink: &mut dyn FnMut(Stream, &[u8]),
+) {
+    for _ in 0..times {
+        let Some(reader) = pipe else { return };
+        match reader.read(buffer) {
+            Ok(count) if count > 0 => sink(stream, &buffer[..count]),
+            Err(error) if is_temporary(&error) => return,
+            Ok(_) | Err(_) => *pipe = None,
+        }
+    }
+}
+
+fn is_temporary(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+fn pause(descriptors: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<()> {
+    // Rounded up: a wait that ends a moment early would go round once more for nothing.
+    let timeout = timeout.map(|timeout| {
+        Timespec::try_from(timeout + Duration::from_micros(1))
+            .unwrap_or(Timespec { tv_sec: i32::MAX.into(), tv_nsec: 0 })
+    });
+    match poll(descriptors, timeout.as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn exit_descriptor(pid: Pid) -> Option<OwnedFd> {
+    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exit_descriptor(_: Pid) -> Option<OwnedFd> {
+    None
+}

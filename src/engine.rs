@@ -1,0 +1,275 @@
+//! Converging a graph on one machine.
+//!
+//! [`Engine`] is what a user sets up; a run of it is [`converge`]. The rooms below know one thing each: which job next
+//! ([`scheduler`]), one try ([`attempt`]), who makes it ([`workers`]), cleanups ([`unwind`]).
+
+pub(crate) mod attempt;
+mod converge;
+mod directory;
+pub(crate) mod scheduler;
+#[cfg(test)]
+mod scheduler_tests;
+mod unwind;
+mod workers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use self::attempt::Begun;
+use self::converge::Converging;
+use self::scheduler::Tries;
+use crate::clock::{Clock, SystemClock, VirtualClock};
+use crate::context::args::{ArgError, Args};
+use crate::context::cancel::Cancel;
+use crate::context::process::Groups;
+use crate::context::storage::Handles;
+use crate::event::{Emitter, Observer};
+use crate::graph::error::GraphErrors;
+use crate::graph::{JobGraph, SharedGraph};
+use crate::job::IntoJob;
+use crate::report::{CleanupReport, Report};
+use crate::secret::Secret;
+
+/// Brings a graph of jobs to its wanted state.
+///
+/// ```
+/// # use dojob::{Context, Engine, Job, Result};
+/// # #[derive(Clone, PartialEq)] struct WatchMovie;
+/// # impl Job for WatchMovie {
+/// #     fn check(&mut self, _: &mut Context) -> Result<()> { Ok(()) }
+/// #     fn run(&mut self, _: &mut Context) -> Result<()> { Ok(()) }
+/// # }
+/// use std::time::Duration;
+///
+/// let mut engine = Engine::new(WatchMovie)?
+///     .args(&serde_json::json!({"movie": "Brazil"}))?
+///     .tries(3)
+///     .retry_delay(Duration::from_secs(1))
+///     .workers(1);
+/// let report = engine.converge();
+/// assert!(report.success());
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+pub struct Engine {
+    graph: SharedGraph,
+    args: Args,
+    handles: Handles,
+    emitter: Arc<Emitter>,
+    tries: Tries,
+    workers: usize,
+    no_act: bool,
+    cleanup: bool,
+    clock: Arc<dyn Clock>,
+    /// The seed, where workers are simulated.
+    simulated: Option<u64>,
+    stop: StopHandle,
+    /// Runs that nobody has cleaned up after.
+    begun: Vec<Begun>,
+}
+
+impl Engine {
+    /// An engine for `root` and all that it depends on.
+    ///
+    /// # Errors
+    /// All mistakes of the graph at once.
+    pub fn new<M>(root: impl IntoJob<M>) -> Result<Self, GraphErrors> {
+        JobGraph::new(root).map(Engine::with_graph)
+    }
+
+    /// An engine for a graph that is there already.
+    pub fn with_graph(graph: JobGraph) -> Self {
+        Engine {
+            graph: Arc::new(graph),
+            args: Args::default(),
+            handles: Handles::default(),
+            emitter: Arc::default(),
+            tries: Tries { count: 3, delay: Duration::from_secs(1) },
+            workers: 1,
+            no_act: false,
+            cleanup: true,
+            clock: Arc::new(SystemClock::new()),
+            simulated: None,
+            stop: StopHandle::default(),
+            begun: Vec::new(),
+        }
+    }
+
+    /// Keyword arguments for all jobs: the fields of a struct (one that `clap` has parsed, say), or a map. Called again,
+    /// it adds to them. Secrets among them ([`Secret`]) are masked in everything that is shown.
+    ///
+    /// # Errors
+    /// When `args` is neither a struct nor a map, or has no JSON form.
+    pub fn args(mut self, args: &impl Serialize) -> Result<Self, ArgError> {
+        let secrets = self.args.merge(args)?;
+        secrets.iter().for_each(|secret| self.emitter.redactor().add(secret));
+        Ok(self)
+    }
+
+    /// Positional arguments for all jobs.
+    ///
+    /// # Errors
+    /// When one has no JSON form.
+    pub fn positional<T: Serialize>(mut self, args: impl IntoIterator<Item = T>) -> Result<Self, ArgError> {
+        let secrets = self.args.set_positional(args)?;
+        secrets.iter().for_each(|secret| self.emitter.redactor().add(secret));
+        Ok(self)
+    }
+
+    /// Masks a secret that is no argument in everything that is shown.
+    #[must_use]
+    pub fn mask(self, secret: &Secret<String>) -> Self {
+        self.emitter.redactor().add(secret.expose());
+        self
+    }
+
+    /// A handle for all jobs, as [`Handles::put`].
+    #[must_use]
+    pub fn handle<T: Send + Sync + 'static>(self, handle: T) -> Self {
+        self.handles.put(handle);
+        self
+    }
+
+    /// How often a job is tried that does not say itself; 3 unless this is called.
+    ///
+    /// # Panics
+    /// When it is 0.
+    #[must_use]
+    pub fn tries(mut self, tries: u32) -> Self {
+        assert!(tries > 0, "a job cannot be tried 0 times");
+        self.tries.count = tries;
+        self
+    }
+
+    /// From the start of one try to the start of the next, for jobs that do not say themselves; 1 second unless this is
+    /// called.
+    #[must_use]
+    pub fn retry_delay(mut self, delay: Duration) -> Self {
+        self.tries.delay = delay;
+        self
+    }
+
+    /// How many jobs may be in work at once; 1 unless this is called, which makes the order exact and repeatable.
+    ///
+    /// # Panics
+    /// When it is 0.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        assert!(workers > 0, "somebody has to do the work");
+        self.workers = workers;
+        self
+    }
+
+    /// Whether this is a dry run: checks only, nothing is changed. Not unless this is called.
+    #[must_use]
+    pub fn no_act(mut self, no_act: bool) -> Self {
+        self.no_act = no_act;
+        self
+    }
+
+    /// Whether [`converge`](Engine::converge) calls the cleanups; it does unless told otherwise. When it does not,
+    /// [`clean_up`](Engine::clean_up) can be called by hand.
+    #[must_use]
+    pub fn cleanup(mut self, cleanup: bool) -> Self {
+        self.cleanup = cleanup;
+        self
+    }
+
+    /// Adds somebody who hears all events of all runs.
+    #[must_use]
+    pub fn observe(self, observer: impl Observer + 'static) -> Self {
+        self.emitter.add(Box::new(observer));
+        self
+    }
+
+    /// Takes time from `clock` in place of the machine.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Simulates the workers in one thread, on a clock that stands still: which of the tries at work ends first is
+    /// decided by `seed`. For tests of a graph: every interleaving that several workers may bring about can be tried,
+    /// and repeated.
+    #[must_use]
+    pub fn simulate(mut self, seed: u64) -> Self {
+        self.clock = Arc::new(VirtualClock::new());
+        self.simulated = Some(seed);
+        self
+    }
+
+    /// Converges only the jobs of these names and what they need.
+    ///
+    /// # Errors
+    /// When there is no job of one of the names; all of those at once.
+    pub fn only<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Result<Self, GraphErrors> {
+        let graph = Arc::unwrap_or_clone(self.graph).only(names)?;
+        self.graph = Arc::new(graph);
+        Ok(self)
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> &JobGraph {
+        &self.graph
+    }
+
+    /// What ends a run early, from another thread or a signal.
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+
+    /// Brings every job to its wanted state, as far as that is possible, and says how it ended. Called again, it is a
+    /// new run, from the start.
+    pub fn converge(&mut self) -> Report {
+        Converging::new(self).converge()
+    }
+
+    /// Calls the cleanups of all runs that nobody has cleaned up after, the last one first.
+    pub fn clean_up(&mut self) -> Vec<CleanupReport> {
+        unwind::clean_up(&mut self.begun, self.clock.as_ref())
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("graph", &self.graph)
+            .field("workers", &self.workers)
+            .field("no_act", &self.no_act)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Ends the runs of an engine early; a clone does the same.
+#[derive(Clone, Default)]
+pub struct StopHandle {
+    cancel: Cancel,
+    groups: Arc<Groups>,
+}
+
+impl StopHandle {
+    /// Nothing new starts from now on, running commands are asked to end, and cleanups are called. An engine that was
+    /// stopped stays so: later runs of it start nothing.
+    pub fn stop(&self) {
+        self.cancel.ask();
+    }
+
+    /// Whether [`stop`](StopHandle::stop) was called.
+    pub fn is_stopped(&self) -> bool {
+        self.cancel.is_asked()
+    }
+
+    /// Kills every running command with its process group, those of cleanups too: for one who is about to end the
+    /// whole program.
+    pub fn kill_commands(&self) {
+        self.groups.kill();
+    }
+}
+
+impl std::fmt::Debug for StopHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StopHandle").field("stopped", &self.is_stopped()).finish()
+    }
+}

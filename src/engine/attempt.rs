@@ -1,0 +1,347 @@
+//! One try of one job: check, run, recheck.
+//!
+//! What follows on what is decided by one table, [`follow`], which is also what keeps a dry run dry. This file does not
+//! know which job is next, nor whether there will be another try.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::directory::Directory;
+use super::scheduler::TryEnd;
+use crate::clock::Clock;
+use crate::context::current::AtWork;
+use crate::context::{Context, Run};
+use crate::event::{Event, Failure, FailureKind, Phase};
+use crate::graph::SharedGraph;
+use crate::job::JobKind;
+use crate::job::erased::Erased;
+use crate::job::reason::{NotAsWanted, could_not_find_out};
+use crate::panics::{Caught, catch};
+use crate::secret::Redactor;
+
+/// What all tries of a run have in common.
+pub(crate) struct Site {
+    pub(crate) graph: SharedGraph,
+    pub(crate) run: Arc<Run>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) directory: Directory,
+    /// Numbers runs in the order of their starts.
+    pub(crate) runs_begun: AtomicU64,
+}
+
+/// A try to be made.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) job: u32,
+    pub(crate) attempt: u32,
+    pub(crate) tries: u32,
+    /// The job's span, around those of its tries.
+    pub(crate) span: tracing::Span,
+}
+
+/// A try that was made.
+pub(crate) struct Done {
+    pub(crate) job: u32,
+    pub(crate) end: TryEnd,
+    pub(crate) duration: Duration,
+    /// What failed, in order; a check that made the job run among them.
+    pub(crate) failures: Vec<Failure>,
+    pub(crate) result: Option<Value>,
+    /// Where the run was started: what its cleanup works on.
+    pub(crate) begun: Option<Begun>,
+}
+
+/// A run that was started, and has to be cleaned up after.
+pub(crate) struct Begun {
+    pub(crate) order: u64,
+    pub(crate) attempt: u32,
+    pub(crate) body: Box<dyn Erased>,
+    pub(crate) cx: Context,
+}
+
+/// How a phase went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Passed,
+    Failed,
+    /// A check could not tell, or panicked.
+    CouldNotFindOut,
+    /// It failed when the run had been asked to stop.
+    Stopped,
+}
+
+/// What follows on a phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Follow {
+    Phase(Phase),
+    End(TryEnd),
+}
+
+/// The table of a try. `stopping`: the run was asked to stop, so that no further phase begins.
+pub(crate) fn follow(phase: Phase, verdict: Verdict, no_act: bool, stopping: bool) -> Follow {
+    let next = match (phase, verdict) {
+        (_, Verdict::Stopped) => return Follow::End(TryEnd::Stopped),
+        (Phase::Check, Verdict::Passed) => return Follow::End(TryEnd::InPlace),
+        (Phase::Check, Verdict::Failed) if no_act => return Follow::End(TryEnd::WouldRun),
+        (Phase::Check, Verdict::CouldNotFindOut) if no_act => return Follow::End(TryEnd::CouldNotFindOut),
+        (Phase::Check, Verdict::CouldNotFindOut) => return Follow::End(TryEnd::Failed),
+        (Phase::Check, Verdict::Failed) => Phase::Run,
+        // Its error is recorded, but does not decide.
+        (Phase::Run, _) => Phase::Recheck,
+        (Phase::Recheck | Phase::Cleanup, Verdict::Passed) => return Follow::End(TryEnd::Changed),
+        (Phase::Recheck | Phase::Cleanup, _) => return Follow::End(TryEnd::Failed),
+    };
+    if stopping { Follow::End(TryEnd::Stopped) } else { Follow::Phase(next) }
+}
+
+/// Makes a try.
+pub(crate) fn attempt(site: &Site, task: &Task) -> Done {
+    let job = site.graph.job(task.job);
+    let emitter = &site.run.emitter;
+    emitter.emit(|| Event::TryStarted { job: job.name.clone(), attempt: task.attempt, tries: task.tries });
+    let span = tracing::info_span!(parent: &task.span, "try", number = task.attempt, of = task.tries);
+    let _entered = span.enter();
+
+    let started = site.clock.now();
+    let mut attempt = Attempt {
+        site,
+        task,
+        kind: job.kind(),
+        cx: Context::new(&site.run, task.job, &job.name, task.attempt, task.tries),
+        body: None,
+        begun: None,
+        failures: Vec::new(),
+        now: started,
+    };
+    let mut phase = Phase::Check;
+    let end = loop {
+        let verdict = attempt.phase(phase);
+        match follow(phase, verdict, site.run.no_act, site.run.cancel.is_asked()) {
+            Follow::Phase(next) => phase = next,
+            Follow::End(end) => break end,
+        }
+    };
+    attempt.finish(end, started)
+}
+
+struct Attempt<'a> {
+    site: &'a Site,
+    task: &'a Task,
+    kind: JobKind,
+    cx: Context,
+    /// The fresh clone; a job without anything to call gets none.
+    body: Option<Box<dyn Erased>>,
+    /// The number of the run, once it was started.
+    begun: Option<u64>,
+    failures: Vec<Failure>,
+    now: Duration,
+}
+
+impl Attempt<'_> {
+    fn finish(mut self, end: TryEnd, started: Duration) -> Done {
+        let converged = matches!(end, TryEnd::InPlace | TryEnd::Changed);
+        let result = self.cx.take_result().filter(|_| converged);
+        let (job, attempt) = (self.task.job, self.task.attempt);
+        let cx = self.cx;
+        let begun = self.begun.zip(self.body).map(|(order, body)| Begun { order, attempt, body, cx });
+        Done { job, end, duration: self.now.saturating_sub(started), failures: self.failures, result, begun }
+    }
+
+    /// Makes one phase, tells of it, and says how it went.
+    fn phase(&mut self, phase: Phase) -> Verdict {
+        let emitter = &self.site.run.emitter;
+        let (job, attempt) = (self.cx.job(), self.task.attempt);
+        emitter.emit(|| Event::PhaseStarted { job: job.clone(), phase, attempt });
+        if phase == Phase::Run {
+            self.begun = Some(self.site.runs_begun.fetch_add(1, Ordering::Relaxed));
+        }
+        let (verdict, failure) = match (self.kind, phase) {
+            (JobKind::Dummy, _) => (Verdict::Passed, None),
+            (JobKind::RunOnly, Phase::Check) => (Verdict::Failed, None),
+            (JobKind::RunOnly, Phase::Recheck) => self.result_of_run(),
+            (JobKind::Job | JobKind::RunOnly, _) => self.call(phase),
+        };
+        let started = std::mem::replace(&mut self.now, self.site.clock.now());
+        let is_final = self.is_final(phase, verdict);
+        emitter.emit(|| Event::PhaseEnded {
+            job: self.cx.job().clone(),
+            phase,
+            attempt,
+            passed: verdict == Verdict::Passed,
+            is_final,
+            failure: failure.clone().map(Box::new),
+            duration: self.now.saturating_sub(started),
+        });
+        self.failures.extend(failure);
+        verdict
+    }
+
+    /// A run-only job's recheck: no failure is made of it twice for the report, but the event tells it again.
+    fn result_of_run(&mut self) -> (Verdict, Option<Failure>) {
+        match self.failures.pop() {
+            Some(failure) => (Verdict::Failed, Some(Failure { phase: Phase::Recheck, ..failure })),
+            None => (Verdict::Passed, None),
+        }
+    }
+
+    /// Whether a failure of this phase stands, because no other run of this job comes after it.
+    fn is_final(&self, phase: Phase, verdict: Verdict) -> bool {
+        let last = self.task.attempt == self.task.tries;
+        match (phase, verdict) {
+            (_, Verdict::Stopped) => true,
+            (Phase::Check | Phase::Recheck, Verdict::Passed) => true,
+            (Phase::Check, Verdict::Failed) => self.site.run.no_act,
+            (Phase::Run, _) => last && self.kind == JobKind::Job,
+            (Phase::Check | Phase::Recheck | Phase::Cleanup, _) => last,
+        }
+    }
+
+    /// Calls the user's code.
+    fn call(&mut self, phase: Phase) -> (Verdict, Option<Failure>) {
+        let span = tracing::info_span!("phase", phase = phase.as_str());
+        let _entered = span.enter();
+        let moved = self.site.directory.before_phase();
+        let returned = call_job(&mut self.body, self.site, &mut self.cx, phase);
+        let returned = match moved.and_then(|()| self.site.directory.after_phase()) {
+            Ok(()) => returned,
+            Err(error) => Ok(Err(error)),
+        };
+        let stopping = self.site.run.cancel.is_asked();
+        let redactor = self.site.run.emitter.redactor();
+        let failure = failure(returned, phase, self.task.attempt, stopping, redactor);
+        let verdict = match &failure {
+            None => Verdict::Passed,
+            Some(failure) => match (failure.kind, phase) {
+                (FailureKind::Stopped, _) => Verdict::Stopped,
+                (FailureKind::CouldNotFindOut | FailureKind::Panic, Phase::Check) => Verdict::CouldNotFindOut,
+                (FailureKind::Error | FailureKind::CouldNotFindOut | FailureKind::Panic, _) => {
+                    Verdict::Failed
+                }
+            },
+        };
+        (verdict, failure)
+    }
+}
+
+/// Calls a phase of a fresh clone; the clone itself is the user's code, too.
+fn call_job(
+    body: &mut Option<Box<dyn Erased>>,
+    site: &Site,
+    cx: &mut Context,
+    phase: Phase,
+) -> Result<Result<()>, Caught> {
+    let id = cx.id();
+    catch(|| {
+        let body = body.get_or_insert_with(|| site.graph.job(id).body.clone_box());
+        call_phase(body.as_mut(), cx, phase)
+    })
+}
+
+/// Calls a phase, with this thread at work for the job meanwhile.
+pub(crate) fn call_phase(body: &mut dyn Erased, cx: &mut Context, phase: Phase) -> Result<()> {
+    cx.enter(phase);
+    let _at_work = cx.is_observed().then(|| AtWork::start(&cx.run_of().emitter, cx.job(), phase));
+    match phase {
+        Phase::Check | Phase::Recheck => body.check(cx),
+        Phase::Run => body.run(cx),
+        Phase::Cleanup => body.cleanup(cx),
+    }
+}
+
+/// What went wrong in a phase, for those who have to mend it.
+pub(crate) fn failure(
+    returned: Result<Result<()>, Caught>,
+    phase: Phase,
+    attempt: u32,
+    stopping: bool,
+    redactor: &Redactor,
+) -> Option<Failure> {
+    let is_check = matches!(phase, Phase::Check | Phase::Recheck);
+    let mask = |text: &str| redactor.mask(text).into_owned();
+    let failure = match returned {
+        Ok(Ok(())) => return None,
+        Ok(Err(error)) => Failure {
+            phase,
+            attempt,
+            kind: match () {
+                () if stopping => FailureKind::Stopped,
+                () if is_check && could_not_find_out(&error) => FailureKind::CouldNotFindOut,
+                () => FailureKind::Error,
+            },
+            reason: mask(&error.to_string()),
+            causes: error.chain().skip(1).map(|cause| mask(&cause.to_string())).collect(),
+            location: None,
+            backtrace: match error.backtrace() {
+                captured if captured.status() == std::backtrace::BacktraceStatus::Captured => {
+                    Some(captured.to_string())
+                }
+                _ => None,
+            },
+            diff: error.downcast_ref::<NotAsWanted>().and_then(NotAsWanted::get_diff).map(mask),
+        },
+        Err(caught) => Failure {
+            phase,
+            attempt,
+            kind: FailureKind::Panic,
+            reason: format!("panicked: {}", mask(&caught.message)),
+            causes: Vec::new(),
+            location: caught.location,
+            backtrace: caught.backtrace,
+            diff: None,
+        },
+    };
+    Some(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VERDICTS: [Verdict; 4] =
+        [Verdict::Passed, Verdict::Failed, Verdict::CouldNotFindOut, Verdict::Stopped];
+
+    #[test]
+    fn a_dry_run_never_runs() {
+        for verdict in VERDICTS {
+            assert!(matches!(follow(Phase::Check, verdict, true, false), Follow::End(_)));
+        }
+    }
+
+    #[test]
+    fn only_a_failed_check_leads_to_a_run() {
+        for verdict in VERDICTS {
+            let runs = follow(Phase::Check, verdict, false, false) == Follow::Phase(Phase::Run);
+            assert_eq!(runs, verdict == Verdict::Failed);
+        }
+    }
+
+    #[test]
+    fn only_a_passing_check_or_recheck_converges() {
+        for phase in [Phase::Check, Phase::Run, Phase::Recheck] {
+            for verdict in VERDICTS {
+                let converges = matches!(
+                    follow(phase, verdict, false, false),
+                    Follow::End(TryEnd::InPlace | TryEnd::Changed)
+                );
+                assert_eq!(
+                    converges,
+                    phase != Phase::Run && verdict == Verdict::Passed,
+                    "{phase} {verdict:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_begins_after_a_stop() {
+        for phase in [Phase::Check, Phase::Run, Phase::Recheck] {
+            for verdict in VERDICTS {
+                assert!(matches!(follow(phase, verdict, false, true), Follow::End(_)));
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! A run: ask the scheduler, hand the try to a worker, wait for news, tell the observers.
+//!
+//! The only place where the rooms of the engine meet; it decides nothing itself.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tracing::Span;
+
+use super::attempt::{Done, Site, Task};
+use super::directory::Directory;
+use super::scheduler::{Next, Scheduler, Tries};
+use super::workers::{Inline, Simulated, Threads, Workers};
+use super::{Engine, unwind};
+use crate::clock::Wake;
+use crate::context::Run;
+use crate::context::cancel::Cancel;
+use crate::context::storage::Global;
+use crate::event::{Counts, Event, Outcome};
+use crate::graph::SharedGraph;
+use crate::report::{Detail, Record, Report, decisive_failure, hindrances};
+
+/// A run in progress.
+pub(super) struct Converging<'e> {
+    engine: &'e mut Engine,
+    site: Arc<Site>,
+    wake: Arc<Wake>,
+    records: Vec<Record>,
+    counts: Counts,
+    /// A span for each job in progress; filled only where somebody subscribes to them.
+    spans: HashMap<u32, Span>,
+    started: Duration,
+    at: Timestamp,
+}
+
+impl<'e> Converging<'e> {
+    pub(super) fn new(engine: &'e mut Engine) -> Self {
+        let directory = Directory::new(engine.workers > 1 && engine.simulated.is_none());
+        let run = Run {
+            args: Arc::new(engine.args.clone()),
+            global: Global::default(),
+            handles: engine.handles.clone(),
+            results: Default::default(),
+            lineage: engine.graph.clone(),
+            emitter: engine.emitter.clone(),
+            cancel: engine.stop.cancel.clone(),
+            cancel_cleanup: Cancel::default(),
+            groups: engine.stop.groups.clone(),
+            directory: directory.path(),
+            no_act: engine.no_act,
+        };
+        let site = Site {
+            graph: engine.graph.clone(),
+            run: Arc::new(run),
+            clock: engine.clock.clone(),
+            directory,
+            runs_begun: AtomicU64::new(engine.begun.last().map_or(0, |last| last.order + 1)),
+        };
+        // Nothing is known of a job that has not settled.
+        let unsettled =
+            Record { outcome: Outcome::NotStarted, tries: 0, duration: Duration::ZERO, detail: None };
+        Converging {
+            records: vec![unsettled; engine.graph.len()],
+            counts: Counts::default(),
+            spans: HashMap::new(),
+            wake: Arc::default(),
+            started: engine.clock.now(),
+            at: engine.clock.wall(),
+            site: Arc::new(site),
+            engine,
+        }
+    }
+
+    pub(super) fn converge(mut self) -> Report {
+        let graph = self.site.graph.clone();
+        let defaults = self.engine.tries;
+        let policy = |job: u32| {
+            let own = graph.job(job).retry;
+            Tries {
+                count: own.get_tries().unwrap_or(defaults.count),
+                delay: own.get_delay().unwrap_or(defaults.delay),
+            }
+        };
+        let mut scheduler =
+            Scheduler::new(graph.dependencies(), graph.dependents(), policy, self.engine.no_act);
+        self.begin(&graph);
+        self.engine.stop.cancel.notify(&self.wake);
+        match self.engine.simulated {
+            Some(seed) => {
+                let workers = Simulated::new(self.site.clone(), self.wake.clone(), self.engine.workers, seed);
+                self.drive(&mut scheduler, workers);
+            }
+            None if self.engine.workers == 1 => {
+                let workers = Inline::new(self.site.clone(), self.wake.clone());
+                self.drive(&mut scheduler, workers);
+            }
+            None => {
+                let workers = Threads::new(self.site.clone(), self.wake.clone(), self.engine.workers);
+                self.drive(&mut scheduler, workers);
+            }
+        }
+        self.engine.stop.cancel.forget(&self.wake);
+        drop(scheduler);
+        self.end()
+    }
+
+    /// The engine's loop.
+    fn drive(&mut self, scheduler: &mut Scheduler<'_>, mut workers: impl Workers) {
+        let mut settled = Vec::new();
+        loop {
+            if self.engine.stop.is_stopped() {
+                scheduler.stop();
+            }
+            let next =
+                if workers.is_free() { scheduler.next(self.site.clock.now()) } else { Next::WaitForNews };
+            let until = match next {
+                Next::Try { job, attempt, tries } => {
+                    let span = self.span(job);
+                    workers.start(Task { job, attempt, tries, span });
+                    if workers.is_free() {
+                        continue;
+                    }
+                    None
+                }
+                Next::WaitUntil(due) => {
+                    tracing::debug!(seconds = self.left(due).as_secs_f64(), "nothing is due; waiting");
+                    Some(due)
+                }
+                Next::WaitForNews => None,
+                Next::Rest => break,
+            };
+            if let Some(done) = workers.news(until) {
+                self.take(scheduler, done);
+                self.settle(scheduler, &mut settled);
+            }
+        }
+        if self.engine.stop.is_stopped() {
+            scheduler.abandon();
+            self.settle(scheduler, &mut settled);
+        }
+    }
+
+    fn begin(&self, graph: &SharedGraph) {
+        self.site.run.emitter.emit(|| Event::RunStarted {
+            at: self.at,
+            jobs: graph.len(),
+            workers: self.engine.workers,
+            no_act: self.engine.no_act,
+        });
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            for node in graph.iter().filter(|node| node.dependencies().len() > 0) {
+                let names: Vec<&str> = node.dependencies().map(|dependency| dependency.name()).collect();
+                tracing::debug!(job = node.name(), "waits for {}", names.join(", "));
+            }
+        }
+    }
+
+    /// The span around all tries of a job.
+    fn span(&mut self, job: u32) -> Span {
+        if !tracing::enabled!(tracing::Level::INFO) {
+            return Span::none();
+        }
+        let name = &*self.site.graph.job(job).name;
+        self.spans.entry(job).or_insert_with(|| tracing::info_span!("job", name)).clone()
+    }
+
+    fn left(&self, due: Duration) -> Duration {
+        due.saturating_sub(self.site.clock.now())
+    }
+
+    /// A try has ended: write it down, and tell the scheduler.
+    fn take(&mut self, scheduler: &mut Scheduler<'_>, done: Done) {
+        let job = done.job;
+        let record = &mut self.records[job as usize];
+        record.duration += done.duration;
+        record.tries = scheduler.attempts(job);
+        record.detail = None;
+        if !done.failures.is_empty() || done.result.is_some() {
+            let redactor = self.site.run.emitter.redactor();
+            let mut result = done.result.clone();
+            result.iter_mut().for_each(|value| redactor.mask_value(value));
+            record.detail = Some(Box::new(Detail { failures: done.failures, result }));
+        }
+        if let Some(result) = done.result {
+            self.site.run.results().insert(job, result);
+        }
+        self.engine.begun.extend(done.begun);
+        if let Some(due) = scheduler.ended(job, done.end) {
+            self.tell_of_retry(job, due, scheduler.attempts(job));
+        }
+    }
+
+    fn tell_of_retry(&self, job: u32, due: Duration, attempts: u32) {
+        let (graph, delay) = (&self.site.graph, self.left(due));
+        let name = &graph.job(job).name;
+        let tries = graph.job(job).retry.get_tries().unwrap_or(self.engine.tries.count);
+        let attempt = attempts + 1;
+        tracing::debug!(job = &**name, "may be tried again in {delay:?} (try {attempt} of {tries})");
+        self.site.run.emitter.emit(|| Event::RetryScheduled { job: name.clone(), attempt, tries, delay });
+    }
+
+    /// Writes down what has settled, and tells of it.
+    fn settle(&mut self, scheduler: &mut Scheduler<'_>, settled: &mut Vec<u32>) {
+        scheduler.take_settled(settled);
+        for &job in &*settled {
+            let Some(outcome) = scheduler.outcome(job) else { continue };
+            self.records[job as usize].outcome = outcome;
+            self.counts.add(outcome);
+            self.spans.remove(&job);
+            let emitter = &self.site.run.emitter;
+            if emitter.is_observed() || tracing::enabled!(tracing::Level::DEBUG) {
+                let because_of = match outcome {
+                    Outcome::Blocked | Outcome::Unknown => {
+                        hindrances(&self.site.graph, job, |id| scheduler.outcome(id))
+                    }
+                    _ => Vec::new(),
+                };
+                let record = &self.records[job as usize];
+                let detail = record.detail.as_deref();
+                let failures = detail.map_or(&[][..], |detail| &detail.failures);
+                let name = &self.site.graph.job(job).name;
+                match because_of.as_slice() {
+                    [] => tracing::debug!(job = &**name, "{outcome} after {} tries", record.tries),
+                    names => tracing::debug!(job = &**name, "{outcome}: {}", names.join(", ")),
+                }
+                emitter.emit(|| Event::JobSettled {
+                    job: name.clone(),
+                    outcome,
+                    tries: record.tries,
+                    duration: record.duration,
+                    reason: decisive_failure(outcome, failures).map(|failure| failure.reason.clone()),
+                    because_of,
+                    result: detail.and_then(|detail| detail.result.clone()),
+                });
+            }
+        }
+    }
+
+    fn end(self) -> Report {
+        let cleanups = if self.engine.cleanup {
+            unwind::clean_up(&mut self.engine.begun, self.engine.clock.as_ref())
+        } else {
+            Vec::new()
+        };
+        let report = Report {
+            graph: self.site.graph.clone(),
+            records: self.records,
+            cleanups,
+            started: self.at,
+            duration: self.site.clock.now().saturating_sub(self.started),
+            no_act: self.engine.no_act,
+            stopped: self.engine.stop.is_stopped(),
+            counts: self.counts,
+        };
+        self.site.run.emitter.emit(|| Event::RunEnded {
+            at: self.site.clock.wall(),
+            duration: report.duration,
+            converged: report.converged(),
+            stopped: report.stopped,
+            counts: report.counts,
+        });
+        report
+    }
+}

@@ -1,0 +1,40 @@
+//! Cleanups: last in, first out.
+//!
+//! Knows the runs that were started; not why.
+
+use std::time::Duration;
+
+use super::attempt::{Begun, call_phase, failure};
+use crate::clock::Clock;
+use crate::event::{Event, Phase};
+use crate::panics::catch;
+use crate::report::CleanupReport;
+
+/// Calls the cleanups of `begun`, the last run first. One that fails does not stop the others, and is given back.
+pub(crate) fn clean_up(begun: &mut Vec<Begun>, clock: &dyn Clock) -> Vec<CleanupReport> {
+    begun.sort_by_key(|begun| begun.order);
+    let mut reports = Vec::new();
+    while let Some(mut begun) = begun.pop() {
+        let started = clock.now();
+        let returned = catch(|| call_phase(begun.body.as_mut(), &mut begun.cx, Phase::Cleanup));
+        let run = begun.cx.run_of().clone();
+        let stopping = run.cancel_cleanup.is_asked();
+        let failure =
+            failure(returned, Phase::Cleanup, begun.attempt, stopping, run.emitter.redactor()).map(Box::new);
+        if failure.is_none() && begun.cx.is_absent() {
+            // The trait's own, empty cleanup: nothing happened that anybody would want to hear of.
+            continue;
+        }
+        let duration: Duration = clock.now().saturating_sub(started);
+        let job = begun.cx.job().clone();
+        run.emitter.emit(|| Event::CleanupEnded {
+            job: job.clone(),
+            attempt: begun.attempt,
+            passed: failure.is_none(),
+            failure: failure.clone(),
+            duration,
+        });
+        reports.push(CleanupReport { job, attempt: begun.attempt, failure, duration });
+    }
+    reports
+}

@@ -1,0 +1,456 @@
+//! What happens during a run, told once: one [`Event`] type, and the [`Observer`]s that hear it.
+//!
+//! Everything that is shown, stored or sent on is derived from these events. This room does not know who listens, nor
+//! how a job is tried.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use crate::secret::Redactor;
+
+/// A part of one try of a job, or its cleanup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Phase {
+    /// Is the world as wanted?
+    Check,
+    /// Change the world.
+    Run,
+    /// Is it as wanted now? The only proof of success.
+    Recheck,
+    /// Put away what a run left lying about.
+    Cleanup,
+}
+
+impl Phase {
+    /// The word for it in messages and logs: `check`, `run`, `recheck`, `cleanup`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Check => "check",
+            Phase::Run => "run",
+            Phase::Recheck => "recheck",
+            Phase::Cleanup => "cleanup",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How a job ended in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Converged without a run: its first passing phase was a check.
+    InPlace,
+    /// Converged by a run: a recheck passed.
+    Changed,
+    /// All its tries failed.
+    Failed,
+    /// Never tried, because a dependency failed or was blocked itself.
+    Blocked,
+    /// No-act: its check found the world different.
+    WouldRun,
+    /// No-act: its check could not find out how things are.
+    CouldNotFindOut,
+    /// No-act: a dependency is not in place, so its own check was not called.
+    Unknown,
+    /// Begun, but not settled when the run was stopped.
+    Stopped,
+    /// Not begun when the run was stopped.
+    NotStarted,
+}
+
+impl Outcome {
+    /// Whether the job is in its wanted state, and its dependents may start.
+    pub fn is_converged(self) -> bool {
+        matches!(self, Outcome::InPlace | Outcome::Changed)
+    }
+
+    /// The words for people: `in place`, `changed`, `would run`, …
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::InPlace => "in place",
+            Outcome::Changed => "changed",
+            Outcome::Failed => "failed",
+            Outcome::Blocked => "blocked",
+            Outcome::WouldRun => "would run",
+            Outcome::CouldNotFindOut => "could not find out",
+            Outcome::Unknown => "unknown",
+            Outcome::Stopped => "stopped",
+            Outcome::NotStarted => "not started",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Why a phase failed, in kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// It returned an error; of a check: the world is not as wanted.
+    Error,
+    /// A check or recheck could not tell how the world is.
+    CouldNotFindOut,
+    /// It panicked.
+    Panic,
+    /// It was asked to stop.
+    Stopped,
+}
+
+/// A failed phase: what the person who has to mend it needs to know. Secrets are masked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Failure {
+    /// The phase that failed.
+    pub phase: Phase,
+    /// In which try, counted from 1.
+    #[serde(rename = "try")]
+    pub attempt: u32,
+    /// Why, in kind.
+    pub kind: FailureKind,
+    /// A short sentence: the outermost error, or the panic's message.
+    pub reason: String,
+    /// What caused it, outermost first; empty when the reason says all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<String>,
+    /// Where it panicked, as `file:line:column`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// The backtrace, where the environment asks for one (`RUST_BACKTRACE=1`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backtrace: Option<String>,
+    /// How the world differs from what is wanted, as a unified diff, where the check could tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,
+}
+
+/// Where a line of a job's output came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Stream {
+    /// A command's standard output.
+    Stdout,
+    /// A command's standard error.
+    Stderr,
+    /// The job itself: [`Context::log`](crate::Context::log), or `tracing`.
+    Log,
+}
+
+/// Something that happened in a run. Durations are given to observers as [`Duration`] and in JSON as seconds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The first event of every run.
+    RunStarted {
+        /// The time of day.
+        at: Timestamp,
+        /// How many jobs the graph has.
+        jobs: usize,
+        /// How many jobs may be in work at once.
+        workers: usize,
+        /// Whether this is a dry run.
+        no_act: bool,
+    },
+    /// A job begins a try.
+    TryStarted {
+        /// The job's name.
+        job: Arc<str>,
+        /// Which try, counted from 1.
+        #[serde(rename = "try")]
+        attempt: u32,
+        /// How many it may have.
+        tries: u32,
+    },
+    /// A phase begins.
+    PhaseStarted {
+        /// The job's name.
+        job: Arc<str>,
+        /// Which phase.
+        phase: Phase,
+        /// Which try, counted from 1.
+        #[serde(rename = "try")]
+        attempt: u32,
+    },
+    /// A phase has ended. A run-only job fails its check by definition, and its recheck is the result of its run.
+    PhaseEnded {
+        /// The job's name.
+        job: Arc<str>,
+        /// Which phase.
+        phase: Phase,
+        /// Which try, counted from 1.
+        #[serde(rename = "try")]
+        attempt: u32,
+        /// Whether it passed.
+        passed: bool,
+        /// Whether nothing comes after it that could still mend a failure.
+        #[serde(rename = "final")]
+        is_final: bool,
+        /// Why it failed; absent where it passed, and where failing is the definition (a run-only job's check).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        failure: Option<Box<Failure>>,
+        /// How long it took.
+        #[serde(rename = "seconds", serialize_with = "seconds")]
+        duration: Duration,
+    },
+    /// A line that a job or its command printed, without its line ending.
+    Output {
+        /// The job's name.
+        job: Arc<str>,
+        /// The phase in which it was printed.
+        phase: Phase,
+        /// Where it came from.
+        stream: Stream,
+        /// The line; bytes that are no UTF-8 are replaced, and a very long line comes in pieces.
+        line: String,
+    },
+    /// A try failed and the job may try again.
+    RetryScheduled {
+        /// The job's name.
+        job: Arc<str>,
+        /// The number of the try that comes.
+        #[serde(rename = "try")]
+        attempt: u32,
+        /// How many it may have.
+        tries: u32,
+        /// From now until it may start; zero where it waits for its turn alone.
+        #[serde(rename = "seconds", serialize_with = "seconds")]
+        delay: Duration,
+    },
+    /// A job has its outcome.
+    JobSettled {
+        /// The job's name.
+        job: Arc<str>,
+        /// How it ended.
+        outcome: Outcome,
+        /// How many tries it had.
+        tries: u32,
+        /// How long they took together.
+        #[serde(rename = "seconds", serialize_with = "seconds")]
+        duration: Duration,
+        /// Why: the reason of the last failure, or of the check that made a changed job run.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// The direct dependencies that block it, or until which it is unknown.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        because_of: Vec<Arc<str>>,
+        /// What it hands on to its dependents, where it does.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        result: Option<Value>,
+    },
+    /// A cleanup was called and has ended.
+    CleanupEnded {
+        /// The job's name.
+        job: Arc<str>,
+        /// The try whose run it cleans up after.
+        #[serde(rename = "try")]
+        attempt: u32,
+        /// Whether it succeeded.
+        passed: bool,
+        /// Why it failed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        failure: Option<Box<Failure>>,
+        /// How long it took.
+        #[serde(rename = "seconds", serialize_with = "seconds")]
+        duration: Duration,
+    },
+    /// The last event of every run.
+    RunEnded {
+        /// The time of day.
+        at: Timestamp,
+        /// How long the run took.
+        #[serde(rename = "seconds", serialize_with = "seconds")]
+        duration: Duration,
+        /// Whether every job is in its wanted state.
+        converged: bool,
+        /// Whether it was ended early by [`StopHandle::stop`](crate::StopHandle::stop) or a signal.
+        stopped: bool,
+        /// How many jobs ended how.
+        counts: Counts,
+    },
+}
+
+/// How many jobs ended in each [`Outcome`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Converged without a run.
+    pub in_place: usize,
+    /// Converged by a run.
+    pub changed: usize,
+    /// All tries failed.
+    pub failed: usize,
+    /// Never tried.
+    pub blocked: usize,
+    /// No-act: something to do.
+    pub would_run: usize,
+    /// No-act: the check could not tell.
+    pub could_not_find_out: usize,
+    /// No-act: a dependency is not in place.
+    pub unknown: usize,
+    /// Begun when the run was stopped.
+    pub stopped: usize,
+    /// Not begun when the run was stopped.
+    pub not_started: usize,
+}
+
+impl Counts {
+    pub(crate) fn add(&mut self, outcome: Outcome) {
+        *self.slot(outcome) += 1;
+    }
+
+    fn slot(&mut self, outcome: Outcome) -> &mut usize {
+        match outcome {
+            Outcome::InPlace => &mut self.in_place,
+            Outcome::Changed => &mut self.changed,
+            Outcome::Failed => &mut self.failed,
+            Outcome::Blocked => &mut self.blocked,
+            Outcome::WouldRun => &mut self.would_run,
+            Outcome::CouldNotFindOut => &mut self.could_not_find_out,
+            Outcome::Unknown => &mut self.unknown,
+            Outcome::Stopped => &mut self.stopped,
+            Outcome::NotStarted => &mut self.not_started,
+        }
+    }
+
+    /// All jobs together.
+    pub fn total(&self) -> usize {
+        self.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Every outcome with its count, zeros included, in the order in which people want to read them.
+    pub fn iter(&self) -> impl Iterator<Item = (Outcome, usize)> + use<> {
+        let mut counts = *self;
+        [
+            Outcome::InPlace,
+            Outcome::Changed,
+            Outcome::WouldRun,
+            Outcome::CouldNotFindOut,
+            Outcome::Unknown,
+            Outcome::Failed,
+            Outcome::Blocked,
+            Outcome::Stopped,
+            Outcome::NotStarted,
+        ]
+        .into_iter()
+        .map(move |outcome| (outcome, *counts.slot(outcome)))
+    }
+}
+
+pub(crate) fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}
+
+/// Hears every event of a run, in order, whatever thread it comes from.
+///
+/// It is called between two steps of the engine, so it should not wait for long. What it cannot write it must swallow:
+/// a closed pipe is no reason to leave a machine half provisioned.
+pub trait Observer: Send {
+    /// Called once for each event.
+    fn observe(&mut self, event: &Event);
+}
+
+impl<F: FnMut(&Event) + Send> Observer for F {
+    fn observe(&mut self, event: &Event) {
+        self(event);
+    }
+}
+
+/// Hands events to the observers, one at a time. Without observers an event is not even made.
+#[derive(Default)]
+pub(crate) struct Emitter {
+    observers: Mutex<Vec<Box<dyn Observer>>>,
+    observed: AtomicBool,
+    redactor: Redactor,
+}
+
+impl Emitter {
+    pub(crate) fn add(&self, observer: Box<dyn Observer>) {
+        self.observers.lock().unwrap_or_else(PoisonError::into_inner).push(observer);
+        self.observed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether anybody listens.
+    #[inline]
+    pub(crate) fn is_observed(&self) -> bool {
+        self.observed.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn emit(&self, make: impl FnOnce() -> Event) {
+        if self.is_observed() {
+            self.deliver(&make());
+        }
+    }
+
+    #[cold]
+    fn deliver(&self, event: &Event) {
+        // An observer that panicked has poisoned nothing but itself.
+        let mut observers = self.observers.lock().unwrap_or_else(PoisonError::into_inner);
+        for observer in observers.iter_mut() {
+            observer.observe(event);
+        }
+    }
+
+    /// Hands on what a job or its command printed, one line at a time, masked.
+    pub(crate) fn output(&self, job: &Arc<str>, phase: Phase, stream: Stream, text: &str) {
+        for line in text.lines() {
+            self.emit(|| Event::Output {
+                job: job.clone(),
+                phase,
+                stream,
+                line: self.redactor.mask(line).into_owned(),
+            });
+        }
+    }
+
+    pub(crate) fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_json_objects_with_a_tag() {
+        let event = Event::PhaseEnded {
+            job: "A".into(),
+            phase: Phase::Recheck,
+            attempt: 2,
+            passed: true,
+            is_final: true,
+            failure: None,
+            duration: Duration::from_millis(1500),
+        };
+        assert_eq!(
+            serde_json::to_string(&event).unwrap(),
+            r#"{"event":"phase_ended","job":"A","phase":"recheck","try":2,"passed":true,"final":true,"seconds":1.5}"#
+        );
+    }
+
+    #[test]
+    fn nothing_is_made_when_nobody_listens() {
+        Emitter::default().emit(|| unreachable!("made for nobody"));
+    }
+}

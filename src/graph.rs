@@ -1,0 +1,294 @@
+//! The graph of jobs: names, edges, order.
+//!
+//! Knows jobs and what they depend on; not how they are tried. Jobs are numbered in depth-first post-order from the
+//! root, dependencies in declared order, so that a dependency's number is always lower than its dependents'.
+
+pub(crate) mod adjacency;
+pub(crate) mod assembly;
+pub(crate) mod builder;
+pub(crate) mod error;
+mod names;
+
+use std::sync::Arc;
+
+use self::adjacency::Adjacency;
+use self::assembly::{Assembly, LIMIT};
+use self::builder::GraphBuilder;
+use self::error::{GraphError, GraphErrors};
+use self::names::Names;
+use crate::context::Lineage;
+use crate::job::retry::Retry;
+use crate::job::{AnyJob, IntoJob, JobKind};
+use crate::suggest;
+
+/// A number that no job has.
+pub(crate) const NO_JOB: u32 = u32::MAX;
+
+/// A checked graph of jobs: one job a name, no circles, everything there that is depended upon.
+#[derive(Clone)]
+pub struct JobGraph {
+    jobs: Vec<AnyJob>,
+    names: Names,
+    /// In declared order.
+    dependencies: Adjacency,
+    dependents: Adjacency,
+    roots: Vec<u32>,
+}
+
+impl JobGraph {
+    /// The graph of `root` and all that it needs.
+    ///
+    /// ```
+    /// # use dojob::{deps, Context, Deps, DummyJob, Job, JobGraph, Result};
+    /// # #[derive(Clone, PartialEq)] struct Leaf;
+    /// # impl Job for Leaf {
+    /// #     fn check(&mut self, _: &mut Context) -> Result<()> { Ok(()) }
+    /// #     fn run(&mut self, _: &mut Context) -> Result<()> { Ok(()) }
+    /// # }
+    /// #[derive(Clone, PartialEq)]
+    /// struct Root;
+    ///
+    /// impl DummyJob for Root {
+    ///     fn deps(&self) -> Deps {
+    ///         deps![Leaf]
+    ///     }
+    /// }
+    ///
+    /// let graph = JobGraph::new(Root)?;
+    /// assert_eq!(graph.iter().map(|job| job.name()).collect::<Vec<_>>(), ["Leaf", "Root"]);
+    /// # Ok::<(), dojob::GraphErrors>(())
+    /// ```
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn new<M>(root: impl IntoJob<M>) -> Result<JobGraph, GraphErrors> {
+        let root = crate::panics::catch(|| root.into_job()).map_err(|caught| GraphError::Panicked {
+            job: "the root".to_owned(),
+            message: caught.message,
+            location: caught.location,
+        })?;
+        let name = root.name.clone();
+        let mut assembly = Assembly::new(LIMIT);
+        assembly.add(root);
+        assembly.discover(|_, _| {});
+        assembly.finish(Some(vec![name]))
+    }
+
+    /// A graph that is built node by node.
+    pub fn builder() -> GraphBuilder {
+        GraphBuilder::default()
+    }
+
+    /// Numbers the jobs by their place in `order`, and drops those that are not in it.
+    pub(crate) fn arrange(
+        mut jobs: Vec<AnyJob>,
+        edges: &Adjacency,
+        order: &[u32],
+        roots: &[u32],
+    ) -> JobGraph {
+        let mut position = vec![NO_JOB; jobs.len()];
+        order.iter().enumerate().for_each(|(at, id)| position[*id as usize] = at as u32);
+
+        let mut dependencies = Adjacency::with_capacity(order.len(), edges.edges());
+        for &id in order {
+            edges.of(id).iter().for_each(|target| dependencies.push(position[*target as usize]));
+            dependencies.close();
+        }
+        let roots = roots.iter().map(|id| position[*id as usize]).collect();
+
+        // In place, since a second list of a million jobs would be the largest thing in memory: every job not in the
+        // order gets a place behind those that are, and then each is swapped to its own.
+        let mut next = order.len() as u32;
+        for place in position.iter_mut().filter(|place| **place == NO_JOB) {
+            *place = next;
+            next += 1;
+        }
+        for at in 0..jobs.len() {
+            while position[at] as usize != at {
+                let to = position[at] as usize;
+                jobs.swap(at, to);
+                position.swap(at, to);
+            }
+        }
+        jobs.truncate(order.len());
+        drop(position);
+
+        let mut names = Names::default();
+        names.reserve(jobs.len(), |id| &*jobs[id as usize].name);
+        for (id, job) in jobs.iter().enumerate() {
+            names.insert(&job.name, id as u32, |id| &*jobs[id as usize].name);
+        }
+        JobGraph { dependents: dependencies.reversed(), dependencies, jobs, names, roots }
+    }
+
+    /// How many jobs there are.
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Whether there are none, which a graph that was built never is.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// The jobs in depth-first post-order: each after all that it depends on. One worker without retries tries them in
+    /// this order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Node<'_>> + DoubleEndedIterator {
+        (0..self.jobs.len() as u32).map(|id| Node { graph: self, id })
+    }
+
+    /// The job of this name.
+    pub fn get(&self, name: &str) -> Option<Node<'_>> {
+        self.number(name).map(|id| Node { graph: self, id })
+    }
+
+    /// The jobs that the graph was built for.
+    pub fn roots(&self) -> impl ExactSizeIterator<Item = Node<'_>> {
+        self.roots.iter().map(|id| Node { graph: self, id: *id })
+    }
+
+    /// How many dependencies there are, all jobs together.
+    pub fn dependency_count(&self) -> usize {
+        self.dependencies.edges()
+    }
+
+    /// The graph of the jobs of these names and what they need; the order of jobs stays.
+    ///
+    /// # Errors
+    /// When there is no job of one of the names; all of those at once.
+    pub fn only<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Result<JobGraph, GraphErrors> {
+        let mut mistakes = Vec::new();
+        let mut roots = Vec::new();
+        for name in names {
+            let name = name.as_ref();
+            match self.number(name) {
+                Some(id) => roots.push(id),
+                None => {
+                    mistakes.push(GraphError::UnknownJob { name: name.to_owned(), hint: self.hint(name) });
+                }
+            }
+        }
+        if !mistakes.is_empty() {
+            return Err(GraphErrors(mistakes));
+        }
+        roots.sort_unstable();
+        roots.dedup();
+        let mut needed = vec![false; self.jobs.len()];
+        roots.iter().for_each(|root| needed[*root as usize] = true);
+        // Dependencies have lower numbers: a walk downwards meets every job after all of its dependents.
+        for id in (0..self.jobs.len() as u32).rev() {
+            if needed[id as usize] {
+                self.dependencies.of(id).iter().for_each(|dependency| needed[*dependency as usize] = true);
+            }
+        }
+        let order: Vec<u32> = (0..self.jobs.len() as u32).filter(|id| needed[*id as usize]).collect();
+        Ok(JobGraph::arrange(self.jobs, &self.dependencies, &order, &roots))
+    }
+
+    pub(crate) fn number(&self, name: &str) -> Option<u32> {
+        self.names.find(name, |id| &*self.jobs[id as usize].name)
+    }
+
+    pub(crate) fn job(&self, id: u32) -> &AnyJob {
+        &self.jobs[id as usize]
+    }
+
+    pub(crate) fn dependencies(&self) -> &Adjacency {
+        &self.dependencies
+    }
+
+    pub(crate) fn dependents(&self) -> &Adjacency {
+        &self.dependents
+    }
+}
+
+impl Lineage for JobGraph {
+    fn find(&self, name: &str) -> Option<u32> {
+        self.number(name)
+    }
+
+    fn comes_before(&self, dependency: u32, job: u32) -> bool {
+        if self.dependencies.of(job).contains(&dependency) {
+            return true;
+        }
+        // Only what lies between the two numbers can be on the way.
+        let mut seen = std::collections::HashSet::new();
+        let mut open = vec![job];
+        while let Some(id) = open.pop() {
+            for &next in self.dependencies.of(id) {
+                if next == dependency {
+                    return true;
+                }
+                if next > dependency && seen.insert(next) {
+                    open.push(next);
+                }
+            }
+        }
+        false
+    }
+
+    fn hint(&self, name: &str) -> String {
+        suggest::hint(name, self.jobs.iter().map(|job| &*job.name))
+    }
+}
+
+impl std::fmt::Debug for JobGraph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JobGraph")
+            .field("jobs", &self.len())
+            .field("dependencies", &self.dependency_count())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A job in its graph.
+#[derive(Clone, Copy)]
+pub struct Node<'g> {
+    graph: &'g JobGraph,
+    id: u32,
+}
+
+impl<'g> Node<'g> {
+    /// Its name.
+    pub fn name(self) -> &'g str {
+        &self.graph.job(self.id).name
+    }
+
+    /// Its kind.
+    pub fn kind(self) -> JobKind {
+        self.graph.job(self.id).kind()
+    }
+
+    /// The name of its type, with modules.
+    pub fn type_name(self) -> &'g str {
+        self.graph.job(self.id).type_name()
+    }
+
+    /// How often it is tried.
+    pub fn retry(self) -> Retry {
+        self.graph.job(self.id).retry
+    }
+
+    /// What it depends on, in declared order.
+    pub fn dependencies(self) -> impl ExactSizeIterator<Item = Node<'g>> {
+        self.graph.dependencies.of(self.id).iter().map(move |id| Node { graph: self.graph, id: *id })
+    }
+
+    /// What depends on it, in the order of the graph.
+    pub fn dependents(self) -> impl ExactSizeIterator<Item = Node<'g>> {
+        self.graph.dependents.of(self.id).iter().map(move |id| Node { graph: self.graph, id: *id })
+    }
+
+    pub(crate) fn id(self) -> u32 {
+        self.id
+    }
+}
+
+impl std::fmt::Debug for Node<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("name", &self.name()).field("kind", &self.kind()).finish_non_exhaustive()
+    }
+}
+
+/// Keeps a graph in one place for all who look at it during a run.
+pub(crate) type SharedGraph = Arc<JobGraph>;

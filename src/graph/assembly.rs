@@ -1,0 +1,314 @@
+//! From jobs that name their dependencies to a [`JobGraph`]: finding them all, and all mistakes with them.
+//!
+//! Knows jobs and names; nothing here recurses, so that a chain of a million jobs is no deeper than one of two.
+
+use std::sync::Arc;
+
+use petgraph::algo::kosaraju_scc;
+use petgraph::visit::DfsPostOrder;
+
+use super::adjacency::{Adjacency, BothWays};
+use super::error::{GraphError, GraphErrors};
+use super::names::Names;
+use super::{JobGraph, NO_JOB};
+use crate::job::erased::Sameness;
+use crate::job::{AnyJob, Dep, Deps};
+use crate::panics::catch;
+use crate::suggest;
+
+/// How many jobs a graph may have unless it is told otherwise.
+pub(crate) const LIMIT: usize = 5_000_000;
+
+/// A graph that is being found.
+pub(crate) struct Assembly {
+    jobs: Vec<AnyJob>,
+    names: Names,
+    /// The job that named this one first; itself for those that were there from the beginning.
+    named_by: Vec<u32>,
+    /// Dependencies of the jobs in `jobs`, as far as they were asked.
+    edges: Adjacency,
+    /// Dependencies by name whose job is not known yet: the place in `edges`, who asks, and the name.
+    open: Vec<(usize, u32, Arc<str>)>,
+    mistakes: Vec<GraphError>,
+    limit: usize,
+}
+
+impl Assembly {
+    pub(crate) fn new(limit: usize) -> Self {
+        Assembly {
+            jobs: Vec::new(),
+            names: Names::default(),
+            named_by: Vec::new(),
+            edges: Adjacency::default(),
+            open: Vec::new(),
+            mistakes: Vec::new(),
+            // Numbers are 32 bits wide, and the largest one means "none".
+            limit: limit.min(NO_JOB as usize - 1),
+        }
+    }
+
+    pub(crate) fn mistake(&mut self, mistake: GraphError) {
+        self.mistakes.push(mistake);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Adds a job that is there from the beginning.
+    pub(crate) fn add(&mut self, job: AnyJob) {
+        let own = self.jobs.len() as u32;
+        if self.find(&job.name).is_some() {
+            self.mistake(GraphError::Duplicate { name: job.name.to_string() });
+        } else {
+            self.insert(job, own);
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<u32> {
+        self.names.find(name, |id| &*self.jobs[id as usize].name)
+    }
+
+    fn insert(&mut self, job: AnyJob, named_by: u32) -> u32 {
+        let id = self.jobs.len() as u32;
+        for mistake in job.retry.mistakes() {
+            self.mistakes.push(GraphError::Retry { job: job.name.to_string(), mistake });
+        }
+        self.names.insert(&job.name, id, |id| &*self.jobs[id as usize].name);
+        self.jobs.push(job);
+        self.named_by.push(named_by);
+        id
+    }
+
+    /// Asks every job for its dependencies, and those for theirs. `more` adds what a job itself does not know.
+    pub(crate) fn discover(&mut self, mut more: impl FnMut(usize, &mut Deps)) {
+        let mut next = 0;
+        while next < self.jobs.len() {
+            let mut deps = match catch(|| self.jobs[next].body.deps()) {
+                Ok(deps) => deps,
+                Err(caught) => {
+                    self.mistake(GraphError::Panicked {
+                        job: self.jobs[next].name.to_string(),
+                        message: caught.message,
+                        location: caught.location,
+                    });
+                    Deps::new()
+                }
+            };
+            more(next, &mut deps);
+            for dep in deps.0 {
+                match dep {
+                    Dep::Job(job) => self.depend_on_job(next as u32, job),
+                    Dep::Named(name) => self.depend_on_name(next as u32, name),
+                }
+            }
+            self.edges.close();
+            if self.jobs.len() > self.limit {
+                let path = self.way_to(self.jobs.len() as u32 - 1);
+                self.mistake(GraphError::TooMany { limit: self.limit, path });
+                return;
+            }
+            next += 1;
+        }
+        tracing::debug!(jobs = self.jobs.len(), dependencies = self.edges.edges(), "found the graph");
+    }
+
+    fn depend_on_job(&mut self, from: u32, job: AnyJob) {
+        let to = match self.find(&job.name) {
+            Some(known) => {
+                self.compare(known, &job, from);
+                known
+            }
+            None => {
+                tracing::trace!(job = &*job.name, needed_by = self.name(from), "found a job");
+                self.insert(job, from)
+            }
+        };
+        self.edges.push(to);
+    }
+
+    fn depend_on_name(&mut self, from: u32, name: Arc<str>) {
+        let known = self.find(&name);
+        if known.is_none() {
+            self.open.push((self.edges.edges(), from, name));
+        }
+        self.edges.push(known.unwrap_or(NO_JOB));
+    }
+
+    fn compare(&mut self, known: u32, again: &AnyJob, from: u32) {
+        let first = &self.jobs[known as usize];
+        let mistake = match first.body.compare(again.body.as_ref()) {
+            Sameness::Same => return,
+            Sameness::OtherType => GraphError::TwoTypes {
+                name: first.name.to_string(),
+                first: first.type_name().to_owned(),
+                first_by: self.needed_by(known),
+                second: again.type_name().to_owned(),
+                second_by: format!("`{}`", self.name(from)),
+            },
+            Sameness::OtherValue => GraphError::TwoValues {
+                name: first.name.to_string(),
+                type_name: first.type_name().to_owned(),
+                first_by: self.needed_by(known),
+                second_by: format!("`{}`", self.name(from)),
+            },
+        };
+        self.mistake(mistake);
+    }
+
+    fn needed_by(&self, job: u32) -> String {
+        match self.named_by[job as usize] {
+            by if by == job => "nobody: it is where the graph begins".to_owned(),
+            by => format!("`{}`", self.name(by)),
+        }
+    }
+
+    fn name(&self, job: u32) -> &str {
+        &self.jobs[job as usize].name
+    }
+
+    fn way_to(&self, mut job: u32) -> Vec<String> {
+        let mut path = vec![self.name(job).to_owned()];
+        while self.named_by[job as usize] != job {
+            job = self.named_by[job as usize];
+            path.push(self.name(job).to_owned());
+        }
+        path.reverse();
+        path
+    }
+
+    /// The graph of all jobs that the roots need; without names, of all jobs.
+    pub(crate) fn finish(mut self, roots: Option<Vec<Arc<str>>>) -> Result<JobGraph, GraphErrors> {
+        if self.jobs.is_empty() && self.mistakes.is_empty() {
+            self.mistake(GraphError::Empty);
+        }
+        self.resolve_names();
+        let roots = self.find_roots(roots);
+        // A graph with a hole in it has no order.
+        if self.mistakes.iter().all(|mistake| !matches!(mistake, GraphError::TooMany { .. })) {
+            self.find_circles();
+        }
+        if !self.mistakes.is_empty() {
+            return Err(GraphErrors(self.mistakes));
+        }
+        self.edges.deduplicate();
+        let order = post_order(&self.edges, &roots);
+        Ok(JobGraph::arrange(self.jobs, &self.edges, &order, &roots))
+    }
+
+    fn resolve_names(&mut self) {
+        for (edge, from, name) in std::mem::take(&mut self.open) {
+            match self.find(&name) {
+                Some(id) => self.edges.targets_mut()[edge] = id,
+                None => {
+                    let hint = suggest::hint(&name, self.jobs.iter().map(|job| &*job.name));
+                    // Points to itself, which harms nobody: the graph is refused anyway.
+                    self.edges.targets_mut()[edge] = from;
+                    self.mistakes.push(GraphError::UnknownDependency {
+                        job: self.name(from).to_owned(),
+                        dependency: name.to_string(),
+                        hint,
+                    });
+                    self.open.push((edge, from, name));
+                }
+            }
+        }
+    }
+
+    fn find_roots(&mut self, names: Option<Vec<Arc<str>>>) -> Vec<u32> {
+        let Some(names) = names else {
+            // Those that nobody needs, in the order in which they were told.
+            let mut needed = vec![false; self.jobs.len()];
+            self.edges.targets_mut().iter().for_each(|target| needed[*target as usize] = true);
+            return (0..self.jobs.len() as u32).filter(|id| !needed[*id as usize]).collect();
+        };
+        let mut roots = Vec::with_capacity(names.len());
+        for name in names {
+            match self.find(&name) {
+                Some(id) => roots.push(id),
+                None => {
+                    let hint = suggest::hint(&name, self.jobs.iter().map(|job| &*job.name));
+                    self.mistake(GraphError::UnknownJob { name: name.to_string(), hint });
+                }
+            }
+        }
+        roots
+    }
+
+    /// One path for each set of jobs that wait for each other.
+    fn find_circles(&mut self) {
+        let all: Vec<u32> = (0..self.jobs.len() as u32).collect();
+        let order = post_order(&self.edges, &all);
+        let mut position = vec![0_u32; self.jobs.len()];
+        order.iter().enumerate().for_each(|(at, id)| position[*id as usize] = at as u32);
+        // In a post-order every edge of a graph without circles leads to an earlier place.
+        let mut circular = false;
+        for &job in &all {
+            for &dependency in self.edges.of(job) {
+                if dependency == job {
+                    // An unknown dependency was made to look like this, and has its own message.
+                    if !self.open.iter().any(|(_, from, _)| *from == job) {
+                        self.mistakes.push(GraphError::SelfDependency {
+                            job: self.jobs[job as usize].name.to_string(),
+                        });
+                    }
+                } else if position[dependency as usize] > position[job as usize] {
+                    circular = true;
+                }
+            }
+        }
+        if !circular {
+            return;
+        }
+        let backward = self.edges.reversed();
+        let components = kosaraju_scc(BothWays { forward: &self.edges, backward: &backward });
+        let mut circles: Vec<Vec<u32>> =
+            components.into_iter().filter(|component| component.len() > 1).collect();
+        circles.iter_mut().for_each(|circle| circle.sort_unstable());
+        circles.sort();
+        for circle in circles {
+            let path = shortest_circle(&self.edges, &circle);
+            let path = path.into_iter().map(|id| self.name(id).to_owned()).collect();
+            self.mistake(GraphError::Cycle { path });
+        }
+    }
+}
+
+/// Every node that the roots reach, each after all that it leads to, neighbours in order.
+fn post_order(edges: &Adjacency, roots: &[u32]) -> Vec<u32> {
+    let mut order = Vec::with_capacity(edges.len());
+    let mut walk = DfsPostOrder::empty(edges);
+    for &root in roots {
+        walk.move_to(root);
+        while let Some(id) = walk.next(edges) {
+            order.push(id);
+        }
+    }
+    order
+}
+
+/// The shortest way from the first node of a strongly connected set back to itself.
+fn shortest_circle(edges: &Adjacency, members: &[u32]) -> Vec<u32> {
+    let start = members[0];
+    let mut reached_from = std::collections::HashMap::from([(start, NO_JOB)]);
+    let mut queue = std::collections::VecDeque::from([start]);
+    while let Some(node) = queue.pop_front() {
+        for &next in edges.of(node) {
+            if next == start {
+                let mut path = vec![start];
+                let mut at = node;
+                while at != NO_JOB {
+                    path.push(at);
+                    at = reached_from[&at];
+                }
+                path.reverse();
+                return path;
+            }
+            if members.binary_search(&next).is_ok() && !reached_from.contains_key(&next) {
+                reached_from.insert(next, node);
+                queue.push_back(next);
+            }
+        }
+    }
+    unreachable!("a strongly connected set of several nodes has a way back")
+}

@@ -1,0 +1,207 @@
+//! Jobs whose type is forgotten, as a graph keeps them.
+//!
+//! Knows the three job traits and closures; not the engine that calls them.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::{Deps, DummyJob, Job, JobKind, RunOnlyJob};
+use crate::context::Context;
+
+/// How two jobs of one name compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sameness {
+    Same,
+    OtherValue,
+    OtherType,
+}
+
+/// A job of any kind.
+pub(crate) trait Erased: Send + Sync {
+    fn kind(&self) -> JobKind;
+    fn type_name(&self) -> &'static str;
+    fn deps(&self) -> Deps;
+    fn check(&mut self, cx: &mut Context) -> Result<()>;
+    fn run(&mut self, cx: &mut Context) -> Result<()>;
+    fn cleanup(&mut self, cx: &mut Context) -> Result<()>;
+    fn clone_box(&self) -> Box<dyn Erased>;
+    /// The user's own value.
+    fn value(&self) -> &dyn Any;
+    fn compare(&self, other: &dyn Erased) -> Sameness;
+}
+
+fn compare<J: PartialEq + 'static>(own: &J, other: &dyn Erased) -> Sameness {
+    match other.value().downcast_ref::<J>() {
+        None => Sameness::OtherType,
+        Some(other) if other == own => Sameness::Same,
+        Some(_) => Sameness::OtherValue,
+    }
+}
+
+/// A [`Job`].
+#[derive(Clone)]
+pub(crate) struct Checked<J>(pub(crate) J);
+
+impl<J: Job> Erased for Checked<J> {
+    fn kind(&self) -> JobKind {
+        JobKind::Job
+    }
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<J>()
+    }
+    fn deps(&self) -> Deps {
+        self.0.deps()
+    }
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        self.0.check(cx)
+    }
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        self.0.run(cx)
+    }
+    fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
+        self.0.cleanup(cx)
+    }
+    fn clone_box(&self) -> Box<dyn Erased> {
+        Box::new(self.clone())
+    }
+    fn value(&self) -> &dyn Any {
+        &self.0
+    }
+    fn compare(&self, other: &dyn Erased) -> Sameness {
+        compare(&self.0, other)
+    }
+}
+
+/// A [`RunOnlyJob`].
+#[derive(Clone)]
+pub(crate) struct RunOnly<J>(pub(crate) J);
+
+impl<J: RunOnlyJob> Erased for RunOnly<J> {
+    fn kind(&self) -> JobKind {
+        JobKind::RunOnly
+    }
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<J>()
+    }
+    fn deps(&self) -> Deps {
+        self.0.deps()
+    }
+    fn check(&mut self, _: &mut Context) -> Result<()> {
+        Ok(())
+    }
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        self.0.run(cx)
+    }
+    fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
+        self.0.cleanup(cx)
+    }
+    fn clone_box(&self) -> Box<dyn Erased> {
+        Box::new(self.clone())
+    }
+    fn value(&self) -> &dyn Any {
+        &self.0
+    }
+    fn compare(&self, other: &dyn Erased) -> Sameness {
+        compare(&self.0, other)
+    }
+}
+
+/// A [`DummyJob`].
+#[derive(Clone)]
+pub(crate) struct Dummy<J>(pub(crate) J);
+
+impl<J: DummyJob> Erased for Dummy<J> {
+    fn kind(&self) -> JobKind {
+        JobKind::Dummy
+    }
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<J>()
+    }
+    fn deps(&self) -> Deps {
+        self.0.deps()
+    }
+    fn check(&mut self, _: &mut Context) -> Result<()> {
+        Ok(())
+    }
+    fn run(&mut self, _: &mut Context) -> Result<()> {
+        Ok(())
+    }
+    fn cleanup(&mut self, _: &mut Context) -> Result<()> {
+        Ok(())
+    }
+    fn clone_box(&self) -> Box<dyn Erased> {
+        Box::new(self.clone())
+    }
+    fn value(&self) -> &dyn Any {
+        &self.0
+    }
+    fn compare(&self, other: &dyn Erased) -> Sameness {
+        compare(&self.0, other)
+    }
+}
+
+/// A phase that is a closure.
+pub(crate) type Body = Box<dyn Fn(&mut Context) -> Result<()> + Send + Sync>;
+
+/// A job made of closures, as the graph builder makes them. A clone shares them.
+#[derive(Clone)]
+pub(crate) struct Closures(pub(crate) Arc<Bodies>);
+
+pub(crate) struct Bodies {
+    pub(crate) kind: JobKind,
+    pub(crate) check: Option<Body>,
+    pub(crate) run: Option<Body>,
+    pub(crate) cleanup: Option<Body>,
+}
+
+impl PartialEq for Closures {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+fn call(body: Option<&Body>, cx: &mut Context) -> Result<()> {
+    match body {
+        Some(body) => body(cx),
+        None => {
+            cx.set_absent();
+            Ok(())
+        }
+    }
+}
+
+impl Erased for Closures {
+    fn kind(&self) -> JobKind {
+        self.0.kind
+    }
+    fn type_name(&self) -> &'static str {
+        match self.0.kind {
+            JobKind::Job => "job",
+            JobKind::RunOnly => "run-only job",
+            JobKind::Dummy => "dummy job",
+        }
+    }
+    fn deps(&self) -> Deps {
+        Deps::new()
+    }
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        call(self.0.check.as_ref(), cx)
+    }
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        call(self.0.run.as_ref(), cx)
+    }
+    fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
+        call(self.0.cleanup.as_ref(), cx)
+    }
+    fn clone_box(&self) -> Box<dyn Erased> {
+        Box::new(self.clone())
+    }
+    fn value(&self) -> &dyn Any {
+        self
+    }
+    fn compare(&self, other: &dyn Erased) -> Sameness {
+        compare(self, other)
+    }
+}

@@ -1,0 +1,340 @@
+//! How a run ended: one outcome for each job, with everything that is known of it.
+//!
+//! Knows the graph and what was recorded; not how it came about, nor how it is shown.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde_json::Value;
+
+use crate::event::{Counts, Failure, Outcome, Phase, seconds};
+use crate::graph::{Node, SharedGraph};
+
+/// The version of the report's JSON form; it changes when a field changes its meaning or goes away.
+pub const REPORT_VERSION: u32 = 1;
+
+/// What is kept of a job during a run. Small: there may be millions.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) outcome: Outcome,
+    pub(crate) tries: u32,
+    pub(crate) duration: Duration,
+    pub(crate) detail: Option<Box<Detail>>,
+}
+
+/// What only some jobs have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Detail {
+    pub(crate) failures: Vec<Failure>,
+    pub(crate) result: Option<Value>,
+}
+
+/// What [`Engine::converge`](crate::Engine::converge) returns.
+#[derive(Clone)]
+pub struct Report {
+    pub(crate) graph: SharedGraph,
+    pub(crate) records: Vec<Record>,
+    pub(crate) cleanups: Vec<CleanupReport>,
+    pub(crate) started: Timestamp,
+    pub(crate) duration: Duration,
+    pub(crate) no_act: bool,
+    pub(crate) stopped: bool,
+    pub(crate) counts: Counts,
+}
+
+impl Report {
+    /// Whether every job is in its wanted state, and every cleanup that was called succeeded.
+    pub fn success(&self) -> bool {
+        self.converged() && self.failed_cleanups().next().is_none()
+    }
+
+    /// Whether every job is in its wanted state, whatever became of the cleanups.
+    pub fn converged(&self) -> bool {
+        self.counts.in_place + self.counts.changed == self.records.len()
+    }
+
+    /// Whether at least one job is in its wanted state.
+    pub fn partial_success(&self) -> bool {
+        self.counts.in_place + self.counts.changed > 0
+    }
+
+    /// The opposite of [`success`](Report::success).
+    pub fn failure(&self) -> bool {
+        !self.success()
+    }
+
+    /// Whether this was a dry run.
+    pub fn is_no_act(&self) -> bool {
+        self.no_act
+    }
+
+    /// Whether the run was ended early.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// The time of day at which the run began.
+    pub fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// How long the run took, cleanups included.
+    pub fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    /// How many jobs ended how.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The jobs in the order of the graph.
+    pub fn jobs(&self) -> impl ExactSizeIterator<Item = JobReport<'_>> {
+        self.graph.iter().zip(&self.records).map(|(node, record)| JobReport { report: self, node, record })
+    }
+
+    /// The job of this name.
+    ///
+    /// # Panics
+    /// When the graph has no such job; [`get`](Report::get) does not.
+    pub fn job(&self, name: &str) -> JobReport<'_> {
+        self.get(name).unwrap_or_else(|| panic!("there is no job `{name}` in this report"))
+    }
+
+    /// The job of this name, if the graph has one.
+    pub fn get(&self, name: &str) -> Option<JobReport<'_>> {
+        let node = self.graph.get(name)?;
+        Some(JobReport { report: self, node, record: &self.records[node.id() as usize] })
+    }
+
+    /// The cleanups that were called, in that order.
+    pub fn cleanups(&self) -> &[CleanupReport] {
+        &self.cleanups
+    }
+
+    /// The cleanups that failed.
+    pub fn failed_cleanups(&self) -> impl Iterator<Item = &CleanupReport> {
+        self.cleanups.iter().filter(|cleanup| cleanup.failure.is_some())
+    }
+
+    /// The exit code of a provisioning binary that ends with this report: 0 converged (no-act: nothing to do), 1 a job
+    /// or a cleanup failed or a check could not find out, 3 no-act: something would run, 130 stopped.
+    pub fn exit_code(&self) -> u8 {
+        if self.stopped {
+            130
+        } else if self.success() {
+            0
+        } else if self.no_act && self.counts.could_not_find_out == 0 && self.counts.failed == 0 {
+            3
+        } else {
+            1
+        }
+    }
+
+    /// The direct dependencies of a job that are not in their wanted state.
+    fn hindrances(&self, node: Node<'_>) -> Vec<Arc<str>> {
+        hindrances(&self.graph, node.id(), |id| Some(self.records[id as usize].outcome))
+    }
+}
+
+/// The direct dependencies of a job that have an outcome and have not converged.
+pub(crate) fn hindrances(
+    graph: &SharedGraph,
+    job: u32,
+    outcome: impl Fn(u32) -> Option<Outcome>,
+) -> Vec<Arc<str>> {
+    let dependencies = graph.dependencies().of(job).iter();
+    dependencies
+        .filter(|id| outcome(**id).is_some_and(|outcome| !outcome.is_converged()))
+        .map(|id| graph.job(*id).name.clone())
+        .collect()
+}
+
+impl std::fmt::Debug for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Report")
+            .field("counts", &self.counts)
+            .field("failed_cleanups", &self.failed_cleanups().count())
+            .field("stopped", &self.stopped)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How one job ended.
+#[derive(Clone, Copy)]
+pub struct JobReport<'r> {
+    report: &'r Report,
+    node: Node<'r>,
+    record: &'r Record,
+}
+
+impl<'r> JobReport<'r> {
+    /// Its name.
+    pub fn name(self) -> &'r str {
+        self.node.name()
+    }
+
+    /// The job in its graph.
+    pub fn node(self) -> Node<'r> {
+        self.node
+    }
+
+    /// How it ended.
+    pub fn outcome(self) -> Outcome {
+        self.record.outcome
+    }
+
+    /// Whether it is in its wanted state.
+    pub fn is_converged(self) -> bool {
+        self.record.outcome.is_converged()
+    }
+
+    /// How many tries it had.
+    pub fn tries(self) -> u32 {
+        self.record.tries
+    }
+
+    /// How long they took together, waiting in between not counted.
+    pub fn duration(self) -> Duration {
+        self.record.duration
+    }
+
+    /// Why it ended so: for a job that was changed or would run, what its check said; for one that failed, what its
+    /// last recheck said, or the check that could not find out.
+    pub fn reason(self) -> Option<&'r str> {
+        self.decisive_failure().map(|failure| failure.reason.as_str())
+    }
+
+    /// The failure that [`reason`](JobReport::reason) is from.
+    pub fn decisive_failure(self) -> Option<&'r Failure> {
+        decisive_failure(self.record.outcome, self.failures())
+    }
+
+    /// How the world differed from what is wanted, where its check could tell.
+    pub fn diff(self) -> Option<&'r str> {
+        self.failures().iter().find_map(|failure| failure.diff.as_deref())
+    }
+
+    /// The failures of its last try, in order. Those of a converged job are no problem any more: the check that made it
+    /// run, and perhaps a run that returned an error and yet did its work.
+    pub fn failures(self) -> &'r [Failure] {
+        self.record.detail.as_ref().map_or(&[], |detail| &detail.failures)
+    }
+
+    /// The direct dependencies that block it, or until which it is unknown.
+    pub fn because_of(self) -> Vec<Arc<str>> {
+        match self.record.outcome {
+            Outcome::Blocked | Outcome::Unknown => self.report.hindrances(self.node),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What it has handed on, secrets masked.
+    pub fn result(self) -> Option<&'r Value> {
+        self.record.detail.as_ref()?.result.as_ref()
+    }
+}
+
+/// The failure that explains an outcome best.
+pub(crate) fn decisive_failure(outcome: Outcome, failures: &[Failure]) -> Option<&Failure> {
+    match outcome {
+        Outcome::InPlace => None,
+        // A job that runs every time has no check that could say why.
+        Outcome::Changed => failures.first().filter(|failure| failure.phase == Phase::Check),
+        _ => failures.last(),
+    }
+}
+
+impl std::fmt::Debug for JobReport<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JobReport")
+            .field("name", &self.name())
+            .field("outcome", &self.outcome())
+            .field("tries", &self.tries())
+            .field("reason", &self.reason())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How one cleanup ended.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct CleanupReport {
+    /// The job's name.
+    pub job: Arc<str>,
+    /// The try whose run it cleans up after.
+    #[serde(rename = "try")]
+    pub attempt: u32,
+    /// Why it failed, where it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Box<Failure>>,
+    /// How long it took.
+    #[serde(rename = "seconds", serialize_with = "seconds")]
+    pub duration: Duration,
+}
+
+impl Serialize for Report {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Report", 11)?;
+        fields.serialize_field("v", &REPORT_VERSION)?;
+        fields.serialize_field("started", &self.started)?;
+        fields.serialize_field("seconds", &self.duration.as_secs_f64())?;
+        fields.serialize_field("no_act", &self.no_act)?;
+        fields.serialize_field("stopped", &self.stopped)?;
+        fields.serialize_field("success", &self.success())?;
+        fields.serialize_field("converged", &self.converged())?;
+        fields.serialize_field("partial_success", &self.partial_success())?;
+        fields.serialize_field("counts", &self.counts)?;
+        fields.serialize_field("jobs", &Sequence(|| self.jobs()))?;
+        fields.serialize_field("cleanups", &self.cleanups)?;
+        fields.end()
+    }
+}
+
+/// Serializes an iterator without collecting it.
+struct Sequence<F>(F);
+
+impl<F, I> Serialize for Sequence<F>
+where
+    F: Fn() -> I,
+    I: Iterator<Item: Serialize>,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
+}
+
+impl Serialize for JobReport<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(serde::Serialize)]
+        struct Fields<'a> {
+            name: &'a str,
+            kind: crate::job::JobKind,
+            outcome: Outcome,
+            tries: u32,
+            seconds: f64,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            reason: Option<&'a str>,
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            because_of: Vec<Arc<str>>,
+            #[serde(skip_serializing_if = "<[Failure]>::is_empty")]
+            failures: &'a [Failure],
+            #[serde(skip_serializing_if = "Option::is_none")]
+            result: Option<&'a Value>,
+        }
+        Fields {
+            name: self.name(),
+            kind: self.node.kind(),
+            outcome: self.outcome(),
+            tries: self.tries(),
+            seconds: self.duration().as_secs_f64(),
+            reason: self.reason(),
+            because_of: self.because_of(),
+            failures: self.failures(),
+            result: self.result(),
+        }
+        .serialize(serializer)
+    }
+}

@@ -1,0 +1,219 @@
+//! Values that must never be seen: [`Secret`] hides one where it is printed, the [`Redactor`] wherever its text turns up
+//! again (the output of a command, an error, a diff).
+//!
+//! Knows nothing of jobs, and does not protect memory: a secret is an ordinary string there.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+
+/// What stands in the place of a secret.
+pub const MASK: &str = "***";
+
+/// A value that is never shown: its `Debug`, `Display` and `Serialize` give `***`.
+///
+/// As an argument of the jobs (a field of the struct given to [`Engine::args`](crate::Engine::args)) it reaches the jobs
+/// unmasked, and its text is masked in every event, report and picture of the run. With `clap`, a field of this type
+/// parses like its content.
+///
+/// ```
+/// let token = dojob::Secret::new("hunter2".to_owned());
+/// assert_eq!(format!("{token} {token:?}"), "*** ***");
+/// assert_eq!(token.expose(), "hunter2");
+/// ```
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secret<T = String>(T);
+
+impl<T> Secret<T> {
+    /// Hides `value`.
+    pub fn new(value: T) -> Self {
+        Secret(value)
+    }
+
+    /// The value itself; the name is meant to be noticed where this is called.
+    pub fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+impl<T> fmt::Display for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+impl<T> From<T> for Secret<T> {
+    fn from(value: T) -> Self {
+        Secret(value)
+    }
+}
+
+impl<T: FromStr> FromStr for Secret<T> {
+    type Err = T::Err;
+
+    fn from_str(text: &str) -> Result<Self, T::Err> {
+        text.parse().map(Secret)
+    }
+}
+
+thread_local! {
+    /// Where secrets are collected while [`reveal`] serializes arguments; `None` the rest of the time.
+    static REVEALED: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+impl<T: Serialize> Serialize for Secret<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let revealing = REVEALED.with_borrow(Option::is_some);
+        if !revealing {
+            return serializer.serialize_str(MASK);
+        }
+        let value = serde_json::to_value(&self.0).map_err(serde::ser::Error::custom)?;
+        REVEALED.with_borrow_mut(|found| texts(&value, found.get_or_insert_default()));
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Secret<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::deserialize(deserializer).map(Secret)
+    }
+}
+
+/// Every text in `value` that could be printed.
+fn texts(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Null | Value::Bool(_) => {}
+        Value::Number(number) => found.push(number.to_string()),
+        Value::String(text) => found.push(text.clone()),
+        Value::Array(values) => values.iter().for_each(|value| texts(value, found)),
+        Value::Object(fields) => fields.values().for_each(|value| texts(value, found)),
+    }
+}
+
+/// Serializes `value` with its secrets as they are, and says which texts they were.
+pub(crate) fn reveal(value: &impl Serialize) -> serde_json::Result<(Value, Vec<String>)> {
+    REVEALED.set(Some(Vec::new()));
+    let revealed = serde_json::to_value(value);
+    let found = REVEALED.take().unwrap_or_default();
+    Ok((revealed?, found))
+}
+
+/// Masks the texts of the secrets of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Redactor {
+    /// Whether there is anything to mask: the usual answer is no, and costs one load.
+    any: AtomicBool,
+    /// Longest first, so that no tail of a longer secret is left behind by a shorter one.
+    texts: RwLock<Vec<String>>,
+}
+
+impl Redactor {
+    /// Masks `text` from now on; of a text of several lines, also each line, since output comes line by line.
+    pub(crate) fn add(&self, text: &str) {
+        let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
+        for part in std::iter::once(text).chain(text.lines()).filter(|part| !part.trim().is_empty()) {
+            if !texts.iter().any(|known| known == part) {
+                texts.push(part.to_owned());
+            }
+        }
+        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        self.any.store(!texts.is_empty(), Ordering::Release);
+    }
+
+    /// `text` without secrets.
+    pub(crate) fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if !self.any.load(Ordering::Acquire) {
+            return Cow::Borrowed(text);
+        }
+        let texts = self.texts.read().unwrap_or_else(PoisonError::into_inner);
+        texts.iter().fold(Cow::Borrowed(text), |masked, secret| {
+            if masked.contains(secret) { Cow::Owned(masked.replace(secret, MASK)) } else { masked }
+        })
+    }
+
+    /// `text` without secrets, in place.
+    pub(crate) fn mask_string(&self, text: &mut String) {
+        if let Cow::Owned(masked) = self.mask(text) {
+            *text = masked;
+        }
+    }
+
+    /// `value` without secrets, in every string and every key; a number that is a secret becomes the mask.
+    pub(crate) fn mask_value(&self, value: &mut Value) {
+        if !self.any.load(Ordering::Acquire) {
+            return;
+        }
+        match value {
+            Value::Null | Value::Bool(_) => {}
+            Value::Number(number) => {
+                if let Cow::Owned(masked) = self.mask(&number.to_string()) {
+                    *value = Value::String(masked);
+                }
+            }
+            Value::String(text) => self.mask_string(text),
+            Value::Array(values) => values.iter_mut().for_each(|value| self.mask_value(value)),
+            Value::Object(fields) => {
+                *fields = std::mem::take(fields)
+                    .into_iter()
+                    .map(|(key, mut value)| {
+                        self.mask_value(&mut value);
+                        (self.mask(&key).into_owned(), value)
+                    })
+                    .collect();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_masked_when_serialized_and_revealed_for_arguments() {
+        #[derive(Serialize)]
+        struct Args {
+            user: &'static str,
+            password: Secret,
+        }
+        let args = Args { user: "me", password: Secret::from("hunter2".to_owned()) };
+        assert_eq!(serde_json::to_string(&args).unwrap(), r#"{"user":"me","password":"***"}"#);
+        let (value, found) = reveal(&args).unwrap();
+        assert_eq!(value["password"], "hunter2");
+        assert_eq!(found, ["hunter2"]);
+        assert!(serde_json::to_string(&args).unwrap().contains(MASK), "hidden again afterwards");
+    }
+
+    #[test]
+    fn the_longest_secret_is_masked_first_and_lines_on_their_own() {
+        let redactor = Redactor::default();
+        assert!(matches!(redactor.mask("nothing to hide"), Cow::Borrowed(_)));
+        redactor.add("abc");
+        redactor.add("abcdef");
+        redactor.add("-----BEGIN\nKEY-----");
+        assert_eq!(redactor.mask("abcdef abc"), "*** ***");
+        assert_eq!(redactor.mask("a line: KEY-----"), "a line: ***");
+    }
+
+    #[test]
+    fn values_are_masked_in_depth() {
+        let redactor = Redactor::default();
+        redactor.add("hunter2");
+        redactor.add("4711");
+        let mut value = serde_json::json!({"hunter2": [{"pin": 4711, "text": "it is hunter2", "ok": true}]});
+        redactor.mask_value(&mut value);
+        assert_eq!(value, serde_json::json!({"***": [{"pin": "***", "text": "it is ***", "ok": true}]}));
+    }
+}
