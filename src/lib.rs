@@ -1,5 +1,7 @@
 //! dojob
 
+#[cfg(feature = "cli")]
+pub mod cli;
 mod clock;
 mod context;
 mod engine;
@@ -10,6 +12,7 @@ mod panics;
 mod report;
 mod secret;
 mod suggest;
+mod view;
 
 pub use crate::clock::{Clock, SystemClock, VirtualClock, Wake};
 pub use crate::context::args::ArgError;
@@ -27,4 +30,9 @@ pub use crate::job::retry::{Retry, RetryError};
 pub use crate::job::{AnyJob, Deps, DummyJob, IntoJob, Job, JobKind, RunOnlyJob, marker};
 pub use crate::report::{CleanupReport, JobReport, REPORT_VERSION, Report};
 pub use crate::secret::{MASK, Secret};
+pub use crate::view::console::{Color, Console};
+pub use crate::view::graphviz::{PictureError, write_picture};
+pub use crate::view::json::{EVENT_VERSION, JsonLines};
+#[cfg(feature = "cli")]
+pub use crate::view::log::{LOG_VARIABLE, init_log};
 pub use anyhow::Result;

@@ -11,6 +11,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
 }
 
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the log of the command line reads them"))]
 struct Current {
     emitter: Arc<Emitter>,
     job: Arc<str>,
@@ -34,6 +35,12 @@ impl Drop for AtWork {
     fn drop(&mut self) {
         CURRENT.set(self.before.take());
     }
+}
+
+/// Whether this thread is at work for a job.
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the log of the command line calls it"))]
+pub(crate) fn is_at_work() -> bool {
+    CURRENT.with_borrow(Option::is_some)
 }
 
 /// Hands `text` on as output of the job that this thread is at work for; says whether there is one.

@@ -1,0 +1,53 @@
+//! The command line of a provisioning binary: one call in `main` gives it all.
+//!
+//! Turns flags into calls of the library, and errors into messages and exit codes. Knows no job.
+
+mod flags;
+mod run;
+mod signals;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use self::flags::{Flags, Format};
+use crate::engine::Engine;
+use crate::job::IntoJob;
+
+/// The command line of a binary without flags of its own.
+#[derive(Parser)]
+struct Plain {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// A provisioning binary for `root` and all that it depends on, with the usual [`Flags`]:
+///
+/// ```no_run
+/// # use dojob::{Context, Job, Result};
+/// # #[derive(Clone, PartialEq)] struct WatchMovie;
+/// # impl Job for WatchMovie {
+/// #     fn check(&mut self, _: &mut Context) -> Result<()> { Ok(()) }
+/// #     fn run(&mut self, _: &mut Context) -> Result<()> { Ok(()) }
+/// # }
+/// fn main() -> std::process::ExitCode {
+///     dojob::cli::provision(WatchMovie)
+/// }
+/// ```
+///
+/// With flags of its own it flattens [`Flags`] into its own struct and calls [`Flags::main`].
+pub fn provision<M>(root: impl IntoJob<M>) -> ExitCode {
+    Plain::parse().flags.main(|| Ok(Engine::new(root)?))
+}
+
+/// A line for people on standard error. What cannot be written is lost.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// An error with all that caused it, on standard error.
+fn say_error(error: &anyhow::Error) {
+    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    say(&format!("error: {}", causes.join(": ")));
+}

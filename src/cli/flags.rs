@@ -1,0 +1,173 @@
+//! The flags that every provisioning binary has.
+//!
+//! Only what can be said on a command line; what is done with it is [`run`](super::run)'s business.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use crate::view::console::Color;
+
+/// The flags of a provisioning binary, to be flattened into its own `clap` struct:
+///
+/// ```
+/// # use std::process::ExitCode;
+/// use clap::Parser;
+/// use dojob::{cli::Flags, Engine};
+/// # use dojob::{Context, Job, Result};
+/// # #[derive(Clone, PartialEq)] struct WatchMovie;
+/// # impl Job for WatchMovie {
+/// #     fn check(&mut self, cx: &mut Context) -> Result<()> { cx.arg::<String>("movie")?; Ok(()) }
+/// #     fn run(&mut self, _: &mut Context) -> Result<()> { Ok(()) }
+/// # }
+///
+/// /// Gets friends together to watch a movie.
+/// #[derive(Parser, serde::Serialize)]
+/// struct Cli {
+///     /// Which movie.
+///     #[arg(long, default_value = "Brazil")]
+///     movie: String, // the jobs ask for it with `cx.arg("movie")`
+///     #[command(flatten)]
+///     #[serde(skip)]
+///     flags: Flags,
+/// }
+///
+/// fn main() -> ExitCode {
+/// #   let args = ["movie_night", "--list"]; let cli = Cli::parse_from(args); #[cfg(any())]
+///     let cli = Cli::parse();
+///     cli.flags.main(|| Ok(Engine::new(WatchMovie)?.args(&cli)?))
+/// }
+/// ```
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Converging")]
+pub struct Flags {
+    /// Change nothing: call the checks only, and say what would run
+    #[arg(short = 'n', long)]
+    pub no_act: bool,
+
+    /// Show how the world differs from what is wanted, where a check can tell
+    #[arg(long)]
+    pub diff: bool,
+
+    /// Show a line for each phase, and what jobs print
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// Show every failure in full, too (with RUST_BACKTRACE=1 its backtrace)
+    #[arg(short, long)]
+    pub debug: bool,
+
+    /// Work on so many jobs at once; without a number, one per CPU
+    #[arg(short = 'j', long = "jobs", value_name = "N", num_args = 0..=1, default_missing_value = "auto",
+          value_parser = workers)]
+    pub jobs: Option<usize>,
+
+    /// Try every job so often that does not say itself
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub tries: Option<u32>,
+
+    /// Wait so long from one try of a job to the next: 20ms, 2.5s, 1m30s, or plain seconds
+    #[arg(long, value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
+    pub retry_delay: Option<Duration>,
+
+    /// Do not call cleanups
+    #[arg(long)]
+    pub no_cleanup: bool,
+
+    /// Converge only these jobs and what they need
+    #[arg(long, value_name = "JOB", num_args = 1..)]
+    pub only: Vec<String>,
+
+    /// Show the jobs in order, with what they need, and run nothing (with --graph: draw only)
+    #[arg(long)]
+    pub list: bool,
+
+    /// Draw the graph as it is after the run: .dot, or .svg, .png and .pdf with Graphviz; - is standard output
+    #[arg(long, value_name = "FILE")]
+    pub graph: Option<PathBuf>,
+
+    /// What is written: text for people, or events as lines of JSON on standard output
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub format: Format,
+
+    /// When to use colours
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
+    pub color: Color,
+}
+
+/// What is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Text for people.
+    #[default]
+    Human,
+    /// Lines of JSON.
+    Json,
+}
+
+impl ValueEnum for Color {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Color::Auto, Color::Always, Color::Never]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(match self {
+            Color::Auto => "auto",
+            Color::Always => "always",
+            Color::Never => "never",
+        }))
+    }
+}
+
+/// How many workers: a number, or one per CPU.
+fn workers(text: &str) -> Result<usize, String> {
+    match text {
+        "auto" => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
+        _ => match text.parse() {
+            Ok(0) => Err("somebody has to do the work: give at least 1".to_owned()),
+            Ok(workers) => Ok(workers),
+            Err(error) => Err(error.to_string()),
+        },
+    }
+}
+
+/// A time to wait: plain seconds, or numbers with units.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let expected = "expected a duration such as `20ms`, `2.5s`, `1m30s`, or plain seconds such as `0.02`";
+    let negative = "a duration cannot be negative";
+    if let Ok(seconds) = text.trim().parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds)
+            .map_err(|_| if seconds < 0.0 { negative.to_owned() } else { expected.to_owned() });
+    }
+    let duration: jiff::SignedDuration = text.trim().parse().map_err(|_| expected.to_owned())?;
+    Duration::try_from(duration).map_err(|_| negative.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_numbers_with_units_or_plain_seconds() {
+        let parsed = |text| duration(text).unwrap();
+        assert_eq!(parsed("20ms"), Duration::from_millis(20));
+        assert_eq!(parsed("2.5s"), Duration::from_millis(2500));
+        assert_eq!(parsed("0.02"), Duration::from_millis(20));
+        assert_eq!(parsed("0"), Duration::ZERO);
+        assert_eq!(parsed("1m30s"), Duration::from_secs(90));
+        assert_eq!(parsed("2 hours"), Duration::from_secs(7200));
+        assert_eq!(duration("-1").unwrap_err(), "a duration cannot be negative");
+        assert_eq!(duration("-20ms").unwrap_err(), "a duration cannot be negative");
+        for wrong in ["", "soon", "5 parsecs", "NaN", "inf", "1e300"] {
+            assert!(duration(wrong).unwrap_err().starts_with("expected a duration such as"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn somebody_has_to_do_the_work() {
+        assert_eq!(workers("4"), Ok(4));
+        assert!(workers("auto").unwrap() >= 1);
+        assert!(workers("0").is_err() && workers("-1").is_err() && workers("many").is_err());
+    }
+}

@@ -1,0 +1,127 @@
+//! What a provisioning binary does with its flags: list, draw, or converge.
+//!
+//! Everything here could be written by a user with the library's public parts.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use super::flags::{Flags, Format};
+use super::signals::SignalGuard;
+use crate::engine::Engine;
+use crate::view::console::Console;
+use crate::view::graphviz::{self, write_picture};
+use crate::view::json::JsonLines;
+use crate::view::log::init_log;
+
+/// Wrong usage or an invalid graph: nothing was started.
+const UNUSABLE: u8 = 2;
+/// The run itself succeeded, and something after it did not.
+const FAILED: u8 = 1;
+
+impl Flags {
+    /// Does all that the flags say with the engine that `engine` makes, and returns the exit code: 0 converged (no-act:
+    /// nothing to do), 1 a job failed or could not find out, 2 wrong usage or an invalid graph (nothing was started), 3
+    /// no-act: something would run, 130 stopped by a signal.
+    ///
+    /// What `engine` sets is the binary's default; flags that are given count before it.
+    pub fn main(&self, engine: impl FnOnce() -> anyhow::Result<Engine>) -> ExitCode {
+        match self.try_main(engine) {
+            Ok(code) => ExitCode::from(code),
+            Err(error) => {
+                super::say_error(&error);
+                ExitCode::from(UNUSABLE)
+            }
+        }
+    }
+
+    /// An error means that nothing was started.
+    fn try_main(&self, engine: impl FnOnce() -> anyhow::Result<Engine>) -> anyhow::Result<u8> {
+        init_log("error", self.color.applies_to(&io::stderr())).map_err(anyhow::Error::msg)?;
+        self.refuse_contradictions()?;
+        let engine = self.apply(engine()?)?;
+        match (&self.graph, self.list) {
+            (Some(path), true) => write_picture(&engine.graph().to_dot(), path)?,
+            (None, true) => self.list(&engine),
+            (_, false) => return self.converge(engine),
+        }
+        Ok(0)
+    }
+
+    fn refuse_contradictions(&self) -> anyhow::Result<()> {
+        let json = self.format == Format::Json;
+        let to_stdout = self.graph.as_ref().is_some_and(|path| path.as_os_str() == "-");
+        for (given, flag) in [(self.verbose, "--verbose"), (self.debug, "--debug"), (self.diff, "--diff")] {
+            anyhow::ensure!(!(json && given), "{flag} says nothing with --format json, which has all of it");
+        }
+        anyhow::ensure!(
+            !(json && to_stdout && !self.list),
+            "--graph - and --format json both want standard output; give --graph a file"
+        );
+        anyhow::ensure!(
+            !(self.list && self.graph.is_some() && json),
+            "--list with --graph draws only, which --format json has no part in"
+        );
+        if let Some(path) = &self.graph {
+            graphviz::can_draw(path)?;
+        }
+        Ok(())
+    }
+
+    fn apply(&self, mut engine: Engine) -> anyhow::Result<Engine> {
+        if !self.only.is_empty() {
+            engine = engine.only(&self.only)?;
+        }
+        if let Some(workers) = self.jobs {
+            engine = engine.workers(workers);
+        }
+        if let Some(tries) = self.tries {
+            engine = engine.tries(tries);
+        }
+        if let Some(delay) = self.retry_delay {
+            engine = engine.retry_delay(delay);
+        }
+        if self.no_act {
+            engine = engine.no_act(true);
+        }
+        if self.no_cleanup {
+            engine = engine.cleanup(false);
+        }
+        Ok(engine)
+    }
+
+    fn list(&self, engine: &Engine) {
+        let list = match self.format {
+            Format::Human => engine.graph().to_list(),
+            Format::Json => format!("{:#}\n", engine.graph().to_json()),
+        };
+        // A reader who has seen enough (`| head`) is no error.
+        let mut out = io::stdout().lock();
+        let _ = out.write_all(list.as_bytes()).and_then(|()| out.flush());
+    }
+
+    fn converge(&self, engine: Engine) -> anyhow::Result<u8> {
+        let mut engine = match self.format {
+            Format::Json => engine.observe(JsonLines::new(io::stdout())),
+            Format::Human => {
+                let console = match (self.debug, self.verbose) {
+                    (true, _) => Console::debug(),
+                    (_, true) => Console::verbose(),
+                    (false, false) => Console::normal(),
+                };
+                engine.observe(console.diff(self.diff).color(self.color))
+            }
+        };
+        let signals = SignalGuard::install(engine.stop_handle())?;
+        let report = engine.converge();
+        drop(signals);
+        let code = report.exit_code();
+        let Some(path) = &self.graph else { return Ok(code) };
+        match write_picture(&report.to_dot(), path) {
+            Ok(()) => Ok(code),
+            Err(error) => {
+                super::say_error(&error.into());
+                Ok(code.max(FAILED))
+            }
+        }
+    }
+}

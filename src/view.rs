@@ -1,0 +1,13 @@
+//! What people and programs see of a run: all of it is derived from events, the graph and the report.
+//!
+//! Nothing in here changes how a run goes.
+
+pub(crate) mod console;
+pub(crate) mod dot;
+pub(crate) mod graphviz;
+pub(crate) mod json;
+pub(crate) mod list;
+#[cfg(feature = "cli")]
+pub(crate) mod log;
+pub(crate) mod look;
+pub(crate) mod text;

@@ -1,0 +1,316 @@
+//! A run as lines of text for people.
+//!
+//! Hears events and writes lines; knows nothing of the engine. Three levels: what changed or failed; every phase; and
+//! every failure in full.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+
+use anstyle::{AnsiColor, Style};
+
+use super::text;
+use crate::event::{Counts, Event, Failure, Observer, Outcome, Phase, Stream};
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const TODO: Style = AnsiColor::Yellow.on_default();
+const QUIET: Style = Style::new().dimmed();
+
+/// How much is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    /// A line for each job that changed something or failed, and a summary.
+    Normal,
+    /// A line for each phase, too, and what jobs print.
+    Verbose,
+    /// Every failure with its causes, place and backtrace, too.
+    Debug,
+}
+
+/// Whether lines are coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Color {
+    /// Whether that means colours on `stream`.
+    pub(crate) fn applies_to(self, stream: &impl IsTerminal) -> bool {
+        match self {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+                let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+                stream.is_terminal() && !set("NO_COLOR") && !dumb
+            }
+        }
+    }
+}
+
+/// Tells people of a run, a line at a time, on standard error unless told otherwise.
+///
+/// In [`verbose`](Console::verbose) every phase is a line of the form `NAME.PHASE: pass`, or
+/// `NAME.PHASE: fail "reason"` where the failure stands.
+pub struct Console {
+    out: Box<dyn Write + Send>,
+    level: Level,
+    color: bool,
+    diff: bool,
+    no_act: bool,
+    /// Jobs that never had their turn, for the summary: the first few, and how many.
+    waiting: Vec<Waiting>,
+    waiting_more: usize,
+}
+
+struct Waiting {
+    job: Arc<str>,
+    outcome: Outcome,
+    because_of: Vec<Arc<str>>,
+}
+
+/// How many jobs that never had their turn are named in a summary.
+const WAITING_SHOWN: usize = 20;
+
+impl Console {
+    /// A line for each job that changed something or failed, and a summary.
+    pub fn normal() -> Self {
+        Console::new(Level::Normal)
+    }
+
+    /// A line for each phase, what jobs print, and a summary.
+    pub fn verbose() -> Self {
+        Console::new(Level::Verbose)
+    }
+
+    /// As verbose, and every failure with its causes, the place of a panic, and a backtrace where the environment asks
+    /// for one (`RUST_BACKTRACE=1`).
+    pub fn debug() -> Self {
+        Console::new(Level::Debug)
+    }
+
+    fn new(level: Level) -> Self {
+        Console {
+            color: Color::Auto.applies_to(&io::stderr()),
+            out: Box::new(io::stderr()),
+            level,
+            diff: false,
+            no_act: false,
+            waiting: Vec::new(),
+            waiting_more: 0,
+        }
+    }
+
+    /// Whether lines are coloured.
+    #[must_use]
+    pub fn color(mut self, color: Color) -> Self {
+        self.color = color.applies_to(&io::stderr());
+        self
+    }
+
+    /// Shows how the world differs from what is wanted, where a check can tell.
+    #[must_use]
+    pub fn diff(mut self, diff: bool) -> Self {
+        self.diff = diff;
+        self
+    }
+
+    /// Writes to `out` in place of standard error, without colours.
+    #[must_use]
+    pub fn to(mut self, out: impl Write + Send + 'static) -> Self {
+        self.out = Box::new(out);
+        self.color = false;
+        self
+    }
+
+    /// Writes one or more whole lines. What cannot be written is lost, and the work goes on.
+    fn write(&mut self, text: &str) {
+        let _ = self.out.write_all(text.as_bytes());
+        let _ = self.out.flush();
+    }
+
+    fn paint(&self, style: Style, text: &str) -> String {
+        if self.color { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
+    fn phase(&mut self, job: &str, phase: Phase, passed: bool, is_final: bool, failure: Option<&Failure>) {
+        if self.level >= Level::Verbose {
+            let verdict = if passed { self.paint(GOOD, "pass") } else { self.paint(BAD, "fail") };
+            let mut line = format!("{}.{phase}: {verdict}", text::name(job));
+            if let Some(failure) = failure.filter(|_| is_final) {
+                line.push(' ');
+                line.push_str(&text::quoted(&failure.reason));
+            }
+            line.push('\n');
+            if let Some(failure) = failure.filter(|_| self.level == Level::Debug) {
+                line.push_str(&in_full(failure, is_final));
+            }
+            self.write(&line);
+        }
+        if let Some(diff) = failure.and_then(|failure| failure.diff.as_ref()).filter(|_| self.diff) {
+            // Seen before the run, where it says what will be done; a recheck would only repeat it.
+            if phase == Phase::Check && self.level >= Level::Verbose {
+                let diff = self.painted_diff(diff);
+                self.write(&diff);
+            }
+        }
+    }
+
+    fn painted_diff(&self, diff: &str) -> String {
+        let mut painted = String::new();
+        for line in diff.lines() {
+            let style = match line.as_bytes().first() {
+                Some(b'+') => GOOD,
+                Some(b'-') => BAD,
+                _ => Style::new(),
+            };
+            painted.push_str("  ");
+            painted.push_str(&self.paint(style, &text::line(line)));
+            painted.push('\n');
+        }
+        painted
+    }
+
+    fn output(&mut self, job: &str, stream: Stream, line: &str) {
+        if self.level >= Level::Verbose {
+            let mark = if stream == Stream::Stderr { '!' } else { '|' };
+            let line = format!("{} {mark} {}", text::name(job), text::line(line));
+            let line = self.paint(QUIET, line.trim_end());
+            self.write(&format!("{line}\n"));
+        }
+    }
+
+    fn settled(&mut self, job: &Arc<str>, outcome: Outcome, tries: u32, reason: Option<&str>, because_of: &[Arc<str>]) {
+        let style = match outcome {
+            Outcome::Changed => GOOD,
+            Outcome::WouldRun => TODO,
+            Outcome::Failed | Outcome::CouldNotFindOut => BAD,
+            Outcome::Stopped if tries > 0 => TODO,
+            Outcome::Blocked | Outcome::Unknown => {
+                if self.waiting.len() < WAITING_SHOWN {
+                    self.waiting.push(Waiting { job: job.clone(), outcome, because_of: because_of.to_vec() });
+                } else {
+                    self.waiting_more += 1;
+                }
+                return;
+            }
+            _ => return,
+        };
+        if self.level >= Level::Verbose {
+            return;
+        }
+        let mut line = format!("{} {}", self.paint(style, outcome.as_str()), text::name(job));
+        // What a passing recheck has proved needs no reason but the one that it began with.
+        if let Some(reason) = reason {
+            line.push_str(&format!(": {}", text::name(reason)));
+        }
+        if tries > 1 {
+            line.push_str(&format!(" ({})", text::count(tries as usize, "try").replace("trys", "tries")));
+        }
+        self.write(&format!("{line}\n"));
+    }
+
+    fn summary(&mut self, counts: Counts, duration: std::time::Duration, converged: bool, stopped: bool) {
+        for waiting in std::mem::take(&mut self.waiting) {
+            let (word, link) = match waiting.outcome {
+                Outcome::Blocked => ("blocked", "by"),
+                _ => ("unknown", "until"),
+            };
+            let word = self.paint(TODO, word);
+            let names = text::some_of(waiting.because_of.iter().map(|name| &**name));
+            self.write(&format!("{word} {} {link} {names}\n", text::name(&waiting.job)));
+        }
+        if self.waiting_more > 0 {
+            let more = std::mem::take(&mut self.waiting_more);
+            let word = if self.no_act { "unknown" } else { "blocked" };
+            self.write(&format!("… and {more} more {word}\n"));
+        }
+        let total = text::count(counts.total(), "job");
+        let parts: Vec<String> = counts
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(outcome, count)| format!("{count} {outcome}"))
+            .collect();
+        let took = text::duration(duration);
+        let line = if converged && counts.changed == 0 {
+            let word = self.paint(GOOD, "nothing to do");
+            match counts.total() {
+                1 => format!("{word}: the job is in place ({took})"),
+                _ => format!("{word}: all {total} are in place ({took})"),
+            }
+        } else {
+            let word = match (stopped, converged, self.no_act) {
+                (true, ..) => self.paint(BAD, "stopped"),
+                (_, true, _) => self.paint(GOOD, "converged"),
+                (_, _, true) if counts.could_not_find_out == 0 => self.paint(TODO, "dry run"),
+                (_, _, true) => self.paint(BAD, "dry run"),
+                (_, _, false) => self.paint(BAD, "not converged"),
+            };
+            format!("{word}: {total}, {} ({took})", parts.join(", "))
+        };
+        self.write(&format!("{line}\n"));
+    }
+
+    fn cleanup(&mut self, job: &str, passed: bool, failure: Option<&Failure>) {
+        if self.level >= Level::Verbose {
+            self.phase(job, Phase::Cleanup, passed, true, failure);
+        } else if let Some(failure) = failure {
+            let word = self.paint(BAD, "cleanup failed");
+            self.write(&format!("{word} {}: {}\n", text::name(job), text::name(&failure.reason)));
+        }
+    }
+}
+
+/// All that is known of a failure; the reason itself only where the line before does not have it.
+fn in_full(failure: &Failure, reason_is_shown: bool) -> String {
+    let mut full = String::new();
+    let mut add = |what: &str, text: &str| {
+        let mut lines = text.lines();
+        full.push_str(&format!("    {what}{}\n", text::line(lines.next().unwrap_or_default())));
+        lines.for_each(|line| full.push_str(&format!("      {}\n", text::line(line))));
+    };
+    if !reason_is_shown {
+        add("", &failure.reason);
+    }
+    failure.causes.iter().for_each(|cause| add("caused by: ", cause));
+    if let Some(location) = &failure.location {
+        add("panicked at ", location);
+    }
+    if let Some(backtrace) = &failure.backtrace {
+        add("backtrace:\n", backtrace);
+    }
+    full
+}
+
+impl Observer for Console {
+    fn observe(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted { no_act, .. } => self.no_act = *no_act,
+            Event::PhaseEnded { job, phase, passed, is_final, failure, .. } => {
+                self.phase(job, *phase, *passed, *is_final, failure.as_deref());
+                let diff = failure.as_ref().and_then(|failure| failure.diff.as_ref());
+                if let Some(diff) = diff.filter(|_| self.diff && self.level == Level::Normal) {
+                    if *phase == Phase::Check {
+                        let diff = format!("{}:\n{}", text::name(job), self.painted_diff(diff));
+                        self.write(&diff);
+                    }
+                }
+            }
+            Event::Output { job, stream, line, .. } => self.output(job, *stream, line),
+            Event::JobSettled { job, outcome, tries, reason, because_of, .. } => {
+                self.settled(job, *outcome, *tries, reason.as_deref(), because_of);
+            }
+            Event::CleanupEnded { job, passed, failure, .. } => self.cleanup(job, *passed, failure.as_deref()),
+            Event::RunEnded { duration, converged, stopped, counts, .. } => {
+                self.summary(*counts, *duration, *converged, *stopped);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! A graph as DOT text, for Graphviz and all that reads its language.
+//!
+//! Jobs come in the order of the graph and edges in declared order, so that two pictures of one graph are equal byte for
+//! byte. Arrows lead from a job to what it needs.
+
+use dot_writer::{Attributes, DotWriter, Node as DotNode, Scope};
+
+use super::look::{Look, PLAIN, look};
+use super::text;
+use crate::event::Outcome;
+use crate::graph::{JobGraph, Node};
+use crate::job::JobKind;
+use crate::report::{JobReport, Report};
+
+impl JobGraph {
+    /// The graph in DOT, as it is before a run.
+    pub fn to_dot(&self) -> String {
+        draw(self, |_| None)
+    }
+}
+
+impl Report {
+    /// The graph in DOT, as it is after the run: green passed its check, dark green converged by a run, red failed, grey
+    /// and dashed was blocked, amber would run.
+    pub fn to_dot(&self) -> String {
+        let jobs: Vec<JobReport<'_>> = self.jobs().collect();
+        draw(&self.graph, |node| Some(jobs[node.id() as usize]))
+    }
+}
+
+fn draw<'r>(graph: &JobGraph, report_of: impl Fn(Node<'_>) -> Option<JobReport<'r>>) -> String {
+    let mut bytes = Vec::new();
+    {
+        let mut writer = DotWriter::from(&mut bytes);
+        writer.set_pretty_print(true);
+        let mut picture = writer.digraph();
+        head(&mut picture);
+        for node in graph.iter() {
+            box_for(&mut picture, node, report_of(node));
+        }
+        for node in graph.iter() {
+            for dependency in node.dependencies() {
+                picture.edge(id(node), id(dependency));
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn head(picture: &mut Scope<'_, '_>) {
+    picture.set("rankdir", "TB", false).set("bgcolor", "transparent", false);
+    picture.node_attributes().set("fontname", "Helvetica,Arial,sans-serif", true).set("fontsize", "11", false);
+    picture.edge_attributes().set("color", "#8c959f", true).set("arrowsize", "0.7", false);
+}
+
+fn id(node: Node<'_>) -> String {
+    format!("n{}", node.id())
+}
+
+fn box_for(picture: &mut Scope<'_, '_>, node: Node<'_>, report: Option<JobReport<'_>>) {
+    let look = report.map_or(PLAIN, |report| look(report.outcome()));
+    let mut shape = picture.node_named(id(node));
+    shape.set("label", &label(node.name(), report), true);
+    paint(&mut shape, look, node.kind());
+    if let Some(reason) = report.and_then(JobReport::reason) {
+        shape.set("tooltip", &escaped(reason), true);
+    }
+}
+
+fn paint(shape: &mut DotNode<'_, '_>, look: Look, kind: JobKind) {
+    // A run-only job is drawn with a second line, a dummy as an oval: it has no work of its own.
+    let (form, rounded) = match kind {
+        JobKind::Job => ("box", "rounded,"),
+        JobKind::RunOnly => ("box", ""),
+        JobKind::Dummy => ("oval", ""),
+    };
+    let line = if look.dashed { "filled,dashed" } else { "filled" };
+    shape.set("shape", form, false).set("style", &format!("{rounded}{line}"), true);
+    if kind == JobKind::RunOnly {
+        shape.set("peripheries", "2", false);
+    }
+    shape.set("fillcolor", look.fill, true).set("color", look.line, true).set("fontcolor", look.text, true);
+}
+
+fn label(name: &str, report: Option<JobReport<'_>>) -> String {
+    let mut label = escaped(name);
+    if let Some(second) = report.and_then(second_line) {
+        label.push_str("\\n");
+        label.push_str(&second);
+    }
+    label
+}
+
+/// How often a job was tried and how long that took; nothing for one that never was.
+pub(crate) fn second_line(report: JobReport<'_>) -> Option<String> {
+    let took = text::duration(report.duration());
+    match (report.tries(), report.outcome()) {
+        (0, Outcome::Blocked | Outcome::Unknown | Outcome::NotStarted) => Some(report.outcome().to_string()),
+        (0, _) => None,
+        (1, _) => Some(format!("1 try, {took}")),
+        (tries, _) => Some(format!("{tries} tries, {took}")),
+    }
+}
+
+/// For a quoted string in DOT: Graphviz knows backslashes and the entities of HTML in it.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' => escaped.push_str("\\\""),
+            '\\' => escaped.push_str("\\\\"),
+            '&' => escaped.push_str("&amp;"),
+            '\n' => escaped.push_str("\\n"),
+            c if c.is_control() => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,42 @@
+//! A run as JSON lines for programs: one event a line, with a version.
+//!
+//! The fields are documented in `docs/events.md`, which a test holds against this file.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::event::{Event, Observer};
+
+/// The version in every line; it changes when a field changes its meaning or goes away, not when one is added.
+pub const EVENT_VERSION: u32 = 1;
+
+/// Writes every event as one line of JSON, beginning with its version: `{"v":1,"event":"phase_ended",…}`.
+pub struct JsonLines<W> {
+    out: W,
+}
+
+impl<W: Write + Send> JsonLines<W> {
+    /// Writes to `out`, and flushes it after every line.
+    pub fn new(out: W) -> Self {
+        JsonLines { out }
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    v: u32,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+impl<W: Write + Send> Observer for JsonLines<W> {
+    fn observe(&mut self, event: &Event) {
+        // One write a line, so that lines stay whole when several programs write to one file.
+        if let Ok(mut line) = serde_json::to_vec(&Line { v: EVENT_VERSION, event }) {
+            line.push(b'\n');
+            let _ = self.out.write_all(&line);
+            let _ = self.out.flush();
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The jobs of a graph in order, as text or JSON: what `--list` shows.
+//!
+//! Knows the graph alone; nothing has run.
+
+use serde_json::{Value, json};
+
+use super::text;
+use crate::graph::JobGraph;
+use crate::job::JobKind;
+
+impl JobGraph {
+    /// The jobs in order, a line each, with what they need.
+    pub fn to_list(&self) -> String {
+        let width = self.iter().map(|node| text::name(node.name()).chars().count()).max().unwrap_or(0).min(40);
+        let mut list = String::new();
+        for node in self.iter() {
+            let name = text::name(node.name());
+            let kind = match node.kind() {
+                JobKind::Job => "",
+                JobKind::RunOnly => " (runs every time)",
+                JobKind::Dummy => " (dependencies only)",
+            };
+            let needs: Vec<_> = node.dependencies().map(|dependency| text::name(dependency.name())).collect();
+            let needs = if needs.is_empty() { String::new() } else { format!("  needs {}", needs.join(", ")) };
+            list.push_str(format!("{name:width$}{needs}{kind}").trim_end());
+            list.push('\n');
+        }
+        list
+    }
+
+    /// The jobs in order, as a JSON array of `{"name", "kind", "type", "needs", "tries", "retry_delay"}`; the last two in
+    /// number and seconds, null where the engine's default counts.
+    pub fn to_json(&self) -> Value {
+        self.iter()
+            .map(|node| {
+                json!({
+                    "name": node.name(),
+                    "kind": node.kind(),
+                    "type": node.type_name(),
+                    "needs": node.dependencies().map(|dependency| dependency.name()).collect::<Vec<_>>(),
+                    "tries": node.retry().get_tries(),
+                    "retry_delay": node.retry().get_delay().map(|delay| delay.as_secs_f64()),
+                })
+            })
+            .collect()
+    }
+}
