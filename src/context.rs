@@ -7,6 +7,7 @@ pub(crate) mod args;
 pub(crate) mod cancel;
 pub(crate) mod command;
 pub(crate) mod current;
+pub(crate) mod directory;
 pub(crate) mod output;
 pub(crate) mod process;
 pub(crate) mod storage;
@@ -14,7 +15,7 @@ pub(crate) mod storage;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -24,6 +25,7 @@ use serde_json::Value;
 use self::args::{ArgError, Args};
 use self::cancel::Cancel;
 use self::command::Command;
+use self::directory::Directory;
 use self::process::Groups;
 use self::storage::{Global, Handles, Local};
 use crate::event::{Emitter, Phase, Stream};
@@ -53,7 +55,7 @@ pub(crate) struct Run {
     pub(crate) cancel_cleanup: Cancel,
     pub(crate) groups: Arc<Groups>,
     /// Where the run began.
-    pub(crate) directory: PathBuf,
+    pub(crate) directory: Directory,
     pub(crate) no_act: bool,
 }
 
@@ -168,7 +170,7 @@ impl Context {
 
     /// The directory in which the run began, and in which commands start.
     pub fn working_directory(&self) -> &Path {
-        &self.run.directory
+        self.run.directory.path()
     }
 
     /// The keyword argument `name`.
@@ -215,12 +217,91 @@ impl Context {
         self.run.args.all()
     }
 
-    /// Values that live for this try, and on to its cleanup.
+    /// Values that live for this try, and on to its cleanup: an expensive look-up is made once a try.
+    ///
+    /// ```
+    /// # use dojob::{Context, Engine, Job, Result};
+    /// # fn ask_the_inventory(_: &str) -> Result<String> { Ok("10.0.0.7".into()) }
+    /// #[derive(Clone, PartialEq)]
+    /// struct Route {
+    ///     host: String,
+    /// }
+    ///
+    /// impl Route {
+    ///     fn address(&self, cx: &mut Context) -> Result<String> {
+    ///         if let Some(address) = cx.local().get("address")? {
+    ///             return Ok(address);
+    ///         }
+    ///         let address = ask_the_inventory(&self.host)?; // takes a while
+    ///         cx.local().set("address", &address)?;
+    ///         Ok(address)
+    ///     }
+    /// }
+    ///
+    /// impl Job for Route {
+    ///     fn check(&mut self, cx: &mut Context) -> Result<()> {
+    ///         let address = self.address(cx)?;
+    ///         let routes: Vec<String> = cx.global().get("routes")?.unwrap_or_default();
+    ///         anyhow::ensure!(routes.contains(&address), "there is no route to {address}");
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn run(&mut self, cx: &mut Context) -> Result<()> {
+    ///         let address = self.address(cx)?; // not asked for again
+    ///         cx.global().update("routes", |routes: Option<Vec<String>>| {
+    ///             let mut routes = routes.unwrap_or_default();
+    ///             routes.push(address);
+    ///             routes
+    ///         })?;
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # assert!(Engine::new(Route { host: "a".into() })?.converge().success());
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
     pub fn local(&mut self) -> &mut Local {
         &mut self.local
     }
 
-    /// Values that live for the run and are seen by all jobs.
+    /// Values that live for the run and are seen by all jobs: something is found out once, and used by later jobs.
+    ///
+    /// ```
+    /// # use dojob::{deps, Context, Deps, Engine, Job, Result, RunOnlyJob};
+    /// #[derive(Clone, PartialEq)]
+    /// struct CountCpus;
+    ///
+    /// impl Job for CountCpus {
+    ///     fn check(&mut self, cx: &mut Context) -> Result<()> {
+    ///         cx.global().require::<usize>("cpus")?;
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn run(&mut self, cx: &mut Context) -> Result<()> {
+    ///         cx.global().set("cpus", std::thread::available_parallelism()?)?;
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// #[derive(Clone, PartialEq)]
+    /// struct Build;
+    ///
+    /// impl RunOnlyJob for Build {
+    ///     fn deps(&self) -> Deps {
+    ///         deps![CountCpus]
+    ///     }
+    ///
+    ///     fn run(&mut self, cx: &mut Context) -> Result<()> {
+    ///         let cpus: usize = cx.global().require("cpus")?;
+    /// #       cx.command("true").arg(format!("-j{cpus}")).run()?; #[cfg(any())]
+    ///         cx.command("make").arg(format!("-j{cpus}")).run()?;
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # assert!(Engine::new(Build)?.converge().success());
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    ///
+    /// What a job hands to its dependents alone is better a [result](Context::set_result).
     pub fn global(&self) -> &Global {
         &self.run.global
     }

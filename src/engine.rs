@@ -5,7 +5,6 @@
 
 pub(crate) mod attempt;
 mod converge;
-mod directory;
 pub(crate) mod scheduler;
 #[cfg(test)]
 mod scheduler_tests;

@@ -1,4 +1,105 @@
-//! dojob
+//! A convergence engine: small idempotent jobs are *checked*, *run* where the world is not as wanted, and *checked
+//! again*, in the order of their dependencies, until all is as wanted or no more can be done. Compile your jobs and you
+//! have a *rerunnable provisioning binary*: start it again and again, and each time it gets closer to done.
+//!
+//! # A first job
+//!
+//! A job says how to find out whether a piece of the world is as wanted, and how to make it so. This one wants a line in
+//! a file, and needs the directory that the file is in:
+//!
+//! ```
+//! use std::path::PathBuf;
+//!
+//! use dojob::{Context, Deps, Engine, Job, Result, deps};
+//!
+//! #[derive(Clone, PartialEq)]
+//! struct Directory {
+//!     path: PathBuf,
+//! }
+//!
+//! impl Job for Directory {
+//!     fn name(&self) -> String {
+//!         format!("Directory {}", self.path.display())
+//!     }
+//!
+//!     fn check(&mut self, _: &mut Context) -> Result<()> {
+//!         anyhow::ensure!(self.path.is_dir(), "there is no such directory");
+//!         Ok(())
+//!     }
+//!
+//!     fn run(&mut self, _: &mut Context) -> Result<()> {
+//!         Ok(std::fs::create_dir_all(&self.path)?)
+//!     }
+//! }
+//!
+//! #[derive(Clone, PartialEq)]
+//! struct Greeting {
+//!     directory: PathBuf,
+//! }
+//!
+//! impl Job for Greeting {
+//!     fn deps(&self) -> Deps {
+//!         deps![Directory { path: self.directory.clone() }]
+//!     }
+//!
+//!     fn check(&mut self, cx: &mut Context) -> Result<()> {
+//!         let wanted: String = cx.arg("greeting")?;
+//!         let found = std::fs::read_to_string(self.directory.join("motd"))?;
+//!         anyhow::ensure!(found.trim() == wanted, "it says {found:?}");
+//!         Ok(())
+//!     }
+//!
+//!     fn run(&mut self, cx: &mut Context) -> Result<()> {
+//!         let wanted: String = cx.arg("greeting")?;
+//!         Ok(std::fs::write(self.directory.join("motd"), wanted)?)
+//!     }
+//! }
+//!
+//! # let scratch = tempfile::tempdir()?;
+//! # let directory = scratch.path().join("etc");
+//! let mut engine = Engine::new(Greeting { directory })?
+//!     .args(&serde_json::json!({ "greeting": "Welcome!" }))?;
+//!
+//! let report = engine.converge();
+//! assert!(report.success());
+//! assert_eq!(report.counts().changed, 2); // the directory and the file were not there
+//!
+//! let report = engine.converge();
+//! assert_eq!(report.counts().in_place, 2); // now there is nothing to do
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+//!
+#![cfg_attr(
+    feature = "cli",
+    doc = "[`cli::provision`] makes a program of it, with a dry run, retries, pictures and the rest as flags."
+)]
+//!
+//! # What lives where
+//!
+//! * Jobs: the traits [`Job`], [`RunOnlyJob`] and [`DummyJob`]; [`deps!`] and [`Deps`]; [`Retry`]; what a check can say
+//!   beside no, [`NotAsWanted`] and [`CouldNotFindOut`].
+//! * What a job is handed: [`Context`], with its arguments, [`Local`] and [`Global`] storage, [`Handles`], results, and
+//!   [`Command`]s; [`Secret`] for what must not be seen.
+//! * The graph: [`JobGraph`], built from a root job or by a [`GraphBuilder`]; [`GraphErrors`], all mistakes at once.
+//! * Converging: [`Engine`] and the [`Report`] it returns; [`StopHandle`] ends it early.
+//! * Seeing: [`Event`]s for an [`Observer`]; [`Console`] and [`JsonLines`] are two; pictures by
+//!   [`JobGraph::to_dot`], [`Report::to_dot`] and [`write_picture`].
+//! * Time: [`Clock`], so that a test with retries takes no time; [`Engine::simulate`] for tests with many workers.
+//!
+//! # What is promised
+//!
+//! A passing check is the only proof of success; a job is never run before its check has failed, nor started before all
+//! that it depends on has converged; a dry run calls checks alone; and the order with one worker is exact. What happens
+//! when something goes wrong (a panic, a signal, a check that cannot find out) is written at [`Job`] and [`Engine`].
+//!
+//! # Features
+//!
+//! * `cli` (default): the command line of a provisioning binary, with `clap`.
+//!
+//! Unix only, since commands live in process groups.
+
+#[cfg(not(unix))]
+compile_error!("dojob needs a Unix: its commands live in process groups");
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -3,6 +3,7 @@
 //! What follows on what is decided by one table, [`follow`], which is also what keeps a dry run dry. This file does not
 //! know which job is next, nor whether there will be another try.
 
+use std::backtrace::BacktraceStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,7 +11,6 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::directory::Directory;
 use super::scheduler::TryEnd;
 use crate::clock::Clock;
 use crate::context::current::AtWork;
@@ -28,7 +28,6 @@ pub(crate) struct Site {
     pub(crate) graph: SharedGraph,
     pub(crate) run: Arc<Run>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) directory: Directory,
     /// Numbers runs in the order of their starts.
     pub(crate) runs_begun: AtomicU64,
 }
@@ -204,9 +203,9 @@ impl Attempt<'_> {
     fn call(&mut self, phase: Phase) -> (Verdict, Option<Failure>) {
         let span = tracing::info_span!("phase", phase = phase.as_str());
         let _entered = span.enter();
-        let moved = self.site.directory.before_phase();
+        let moved = self.site.run.directory.before_phase();
         let returned = call_job(&mut self.body, self.site, &mut self.cx, phase);
-        let returned = match moved.and_then(|()| self.site.directory.after_phase()) {
+        let returned = match moved.and_then(|()| self.site.run.directory.after_phase()) {
             Ok(()) => returned,
             Err(error) => Ok(Err(error)),
         };
@@ -260,29 +259,28 @@ pub(crate) fn failure(
     stopping: bool,
     redactor: &Redactor,
 ) -> Option<Failure> {
-    let is_check = matches!(phase, Phase::Check | Phase::Recheck);
     let mask = |text: &str| redactor.mask(text).into_owned();
     let failure = match returned {
         Ok(Ok(())) => return None,
-        Ok(Err(error)) => Failure {
-            phase,
-            attempt,
-            kind: match () {
-                () if stopping => FailureKind::Stopped,
-                () if is_check && could_not_find_out(&error) => FailureKind::CouldNotFindOut,
-                () => FailureKind::Error,
-            },
-            reason: mask(&error.to_string()),
-            causes: error.chain().skip(1).map(|cause| mask(&cause.to_string())).collect(),
-            location: None,
-            backtrace: match error.backtrace() {
-                captured if captured.status() == std::backtrace::BacktraceStatus::Captured => {
-                    Some(captured.to_string())
-                }
-                _ => None,
-            },
-            diff: error.downcast_ref::<NotAsWanted>().and_then(NotAsWanted::get_diff).map(mask),
-        },
+        Ok(Err(error)) => {
+            let kind = kind_of(&error, phase, stopping);
+            Failure {
+                phase,
+                attempt,
+                kind,
+                reason: mask(&error.to_string()),
+                causes: error.chain().skip(1).map(|cause| mask(&cause.to_string())).collect(),
+                location: None,
+                // A check that finds the world different has found no mistake; and a backtrace takes milliseconds.
+                backtrace: match (phase, kind) {
+                    (Phase::Check, FailureKind::Error) => None,
+                    _ => Some(error.backtrace())
+                        .filter(|backtrace| backtrace.status() == BacktraceStatus::Captured)
+                        .map(|backtrace| of_the_job(&backtrace.to_string())),
+                },
+                diff: error.downcast_ref::<NotAsWanted>().and_then(NotAsWanted::get_diff).map(mask),
+            }
+        }
         Err(caught) => Failure {
             phase,
             attempt,
@@ -290,11 +288,31 @@ pub(crate) fn failure(
             reason: format!("panicked: {}", mask(&caught.message)),
             causes: Vec::new(),
             location: caught.location,
-            backtrace: caught.backtrace,
+            backtrace: caught.backtrace.as_deref().map(of_the_job),
             diff: None,
         },
     };
     Some(failure)
+}
+
+fn kind_of(error: &anyhow::Error, phase: Phase, stopping: bool) -> FailureKind {
+    if stopping {
+        FailureKind::Stopped
+    } else if matches!(phase, Phase::Check | Phase::Recheck) && could_not_find_out(error) {
+        FailureKind::CouldNotFindOut
+    } else {
+        FailureKind::Error
+    }
+}
+
+/// The frames of a backtrace from where it was taken to where the engine called the job.
+fn of_the_job(backtrace: &str) -> String {
+    let mut frames = String::new();
+    for line in backtrace.lines().take_while(|line| !line.contains("dojob::engine::attempt::call_phase")) {
+        frames.push_str(line);
+        frames.push('\n');
+    }
+    frames
 }
 
 #[cfg(test)]

@@ -11,13 +11,13 @@ use jiff::Timestamp;
 use tracing::Span;
 
 use super::attempt::{Done, Site, Task};
-use super::directory::Directory;
 use super::scheduler::{Next, Scheduler, Tries};
 use super::workers::{Inline, Simulated, Threads, Workers};
 use super::{Engine, unwind};
 use crate::clock::Wake;
 use crate::context::Run;
 use crate::context::cancel::Cancel;
+use crate::context::directory::Directory;
 use crate::context::storage::Global;
 use crate::event::{Counts, Event, Outcome};
 use crate::graph::SharedGraph;
@@ -49,14 +49,13 @@ impl<'e> Converging<'e> {
             cancel: engine.stop.cancel.clone(),
             cancel_cleanup: Cancel::default(),
             groups: engine.stop.groups.clone(),
-            directory: directory.path(),
+            directory,
             no_act: engine.no_act,
         };
         let site = Site {
             graph: engine.graph.clone(),
             run: Arc::new(run),
             clock: engine.clock.clone(),
-            directory,
             runs_begun: AtomicU64::new(engine.begun.last().map_or(0, |last| last.order + 1)),
         };
         // Nothing is known of a job that has not settled.
@@ -245,6 +244,8 @@ impl<'e> Converging<'e> {
         } else {
             Vec::new()
         };
+        // The caller gets the directory back that it came with, as far as that still exists.
+        let _ = self.site.run.directory.restore();
         let report = Report {
             graph: self.site.graph.clone(),
             records: self.records,

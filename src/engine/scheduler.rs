@@ -263,6 +263,10 @@ impl<'g> Scheduler<'g> {
         self.set(job, State::Settled(outcome));
         let first = self.news.len();
         self.news.push(job);
+        if outcome == Outcome::Stopped {
+            // It did not fail, so it blocks nobody; `abandon` sees to those that have to be left.
+            return;
+        }
         let mut at = first;
         while at < self.news.len() {
             let settled = self.news[at];

@@ -16,8 +16,12 @@ pub(crate) fn clean_up(begun: &mut Vec<Begun>, clock: &dyn Clock) -> Vec<Cleanup
     let mut reports = Vec::new();
     while let Some(mut begun) = begun.pop() {
         let started = clock.now();
-        let returned = catch(|| call_phase(begun.body.as_mut(), &mut begun.cx, Phase::Cleanup));
         let run = begun.cx.run_of().clone();
+        // Nobody else is at work any more, so that going back moves no one.
+        let returned = match run.directory.restore() {
+            Ok(()) => catch(|| call_phase(begun.body.as_mut(), &mut begun.cx, Phase::Cleanup)),
+            Err(error) => Ok(Err(error)),
+        };
         let stopping = run.cancel_cleanup.is_asked();
         let failure =
             failure(returned, Phase::Cleanup, begun.attempt, stopping, run.emitter.redactor()).map(Box::new);

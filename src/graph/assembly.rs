@@ -183,6 +183,8 @@ impl Assembly {
             self.mistake(GraphError::Empty);
         }
         self.resolve_names();
+        // Without roots, the jobs come in the order in which they were told, as far as their dependencies allow.
+        let starts = roots.is_none().then(|| (0..self.jobs.len() as u32).collect::<Vec<_>>());
         let roots = self.find_roots(roots);
         // A graph with a hole in it has no order.
         if self.mistakes.iter().all(|mistake| !matches!(mistake, GraphError::TooMany { .. })) {
@@ -192,7 +194,7 @@ impl Assembly {
             return Err(GraphErrors(self.mistakes));
         }
         self.edges.deduplicate();
-        let order = post_order(&self.edges, &roots);
+        let order = post_order(&self.edges, starts.as_ref().unwrap_or(&roots));
         Ok(JobGraph::arrange(self.jobs, &self.edges, &order, &roots))
     }
 

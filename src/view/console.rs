@@ -186,7 +186,14 @@ impl Console {
         }
     }
 
-    fn settled(&mut self, job: &Arc<str>, outcome: Outcome, tries: u32, reason: Option<&str>, because_of: &[Arc<str>]) {
+    fn settled(
+        &mut self,
+        job: &Arc<str>,
+        outcome: Outcome,
+        tries: u32,
+        reason: Option<&str>,
+        because_of: &[Arc<str>],
+    ) {
         let style = match outcome {
             Outcome::Changed => GOOD,
             Outcome::WouldRun => TODO,
@@ -283,7 +290,7 @@ fn in_full(failure: &Failure, reason_is_shown: bool) -> String {
         add("panicked at ", location);
     }
     if let Some(backtrace) = &failure.backtrace {
-        add("backtrace:\n", backtrace);
+        add("backtrace:", &format!("\n{}", backtrace.trim_end()));
     }
     full
 }
@@ -306,7 +313,9 @@ impl Observer for Console {
             Event::JobSettled { job, outcome, tries, reason, because_of, .. } => {
                 self.settled(job, *outcome, *tries, reason.as_deref(), because_of);
             }
-            Event::CleanupEnded { job, passed, failure, .. } => self.cleanup(job, *passed, failure.as_deref()),
+            Event::CleanupEnded { job, passed, failure, .. } => {
+                self.cleanup(job, *passed, failure.as_deref())
+            }
             Event::RunEnded { duration, converged, stopped, counts, .. } => {
                 self.summary(*counts, *duration, *converged, *stopped);
             }

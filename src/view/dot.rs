@@ -49,7 +49,10 @@ fn draw<'r>(graph: &JobGraph, report_of: impl Fn(Node<'_>) -> Option<JobReport<'
 
 fn head(picture: &mut Scope<'_, '_>) {
     picture.set("rankdir", "TB", false).set("bgcolor", "transparent", false);
-    picture.node_attributes().set("fontname", "Helvetica,Arial,sans-serif", true).set("fontsize", "11", false);
+    picture
+        .node_attributes()
+        .set("fontname", "Helvetica,Arial,sans-serif", true)
+        .set("fontsize", "11", false);
     picture.edge_attributes().set("color", "#8c959f", true).set("arrowsize", "0.7", false);
 }
 

@@ -11,18 +11,23 @@ use crate::job::JobKind;
 impl JobGraph {
     /// The jobs in order, a line each, with what they need.
     pub fn to_list(&self) -> String {
-        let width = self.iter().map(|node| text::name(node.name()).chars().count()).max().unwrap_or(0).min(40);
+        let width =
+            self.iter().map(|node| text::name(node.name()).chars().count()).max().unwrap_or(0).min(40);
         let mut list = String::new();
         for node in self.iter() {
             let name = text::name(node.name());
-            let kind = match node.kind() {
-                JobKind::Job => "",
-                JobKind::RunOnly => " (runs every time)",
-                JobKind::Dummy => " (dependencies only)",
-            };
-            let needs: Vec<_> = node.dependencies().map(|dependency| text::name(dependency.name())).collect();
-            let needs = if needs.is_empty() { String::new() } else { format!("  needs {}", needs.join(", ")) };
-            list.push_str(format!("{name:width$}{needs}{kind}").trim_end());
+            let mut notes = Vec::new();
+            if node.dependencies().len() > 0 {
+                let needs: Vec<_> =
+                    node.dependencies().map(|dependency| text::name(dependency.name())).collect();
+                notes.push(format!("needs {}", needs.join(", ")));
+            }
+            match node.kind() {
+                JobKind::Job => {}
+                JobKind::RunOnly => notes.push("(runs every time)".to_owned()),
+                JobKind::Dummy => notes.push("(dependencies only)".to_owned()),
+            }
+            list.push_str(format!("{name:width$}  {}", notes.join(" ")).trim_end());
             list.push('\n');
         }
         list
