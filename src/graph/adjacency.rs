@@ -80,16 +80,21 @@ impl Adjacency {
         Adjacency { starts, targets }
     }
 
-    /// Without edges that come twice. What comes first stays.
+    /// Drops edges that come twice; what comes first stays.
     pub(crate) fn deduplicate(&mut self) {
         let mut seen_from = vec![u32::MAX; self.len()];
+        self.retain(|node, target| std::mem::replace(&mut seen_from[target as usize], node) != node);
+    }
+
+    /// Drops the edges that `keep` does not want; it is asked in order.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(u32, u32) -> bool) {
         let mut kept = 0;
         let mut start = 0;
         for node in 0..self.len() {
             let end = self.starts[node + 1] as usize;
             for edge in start..end {
                 let target = self.targets[edge];
-                if std::mem::replace(&mut seen_from[target as usize], node as u32) != node as u32 {
+                if keep(node as u32, target) {
                     self.targets[kept] = target;
                     kept += 1;
                 }

@@ -199,21 +199,20 @@ impl Assembly {
     }
 
     fn resolve_names(&mut self) {
-        for (edge, from, name) in std::mem::take(&mut self.open) {
+        let open = std::mem::take(&mut self.open);
+        let before = self.mistakes.len();
+        for (edge, from, name) in open {
             match self.find(&name) {
                 Some(id) => self.edges.targets_mut()[edge] = id,
                 None => {
                     let hint = suggest::hint(&name, self.jobs.iter().map(|job| &*job.name));
-                    // Points to itself, which harms nobody: the graph is refused anyway.
-                    self.edges.targets_mut()[edge] = from;
-                    self.mistakes.push(GraphError::UnknownDependency {
-                        job: self.name(from).to_owned(),
-                        dependency: name.to_string(),
-                        hint,
-                    });
-                    self.open.push((edge, from, name));
+                    let (job, dependency) = (self.name(from).to_owned(), name.to_string());
+                    self.mistake(GraphError::UnknownDependency { job, dependency, hint });
                 }
             }
+        }
+        if self.mistakes.len() > before {
+            self.edges.retain(|_, target| target != NO_JOB);
         }
     }
 
@@ -248,12 +247,8 @@ impl Assembly {
         for &job in &all {
             for &dependency in self.edges.of(job) {
                 if dependency == job {
-                    // An unknown dependency was made to look like this, and has its own message.
-                    if !self.open.iter().any(|(_, from, _)| *from == job) {
-                        self.mistakes.push(GraphError::SelfDependency {
-                            job: self.jobs[job as usize].name.to_string(),
-                        });
-                    }
+                    let job = self.jobs[job as usize].name.to_string();
+                    self.mistakes.push(GraphError::SelfDependency { job });
                 } else if position[dependency as usize] > position[job as usize] {
                     circular = true;
                 }
@@ -296,7 +291,7 @@ fn shortest_circle(edges: &Adjacency, members: &[u32]) -> Vec<u32> {
     let mut queue = std::collections::VecDeque::from([start]);
     while let Some(node) = queue.pop_front() {
         for &next in edges.of(node) {
-            if next == start {
+            if next == start && node != start {
                 let mut path = vec![start];
                 let mut at = node;
                 while at != NO_JOB {

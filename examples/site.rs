@@ -1,0 +1,680 @@
+//! Provisioning for real: a small web site, with its files, its git repository and its server, under one directory.
+//!
+//! ```text
+//! cargo run --example site                                       # in a new directory, which it names
+//! cargo run --example site -- --root /tmp/site --no-act --diff   # what would be written?
+//! cargo run --example site -- --root /tmp/site                   # again and again: mends what is broken
+//! cargo run --example site -- --root /tmp/site --stop            # ends the server
+//! ```
+//!
+//! Everything that the jobs need to know they get as arguments, so the graph is the same for every directory.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail, ensure};
+use clap::{Parser, value_parser};
+use dojob::cli::{Flags, Format};
+use dojob::{Clock, Command, Context, Deps, DummyJob, Engine, Job, NotAsWanted, Result, Retry, SystemClock};
+use dojob::{OrCouldNotFindOut, Wake, deps};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde::{Deserialize, Serialize};
+
+/// Provisions a small web site: its files, its git repository and its server, under one directory.
+#[derive(Parser, Serialize)]
+struct Cli {
+    /// The directory to work in; unless given, a new temporary one
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+
+    /// The server's port; unless given, a free one is chosen by the first start
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
+    port: Option<u16>,
+
+    /// End the server of the site in DIR, and do nothing else
+    #[arg(long, requires = "root", conflicts_with_all = ["no_act", "list"])]
+    #[serde(skip)]
+    stop: bool,
+
+    /// What the background process is started with
+    #[arg(long, hide = true, requires_all = ["root", "port"])]
+    #[serde(skip)]
+    serve: bool,
+
+    #[command(flatten)]
+    #[serde(skip)]
+    flags: Flags,
+}
+
+const DIRECTORIES: [&str; 3] = ["public", "public/about", "state"];
+
+/// Path, mode and template.
+const CONFIG_FILES: [(&str, u32, &str); 3] = [
+    (".gitignore", 0o644, "/build/\n/public/\n/state/\n"),
+    ("etc/motd", 0o644, "Welcome to {host}, a machine with {cpus} CPUs and {memory} of memory.\n"),
+    (
+        "etc/site.conf",
+        0o640,
+        "[machine]\nhost = {host}\nos = {os}\nkernel = {kernel}\n\n[limits]\nworkers = {cpus}\nmemory = {memory}\n",
+    ),
+];
+
+/// Each becomes a page: the first line is its title.
+const SOURCES: [(&str, &str); 2] = [
+    (
+        "content/index.txt",
+        "Hello from {host}\n\nThis page was written by a job.\n\nAnother job serves it to you.\n",
+    ),
+    ("content/about/index.txt", "About {host}\n\nIt runs {os}, kernel {kernel}, on {cpus} CPUs.\n"),
+];
+
+const PID_FILE: &str = "state/server.pid";
+const LOG_FILE: &str = "state/server.log";
+const PORT_FILE: &str = "state/port";
+
+/// How long each side of a connection waits for the other.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The whole site.
+#[derive(Clone, PartialEq)]
+pub struct Site;
+
+impl DummyJob for Site {
+    fn deps(&self) -> Deps {
+        let mut deps = Deps::new();
+        deps.extend(DIRECTORIES.map(Directory::at));
+        deps.extend(config_files());
+        deps.extend(pages());
+        deps.with(FirstCommit).with(Server)
+    }
+}
+
+fn config_files() -> impl Iterator<Item = ConfigFile> {
+    CONFIG_FILES.into_iter().map(|(path, mode, template)| ConfigFile { path, mode, template })
+}
+
+fn sources() -> impl Iterator<Item = Source> {
+    SOURCES.into_iter().map(|(path, text)| Source { path, text })
+}
+
+fn pages() -> impl Iterator<Item = Page> {
+    sources().map(|source| Page { source })
+}
+
+fn root(cx: &Context) -> Result<PathBuf> {
+    Ok(cx.arg("root")?)
+}
+
+#[derive(Clone, PartialEq)]
+struct Directory {
+    path: String,
+}
+
+impl Directory {
+    fn at(path: &str) -> Self {
+        Directory { path: path.to_owned() }
+    }
+}
+
+impl Job for Directory {
+    fn name(&self) -> String {
+        format!("Directory {}", self.path)
+    }
+    fn deps(&self) -> Deps {
+        match self.path.rsplit_once('/') {
+            Some((parent, _)) => deps![Directory::at(parent)],
+            None => deps![],
+        }
+    }
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        let path = root(cx)?.join(&self.path);
+        ensure!(path.exists(), "{} does not exist", self.path);
+        ensure!(path.is_dir(), "{} is no directory", self.path);
+        check_mode(&path, &self.path, 0o755)
+    }
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        make_directory(&root(cx)?.join(&self.path))
+    }
+}
+
+/// What is known of the machine; read once, and handed on to all who write about it.
+#[derive(Clone, PartialEq)]
+struct Facts;
+
+impl Job for Facts {
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        let facts = Machine::look(cx);
+        Ok(cx.set_result(facts)?)
+    }
+    fn run(&mut self, _: &mut Context) -> Result<()> {
+        bail!("a machine cannot be changed into another one")
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Machine {
+    host: String,
+    os: String,
+    kernel: String,
+    cpus: String,
+    memory: String,
+}
+
+impl Machine {
+    /// Linux tells it in files; elsewhere there are commands. What nobody tells is `unknown`.
+    fn look(cx: &Context) -> Self {
+        let unknown = || "unknown".to_owned();
+        let file = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+        let printed = |program: &str, argument: &str| {
+            let command = cx.command(program).args(argument.split(' ')).quiet().timeout(5 * PATIENCE);
+            command.run().ok().map(|output| output.text())
+        };
+        let os = file("/etc/os-release").and_then(|text| {
+            let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+            Some(name.trim_matches(['"', '\'']).to_owned())
+        });
+        let kib = file("/proc/meminfo").and_then(|text| {
+            let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+            total.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+        });
+        let bytes = || printed("sysctl", "-n hw.memsize")?.parse::<u64>().ok();
+        Machine {
+            host: file("/proc/sys/kernel/hostname").or_else(|| printed("uname", "-n")).unwrap_or_else(unknown),
+            os: os.unwrap_or_else(|| std::env::consts::OS.to_owned()),
+            kernel: file("/proc/sys/kernel/osrelease").or_else(|| printed("uname", "-r")).unwrap_or_else(unknown),
+            cpus: std::thread::available_parallelism().map_or_else(|_| unknown(), |cpus| cpus.to_string()),
+            memory: kib
+                .or_else(|| Some(bytes()? / 1024))
+                .map_or_else(unknown, |kib| format!("{} MiB", kib / 1024)),
+        }
+    }
+
+    fn fill_in(&self, template: &str) -> String {
+        template
+            .replace("{host}", &self.host)
+            .replace("{os}", &self.os)
+            .replace("{kernel}", &self.kernel)
+            .replace("{cpus}", &self.cpus)
+            .replace("{memory}", &self.memory)
+    }
+}
+
+/// A file that is written from the facts. It makes the directory that it is in itself: if that were another job, a dry
+/// run before the first start could say no more than "unknown until the directory is there".
+#[derive(Clone, PartialEq)]
+struct ConfigFile {
+    path: &'static str,
+    mode: u32,
+    template: &'static str,
+}
+
+impl ConfigFile {
+    fn wanted(&self, cx: &Context) -> Result<String> {
+        Ok(cx.result::<Machine>("Facts")?.fill_in(self.template))
+    }
+}
+
+impl Job for ConfigFile {
+    fn name(&self) -> String {
+        format!("ConfigFile {}", self.path)
+    }
+    fn deps(&self) -> Deps {
+        deps![Facts]
+    }
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        check_file(&root(cx)?, self.path, self.mode, &self.wanted(cx)?)
+    }
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        write_with_directory(&root(cx)?.join(self.path), self.mode, &self.wanted(cx)?)
+    }
+}
+
+/// What a page is built from.
+#[derive(Clone, PartialEq)]
+struct Source {
+    path: &'static str,
+    text: &'static str,
+}
+
+impl Job for Source {
+    fn name(&self) -> String {
+        format!("Source {}", self.path)
+    }
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        check_file(&root(cx)?, self.path, 0o644, self.text)
+    }
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        write_with_directory(&root(cx)?.join(self.path), 0o644, self.text)
+    }
+}
+
+/// Built in pieces in a directory of its own, which the cleanup removes.
+#[derive(Clone, PartialEq)]
+struct Page {
+    source: Source,
+}
+
+impl Page {
+    fn path(&self) -> String {
+        self.source.path.replace("content/", "public/").replace(".txt", ".html")
+    }
+
+    /// The page's title and the rest of it, from its source and the facts.
+    fn content(&self, cx: &Context) -> Result<(String, String)> {
+        let path = root(cx)?.join(self.source.path);
+        let text = fs::read_to_string(&path).or_could_not_find_out(format!("what {} says", path.display()))?;
+        let text = cx.result::<Machine>("Facts")?.fill_in(&text);
+        let text = text.replace('&', "&amp;").replace('<', "&lt;");
+        let (title, rest) = text.split_once('\n').unwrap_or((&text, ""));
+        let paragraphs = rest.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty());
+        Ok((title.to_owned(), paragraphs.map(|paragraph| format!("<p>{paragraph}</p>\n")).collect()))
+    }
+}
+
+fn in_html(title: &str, body: &str) -> String {
+    format!("<!DOCTYPE html>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n<h1>{title}</h1>\n{body}")
+}
+
+impl Job for Page {
+    fn name(&self) -> String {
+        format!("Page {}", self.path())
+    }
+    fn deps(&self) -> Deps {
+        let path = self.path();
+        let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        deps![Facts, self.source.clone(), Directory::at(directory)]
+    }
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        let (title, body) = self.content(cx)?;
+        check_file(&root(cx)?, &self.path(), 0o644, &in_html(&title, &body))
+    }
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        let build = root(cx)?.join("build").join(self.path().replace('/', "-"));
+        // Remembered before it is made: whatever happens in between, the cleanup knows of it.
+        cx.local().set("build", &build)?;
+        make_directory(&build)?;
+        let (title, body) = self.content(cx)?;
+        fs::write(build.join("title"), title)?;
+        fs::write(build.join("body"), body)?;
+
+        let [title, body] = ["title", "body"].map(|piece| fs::read_to_string(build.join(piece)));
+        write_atomically(&root(cx)?.join(self.path()), 0o644, &in_html(&title?, &body?))
+    }
+    fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
+        let Some(build) = cx.local().get::<PathBuf>("build")? else { return Ok(()) };
+        if build.exists() {
+            fs::remove_dir_all(&build).with_context(|| format!("failed to remove {}", build.display()))?;
+        }
+        // The directory around it goes with the last page: until then it is not empty.
+        let _ = fs::remove_dir(build.with_file_name(""));
+        Ok(())
+    }
+}
+
+#[derive(Clone, PartialEq)]
+struct Repository;
+
+impl Job for Repository {
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        let root = root(cx)?;
+        let found = git(cx, &root).args(["rev-parse", "--git-dir"]).quiet().output()?;
+        ensure!(found.success(), "there is no git repository in {}", root.display());
+        Ok(())
+    }
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        let root = root(cx)?;
+        fs::create_dir_all(&root).with_context(|| format!("failed to make {}", root.display()))?;
+        git(cx, &root).args(["init", "--quiet"]).run()?;
+        Ok(())
+    }
+}
+
+/// All that the site is built from is committed.
+#[derive(Clone, PartialEq)]
+struct FirstCommit;
+
+impl FirstCommit {
+    fn paths() -> impl Iterator<Item = &'static str> {
+        config_files().map(|file| file.path).chain(sources().map(|source| source.path))
+    }
+
+    /// The commit, when nothing is missing from it.
+    fn commit(cx: &Context) -> Result<String> {
+        let root = root(cx)?;
+        let head = git(cx, &root).args(["rev-parse", "--verify", "--quiet", "HEAD"]).quiet().output()?;
+        ensure!(head.success(), "nothing is committed yet");
+        let status = git(cx, &root).args(["status", "--porcelain", "--untracked-files=all", "--"]);
+        let status = status.args(Self::paths()).quiet().run()?.text();
+        match status.lines().next() {
+            Some(line) => bail!("{} is not committed", line.get(3..).unwrap_or(line)),
+            None => Ok(head.text()),
+        }
+    }
+}
+
+impl Job for FirstCommit {
+    fn deps(&self) -> Deps {
+        let mut deps = deps![Repository];
+        deps.extend(config_files());
+        deps.extend(sources());
+        deps
+    }
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        let commit = Self::commit(cx)?;
+        Ok(cx.set_result(commit)?)
+    }
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        let root = root(cx)?;
+        git(cx, &root).args(["add", "--"]).args(Self::paths()).run()?;
+        // They may only have been missing from the index.
+        if Self::commit(cx).is_err() {
+            let commit = git(cx, &root).args(["commit", "--quiet", "--message", "Provision the site", "--"]);
+            commit.args(Self::paths()).run()?;
+        }
+        Ok(())
+    }
+}
+
+/// `git` in this repository and no other, as it is without anybody's settings (hooks, signatures, ignored files), and
+/// without the writes that it does on the side: a check uses it, too.
+fn git<'cx>(cx: &'cx Context, root: &Path) -> Command<'cx> {
+    let mut git = cx.command("git").env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+    for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
+        git = git.env_remove(variable);
+    }
+    git.arg("-C").arg(root).args(["--git-dir=.git", "--no-optional-locks"]).args([
+        "-c",
+        "init.defaultBranch=main",
+        "-c",
+        "user.name=Site",
+        "-c",
+        "user.email=site@localhost",
+    ])
+}
+
+/// The port is chosen once, and remembered.
+#[derive(Clone, PartialEq)]
+struct Port;
+
+impl Job for Port {
+    fn deps(&self) -> Deps {
+        deps![Directory::at("state")]
+    }
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        let wanted = cx.arg_opt::<u16>("port")?;
+        match remembered_port(&root(cx)?) {
+            None => bail!("no port is chosen yet"),
+            Some(port) if wanted.is_some_and(|wanted| wanted != port) => bail!("the port is {port}"),
+            Some(port) => Ok(cx.set_result(port)?),
+        }
+    }
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        let port = match cx.arg_opt("port")? {
+            Some(port) => port,
+            None => TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port(),
+        };
+        write_atomically(&root(cx)?.join(PORT_FILE), 0o644, &format!("{port}\n"))
+    }
+}
+
+fn remembered_port(root: &Path) -> Option<u16> {
+    fs::read_to_string(root.join(PORT_FILE)).ok()?.trim().parse().ok()
+}
+
+/// This site's server, in the background, answers with this site's pages.
+#[derive(Clone, PartialEq)]
+struct Server;
+
+impl Job for Server {
+    fn deps(&self) -> Deps {
+        let mut deps = deps![Port];
+        deps.extend(pages());
+        deps
+    }
+    fn retry(&self) -> Retry {
+        Retry::tries(15).delay(Duration::from_millis(200))
+    }
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        let (root, port) = (root(cx)?, cx.result::<u16>("Port")?);
+        let Some(answer) = ask(port)? else {
+            let log = root.join(LOG_FILE);
+            let hint = if log.exists() { format!("; its log is {}", log.display()) } else { String::new() };
+            bail!("no server answers at {}{hint}", address(port));
+        };
+        let foreign = match header(&answer, "X-Site") {
+            Some(site) if site == identity(&root)? => None,
+            Some(site) => Some(format!("port {port} is taken by the server of another site, {site}")),
+            None => Some(format!("port {port} is taken by another program")),
+        };
+        cx.local().set("foreign", &foreign)?;
+        if let Some(foreign) = foreign {
+            bail!("{foreign}; choose another with --port");
+        }
+        ensure!(is_first_page(&answer, &root), "{} does not answer with the first page", address(port));
+        ensure!(living_server(&root).is_some(), "the server is not the one of {PID_FILE}");
+        Ok(())
+    }
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        if let Some(foreign) = cx.local().get::<Option<String>>("foreign")?.flatten() {
+            bail!("{foreign}");
+        }
+        let started: Option<i32> = cx.global().get("server")?;
+        if started.and_then(Pid::from_raw).is_some_and(|pid| test_kill_process(pid).is_ok()) {
+            cx.log("the server was started, and needs a little longer");
+            return Ok(());
+        }
+        let (root, port) = (root(cx)?, cx.result::<u16>("Port")?);
+        if let Some(old) = living_server(&root) {
+            cx.log(format_args!("ending process {}", old.as_raw_pid()));
+            end_server(&root, old)?;
+        }
+        let myself = std::env::current_exe().context("failed to find this program's own file")?;
+        let server = cx.command(myself).arg("--serve").arg("--root").arg(&root);
+        let pid = server.arg("--port").arg(port.to_string()).detach(root.join(LOG_FILE))?;
+        Ok(cx.global().set("server", pid)?)
+    }
+}
+
+fn address(port: u16) -> String {
+    format!("http://127.0.0.1:{port}/")
+}
+
+/// What is answered to a request for the first page; `None` where nobody answers.
+fn ask(port: u16) -> Result<Option<String>> {
+    let Ok(mut stream) = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), PATIENCE) else {
+        return Ok(None);
+    };
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let _ = write!(stream, "GET / HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+    // Some servers leave the connection open behind their answer, and some never come to an end.
+    let (clock, mut answer, mut buffer) = (SystemClock::new(), Vec::new(), [0; 4096]);
+    while let Ok(count @ 1..) = stream.read(&mut buffer) {
+        answer.extend_from_slice(&buffer[..count]);
+        if answer.len() > 64 * 1024 || clock.now() > 2 * PATIENCE {
+            break;
+        }
+    }
+    Ok((!answer.is_empty()).then(|| String::from_utf8_lossy(&answer).into_owned()))
+}
+
+fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    answer.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+fn is_first_page(answer: &str, root: &Path) -> bool {
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body);
+    let page = pages().next().and_then(|page| fs::read_to_string(root.join(page.path())).ok());
+    answer.starts_with("HTTP/1.0 200 ") && page.is_some() && body == page.as_deref()
+}
+
+/// What tells the servers of two sites apart: where the site is, in a form that fits into a header.
+fn identity(root: &Path) -> Result<String> {
+    let root = root.canonicalize().with_context(|| format!("failed to find {}", root.display()))?;
+    Ok(root.display().to_string().escape_default().to_string())
+}
+
+/// The process in the file of the server's process id, if it lives: then it holds a lock on that file. So a process that
+/// happens to have the number of a dead server is never taken for one.
+fn living_server(root: &Path) -> Option<Pid> {
+    let file = File::open(root.join(PID_FILE)).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Pid::from_raw(io::read_to_string(file).ok()?.trim().parse().ok()?),
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+    }
+}
+
+fn end_server(root: &Path, pid: Pid) -> Result<()> {
+    for signal in [Signal::TERM, Signal::KILL] {
+        let _ = kill_process(pid, signal);
+        if wait_until(2 * PATIENCE, || living_server(root) != Some(pid)) {
+            return Ok(());
+        }
+    }
+    bail!("failed to end process {}, the server of {}", pid.as_raw_pid(), root.display())
+}
+
+/// Looks often; says whether it came true in time.
+fn wait_until(limit: Duration, is_so: impl Fn() -> bool) -> bool {
+    let clock = SystemClock::new();
+    while !is_so() {
+        if clock.now() >= limit {
+            return false;
+        }
+        clock.wait(Some(clock.now() + Duration::from_millis(10)), &Wake::default());
+    }
+    true
+}
+
+/// The background process.
+fn serve(root: &Path, port: u16) -> Result<()> {
+    let site = identity(root)?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .with_context(|| format!("failed to listen at {}", address(port)))?;
+    let path = root.join(PID_FILE);
+    let mut file = File::options().create(true).write(true).truncate(false).open(&path)?;
+    ensure!(wait_until(2 * PATIENCE, || file.try_lock().is_ok()), "another server of this site is at work");
+    file.set_len(0)?;
+    let pid = format!("{}\n", std::process::id());
+    file.write_all(pid.as_bytes())?;
+
+    // A server that nobody finds any more, because its file was removed or is another one's, is wanted by nobody.
+    std::thread::spawn(move || {
+        while fs::read_to_string(&path).is_ok_and(|found| found == pid) {
+            wait_until(PATIENCE, || false);
+        }
+        std::process::exit(0);
+    });
+    for stream in listener.incoming().flatten() {
+        let (root, site) = (root.to_owned(), site.clone());
+        std::thread::spawn(move || answer(&stream, &root, &site));
+    }
+    Ok(())
+}
+
+fn answer(mut stream: &TcpStream, root: &Path, site: &str) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut lines = BufReader::new(stream.take(64 * 1024)).lines();
+    let request = lines.next().transpose()?.unwrap_or_default();
+    // Read to their end: a connection that is closed with something unread loses the answer.
+    lines.map_while(io::Result::ok).find(String::is_empty);
+
+    let asked = request.strip_prefix("GET /").and_then(|rest| rest.split(' ').next());
+    // Only what this program has written is served.
+    let page = pages().map(|page| page.path()).find(|page| {
+        let path = page.strip_prefix("public/").unwrap_or(page);
+        asked == Some(path) || asked == path.strip_suffix("index.html")
+    });
+    let (status, body) = match page.map(|page| fs::read_to_string(root.join(page))) {
+        Some(Ok(body)) => ("200 OK", body),
+        _ => ("404 Not Found", in_html("Not found", "")),
+    };
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.0 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {length}\r\nX-Site: {site}\r\n\
+         \r\n{body}"
+    )
+}
+
+/// Ends the server of the site in `root`, and says what was done.
+fn stop(root: &Path) -> Result<String> {
+    let Some(pid) = living_server(root) else {
+        return Ok(format!("No server of {} is at work.", root.display()));
+    };
+    end_server(root, pid)?;
+    // The number may soon be another process's: nobody should find it there.
+    let _ = fs::remove_file(root.join(PID_FILE));
+    Ok(format!("The server of {}, process {}, has ended.", root.display(), pid.as_raw_pid()))
+}
+
+/// Whether a file is there with this mode and text; `path` counts from `root`.
+fn check_file(root: &Path, path: &str, mode: u32, wanted: &str) -> Result<()> {
+    let full = root.join(path);
+    let found = match fs::read(&full) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(NotAsWanted::new(format!("{path} does not exist")).diff(path, "", wanted).into());
+        }
+        // Not "could not find out": a file of ours that we cannot read is broken, and is mended as any other.
+        Err(error) => return Err(NotAsWanted::new(format!("{path} cannot be read: {error}")).into()),
+    };
+    if found != wanted {
+        return Err(NotAsWanted::new(format!("{path} differs")).diff(path, &found, wanted).into());
+    }
+    check_mode(&full, path, mode)
+}
+
+fn check_mode(full: &Path, path: &str, wanted: u32) -> Result<()> {
+    let found = full.metadata()?.permissions().mode() & 0o7777;
+    ensure!(found == wanted, "{path} has mode {found:o} in place of {wanted:o}");
+    Ok(())
+}
+
+fn make_directory(path: &Path) -> Result<()> {
+    fs::create_dir_all(path)
+        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755)))
+        .with_context(|| format!("failed to make the directory {}", path.display()))
+}
+
+fn write_with_directory(path: &Path, mode: u32, text: &str) -> Result<()> {
+    // A file of ours right under the root needs no more than that the root is there: whose it is is not our business.
+    make_directory(path.parent().unwrap_or(path))?;
+    write_atomically(path, mode, text)
+}
+
+/// Whoever reads the file meanwhile, or after a crash, finds the old text or the new one, and nothing in between.
+fn write_atomically(path: &Path, mode: u32, text: &str) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.new"));
+    let write = || {
+        let mut file = File::create(&beside)?;
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&beside, path)?;
+        File::open(path.with_file_name(""))?.sync_all()
+    };
+    write().with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// The directory to work in. Without `--root` that is a new one; a dry run does not make it.
+fn choose_root(cli: &Cli) -> Result<PathBuf> {
+    if let Some(root) = &cli.root {
+        let root = std::path::absolute(root).context("--root is no path")?;
+        ensure!(!root.exists() || root.is_dir(), "--root {} is no directory", root.display());
+        return Ok(root);
+    }
+    let temporary = std::env::temp_dir();
+    if cli.flags.list || cli.flags.no_act {
+        return Ok(temporary.join(format!("site-{}", std::process::id())));
+    }
+    let root = tempfile::Builder::new().prefix("site-").tempdir_in(&temporary);
+    Ok(root.with_context(|| format!("failed to make a directory in {}", temporary.display()))?.keep())
+}
