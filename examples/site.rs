@@ -9,6 +9,8 @@
 //!
 //! Everything that the jobs need to know they get as arguments, so the graph is the same for every directory.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it tells people where the site is")]
+
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -17,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::{Parser, value_parser};
 use dojob::cli::{Flags, Format};
 use dojob::{Clock, Command, Context, Deps, DummyJob, Engine, Job, NotAsWanted, Result, Retry, SystemClock};
@@ -184,9 +186,13 @@ impl Machine {
         });
         let bytes = || printed("sysctl", "-n hw.memsize")?.parse::<u64>().ok();
         Machine {
-            host: file("/proc/sys/kernel/hostname").or_else(|| printed("uname", "-n")).unwrap_or_else(unknown),
+            host: file("/proc/sys/kernel/hostname")
+                .or_else(|| printed("uname", "-n"))
+                .unwrap_or_else(unknown),
             os: os.unwrap_or_else(|| std::env::consts::OS.to_owned()),
-            kernel: file("/proc/sys/kernel/osrelease").or_else(|| printed("uname", "-r")).unwrap_or_else(unknown),
+            kernel: file("/proc/sys/kernel/osrelease")
+                .or_else(|| printed("uname", "-r"))
+                .unwrap_or_else(unknown),
             cpus: std::thread::available_parallelism().map_or_else(|_| unknown(), |cpus| cpus.to_string()),
             memory: kib
                 .or_else(|| Some(bytes()? / 1024))
@@ -230,7 +236,8 @@ impl Job for ConfigFile {
         check_file(&root(cx)?, self.path, self.mode, &self.wanted(cx)?)
     }
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        write_with_directory(&root(cx)?.join(self.path), self.mode, &self.wanted(cx)?)
+        make_directory_of(&root(cx)?, self.path)?;
+        write_atomically(&root(cx)?.join(self.path), self.mode, &self.wanted(cx)?)
     }
 }
 
@@ -249,7 +256,8 @@ impl Job for Source {
         check_file(&root(cx)?, self.path, 0o644, self.text)
     }
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        write_with_directory(&root(cx)?.join(self.path), 0o644, self.text)
+        make_directory_of(&root(cx)?, self.path)?;
+        write_atomically(&root(cx)?.join(self.path), 0o644, self.text)
     }
 }
 
@@ -267,7 +275,8 @@ impl Page {
     /// The page's title and the rest of it, from its source and the facts.
     fn content(&self, cx: &Context) -> Result<(String, String)> {
         let path = root(cx)?.join(self.source.path);
-        let text = fs::read_to_string(&path).or_could_not_find_out(format!("what {} says", path.display()))?;
+        let text =
+            fs::read_to_string(&path).or_could_not_find_out(format!("what {} says", path.display()))?;
         let text = cx.result::<Machine>("Facts")?.fill_in(&text);
         let text = text.replace('&', "&amp;").replace('<', "&lt;");
         let (title, rest) = text.split_once('\n').unwrap_or((&text, ""));
@@ -446,22 +455,18 @@ impl Job for Server {
             let hint = if log.exists() { format!("; its log is {}", log.display()) } else { String::new() };
             bail!("no server answers at {}{hint}", address(port));
         };
-        let foreign = match header(&answer, "X-Site") {
-            Some(site) if site == identity(&root)? => None,
-            Some(site) => Some(format!("port {port} is taken by the server of another site, {site}")),
-            None => Some(format!("port {port} is taken by another program")),
-        };
-        cx.local().set("foreign", &foreign)?;
-        if let Some(foreign) = foreign {
-            bail!("{foreign}; choose another with --port");
+        if let Some(other) = stranger(&answer, &root)? {
+            let reason = format!("port {port} is taken by {other}; choose another with --port");
+            cx.local().set("taken", &reason)?;
+            bail!("{reason}");
         }
         ensure!(is_first_page(&answer, &root), "{} does not answer with the first page", address(port));
         ensure!(living_server(&root).is_some(), "the server is not the one of {PID_FILE}");
         Ok(())
     }
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        if let Some(foreign) = cx.local().get::<Option<String>>("foreign")?.flatten() {
-            bail!("{foreign}");
+        if let Some(reason) = cx.local().get::<String>("taken")? {
+            bail!("{reason}");
         }
         let started: Option<i32> = cx.global().get("server")?;
         if started.and_then(Pid::from_raw).is_some_and(|pid| test_kill_process(pid).is_ok()) {
@@ -504,7 +509,19 @@ fn ask(port: u16) -> Result<Option<String>> {
 }
 
 fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
-    answer.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    answer
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+/// Who answers in this site's place.
+fn stranger(answer: &str, root: &Path) -> Result<Option<String>> {
+    Ok(match header(answer, "X-Site") {
+        Some(site) if site == identity(root)? => None,
+        Some(site) => Some(format!("the server of another site, {site}")),
+        None => Some("another program".to_owned()),
+    })
 }
 
 fn is_first_page(answer: &str, root: &Path) -> bool {
@@ -562,12 +579,14 @@ fn serve(root: &Path, port: u16) -> Result<()> {
     file.set_len(0)?;
     let pid = format!("{}\n", std::process::id());
     file.write_all(pid.as_bytes())?;
+    println!("process {} answers at {}", std::process::id(), address(port));
 
     // A server that nobody finds any more, because its file was removed or is another one's, is wanted by nobody.
     std::thread::spawn(move || {
         while fs::read_to_string(&path).is_ok_and(|found| found == pid) {
             wait_until(PATIENCE, || false);
         }
+        println!("ends: {} does not name it any more", path.display());
         std::process::exit(0);
     });
     for stream in listener.incoming().flatten() {
@@ -604,14 +623,16 @@ fn answer(mut stream: &TcpStream, root: &Path, site: &str) -> io::Result<()> {
 }
 
 /// Ends the server of the site in `root`, and says what was done.
-fn stop(root: &Path) -> Result<String> {
+fn stop(root: &Path) -> Result<()> {
     let Some(pid) = living_server(root) else {
-        return Ok(format!("No server of {} is at work.", root.display()));
+        println!("No server of {} is at work.", root.display());
+        return Ok(());
     };
     end_server(root, pid)?;
     // The number may soon be another process's: nobody should find it there.
     let _ = fs::remove_file(root.join(PID_FILE));
-    Ok(format!("The server of {}, process {}, has ended.", root.display(), pid.as_raw_pid()))
+    println!("The server of {}, process {}, has ended.", root.display(), pid.as_raw_pid());
+    Ok(())
 }
 
 /// Whether a file is there with this mode and text; `path` counts from `root`.
@@ -643,10 +664,10 @@ fn make_directory(path: &Path) -> Result<()> {
         .with_context(|| format!("failed to make the directory {}", path.display()))
 }
 
-fn write_with_directory(path: &Path, mode: u32, text: &str) -> Result<()> {
-    // A file of ours right under the root needs no more than that the root is there: whose it is is not our business.
-    make_directory(path.parent().unwrap_or(path))?;
-    write_atomically(path, mode, text)
+/// Makes the directory that a file is in. The root is only made, its mode is not our business.
+fn make_directory_of(root: &Path, path: &str) -> Result<()> {
+    fs::create_dir_all(root).with_context(|| format!("failed to make the directory {}", root.display()))?;
+    path.rsplit_once('/').map_or(Ok(()), |(directory, _)| make_directory(&root.join(directory)))
 }
 
 /// Whoever reads the file meanwhile, or after a crash, finds the old text or the new one, and nothing in between.
@@ -677,4 +698,62 @@ fn choose_root(cli: &Cli) -> Result<PathBuf> {
     }
     let root = tempfile::Builder::new().prefix("site-").tempdir_in(&temporary);
     Ok(root.with_context(|| format!("failed to make a directory in {}", temporary.display()))?.keep())
+}
+
+/// Where the site is, and what can be done with it.
+fn tell(root: &Path) {
+    let answers = match (remembered_port(root), living_server(root)) {
+        (Some(port), Some(_)) => format!(" and answers at {}", address(port)),
+        _ => String::new(),
+    };
+    let program = std::env::args().next().unwrap_or_default();
+    let again = format!("{} --root {}", quoted(&program), quoted(&root.display().to_string()));
+    println!("The site is in {}{answers}", root.display());
+    println!("  to look after it again:  {again}");
+    println!("  to end its server:       {again} --stop");
+}
+
+/// A word for the shell.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+".contains(c);
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[allow(dead_code, reason = "the test of the pictures uses the jobs alone")]
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if !cli.serve && !cli.stop {
+        return converge(cli);
+    }
+    let done = choose_root(&cli).and_then(|root| match cli.port {
+        Some(port) if cli.serve => serve(&root, port),
+        _ => stop(&root),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn converge(mut cli: Cli) -> ExitCode {
+    let flags = cli.flags.clone();
+    let mut root = PathBuf::new();
+    let code = flags.main(|| {
+        root = choose_root(&cli)?;
+        if cli.root.is_none() && !flags.list {
+            let what = if flags.no_act { "a start would make a directory such as" } else { "made" };
+            eprintln!("{what} {}", root.display());
+        }
+        cli.root = Some(root.clone());
+        // Files and git work at once or never; the server says itself how often it is tried.
+        Ok(Engine::new(Site)?.args(&cli)?.tries(1))
+    });
+    let stdout_is_taken = flags.list || flags.format == Format::Json || flags.graph == Some("-".into());
+    if code == ExitCode::SUCCESS && !stdout_is_taken && !flags.no_act {
+        tell(&root);
+    }
+    code
 }

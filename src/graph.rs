@@ -98,11 +98,8 @@ impl JobGraph {
 
         // In place, since a second list of a million jobs would be the largest thing in memory: every job not in the
         // order gets a place behind those that are, and then each is swapped to its own.
-        let mut next = order.len() as u32;
-        for place in position.iter_mut().filter(|place| **place == NO_JOB) {
-            *place = next;
-            next += 1;
-        }
+        let unplaced = position.iter_mut().filter(|place| **place == NO_JOB);
+        unplaced.zip(order.len() as u32..).for_each(|(place, next)| *place = next);
         for at in 0..jobs.len() {
             while position[at] as usize != at {
                 let to = position[at] as usize;

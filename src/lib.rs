@@ -101,6 +101,11 @@
 #[cfg(not(unix))]
 compile_error!("dojob needs a Unix: its commands live in process groups");
 
+/// The README's examples compile.
+#[cfg(all(doctest, feature = "cli"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 #[cfg(feature = "cli")]
 pub mod cli;
 mod clock;

@@ -153,12 +153,15 @@ impl Console {
             }
             self.write(&line);
         }
-        if let Some(diff) = failure.and_then(|failure| failure.diff.as_ref()).filter(|_| self.diff) {
-            // Seen before the run, where it says what will be done; a recheck would only repeat it.
-            if phase == Phase::Check && self.level >= Level::Verbose {
-                let diff = self.painted_diff(diff);
-                self.write(&diff);
-            }
+        // Seen before the run, where it says what will be done; a recheck would only repeat it.
+        if let Some(diff) = failure.and_then(|failure| failure.diff.as_ref())
+            && self.diff
+            && phase == Phase::Check
+        {
+            let title =
+                if self.level == Level::Normal { format!("{}:\n", text::name(job)) } else { String::new() };
+            let diff = title + &self.painted_diff(diff);
+            self.write(&diff);
         }
     }
 
@@ -301,13 +304,6 @@ impl Observer for Console {
             Event::RunStarted { no_act, .. } => self.no_act = *no_act,
             Event::PhaseEnded { job, phase, passed, is_final, failure, .. } => {
                 self.phase(job, *phase, *passed, *is_final, failure.as_deref());
-                let diff = failure.as_ref().and_then(|failure| failure.diff.as_ref());
-                if let Some(diff) = diff.filter(|_| self.diff && self.level == Level::Normal) {
-                    if *phase == Phase::Check {
-                        let diff = format!("{}:\n{}", text::name(job), self.painted_diff(diff));
-                        self.write(&diff);
-                    }
-                }
             }
             Event::Output { job, stream, line, .. } => self.output(job, *stream, line),
             Event::JobSettled { job, outcome, tries, reason, because_of, .. } => {
