@@ -138,7 +138,11 @@ fn a_million_in_layers(rounds: usize) {
         bare_converged.push(time);
     }
     row("1,000,000 in layers: build", median(built), Some(("HashMap and petgraph", median(bare_built))));
-    row("1,000,000 in layers: converge", median(converged), Some(("toposort and boxed calls", median(bare_converged))));
+    row(
+        "1,000,000 in layers: converge",
+        median(converged),
+        Some(("toposort and boxed calls", median(bare_converged))),
+    );
 }
 
 /// Ten thousand jobs in layers, all in place, built and converged.
@@ -200,7 +204,11 @@ fn sleepers(rounds: usize) {
         let mut engine = Engine::with_graph(graph.build().expect("a good graph")).workers(32);
         timed(|| engine.converge()).0
     });
-    row("64 sleep 100 ms on 32 workers", median(times.collect()), Some(("two rounds", Duration::from_millis(200))));
+    row(
+        "64 sleep 100 ms on 32 workers",
+        median(times.collect()),
+        Some(("two rounds", Duration::from_millis(200))),
+    );
 }
 
 /// What a job costs in memory, in a process of its own: the peak beside that of an empty process.

@@ -11,6 +11,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it tells people where the site is")]
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -25,7 +26,7 @@ use dojob::cli::{Flags, Format};
 use dojob::{Clock, Command, Context, Deps, DummyJob, Engine, Job, NotAsWanted, Result, Retry, SystemClock};
 use dojob::{OrCouldNotFindOut, Wake, deps};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Provisions a small web site: its files, its git repository and its server, under one directory.
 #[derive(Parser, Serialize)]
@@ -55,29 +56,29 @@ struct Cli {
 
 const DIRECTORIES: [&str; 3] = ["public", "public/about", "state"];
 
-/// Path, mode and template.
-const CONFIG_FILES: [(&str, u32, &str); 3] = [
-    (".gitignore", 0o644, "/build/\n/public/\n/state/\n"),
-    ("etc/motd", 0o644, "Welcome to {host}, a machine with {cpus} CPUs and {memory} of memory.\n"),
-    (
+/// Words in braces are facts.
+const CONFIG_FILES: [TextFile; 3] = [
+    TextFile::config(".gitignore", 0o644, "/build/\n/public/\n/state/\n"),
+    TextFile::config("etc/motd", 0o644, "Welcome to {host}, with {cpus} CPUs and {memory} of memory.\n"),
+    TextFile::config(
         "etc/site.conf",
         0o640,
-        "[machine]\nhost = {host}\nos = {os}\nkernel = {kernel}\n\n[limits]\nworkers = {cpus}\nmemory = {memory}\n",
+        "host = {host}\nos = {os}\nkernel = {kernel}\nworkers = {cpus}\n",
     ),
 ];
 
-/// Each becomes a page: the first line is its title.
-const SOURCES: [(&str, &str); 2] = [
-    (
+/// Each becomes a page. The first line is its title.
+const SOURCES: [TextFile; 2] = [
+    TextFile::source(
         "content/index.txt",
-        "Hello from {host}\n\nThis page was written by a job.\n\nAnother job serves it to you.\n",
+        "Hello from {host}\n\nA job wrote this page.\n\nAnother serves it.\n",
     ),
-    ("content/about/index.txt", "About {host}\n\nIt runs {os}, kernel {kernel}, on {cpus} CPUs.\n"),
+    TextFile::source("content/about/index.txt", "About {host}\n\nIt runs {os}, kernel {kernel}.\n"),
 ];
 
+const PORT_FILE: &str = "state/port";
 const PID_FILE: &str = "state/server.pid";
 const LOG_FILE: &str = "state/server.log";
-const PORT_FILE: &str = "state/port";
 
 /// How long each side of a connection waits for the other.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -90,22 +91,14 @@ impl DummyJob for Site {
     fn deps(&self) -> Deps {
         let mut deps = Deps::new();
         deps.extend(DIRECTORIES.map(Directory::at));
-        deps.extend(config_files());
+        deps.extend(CONFIG_FILES);
         deps.extend(pages());
         deps.with(FirstCommit).with(Server)
     }
 }
 
-fn config_files() -> impl Iterator<Item = ConfigFile> {
-    CONFIG_FILES.into_iter().map(|(path, mode, template)| ConfigFile { path, mode, template })
-}
-
-fn sources() -> impl Iterator<Item = Source> {
-    SOURCES.into_iter().map(|(path, text)| Source { path, text })
-}
-
 fn pages() -> impl Iterator<Item = Page> {
-    sources().map(|source| Page { source })
+    SOURCES.into_iter().map(|source| Page { source })
 }
 
 fn root(cx: &Context) -> Result<PathBuf> {
@@ -150,7 +143,29 @@ struct Facts;
 
 impl Job for Facts {
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        let facts = Machine::look(cx);
+        // Linux tells it in files. Elsewhere there are commands, and what nobody tells is unknown.
+        let file = |path: &str| Some(fs::read_to_string(path).ok()?.trim().to_owned());
+        let printed = |program: &str, arguments: &[&str]| {
+            let output = cx.command(program).args(arguments).quiet().timeout(5 * PATIENCE).run();
+            Some(output.ok()?.text())
+        };
+        let after = |text: &str, start: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(start))?;
+            Some(line.trim_matches(['"', '\'', ' ']).to_owned())
+        };
+        let cpus = std::thread::available_parallelism().ok();
+        let facts = BTreeMap::from([
+            ("host", file("/proc/sys/kernel/hostname").or_else(|| printed("uname", &["-n"]))),
+            ("os", file("/etc/os-release").and_then(|text| after(&text, "PRETTY_NAME="))),
+            ("kernel", file("/proc/sys/kernel/osrelease").or_else(|| printed("uname", &["-r"]))),
+            ("cpus", cpus.map(|cpus| cpus.to_string())),
+            (
+                "memory",
+                file("/proc/meminfo")
+                    .and_then(|text| after(&text, "MemTotal:"))
+                    .or_else(|| Some(printed("sysctl", &["-n", "hw.memsize"])? + " B")),
+            ),
+        ]);
         Ok(cx.set_result(facts)?)
     }
     fn run(&mut self, _: &mut Context) -> Result<()> {
@@ -158,76 +173,37 @@ impl Job for Facts {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct Machine {
-    host: String,
-    os: String,
-    kernel: String,
-    cpus: String,
-    memory: String,
-}
-
-impl Machine {
-    /// Linux tells it in files; elsewhere there are commands. What nobody tells is `unknown`.
-    fn look(cx: &Context) -> Self {
-        let unknown = || "unknown".to_owned();
-        let file = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
-        let printed = |program: &str, argument: &str| {
-            let command = cx.command(program).args(argument.split(' ')).quiet().timeout(5 * PATIENCE);
-            command.run().ok().map(|output| output.text())
-        };
-        let os = file("/etc/os-release").and_then(|text| {
-            let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
-            Some(name.trim_matches(['"', '\'']).to_owned())
-        });
-        let kib = file("/proc/meminfo").and_then(|text| {
-            let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-            total.trim().strip_suffix(" kB")?.parse::<u64>().ok()
-        });
-        let bytes = || printed("sysctl", "-n hw.memsize")?.parse::<u64>().ok();
-        Machine {
-            host: file("/proc/sys/kernel/hostname")
-                .or_else(|| printed("uname", "-n"))
-                .unwrap_or_else(unknown),
-            os: os.unwrap_or_else(|| std::env::consts::OS.to_owned()),
-            kernel: file("/proc/sys/kernel/osrelease")
-                .or_else(|| printed("uname", "-r"))
-                .unwrap_or_else(unknown),
-            cpus: std::thread::available_parallelism().map_or_else(|_| unknown(), |cpus| cpus.to_string()),
-            memory: kib
-                .or_else(|| Some(bytes()? / 1024))
-                .map_or_else(unknown, |kib| format!("{} MiB", kib / 1024)),
-        }
-    }
-
-    fn fill_in(&self, template: &str) -> String {
-        template
-            .replace("{host}", &self.host)
-            .replace("{os}", &self.os)
-            .replace("{kernel}", &self.kernel)
-            .replace("{cpus}", &self.cpus)
-            .replace("{memory}", &self.memory)
-    }
-}
-
 /// A file that is written from the facts. It makes the directory that it is in itself: if that were another job, a dry
 /// run before the first start could say no more than "unknown until the directory is there".
 #[derive(Clone, PartialEq)]
-struct ConfigFile {
+struct TextFile {
+    /// The first word of its name.
+    kind: &'static str,
     path: &'static str,
     mode: u32,
     template: &'static str,
 }
 
-impl ConfigFile {
+impl TextFile {
+    const fn config(path: &'static str, mode: u32, template: &'static str) -> Self {
+        TextFile { kind: "ConfigFile", path, mode, template }
+    }
+
+    const fn source(path: &'static str, template: &'static str) -> Self {
+        TextFile { kind: "Source", path, mode: 0o644, template }
+    }
+
     fn wanted(&self, cx: &Context) -> Result<String> {
-        Ok(cx.result::<Machine>("Facts")?.fill_in(self.template))
+        let facts: BTreeMap<String, Option<String>> = cx.result("Facts")?;
+        Ok(facts.into_iter().fold(self.template.to_owned(), |text, (name, fact)| {
+            text.replace(&format!("{{{name}}}"), fact.as_deref().unwrap_or("unknown"))
+        }))
     }
 }
 
-impl Job for ConfigFile {
+impl Job for TextFile {
     fn name(&self) -> String {
-        format!("ConfigFile {}", self.path)
+        format!("{} {}", self.kind, self.path)
     }
     fn deps(&self) -> Deps {
         deps![Facts]
@@ -236,35 +212,20 @@ impl Job for ConfigFile {
         check_file(&root(cx)?, self.path, self.mode, &self.wanted(cx)?)
     }
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        make_directory_of(&root(cx)?, self.path)?;
-        write_atomically(&root(cx)?.join(self.path), self.mode, &self.wanted(cx)?)
-    }
-}
-
-/// What a page is built from.
-#[derive(Clone, PartialEq)]
-struct Source {
-    path: &'static str,
-    text: &'static str,
-}
-
-impl Job for Source {
-    fn name(&self) -> String {
-        format!("Source {}", self.path)
-    }
-    fn check(&mut self, cx: &mut Context) -> Result<()> {
-        check_file(&root(cx)?, self.path, 0o644, self.text)
-    }
-    fn run(&mut self, cx: &mut Context) -> Result<()> {
-        make_directory_of(&root(cx)?, self.path)?;
-        write_atomically(&root(cx)?.join(self.path), 0o644, self.text)
+        let root = root(cx)?;
+        // The root itself is only made: its mode is somebody else's business.
+        fs::create_dir_all(&root).with_context(|| format!("failed to make {}", root.display()))?;
+        if let Some((directory, _)) = self.path.rsplit_once('/') {
+            make_directory(&root.join(directory))?;
+        }
+        write_atomically(&root.join(self.path), self.mode, &self.wanted(cx)?)
     }
 }
 
 /// Built in pieces in a directory of its own, which the cleanup removes.
 #[derive(Clone, PartialEq)]
 struct Page {
-    source: Source,
+    source: TextFile,
 }
 
 impl Page {
@@ -272,12 +233,11 @@ impl Page {
         self.source.path.replace("content/", "public/").replace(".txt", ".html")
     }
 
-    /// The page's title and the rest of it, from its source and the facts.
+    /// The page's title and the rest of it.
     fn content(&self, cx: &Context) -> Result<(String, String)> {
         let path = root(cx)?.join(self.source.path);
         let text =
             fs::read_to_string(&path).or_could_not_find_out(format!("what {} says", path.display()))?;
-        let text = cx.result::<Machine>("Facts")?.fill_in(&text);
         let text = text.replace('&', "&amp;").replace('<', "&lt;");
         let (title, rest) = text.split_once('\n').unwrap_or((&text, ""));
         let paragraphs = rest.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty());
@@ -296,7 +256,7 @@ impl Job for Page {
     fn deps(&self) -> Deps {
         let path = self.path();
         let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-        deps![Facts, self.source.clone(), Directory::at(directory)]
+        deps![self.source.clone(), Directory::at(directory)]
     }
     fn check(&mut self, cx: &mut Context) -> Result<()> {
         let (title, body) = self.content(cx)?;
@@ -349,7 +309,7 @@ struct FirstCommit;
 
 impl FirstCommit {
     fn paths() -> impl Iterator<Item = &'static str> {
-        config_files().map(|file| file.path).chain(sources().map(|source| source.path))
+        CONFIG_FILES.into_iter().chain(SOURCES).map(|file| file.path)
     }
 
     /// The commit, when nothing is missing from it.
@@ -369,8 +329,8 @@ impl FirstCommit {
 impl Job for FirstCommit {
     fn deps(&self) -> Deps {
         let mut deps = deps![Repository];
-        deps.extend(config_files());
-        deps.extend(sources());
+        deps.extend(CONFIG_FILES);
+        deps.extend(SOURCES);
         deps
     }
     fn check(&mut self, cx: &mut Context) -> Result<()> {
@@ -396,14 +356,10 @@ fn git<'cx>(cx: &'cx Context, root: &Path) -> Command<'cx> {
     for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
         git = git.env_remove(variable);
     }
-    git.arg("-C").arg(root).args(["--git-dir=.git", "--no-optional-locks"]).args([
-        "-c",
-        "init.defaultBranch=main",
-        "-c",
-        "user.name=Site",
-        "-c",
-        "user.email=site@localhost",
-    ])
+    for setting in ["init.defaultBranch=main", "user.name=Site", "user.email=site@localhost"] {
+        git = git.args(["-c", setting]);
+    }
+    git.arg("-C").arg(root).args(["--git-dir=.git", "--no-optional-locks"])
 }
 
 /// The port is chosen once, and remembered.
@@ -418,8 +374,8 @@ impl Job for Port {
         let wanted = cx.arg_opt::<u16>("port")?;
         match remembered_port(&root(cx)?) {
             None => bail!("no port is chosen yet"),
-            Some(port) if wanted.is_some_and(|wanted| wanted != port) => bail!("the port is {port}"),
-            Some(port) => Ok(cx.set_result(port)?),
+            Some(port) if port == wanted.unwrap_or(port) => Ok(cx.set_result(port)?),
+            Some(port) => bail!("the port is {port} so far"),
         }
     }
     fn run(&mut self, cx: &mut Context) -> Result<()> {
@@ -446,28 +402,42 @@ impl Job for Server {
         deps
     }
     fn retry(&self) -> Retry {
-        Retry::tries(15).delay(Duration::from_millis(200))
+        Retry::tries(12).delay(Duration::from_millis(250))
     }
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        let (root, port) = (root(cx)?, cx.result::<u16>("Port")?);
-        let Some(answer) = ask(port)? else {
-            let log = root.join(LOG_FILE);
-            let hint = if log.exists() { format!("; its log is {}", log.display()) } else { String::new() };
-            bail!("no server answers at {}{hint}", address(port));
-        };
-        if let Some(other) = stranger(&answer, &root)? {
-            let reason = format!("port {port} is taken by {other}; choose another with --port");
-            cx.local().set("taken", &reason)?;
+        if let Some(reason) = cx.local().get::<String>("taken")? {
+            // Said a moment ago, and nothing was done about it since.
             bail!("{reason}");
         }
-        ensure!(is_first_page(&answer, &root), "{} does not answer with the first page", address(port));
+        let (root, port) = (root(cx)?, cx.result::<u16>("Port")?);
+        let Some(answer) = ask(port) else {
+            let log = root.join(LOG_FILE);
+            let hint = if log.exists() { format!("; its log is {}", log.display()) } else { String::new() };
+            bail!("no server listens at {}{hint}", address(port));
+        };
+        let mut head = answer.lines().take_while(|line| !line.is_empty());
+        match head.find_map(|line| line.strip_prefix("X-Site: ")) {
+            Some(site) if site == identity(&root)? => {}
+            None if answer.is_empty() && living_server(&root).is_some() => {
+                bail!("the server does not answer")
+            }
+            other => {
+                let who =
+                    other.map_or("another program".into(), |site| format!("another site's server, {site}"));
+                let reason = format!("port {port} is taken by {who}; choose another with --port");
+                cx.local().set("taken", &reason)?;
+                bail!("{reason}");
+            }
+        }
+        let first_page = fs::read_to_string(root.join("public/index.html"))?;
+        let is_first_page =
+            answer.starts_with("HTTP/1.0 200 ") && answer.ends_with(&format!("\r\n\r\n{first_page}"));
+        ensure!(is_first_page, "{} does not answer with the first page", address(port));
         ensure!(living_server(&root).is_some(), "the server is not the one of {PID_FILE}");
         Ok(())
     }
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        if let Some(reason) = cx.local().get::<String>("taken")? {
-            bail!("{reason}");
-        }
+        ensure!(cx.local().get::<String>("taken")?.is_none(), "nothing can be done about another's server");
         let started: Option<i32> = cx.global().get("server")?;
         if started.and_then(Pid::from_raw).is_some_and(|pid| test_kill_process(pid).is_ok()) {
             cx.log("the server was started, and needs a little longer");
@@ -489,15 +459,12 @@ fn address(port: u16) -> String {
     format!("http://127.0.0.1:{port}/")
 }
 
-/// What is answered to a request for the first page; `None` where nobody answers.
-fn ask(port: u16) -> Result<Option<String>> {
-    let Ok(mut stream) = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), PATIENCE) else {
-        return Ok(None);
-    };
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let _ = write!(stream, "GET / HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
-    // Some servers leave the connection open behind their answer, and some never come to an end.
+/// What is answered to a request for the first page: nothing, maybe. `None` where nobody listens.
+fn ask(port: u16) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), PATIENCE).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    write!(stream, "GET / HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n").ok()?;
+    // Some servers leave the connection open behind their answer, and some never come to its end.
     let (clock, mut answer, mut buffer) = (SystemClock::new(), Vec::new(), [0; 4096]);
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
         answer.extend_from_slice(&buffer[..count]);
@@ -505,29 +472,7 @@ fn ask(port: u16) -> Result<Option<String>> {
             break;
         }
     }
-    Ok((!answer.is_empty()).then(|| String::from_utf8_lossy(&answer).into_owned()))
-}
-
-fn header<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
-    answer
-        .lines()
-        .take_while(|line| !line.is_empty())
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-}
-
-/// Who answers in this site's place.
-fn stranger(answer: &str, root: &Path) -> Result<Option<String>> {
-    Ok(match header(answer, "X-Site") {
-        Some(site) if site == identity(root)? => None,
-        Some(site) => Some(format!("the server of another site, {site}")),
-        None => Some("another program".to_owned()),
-    })
-}
-
-fn is_first_page(answer: &str, root: &Path) -> bool {
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body);
-    let page = pages().next().and_then(|page| fs::read_to_string(root.join(page.path())).ok());
-    answer.starts_with("HTTP/1.0 200 ") && page.is_some() && body == page.as_deref()
+    Some(String::from_utf8_lossy(&answer).into_owned())
 }
 
 /// What tells the servers of two sites apart: where the site is, in a form that fits into a header.
@@ -563,9 +508,14 @@ fn wait_until(limit: Duration, is_so: impl Fn() -> bool) -> bool {
         if clock.now() >= limit {
             return false;
         }
-        clock.wait(Some(clock.now() + Duration::from_millis(10)), &Wake::default());
+        pause(Duration::from_millis(10));
     }
     true
+}
+
+fn pause(time: Duration) {
+    // A new clock starts at zero.
+    SystemClock::new().wait(Some(time), &Wake::default());
 }
 
 /// The background process.
@@ -584,7 +534,7 @@ fn serve(root: &Path, port: u16) -> Result<()> {
     // A server that nobody finds any more, because its file was removed or is another one's, is wanted by nobody.
     std::thread::spawn(move || {
         while fs::read_to_string(&path).is_ok_and(|found| found == pid) {
-            wait_until(PATIENCE, || false);
+            pause(PATIENCE);
         }
         println!("ends: {} does not name it any more", path.display());
         std::process::exit(0);
@@ -664,12 +614,6 @@ fn make_directory(path: &Path) -> Result<()> {
         .with_context(|| format!("failed to make the directory {}", path.display()))
 }
 
-/// Makes the directory that a file is in. The root is only made, its mode is not our business.
-fn make_directory_of(root: &Path, path: &str) -> Result<()> {
-    fs::create_dir_all(root).with_context(|| format!("failed to make the directory {}", root.display()))?;
-    path.rsplit_once('/').map_or(Ok(()), |(directory, _)| make_directory(&root.join(directory)))
-}
-
 /// Whoever reads the file meanwhile, or after a crash, finds the old text or the new one, and nothing in between.
 fn write_atomically(path: &Path, mode: u32, text: &str) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -689,7 +633,10 @@ fn write_atomically(path: &Path, mode: u32, text: &str) -> Result<()> {
 fn choose_root(cli: &Cli) -> Result<PathBuf> {
     if let Some(root) = &cli.root {
         let root = std::path::absolute(root).context("--root is no path")?;
-        ensure!(!root.exists() || root.is_dir(), "--root {} is no directory", root.display());
+        // As far as it is there: everything else would fail because of that.
+        if let Some(file) = root.ancestors().find(|path| path.exists()).filter(|path| !path.is_dir()) {
+            bail!("--root {} cannot be: {} is no directory", root.display(), file.display());
+        }
         return Ok(root);
     }
     let temporary = std::env::temp_dir();
@@ -709,8 +656,8 @@ fn tell(root: &Path) {
     let program = std::env::args().next().unwrap_or_default();
     let again = format!("{} --root {}", quoted(&program), quoted(&root.display().to_string()));
     println!("The site is in {}{answers}", root.display());
-    println!("  to look after it again:  {again}");
-    println!("  to end its server:       {again} --stop");
+    println!("Look after it again:  {again}");
+    println!("End its server:       {again} --stop");
 }
 
 /// A word for the shell.
@@ -744,7 +691,8 @@ fn converge(mut cli: Cli) -> ExitCode {
     let code = flags.main(|| {
         root = choose_root(&cli)?;
         if cli.root.is_none() && !flags.list {
-            let what = if flags.no_act { "a start would make a directory such as" } else { "made" };
+            let what =
+                if flags.no_act { "a start would make a new directory, such as" } else { "new directory" };
             eprintln!("{what} {}", root.display());
         }
         cli.root = Some(root.clone());

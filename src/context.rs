@@ -33,6 +33,8 @@ use crate::secret::Secret;
 
 /// What a context needs to know of the graph.
 pub(crate) trait Lineage: Send + Sync {
+    /// A job's name.
+    fn name_of(&self, job: u32) -> &Arc<str>;
     /// The job's number, by name.
     fn find(&self, name: &str) -> Option<u32>;
     /// Whether `job` depends on `dependency`, directly or through others.
@@ -112,7 +114,6 @@ pub enum ResultError {
 pub struct Context {
     run: Arc<Run>,
     id: u32,
-    job: Arc<str>,
     phase: Phase,
     attempt: u32,
     tries: u32,
@@ -123,11 +124,10 @@ pub struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(run: &Arc<Run>, id: u32, job: &Arc<str>, attempt: u32, tries: u32) -> Self {
+    pub(crate) fn new(run: &Arc<Run>, id: u32, attempt: u32, tries: u32) -> Self {
         Context {
             run: run.clone(),
             id,
-            job: job.clone(),
             phase: Phase::Check,
             attempt,
             tries,
@@ -139,7 +139,7 @@ impl Context {
 
     /// The job's name.
     pub fn name(&self) -> &str {
-        &self.job
+        self.job()
     }
 
     /// The phase that is at work.
@@ -330,7 +330,10 @@ impl Context {
             return Err(ResultError::NoSuchJob { name: name.to_owned(), hint: self.run.lineage.hint(name) });
         };
         if !self.run.lineage.comes_before(id, self.id) {
-            return Err(ResultError::NotADependency { reader: self.job.to_string(), name: name.to_owned() });
+            return Err(ResultError::NotADependency {
+                reader: self.name().to_owned(),
+                name: name.to_owned(),
+            });
         }
         let results = self.run.results();
         let value = results.get(&id).ok_or_else(|| ResultError::Missing { name: name.to_owned() })?;
@@ -377,7 +380,7 @@ impl Context {
     }
 
     pub(crate) fn output(&self, stream: Stream, text: &str) {
-        self.run.emitter.output(&self.job, self.phase, stream, text);
+        self.run.emitter.output(self.job(), self.phase, stream, text);
     }
 
     pub(crate) fn enter(&mut self, phase: Phase) {
@@ -403,7 +406,7 @@ impl Context {
     }
 
     pub(crate) fn job(&self) -> &Arc<str> {
-        &self.job
+        self.run.lineage.name_of(self.id)
     }
 
     pub(crate) fn take_result(&mut self) -> Option<Value> {
@@ -414,7 +417,7 @@ impl Context {
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Context")
-            .field("job", &self.job)
+            .field("job", &self.name())
             .field("phase", &self.phase)
             .field("try", &self.attempt)
             .finish_non_exhaustive()

@@ -200,6 +200,10 @@ impl JobGraph {
 }
 
 impl Lineage for JobGraph {
+    fn name_of(&self, job: u32) -> &Arc<str> {
+        &self.jobs[job as usize].name
+    }
+
     fn find(&self, name: &str) -> Option<u32> {
         self.number(name)
     }

@@ -3,24 +3,33 @@
 //! It belongs to the whole process. With one worker it is put back before every phase; with several nobody may change
 //! it, since all would be moved.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::{Mode, OFlags};
 
 /// Guards the working directory of a run.
 pub(crate) struct Directory {
-    /// `None` where it could not be found out (it was removed, say): then there is nothing to go back to.
-    began: Option<PathBuf>,
-    /// `began`, or `.`.
+    /// Where the run began; `.` where that could not be found out (it was removed, say).
     path: PathBuf,
+    /// The directory itself, to go back to whatever it is called by then; `None` where it could not be opened, and then
+    /// nobody goes back.
+    began: Option<OwnedFd>,
     shared: bool,
 }
 
 impl Directory {
     /// `shared` by several workers.
     pub(crate) fn new(shared: bool) -> Self {
-        let began = std::env::current_dir().ok();
-        Directory { path: began.clone().unwrap_or_else(|| PathBuf::from(".")), began, shared }
+        // Needs no right to read the directory.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let flags = OFlags::PATH;
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let flags = OFlags::RDONLY;
+        let began = rustix::fs::open(".", flags | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok();
+        let path = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+        Directory { path, began, shared }
     }
 
     /// Where the run began; `.` where that is not known.
@@ -28,28 +37,26 @@ impl Directory {
         &self.path
     }
 
-    fn is_elsewhere(&self) -> bool {
+    /// Goes back to where the run began. To go is as quick as to ask where one is.
+    pub(crate) fn restore(&self) -> Result<()> {
         match &self.began {
-            Some(began) => std::env::current_dir().ok().as_ref() != Some(began),
-            None => false,
+            Some(began) => rustix::process::fchdir(began).with_context(|| {
+                format!("failed to go back to the working directory {}", self.path.display())
+            }),
+            None => Ok(()),
         }
     }
 
-    /// Goes back there, if this is another one.
-    pub(crate) fn restore(&self) -> Result<()> {
-        let Some(began) = self.began.as_ref().filter(|_| self.is_elsewhere()) else { return Ok(()) };
-        std::env::set_current_dir(began)
-            .with_context(|| format!("failed to go back to the working directory {}", began.display()))
-    }
-
     /// Puts it back where the phase before has changed it.
+    #[inline]
     pub(crate) fn before_phase(&self) -> Result<()> {
         if self.shared { Ok(()) } else { self.restore() }
     }
 
     /// With several workers: an error where it was changed. It is put back.
+    #[inline]
     pub(crate) fn after_phase(&self) -> Result<()> {
-        if self.shared && self.is_elsewhere() {
+        if self.shared && self.began.is_some() && std::env::current_dir().ok().as_ref() != Some(&self.path) {
             self.restore()?;
             bail!(
                 "the working directory was changed during this phase, which moves all workers; give the directory to \

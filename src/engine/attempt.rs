@@ -38,6 +38,8 @@ pub(crate) struct Task {
     pub(crate) job: u32,
     pub(crate) attempt: u32,
     pub(crate) tries: u32,
+    /// The time, by the engine's clock.
+    pub(crate) now: Duration,
     /// The job's span, around those of its tries.
     pub(crate) span: tracing::Span,
 }
@@ -46,12 +48,14 @@ pub(crate) struct Task {
 pub(crate) struct Done {
     pub(crate) job: u32,
     pub(crate) end: TryEnd,
+    /// The time at which it ended, by the engine's clock.
+    pub(crate) now: Duration,
     pub(crate) duration: Duration,
     /// What failed, in order; a check that made the job run among them.
     pub(crate) failures: Vec<Failure>,
     pub(crate) result: Option<Value>,
     /// Where the run was started: what its cleanup works on.
-    pub(crate) begun: Option<Begun>,
+    pub(crate) begun: Option<Box<Begun>>,
 }
 
 /// A run that was started, and has to be cleaned up after.
@@ -105,16 +109,15 @@ pub(crate) fn attempt(site: &Site, task: &Task) -> Done {
     let span = tracing::info_span!(parent: &task.span, "try", number = task.attempt, of = task.tries);
     let _entered = span.enter();
 
-    let started = site.clock.now();
     let mut attempt = Attempt {
         site,
         task,
         kind: job.kind(),
-        cx: Context::new(&site.run, task.job, &job.name, task.attempt, task.tries),
+        cx: Context::new(&site.run, task.job, task.attempt, task.tries),
         body: None,
         begun: None,
         failures: Vec::new(),
-        now: started,
+        now: task.now,
     };
     let mut phase = Phase::Check;
     let end = loop {
@@ -124,7 +127,7 @@ pub(crate) fn attempt(site: &Site, task: &Task) -> Done {
             Follow::End(end) => break end,
         }
     };
-    attempt.finish(end, started)
+    attempt.finish(end)
 }
 
 struct Attempt<'a> {
@@ -141,20 +144,22 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    fn finish(mut self, end: TryEnd, started: Duration) -> Done {
+    fn finish(mut self, end: TryEnd) -> Done {
         let converged = matches!(end, TryEnd::InPlace | TryEnd::Changed);
         let result = self.cx.take_result().filter(|_| converged);
         let (job, attempt) = (self.task.job, self.task.attempt);
+        let duration = self.now.saturating_sub(self.task.now);
         let cx = self.cx;
-        let begun = self.begun.zip(self.body).map(|(order, body)| Begun { order, attempt, body, cx });
-        Done { job, end, duration: self.now.saturating_sub(started), failures: self.failures, result, begun }
+        let begun =
+            self.begun.zip(self.body).map(|(order, body)| Box::new(Begun { order, attempt, body, cx }));
+        Done { job, end, now: self.now, duration, failures: self.failures, result, begun }
     }
 
     /// Makes one phase, tells of it, and says how it went.
     fn phase(&mut self, phase: Phase) -> Verdict {
         let emitter = &self.site.run.emitter;
-        let (job, attempt) = (self.cx.job(), self.task.attempt);
-        emitter.emit(|| Event::PhaseStarted { job: job.clone(), phase, attempt });
+        let attempt = self.task.attempt;
+        emitter.emit(|| Event::PhaseStarted { job: self.cx.job().clone(), phase, attempt });
         if phase == Phase::Run {
             self.begun = Some(self.site.runs_begun.fetch_add(1, Ordering::Relaxed));
         }

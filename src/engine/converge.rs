@@ -109,16 +109,17 @@ impl<'e> Converging<'e> {
     /// The engine's loop.
     fn drive(&mut self, scheduler: &mut Scheduler<'_>, mut workers: impl Workers) {
         let mut settled = Vec::new();
+        // Asked of the clock as rarely as can be: a try that ends brings its time with it.
+        let mut now = self.site.clock.now();
         loop {
             if self.engine.stop.is_stopped() {
                 scheduler.stop();
             }
-            let next =
-                if workers.is_free() { scheduler.next(self.site.clock.now()) } else { Next::WaitForNews };
+            let next = if workers.is_free() { scheduler.next(now) } else { Next::WaitForNews };
             let until = match next {
                 Next::Try { job, attempt, tries } => {
                     let span = self.span(job);
-                    workers.start(Task { job, attempt, tries, span });
+                    workers.start(Task { job, attempt, tries, now, span });
                     if workers.is_free() {
                         continue;
                     }
@@ -131,9 +132,13 @@ impl<'e> Converging<'e> {
                 Next::WaitForNews => None,
                 Next::Rest => break,
             };
-            if let Some(done) = workers.news(until) {
-                self.take(scheduler, done);
-                self.settle(scheduler, &mut settled);
+            match workers.news(until) {
+                Some(done) => {
+                    now = now.max(done.now);
+                    self.take(scheduler, done);
+                    self.settle(scheduler, &mut settled);
+                }
+                None => now = self.site.clock.now(),
             }
         }
         if self.engine.stop.is_stopped() {

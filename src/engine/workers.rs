@@ -170,6 +170,7 @@ fn attempt_or_blame(site: &Site, task: &Task) -> Done {
     catch(|| attempt(site, task)).unwrap_or_else(|caught| Done {
         job: task.job,
         end: TryEnd::Failed,
+        now: site.clock.now(),
         duration: Duration::ZERO,
         failures: vec![Failure {
             phase: Phase::Check,
@@ -220,7 +221,7 @@ impl Workers for Simulated {
         let takes = Duration::from_millis(self.random() % 1000);
         let ready = self.site.clock.now() + takes;
         let mut done = attempt(&self.site, &task);
-        done.duration = takes;
+        (done.now, done.duration) = (ready, takes);
         self.at_work.push((ready, done));
     }
 
