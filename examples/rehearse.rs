@@ -31,20 +31,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 #[derive(Debug, Deserialize)]
-pub struct Line {
-    pub id: Value,
-    pub scenario: Scenario,
+pub(crate) struct Line {
+    pub(crate) id: Value,
+    pub(crate) scenario: Scenario,
 }
 
 #[derive(Debug, Deserialize)]
-pub struct Scenario {
-    pub root: String,
+pub(crate) struct Scenario {
+    pub(crate) root: String,
     #[serde(default)]
-    pub no_act: bool,
-    pub default_tries: u32,
+    pub(crate) no_act: bool,
+    pub(crate) default_tries: u32,
     #[serde(default = "yes")]
-    pub do_cleanup: bool,
-    pub jobs: Vec<Script>,
+    pub(crate) do_cleanup: bool,
+    pub(crate) jobs: Vec<Script>,
 }
 
 fn yes() -> bool {
@@ -53,30 +53,30 @@ fn yes() -> bool {
 
 /// What a job does, call by call.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Script {
-    pub name: String,
-    pub kind: Kind,
+pub(crate) struct Script {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
     #[serde(default)]
-    pub deps: Vec<String>,
+    pub(crate) deps: Vec<String>,
     #[serde(default)]
-    pub tries: Option<u32>,
+    pub(crate) tries: Option<u32>,
     #[serde(default)]
-    pub fail_until: Until,
+    pub(crate) fail_until: Until,
     #[serde(default)]
-    pub pass_at_check: Option<u64>,
+    pub(crate) pass_at_check: Option<u64>,
     #[serde(default)]
-    pub run_fails_at: Vec<u64>,
+    pub(crate) run_fails_at: Vec<u64>,
     #[serde(default)]
-    pub cannot_tell_at_try: Vec<u32>,
+    pub(crate) cannot_tell_at_try: Vec<u32>,
     #[serde(default)]
-    pub cleanup: bool,
+    pub(crate) cleanup: bool,
     #[serde(default)]
-    pub cleanup_fails: bool,
+    pub(crate) cleanup_fails: bool,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub(crate) enum Kind {
     Job,
     RunOnly,
     Dummy,
@@ -84,14 +84,14 @@ pub enum Kind {
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(untagged)]
-pub enum Until {
+pub(crate) enum Until {
     Runs(u64),
     Never(Never),
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Never {
+pub(crate) enum Never {
     Never,
 }
 
@@ -109,11 +109,11 @@ impl Until {
 
 /// What came of a scenario.
 #[derive(Debug, Default, PartialEq, Deserialize, Serialize)]
-pub struct Trace {
-    pub events: Vec<String>,
-    pub status: BTreeMap<String, Option<bool>>,
-    pub converged: bool,
-    pub cleanup: Vec<String>,
+pub(crate) struct Trace {
+    pub(crate) events: Vec<String>,
+    pub(crate) status: BTreeMap<String, Option<bool>>,
+    pub(crate) converged: bool,
+    pub(crate) cleanup: Vec<String>,
 }
 
 impl Script {
@@ -151,7 +151,7 @@ impl Script {
 ///
 /// # Errors
 /// All mistakes of the graph.
-pub fn graph(scenario: &Scenario) -> Result<JobGraph> {
+pub(crate) fn graph(scenario: &Scenario) -> Result<JobGraph> {
     let mut graph = JobGraph::builder();
     for script in &scenario.jobs {
         let script = Arc::new(script.clone());
@@ -177,7 +177,7 @@ pub fn graph(scenario: &Scenario) -> Result<JobGraph> {
 ///
 /// # Errors
 /// All mistakes of the graph, and a default of 0 tries.
-pub fn rehearse(scenario: &Scenario) -> Result<Trace> {
+pub(crate) fn rehearse(scenario: &Scenario) -> Result<Trace> {
     ensure!(scenario.default_tries > 0, "default_tries is 0; give it at least 1");
     let heard = Arc::new(Mutex::new(Trace::default()));
     let hears = heard.clone();

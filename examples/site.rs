@@ -494,6 +494,8 @@ fn living_server(root: &Path) -> Option<Pid> {
 fn end_server(root: &Path, pid: Pid) -> Result<()> {
     for signal in [Signal::TERM, Signal::KILL] {
         let _ = kill_process(pid, signal);
+        // A process that was stopped hears it only when it goes on.
+        let _ = kill_process(pid, Signal::CONT);
         if wait_until(2 * PATIENCE, || living_server(root) != Some(pid)) {
             return Ok(());
         }

@@ -65,7 +65,7 @@ pub struct Engine {
     simulated: Option<u64>,
     stop: StopHandle,
     /// Runs that nobody has cleaned up after.
-    begun: Vec<Box<Begun>>,
+    begun: Vec<Begun>,
 }
 
 impl Engine {

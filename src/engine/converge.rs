@@ -191,7 +191,7 @@ impl<'e> Converging<'e> {
         if let Some(result) = done.result {
             self.site.run.results().insert(job, result);
         }
-        self.engine.begun.extend(done.begun);
+        self.engine.begun.extend(done.begun.map(|begun| *begun));
         if let Some(due) = scheduler.ended(job, done.end) {
             self.tell_of_retry(job, due, scheduler.attempts(job));
         }

@@ -11,7 +11,7 @@ use crate::panics::catch;
 use crate::report::CleanupReport;
 
 /// Calls the cleanups of `begun`, the last run first. One that fails does not stop the others, and is given back.
-pub(crate) fn clean_up(begun: &mut Vec<Box<Begun>>, clock: &dyn Clock) -> Vec<CleanupReport> {
+pub(crate) fn clean_up(begun: &mut Vec<Begun>, clock: &dyn Clock) -> Vec<CleanupReport> {
     begun.sort_by_key(|begun| begun.order);
     let mut reports = Vec::new();
     while let Some(mut begun) = begun.pop() {
