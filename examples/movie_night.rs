@@ -45,6 +45,10 @@ struct Cli {
     #[arg(long, value_name = "N", default_value_t = 8)]
     bowl_success_try: u32,
 
+    /// Take your time: every piece of work takes so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
+    pace: f64,
+
     #[command(flatten)]
     #[serde(skip)]
     flags: Flags,
@@ -69,12 +73,20 @@ fn is(cx: &Context, what: &str) -> Result<bool> {
 }
 
 fn make(cx: &Context, what: &str) -> Result<()> {
+    take_time(cx)?;
     Ok(cx.global().set(what, true)?)
+}
+
+fn take_time(cx: &Context) -> Result<()> {
+    match cx.arg_opt::<f64>("pace")? {
+        Some(pace) if pace > 0.0 => Ok(cx.command("sleep").arg(pace.to_string()).run().map(drop)?),
+        _ => Ok(()),
+    }
 }
 
 /// Makes something so at the try that the argument `at` says.
 fn make_at_try(cx: &Context, what: &str, at: &str) -> Result<()> {
-    if cx.try_number() >= cx.arg::<u32>(at)? { make(cx, what) } else { Ok(()) }
+    if cx.try_number() >= cx.arg::<u32>(at)? { make(cx, what) } else { take_time(cx) }
 }
 
 /// Lights off, everybody quiet.

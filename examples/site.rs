@@ -1,4 +1,4 @@
-//! Provisioning for real: a small web site, with its files, its git repository and its server, under one directory.
+//! Provisioning for real: a small web site under one directory, with its files, git repository and server.
 //!
 //! ```text
 //! cargo run --example site                                       # in a new directory, which it names
@@ -173,8 +173,8 @@ impl Job for Facts {
     }
 }
 
-/// A file that is written from the facts. It makes the directory that it is in itself: if that were another job, a dry
-/// run before the first start could say no more than "unknown until the directory is there".
+/// A file that is written from the facts. It makes the directory that it is in itself: if that were another
+/// job, a dry run before the first start could say no more than "unknown until the directory is there".
 #[derive(Clone, PartialEq)]
 struct TextFile {
     /// The first word of its name.
@@ -349,8 +349,8 @@ impl Job for FirstCommit {
     }
 }
 
-/// `git` in this repository and no other, as it is without anybody's settings (hooks, signatures, ignored files), and
-/// without the writes that it does on the side: a check uses it, too.
+/// `git` in this repository and no other, as it is without anybody's settings (hooks, signatures, ignored
+/// files), and without the writes that it does on the side: a check uses it, too.
 fn git<'cx>(cx: &'cx Context, root: &Path) -> Command<'cx> {
     let mut git = cx.command("git").env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
     for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
@@ -481,8 +481,8 @@ fn identity(root: &Path) -> Result<String> {
     Ok(root.display().to_string().escape_default().to_string())
 }
 
-/// The process in the file of the server's process id, if it lives: then it holds a lock on that file. So a process that
-/// happens to have the number of a dead server is never taken for one.
+/// The process in the file of the server's process id, if it lives: then it holds a lock on that file. So a
+/// process that happens to have the number of a dead server is never taken for one.
 fn living_server(root: &Path) -> Option<Pid> {
     let file = File::open(root.join(PID_FILE)).ok()?;
     match file.try_lock_shared() {
@@ -533,7 +533,7 @@ fn serve(root: &Path, port: u16) -> Result<()> {
     file.write_all(pid.as_bytes())?;
     println!("process {} answers at {}", std::process::id(), address(port));
 
-    // A server that nobody finds any more, because its file was removed or is another one's, is wanted by nobody.
+    // A server that nobody finds any more, its file gone or another one's, is wanted by nobody.
     std::thread::spawn(move || {
         while fs::read_to_string(&path).is_ok_and(|found| found == pid) {
             pause(PATIENCE);
@@ -569,8 +569,8 @@ fn answer(mut stream: &TcpStream, root: &Path, site: &str) -> io::Result<()> {
     let length = body.len();
     write!(
         stream,
-        "HTTP/1.0 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {length}\r\nX-Site: {site}\r\n\
-         \r\n{body}"
+        "HTTP/1.0 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {length}\r\n\
+         X-Site: {site}\r\n\r\n{body}"
     )
 }
 
@@ -616,7 +616,7 @@ fn make_directory(path: &Path) -> Result<()> {
         .with_context(|| format!("failed to make the directory {}", path.display()))
 }
 
-/// Whoever reads the file meanwhile, or after a crash, finds the old text or the new one, and nothing in between.
+/// Whoever reads the file meanwhile, or after a crash, finds the old text or the new one, nothing in between.
 fn write_atomically(path: &Path, mode: u32, text: &str) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.new"));

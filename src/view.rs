@@ -5,9 +5,13 @@
 pub(crate) mod console;
 pub(crate) mod dot;
 pub(crate) mod graphviz;
+#[cfg(feature = "cli")]
+pub(crate) mod history;
 pub(crate) mod json;
 pub(crate) mod list;
 #[cfg(feature = "cli")]
 pub(crate) mod log;
 pub(crate) mod look;
+#[cfg(feature = "cli")]
+pub(crate) mod progress;
 pub(crate) mod text;

@@ -1,4 +1,5 @@
 //! The example `site` as a user meets it: the real binary, real files, the real `git`, a real server.
+#![cfg(feature = "cli")]
 #![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,7 +83,7 @@ impl Site {
         ran
     }
 
-    /// Breaks something: the next start does what `jobs` are for and nothing else, and the one after that nothing.
+    /// Breaks something: the next start runs `jobs` and nothing else, and the one after that nothing.
     fn breaks(&self, what: &str, jobs: &[&str], break_it: impl FnOnce(&Path)) {
         break_it(&self.root);
         let expected: BTreeSet<String> = jobs.iter().map(|job| (*job).to_owned()).collect();
@@ -319,7 +320,8 @@ fn git_is_used_without_anybodys_settings() {
     fs::write(hooks.join("pre-commit"), "#!/bin/sh\nexit 1\n").unwrap();
     set_mode(hooks.join("pre-commit"), 0o755);
     fs::write(site.home.path().join("ignored"), "etc\ncontent\n").unwrap();
-    let settings = "[commit]\ngpgSign = true\n[gpg]\nprogram = false\n[core]\nhooksPath = ~/hooks\nexcludesFile = ~/ignored\n";
+    let settings = "[commit]\ngpgSign = true\n[gpg]\nprogram = false\n\
+                    [core]\nhooksPath = ~/hooks\nexcludesFile = ~/ignored\n";
     fs::write(site.home.path().join(".gitconfig"), settings).unwrap();
     // A start from within a hook of another repository.
     let mut start = site.clean(binary());

@@ -10,8 +10,10 @@ use super::signals::SignalGuard;
 use crate::engine::Engine;
 use crate::view::console::Console;
 use crate::view::graphviz::{self, write_picture};
+use crate::view::history::History;
 use crate::view::json::JsonLines;
 use crate::view::log::init_log;
+use crate::view::progress::Progress;
 
 /// Wrong usage or an invalid graph: nothing was started.
 const UNUSABLE: u8 = 2;
@@ -108,7 +110,13 @@ impl Flags {
                     (_, true) => Console::verbose(),
                     (false, false) => Console::normal(),
                 };
-                engine.observe(console.diff(self.diff).color(self.color))
+                let console = console.diff(self.diff).color(self.color);
+                // Lines that scroll by are progress enough where every phase has one.
+                if Progress::is_wanted() && !self.verbose && !self.debug {
+                    engine.observe(Progress::new(console, self.color, History::of_this_program()))
+                } else {
+                    engine.observe(console)
+                }
             }
         };
         let signals = SignalGuard::install(engine.stop_handle())?;

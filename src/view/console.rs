@@ -3,6 +3,7 @@
 //! Hears events and writes lines; knows nothing of the engine. Three levels: what changed or failed; every phase; and
 //! every failure in full.
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
@@ -67,6 +68,11 @@ pub struct Console {
     /// Jobs that never had their turn, for the summary: the first few, and how many.
     waiting: Vec<Waiting>,
     waiting_more: usize,
+    /// What the last runs of jobs said that are not settled.
+    run_errors: HashMap<Arc<str>, String>,
+    /// The lines of jobs that failed, the first few, and how many lines were written since the first.
+    failed: Vec<String>,
+    written_since: usize,
 }
 
 struct Waiting {
@@ -75,8 +81,10 @@ struct Waiting {
     because_of: Vec<Arc<str>>,
 }
 
-/// How many jobs that never had their turn are named in a summary.
-const WAITING_SHOWN: usize = 20;
+/// How many jobs that failed, or never had their turn, are named in a summary.
+const SHOWN: usize = 20;
+/// After so many other lines a failure is told again in the summary.
+const OUT_OF_SIGHT: usize = 20;
 
 impl Console {
     /// A line for each job that changed something or failed, and a summary.
@@ -104,6 +112,9 @@ impl Console {
             no_act: false,
             waiting: Vec::new(),
             waiting_more: 0,
+            run_errors: HashMap::new(),
+            failed: Vec::new(),
+            written_since: 0,
         }
     }
 
@@ -129,8 +140,16 @@ impl Console {
         self
     }
 
+    /// Writes to `out` in place of standard error, with colours as before.
+    #[cfg(feature = "cli")]
+    pub(crate) fn to_above(mut self, out: impl Write + Send + 'static) -> Self {
+        self.out = Box::new(out);
+        self
+    }
+
     /// Writes one or more whole lines. What cannot be written is lost, and the work goes on.
     fn write(&mut self, text: &str) {
+        self.written_since += text.lines().count();
         let _ = self.out.write_all(text.as_bytes());
         let _ = self.out.flush();
     }
@@ -197,13 +216,14 @@ impl Console {
         reason: Option<&str>,
         because_of: &[Arc<str>],
     ) {
+        let run_error = self.run_errors.remove(job).filter(|_| outcome == Outcome::Failed);
         let style = match outcome {
             Outcome::Changed => GOOD,
             Outcome::WouldRun => TODO,
             Outcome::Failed | Outcome::CouldNotFindOut => BAD,
             Outcome::Stopped if tries > 0 => TODO,
             Outcome::Blocked | Outcome::Unknown => {
-                if self.waiting.len() < WAITING_SHOWN {
+                if self.waiting.len() < SHOWN {
                     self.waiting.push(Waiting { job: job.clone(), outcome, because_of: because_of.to_vec() });
                 } else {
                     self.waiting_more += 1;
@@ -212,21 +232,34 @@ impl Console {
             }
             _ => return,
         };
-        if self.level >= Level::Verbose {
-            return;
-        }
         let mut line = format!("{} {}", self.paint(style, outcome.as_str()), text::name(job));
-        // What a passing recheck has proved needs no reason but the one that it began with.
         if let Some(reason) = reason {
             line.push_str(&format!(": {}", text::name(reason)));
         }
         if tries > 1 {
-            line.push_str(&format!(" ({})", text::count(tries as usize, "try").replace("trys", "tries")));
+            line.push_str(&format!(" ({tries} tries)"));
         }
-        self.write(&format!("{line}\n"));
+        if let Some(error) = run_error.filter(|error| reason != Some(error)) {
+            line.push_str(&format!("; its run said: {}", text::name(&error)));
+        }
+        line.push('\n');
+        if self.level == Level::Normal {
+            self.write(&line);
+        }
+        if outcome == Outcome::Failed && self.failed.len() < SHOWN {
+            if self.failed.is_empty() {
+                self.written_since = 0;
+            }
+            self.failed.push(line);
+        }
     }
 
     fn summary(&mut self, counts: Counts, duration: std::time::Duration, converged: bool, stopped: bool) {
+        // Where phases have lines of their own, jobs have none yet.
+        let failed = std::mem::take(&mut self.failed);
+        if self.level >= Level::Verbose || self.written_since > OUT_OF_SIGHT {
+            failed.iter().for_each(|line| self.write(line));
+        }
         for waiting in std::mem::take(&mut self.waiting) {
             let (word, link) = match waiting.outcome {
                 Outcome::Blocked => ("blocked", "by"),
@@ -304,6 +337,9 @@ impl Observer for Console {
             Event::RunStarted { no_act, .. } => self.no_act = *no_act,
             Event::PhaseEnded { job, phase, passed, is_final, failure, .. } => {
                 self.phase(job, *phase, *passed, *is_final, failure.as_deref());
+                if let Some(failure) = failure.as_ref().filter(|_| *phase == Phase::Run && *is_final) {
+                    self.run_errors.insert(job.clone(), failure.reason.clone());
+                }
             }
             Event::Output { job, stream, line, .. } => self.output(job, *stream, line),
             Event::JobSettled { job, outcome, tries, reason, because_of, .. } => {
