@@ -142,7 +142,7 @@ impl Console {
 
     /// Writes to `out` in place of standard error, with colours as before.
     #[cfg(feature = "cli")]
-    pub(crate) fn to_above(mut self, out: impl Write + Send + 'static) -> Self {
+    pub(crate) fn write_to(mut self, out: impl Write + Send + 'static) -> Self {
         self.out = Box::new(out);
         self
     }

@@ -60,7 +60,7 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template("{all}") {
             bar.set_style(style.with_key("all", all));
         }
-        let console = console.to_above(AboveTheBar { bar: bar.clone() });
+        let console = console.write_to(AboveTheBar { bar: bar.clone() });
         Progress { bar, shared, console, clock, history }
     }
 }
@@ -245,7 +245,7 @@ fn head(shown: &Shown, now: Duration, width: usize) -> String {
     }
     let taken = [&words, &failed, &time].map(|part| part.chars().count()).into_iter().sum::<usize>() + 4;
     let cells = width.saturating_sub(taken).min(30);
-    let full = if shown.total == 0 { 0 } else { cells * shown.done / shown.total };
+    let full = (cells * shown.done).checked_div(shown.total).unwrap_or(0);
     let (one, zero) = if shown.style.unicode { ("━", "─") } else { ("#", "-") };
     let color = if shown.failed > 0 { BAD } else { GOOD };
     let line = format!(
