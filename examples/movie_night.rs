@@ -391,5 +391,5 @@ impl RunOnlyJob for Pizza {
 #[allow(dead_code, reason = "the test of the pictures uses the jobs alone")]
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    cli.flags.main(|| Ok(Engine::new(WatchMovie)?.args(&cli)?.retry_delay(RETRY_DELAY)))
+    cli.flags.main(&cli, || Ok(Engine::new(WatchMovie)?.retry_delay(RETRY_DELAY)))
 }

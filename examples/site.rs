@@ -642,7 +642,7 @@ fn choose_root(cli: &Cli) -> Result<PathBuf> {
         return Ok(root);
     }
     let temporary = std::env::temp_dir();
-    if cli.flags.list || cli.flags.no_act {
+    if cli.flags.list || cli.flags.no_act || !cli.flags.needs_jobs() {
         return Ok(temporary.join(format!("site-{}", std::process::id())));
     }
     let root = tempfile::Builder::new().prefix("site-").tempdir_in(&temporary);
@@ -689,19 +689,22 @@ fn main() -> ExitCode {
 
 fn converge(mut cli: Cli) -> ExitCode {
     let flags = cli.flags.clone();
-    let mut root = PathBuf::new();
-    let code = flags.main(|| {
-        root = choose_root(&cli)?;
-        if cli.root.is_none() && !flags.list {
-            let what =
-                if flags.no_act { "a start would make a new directory, such as" } else { "new directory" };
-            eprintln!("{what} {}", root.display());
+    let root = match choose_root(&cli) {
+        Ok(root) => root,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::from(2);
         }
-        cli.root = Some(root.clone());
-        // Files and git work at once or never; the server says itself how often it is tried.
-        Ok(Engine::new(Site)?.args(&cli)?.tries(1))
-    });
-    let stdout_is_taken = flags.list || flags.format == Format::Json || flags.graph == Some("-".into());
+    };
+    if cli.root.is_none() && flags.needs_jobs() && !flags.list {
+        let what = if flags.no_act { "a start would make a new directory, such as" } else { "new directory" };
+        eprintln!("{what} {}", root.display());
+    }
+    cli.root = Some(root.clone());
+    // Files and git work at once or never; the server says itself how often it is tried.
+    let code = flags.main(&cli, || Ok(Engine::new(Site)?.tries(1)));
+    let stdout_is_taken =
+        !flags.needs_jobs() || flags.list || flags.format == Format::Json || flags.graph == Some("-".into());
     if code == ExitCode::SUCCESS && !stdout_is_taken && !flags.no_act {
         tell(&root);
     }

@@ -11,14 +11,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use self::flags::{Flags, Format};
+pub use self::flags::{Flags, Format, Shell};
 use crate::engine::Engine;
 use crate::job::IntoJob;
 
 /// The command line of a binary without flags of its own.
-#[derive(Parser)]
+#[derive(Parser, serde::Serialize)]
 struct Plain {
     #[command(flatten)]
+    #[serde(skip)]
     flags: Flags,
 }
 
@@ -38,7 +39,8 @@ struct Plain {
 ///
 /// With flags of its own it flattens [`Flags`] into its own struct and calls [`Flags::main`].
 pub fn provision<M>(root: impl IntoJob<M>) -> ExitCode {
-    Plain::parse().flags.main(|| Ok(Engine::new(root)?))
+    let cli = Plain::parse();
+    cli.flags.main(&cli, || Ok(Engine::new(root)?))
 }
 
 /// A line for people on standard error. What cannot be written is lost.

@@ -52,9 +52,9 @@ impl fmt::Display for Phase {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Converged without a run: its first passing phase was a check.
+    /// Converged without a run: its check passed in the first place.
     InPlace,
-    /// Converged by a run: a recheck passed.
+    /// Converged by a run: its recheck passed, or, where the work shows late, the check of a later try.
     Changed,
     /// All its tries failed.
     Failed,
@@ -126,9 +126,9 @@ pub struct Failure {
     pub attempt: u32,
     /// Why, in kind.
     pub kind: FailureKind,
-    /// A short sentence: the outermost error, or the panic's message.
+    /// On one line: the error and what caused it, or the panic's message.
     pub reason: String,
-    /// What caused it, outermost first; empty when the reason says all.
+    /// What caused it, outermost first, each in full.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,
     /// Where it panicked, as `file:line:column`.

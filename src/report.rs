@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::Value;
 
-use crate::event::{Counts, Failure, Outcome, Phase, seconds};
+use crate::event::{Counts, Failure, Outcome, seconds};
 use crate::graph::{Node, SharedGraph};
 
 /// The version of the report's JSON form; it changes when a field changes its meaning or goes away.
@@ -20,6 +20,8 @@ pub const REPORT_VERSION: u32 = 1;
 pub(crate) struct Record {
     pub(crate) outcome: Outcome,
     pub(crate) tries: u32,
+    /// Whether a run of it was started.
+    pub(crate) ran: bool,
     pub(crate) duration: Duration,
     pub(crate) detail: Option<Box<Detail>>,
 }
@@ -27,6 +29,9 @@ pub(crate) struct Record {
 /// What only some jobs have.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Detail {
+    /// The check that made the first run begin.
+    pub(crate) because: Option<Failure>,
+    /// Of the last try.
     pub(crate) failures: Vec<Failure>,
     pub(crate) result: Option<Value>,
 }
@@ -209,16 +214,17 @@ impl<'r> JobReport<'r> {
 
     /// The failure that [`reason`](JobReport::reason) is from.
     pub fn decisive_failure(self) -> Option<&'r Failure> {
-        decisive_failure(self.record.outcome, self.failures())
+        decisive_failure(self.record.outcome, self.record.detail.as_deref())
     }
 
     /// How the world differed from what is wanted, where its check could tell.
     pub fn diff(self) -> Option<&'r str> {
-        self.failures().iter().find_map(|failure| failure.diff.as_deref())
+        let because = self.record.detail.as_ref().and_then(|detail| detail.because.as_ref());
+        because.into_iter().chain(self.failures()).find_map(|failure| failure.diff.as_deref())
     }
 
     /// The failures of its last try, in order. Those of a converged job are no problem any more: the check that made it
-    /// run, and perhaps a run that returned an error and yet did its work.
+    /// run in that try, and perhaps a run that returned an error and yet did its work.
     pub fn failures(self) -> &'r [Failure] {
         self.record.detail.as_ref().map_or(&[], |detail| &detail.failures)
     }
@@ -238,12 +244,12 @@ impl<'r> JobReport<'r> {
 }
 
 /// The failure that explains an outcome best.
-pub(crate) fn decisive_failure(outcome: Outcome, failures: &[Failure]) -> Option<&Failure> {
+pub(crate) fn decisive_failure(outcome: Outcome, detail: Option<&Detail>) -> Option<&Failure> {
     match outcome {
         Outcome::InPlace => None,
         // A job that runs every time has no check that could say why.
-        Outcome::Changed => failures.first().filter(|failure| failure.phase == Phase::Check),
-        _ => failures.last(),
+        Outcome::Changed => detail?.because.as_ref(),
+        _ => detail?.failures.last(),
     }
 }
 

@@ -228,6 +228,10 @@ fn a_gigabyte_of_output_takes_no_memory() {
     assert!(grown < 64, "{grown} MiB more");
 }
 
+/// A command line without flags of its own.
+#[derive(Default, clap::Parser, serde::Serialize)]
+struct NoFlags {}
+
 /// What the process that is sent a signal does: the command line of a binary with a job that takes for ever.
 fn interrupted_binary(scratch: &str) -> std::process::ExitCode {
     let mut graph = JobGraph::builder();
@@ -245,7 +249,7 @@ fn interrupted_binary(scratch: &str) -> std::process::ExitCode {
     });
     graph.root("first").root("stubborn");
     let flags = dojob::cli::Flags { verbose: true, ..Default::default() };
-    flags.main(|| Ok(Engine::with_graph(graph.build()?)))
+    flags.main(&NoFlags::default(), || Ok(Engine::with_graph(graph.build()?)))
 }
 
 const SCRATCH: &str = "DOJOB_TEST_SCRATCH";

@@ -127,9 +127,22 @@ fn an_error_of_run_is_recorded_and_does_not_decide() {
     let failure = &job.failures()[1];
     assert_eq!(
         (failure.phase, &*failure.reason, &*failure.causes),
-        (Phase::Run, "outer", &["inner".to_owned()][..])
+        (Phase::Run, "outer: inner", &["inner".to_owned()][..])
     );
     assert_eq!(report.exit_code(), 0);
+}
+
+#[test]
+fn work_that_shows_late_is_a_change() {
+    let mut graph = JobGraph::builder();
+    let check = |cx: &mut Context| match (cx.phase(), cx.try_number()) {
+        (Phase::Check, 3) => Ok(()),
+        (_, number) => bail!("not up yet, try {number}"),
+    };
+    graph.job("server", check, |_| Ok(()));
+    let report = engine(graph).converge();
+    let job = report.job("server");
+    assert_eq!((job.outcome(), job.tries(), job.reason()), (Outcome::Changed, 3, Some("not up yet, try 1")));
 }
 
 #[derive(Clone, PartialEq)]

@@ -10,6 +10,10 @@ use dojob::{Engine, VirtualClock};
 #[allow(dead_code, missing_docs, unreachable_pub, reason = "an example, of which only the jobs are used")]
 mod movie_night;
 
+#[path = "../examples/site.rs"]
+#[allow(dead_code, missing_docs, unreachable_pub, reason = "an example, of which only the jobs are used")]
+mod site;
+
 fn graphs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("graphs")
 }
@@ -34,6 +38,11 @@ fn movie_night() -> Engine {
     });
     // A clock that stands still, so that the picture after a run is always the same.
     Engine::new(movie_night::WatchMovie).unwrap().args(&args).unwrap().clock(VirtualClock::new())
+}
+
+#[test]
+fn site_before_a_run() {
+    is_current("site.dot", &Engine::new(site::Site).unwrap().graph().to_dot());
 }
 
 #[test]

@@ -36,7 +36,7 @@ use crate::view::console::Color;
 /// fn main() -> ExitCode {
 /// #   let args = ["movie_night", "--list"]; let cli = Cli::parse_from(args); #[cfg(any())]
 ///     let cli = Cli::parse();
-///     cli.flags.main(|| Ok(Engine::new(WatchMovie)?.args(&cli)?))
+///     cli.flags.main(&cli, || Ok(Engine::new(WatchMovie)?))
 /// }
 /// ```
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -94,6 +94,26 @@ pub struct Flags {
     /// When to use colours
     #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
     pub color: Color,
+
+    /// Print the completions for a shell, and run nothing
+    #[arg(long, value_enum, value_name = "SHELL", exclusive = true)]
+    pub completions: Option<Shell>,
+
+    /// Print the manual page, and run nothing
+    #[arg(long, exclusive = true)]
+    pub man: bool,
+}
+
+/// A shell that can complete flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
+pub enum Shell {
+    /// bash
+    Bash,
+    /// zsh
+    Zsh,
+    /// fish
+    Fish,
 }
 
 /// What is written.

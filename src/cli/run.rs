@@ -5,7 +5,11 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use super::flags::{Flags, Format};
+use clap::CommandFactory;
+use clap_complete::shells;
+use serde::Serialize;
+
+use super::flags::{Flags, Format, Shell};
 use super::signals::SignalGuard;
 use crate::engine::Engine;
 use crate::view::console::Console;
@@ -20,20 +24,65 @@ const UNUSABLE: u8 = 2;
 /// The run itself succeeded, and something after it did not.
 const FAILED: u8 = 1;
 
+/// Writes to standard output. A reader who has seen enough (`| head`) is no error.
+fn print(text: &[u8]) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text).and_then(|()| out.flush());
+}
+
 impl Flags {
     /// Does all that the flags say with the engine that `engine` makes, and returns the exit code: 0 converged (no-act:
     /// nothing to do), 1 a job failed or could not find out, 2 wrong usage or an invalid graph (nothing was started), 3
     /// no-act: something would run, 130 stopped by a signal.
     ///
-    /// What `engine` sets is the binary's default; flags that are given count before it.
-    pub fn main(&self, engine: impl FnOnce() -> anyhow::Result<Engine>) -> ExitCode {
-        match self.try_main(engine) {
+    /// `cli` is the struct that these flags are flattened into; its fields become the keyword arguments of the jobs (those
+    /// with `#[serde(skip)]` do not). What `engine` sets is the binary's default; flags that are given count before it.
+    pub fn main<C: CommandFactory + Serialize>(
+        &self,
+        cli: &C,
+        engine: impl FnOnce() -> anyhow::Result<Engine>,
+    ) -> ExitCode {
+        if let Some(text) = self.about::<C>() {
+            print(&text);
+            return ExitCode::SUCCESS;
+        }
+        match self.try_main(|| Ok(engine()?.args(cli)?)) {
             Ok(code) => ExitCode::from(code),
             Err(error) => {
                 super::say_error(&error);
                 ExitCode::from(UNUSABLE)
             }
         }
+    }
+
+    /// Whether the jobs are asked for at all, and not only completions or a manual page.
+    pub fn needs_jobs(&self) -> bool {
+        self.completions.is_none() && !self.man
+    }
+
+    /// What is asked about the binary itself: completions, a manual page.
+    fn about<C: CommandFactory>(&self) -> Option<Vec<u8>> {
+        let mut text = Vec::new();
+        // What is typed to start it is the name of the file, whatever the package is called. Asked once a process.
+        let file = std::env::args_os().next().map(std::path::PathBuf::from);
+        let name = file
+            .as_deref()
+            .and_then(std::path::Path::file_stem)
+            .map_or("job".into(), |name| name.to_string_lossy());
+        let name: &'static str = name.into_owned().leak();
+        let mut command = C::command().name(name).bin_name(name);
+        if let Some(shell) = self.completions {
+            match shell {
+                Shell::Bash => clap_complete::generate(shells::Bash, &mut command, name, &mut text),
+                Shell::Zsh => clap_complete::generate(shells::Zsh, &mut command, name, &mut text),
+                Shell::Fish => clap_complete::generate(shells::Fish, &mut command, name, &mut text),
+            }
+        } else if self.man {
+            clap_mangen::Man::new(command).render(&mut text).ok()?;
+        } else {
+            return None;
+        }
+        Some(text)
     }
 
     /// An error means that nothing was started.
@@ -96,9 +145,7 @@ impl Flags {
             Format::Human => engine.graph().to_list(),
             Format::Json => format!("{:#}\n", engine.graph().to_json()),
         };
-        // A reader who has seen enough (`| head`) is no error.
-        let mut out = io::stdout().lock();
-        let _ = out.write_all(list.as_bytes()).and_then(|()| out.flush());
+        print(list.as_bytes());
     }
 
     fn converge(&self, engine: Engine) -> anyhow::Result<u8> {

@@ -273,7 +273,7 @@ pub(crate) fn failure(
                 phase,
                 attempt,
                 kind,
-                reason: mask(&error.to_string()),
+                reason: mask(&on_one_line(&error)),
                 causes: error.chain().skip(1).map(|cause| mask(&cause.to_string())).collect(),
                 location: None,
                 // A check that finds the world different has found no mistake; and a backtrace takes milliseconds.
@@ -298,6 +298,19 @@ pub(crate) fn failure(
         },
     };
     Some(failure)
+}
+
+/// The error and what caused it. A cause that the text before has already is passed over, and so is one of several
+/// lines (the last lines of a command, say), with all behind it.
+fn on_one_line(error: &anyhow::Error) -> String {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string).take_while(|cause| !cause.contains('\n')) {
+        if !line.contains(&cause) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        }
+    }
+    line
 }
 
 fn kind_of(error: &anyhow::Error, phase: Phase, stopping: bool) -> FailureKind {

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tracing::Span;
 
 use super::attempt::{Done, Site, Task};
-use super::scheduler::{Next, Scheduler, Tries};
+use super::scheduler::{Next, Scheduler, Tries, TryEnd};
 use super::workers::{Inline, Simulated, Threads, Workers};
 use super::{Engine, unwind};
 use crate::clock::Wake;
@@ -19,7 +19,7 @@ use crate::context::Run;
 use crate::context::cancel::Cancel;
 use crate::context::directory::Directory;
 use crate::context::storage::Global;
-use crate::event::{Counts, Event, Outcome};
+use crate::event::{Counts, Event, Outcome, Phase};
 use crate::graph::SharedGraph;
 use crate::report::{Detail, Record, Report, decisive_failure, hindrances};
 
@@ -59,8 +59,13 @@ impl<'e> Converging<'e> {
             runs_begun: AtomicU64::new(engine.begun.last().map_or(0, |last| last.order + 1)),
         };
         // Nothing is known of a job that has not settled.
-        let unsettled =
-            Record { outcome: Outcome::NotStarted, tries: 0, duration: Duration::ZERO, detail: None };
+        let unsettled = Record {
+            outcome: Outcome::NotStarted,
+            tries: 0,
+            ran: false,
+            duration: Duration::ZERO,
+            detail: None,
+        };
         Converging {
             records: vec![unsettled; engine.graph.len()],
             counts: Counts::default(),
@@ -181,18 +186,26 @@ impl<'e> Converging<'e> {
         let record = &mut self.records[job as usize];
         record.duration += done.duration;
         record.tries = scheduler.attempts(job);
-        record.detail = None;
-        if !done.failures.is_empty() || done.result.is_some() {
+        let mut end = done.end;
+        let mut because = record.detail.take().and_then(|detail| detail.because);
+        if done.begun.is_some() {
+            because = because.or_else(|| done.failures.first().filter(|f| f.phase == Phase::Check).cloned());
+            record.ran = true;
+        } else if end == TryEnd::InPlace && record.ran {
+            // The work of an earlier try has shown late.
+            end = TryEnd::Changed;
+        }
+        if because.is_some() || !done.failures.is_empty() || done.result.is_some() {
             let redactor = self.site.run.emitter.redactor();
             let mut result = done.result.clone();
             result.iter_mut().for_each(|value| redactor.mask_value(value));
-            record.detail = Some(Box::new(Detail { failures: done.failures, result }));
+            record.detail = Some(Box::new(Detail { because, failures: done.failures, result }));
         }
         if let Some(result) = done.result {
             self.site.run.results().insert(job, result);
         }
         self.engine.begun.extend(done.begun.map(|begun| *begun));
-        if let Some(due) = scheduler.ended(job, done.end) {
+        if let Some(due) = scheduler.ended(job, end) {
             self.tell_of_retry(job, due, scheduler.attempts(job));
         }
     }
@@ -224,7 +237,6 @@ impl<'e> Converging<'e> {
                 };
                 let record = &self.records[job as usize];
                 let detail = record.detail.as_deref();
-                let failures = detail.map_or(&[][..], |detail| &detail.failures);
                 let name = &self.site.graph.job(job).name;
                 match because_of.as_slice() {
                     [] => tracing::debug!(job = &**name, "{outcome} after {} tries", record.tries),
@@ -235,7 +247,7 @@ impl<'e> Converging<'e> {
                     outcome,
                     tries: record.tries,
                     duration: record.duration,
-                    reason: decisive_failure(outcome, failures).map(|failure| failure.reason.clone()),
+                    reason: decisive_failure(outcome, detail).map(|failure| failure.reason.clone()),
                     because_of,
                     result: detail.and_then(|detail| detail.result.clone()),
                 });

@@ -285,6 +285,7 @@ impl Console {
             let word = self.paint(GOOD, "nothing to do");
             match counts.total() {
                 1 => format!("{word}: the job is in place ({took})"),
+                2 => format!("{word}: both jobs are in place ({took})"),
                 _ => format!("{word}: all {total} are in place ({took})"),
             }
         } else {
