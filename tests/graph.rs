@@ -141,13 +141,13 @@ fn all_mistakes_of_types_are_told_at_once() {
         message(graph.build()),
         "\
 the job graph has 8 mistakes:
+  - finding out what `panics` depends on panicked at tests/graph.rs:33:25: no idea
   - the name `leaf` stands for two unequal jobs of type graph::Leaf (needed by `Root` and by `Zero`); give them names \
 that tell them apart
   - `zero` has 0 tries; give it at least 1
   - `zero` has a retry delay of -1 seconds; give it 0 or more
   - the name `leaf` is used by two types, graph::Leaf (needed by `Root`) and graph::Impostor (needed by `Zero`); give \
 them different names
-  - finding out what `panics` depends on panicked at tests/graph.rs:33:25: no idea
   - `named` depends on `leef`, which does not exist; did you mean `leaf`?
   - `self` depends on itself
   - these jobs wait for each other for ever: a -> b -> c -> a"

@@ -80,6 +80,18 @@ impl Adjacency {
         Adjacency { starts, targets }
     }
 
+    /// The same edges, node number n being that which was `order[n]` in truth.
+    pub(crate) fn in_place_of(&self, order: &[u32]) -> Adjacency {
+        let mut closed_as = vec![0_u32; order.len()];
+        order.iter().enumerate().for_each(|(at, node)| closed_as[*node as usize] = at as u32);
+        let mut sorted = Adjacency::with_capacity(order.len(), self.edges());
+        for at in closed_as {
+            sorted.targets.extend_from_slice(self.of(at));
+            sorted.close();
+        }
+        sorted
+    }
+
     /// Drops edges that come twice; what comes first stays.
     pub(crate) fn deduplicate(&mut self) {
         let mut seen_from = vec![u32::MAX; self.len()];

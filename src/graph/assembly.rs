@@ -25,8 +25,9 @@ pub(crate) struct Assembly {
     names: Names,
     /// The job that named this one first; itself for those that were there from the beginning.
     named_by: Vec<u32>,
-    /// Dependencies of the jobs in `jobs`, as far as they were asked.
+    /// Dependencies of the jobs, in the order in which they were asked, which `asked` keeps.
     edges: Adjacency,
+    asked: Vec<u32>,
     /// Dependencies by name whose job is not known yet: the place in `edges`, who asks, and the name.
     open: Vec<(usize, u32, Arc<str>)>,
     mistakes: Vec<GraphError>,
@@ -40,6 +41,7 @@ impl Assembly {
             names: Names::default(),
             named_by: Vec::new(),
             edges: Adjacency::default(),
+            asked: Vec::new(),
             open: Vec::new(),
             mistakes: Vec::new(),
             // Numbers are 32 bits wide, and the largest one means "none".
@@ -82,33 +84,36 @@ impl Assembly {
 
     /// Asks every job for its dependencies, and those for theirs. `more` adds what a job itself does not know.
     pub(crate) fn discover(&mut self, mut more: impl FnMut(usize, &mut Deps)) {
-        let mut next = 0;
-        while next < self.jobs.len() {
-            let mut deps = match catch(|| self.jobs[next].body.deps()) {
+        // Depth first: jobs that are tried one after the other then lie near each other in memory.
+        let mut open: Vec<u32> = (0..self.jobs.len() as u32).rev().collect();
+        while let Some(next) = open.pop() {
+            let known = self.jobs.len() as u32;
+            let mut deps = match catch(|| self.jobs[next as usize].body.deps()) {
                 Ok(deps) => deps,
                 Err(caught) => {
                     self.mistake(GraphError::Panicked {
-                        job: self.jobs[next].name.to_string(),
+                        job: self.name(next).to_owned(),
                         message: caught.message,
                         location: caught.location,
                     });
                     Deps::new()
                 }
             };
-            more(next, &mut deps);
+            more(next as usize, &mut deps);
             for dep in deps.0 {
                 match dep {
-                    Dep::Job(job) => self.depend_on_job(next as u32, job),
-                    Dep::Named(name) => self.depend_on_name(next as u32, name),
+                    Dep::Job(job) => self.depend_on_job(next, job),
+                    Dep::Named(name) => self.depend_on_name(next, name),
                 }
             }
             self.edges.close();
+            self.asked.push(next);
+            open.extend((known..self.jobs.len() as u32).rev());
             if self.jobs.len() > self.limit {
                 let path = self.way_to(self.jobs.len() as u32 - 1);
                 self.mistake(GraphError::TooMany { limit: self.limit, path });
                 return;
             }
-            next += 1;
         }
         tracing::debug!(jobs = self.jobs.len(), dependencies = self.edges.edges(), "found the graph");
     }
@@ -186,8 +191,9 @@ impl Assembly {
         // Without roots, the jobs come in the order in which they were told, as far as their dependencies allow.
         let starts = roots.is_none().then(|| (0..self.jobs.len() as u32).collect::<Vec<_>>());
         let roots = self.find_roots(roots);
-        // A graph with a hole in it has no order.
+        // A graph that was not found to its end has no order.
         if self.mistakes.iter().all(|mistake| !matches!(mistake, GraphError::TooMany { .. })) {
+            self.edges = self.edges.in_place_of(&self.asked);
             self.find_circles();
         }
         if !self.mistakes.is_empty() {

@@ -1,0 +1,3 @@
+//! Nothing: what any process costs.
+
+fn main() {}
