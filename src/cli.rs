@@ -2,6 +2,7 @@
 //!
 //! Turns flags into calls of the library, and errors into messages and exit codes. Knows no job.
 
+mod durations;
 mod flags;
 mod run;
 mod signals;

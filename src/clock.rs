@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "this is the one room that may")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -27,6 +27,24 @@ pub trait Clock: Send + Sync {
     }
 }
 
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Duration {
+        (**self).now()
+    }
+
+    fn wall(&self) -> Timestamp {
+        (**self).wall()
+    }
+
+    fn wait(&self, until: Option<Duration>, wake: &Wake) {
+        (**self).wait(until, wake);
+    }
+
+    fn stands_still(&self) -> bool {
+        (**self).stands_still()
+    }
+}
+
 /// What ends a [`Clock::wait`] early. A call that comes before the wait is not lost.
 #[derive(Debug, Default)]
 pub struct Wake {
@@ -45,8 +63,8 @@ impl Wake {
         self.called.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a call, at most for `timeout`; says whether one came, and forgets it.
-    fn wait(&self, timeout: Option<Duration>) -> bool {
+    /// Waits for a call, at most for `timeout` of the machine's time; says whether one came, and forgets it.
+    pub fn wait(&self, timeout: Option<Duration>) -> bool {
         let called = self.lock();
         let mut called = match timeout {
             None => {
@@ -120,7 +138,8 @@ impl VirtualClock {
 
     /// Moves the clock on, as a job that takes time does in a test.
     pub fn advance(&self, by: Duration) {
-        self.nanos.fetch_add(nanos(by), Ordering::SeqCst);
+        let add = |now: u64| Some(now.saturating_add(nanos(by)));
+        let _ = self.nanos.fetch_update(Ordering::SeqCst, Ordering::SeqCst, add);
     }
 }
 

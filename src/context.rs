@@ -10,6 +10,7 @@ pub(crate) mod current;
 pub(crate) mod directory;
 pub(crate) mod output;
 pub(crate) mod process;
+mod session;
 pub(crate) mod storage;
 
 use std::collections::HashMap;
@@ -27,9 +28,9 @@ use self::cancel::Cancel;
 use self::command::Command;
 use self::directory::Directory;
 use self::process::Groups;
-use self::storage::{Global, Handles, Local};
+use self::storage::{Global, Handles, Local, encode};
 use crate::event::{Emitter, Phase, Stream};
-use crate::secret::Secret;
+use crate::secret::{Redactor, Secret};
 
 /// What a context needs to know of the graph.
 pub(crate) trait Lineage: Send + Sync {
@@ -131,7 +132,7 @@ impl Context {
             phase: Phase::Check,
             attempt,
             tries,
-            local: Local::default(),
+            local: Local::new(run.emitter.redactor()),
             result: None,
             absent: false,
         }
@@ -228,7 +229,7 @@ impl Context {
     /// }
     ///
     /// impl Route {
-    ///     fn address(&self, cx: &mut Context) -> Result<String> {
+    ///     fn address(&self, cx: &Context) -> Result<String> {
     ///         if let Some(address) = cx.local().get("address")? {
     ///             return Ok(address);
     ///         }
@@ -259,8 +260,8 @@ impl Context {
     /// # assert!(Engine::new(Route { host: "a".into() })?.converge().success());
     /// # Ok::<(), anyhow::Error>(())
     /// ```
-    pub fn local(&mut self) -> &mut Local {
-        &mut self.local
+    pub fn local(&self) -> &Local {
+        &self.local
     }
 
     /// Values that live for the run and are seen by all jobs: something is found out once, and used by later jobs.
@@ -317,7 +318,7 @@ impl Context {
     /// # Errors
     /// When the value has no JSON form.
     pub fn set_result(&mut self, value: impl Serialize) -> serde_json::Result<()> {
-        self.result = Some(serde_json::to_value(value)?);
+        self.result = Some(encode(self.run.emitter.redactor(), &value)?);
         Ok(())
     }
 
@@ -369,6 +370,10 @@ impl Context {
 
     pub(crate) fn cancel(&self) -> &Cancel {
         if self.phase == Phase::Cleanup { &self.run.cancel_cleanup } else { &self.run.cancel }
+    }
+
+    pub(crate) fn redactor(&self) -> &Redactor {
+        self.run.emitter.redactor()
     }
 
     pub(crate) fn groups(&self) -> &Groups {

@@ -99,11 +99,21 @@ impl Engine {
     /// it adds to them. Secrets among them ([`Secret`]) are masked in everything that is shown.
     ///
     /// # Errors
-    /// When `args` is neither a struct nor a map, or has no JSON form.
+    /// When `args` is neither a struct nor a map, has no JSON form, or has a secret that is part of a job's name.
     pub fn args(mut self, args: &impl Serialize) -> Result<Self, ArgError> {
         let secrets = self.args.merge(args)?;
-        secrets.iter().for_each(|secret| self.emitter.redactor().add(secret));
+        self.hide(&secrets)?;
         Ok(self)
+    }
+
+    /// Masks secret arguments in all that is shown; in names they cannot be masked.
+    fn hide(&self, secrets: &[String]) -> Result<(), ArgError> {
+        let redactor = self.emitter.redactor();
+        secrets.iter().for_each(|secret| redactor.add(secret));
+        match !secrets.is_empty() && self.graph.iter().any(|node| redactor.finds_in(node.name())) {
+            true => Err(ArgError::SecretInName),
+            false => Ok(()),
+        }
     }
 
     /// Positional arguments for all jobs.
@@ -112,7 +122,7 @@ impl Engine {
     /// When one has no JSON form.
     pub fn positional<T: Serialize>(mut self, args: impl IntoIterator<Item = T>) -> Result<Self, ArgError> {
         let secrets = self.args.set_positional(args)?;
-        secrets.iter().for_each(|secret| self.emitter.redactor().add(secret));
+        self.hide(&secrets)?;
         Ok(self)
     }
 
@@ -168,7 +178,8 @@ impl Engine {
     }
 
     /// Whether [`converge`](Engine::converge) calls the cleanups; it does unless told otherwise. When it does not,
-    /// [`clean_up`](Engine::clean_up) can be called by hand.
+    /// [`clean_up`](Engine::clean_up) can be called by hand until the next run, which lets go of them: they were
+    /// declined, and are not owed.
     #[must_use]
     pub fn cleanup(mut self, cleanup: bool) -> Self {
         self.cleanup = cleanup;
@@ -182,7 +193,7 @@ impl Engine {
         self
     }
 
-    /// Takes time from `clock` in place of the machine.
+    /// Takes time from `clock` in place of the machine. Give an `Arc` of it to keep hold of it.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
@@ -225,9 +236,10 @@ impl Engine {
         Converging::new(self).converge()
     }
 
-    /// Calls the cleanups of all runs that nobody has cleaned up after, the last one first.
+    /// Calls the cleanups that are open, the last run first: those that [`cleanup`](Engine::cleanup) has switched off in
+    /// the last run, and those that have failed and are still owed. In a dry run it calls none.
     pub fn clean_up(&mut self) -> Vec<CleanupReport> {
-        unwind::clean_up(&mut self.begun, self.clock.as_ref())
+        if self.no_act { Vec::new() } else { unwind::clean_up(&mut self.begun, self.clock.as_ref()) }
     }
 }
 
@@ -245,6 +257,7 @@ impl std::fmt::Debug for Engine {
 #[derive(Clone, Default)]
 pub struct StopHandle {
     cancel: Cancel,
+    cancel_cleanup: Cancel,
     groups: Arc<Groups>,
 }
 
@@ -260,8 +273,14 @@ impl StopHandle {
         self.cancel.is_asked()
     }
 
-    /// Kills every running command with its process group, those of cleanups too: for one who is about to end the
-    /// whole program.
+    /// Asks cleanups to end, too, which [`stop`](StopHandle::stop) does not touch: their commands end, and
+    /// [`Context::is_cancelled`](crate::Context::is_cancelled) is true in them.
+    pub fn stop_cleanups(&self) {
+        self.cancel_cleanup.ask();
+    }
+
+    /// Kills every running command with its process group, those of cleanups too, and lets no other begin: for one
+    /// who is about to end the whole program.
     pub fn kill_commands(&self) {
         self.groups.kill();
     }

@@ -3,6 +3,7 @@
 //! Everything that is shown, stored or sent on is derived from these events. This room does not know who listens, nor
 //! how a job is tried.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use crate::panics::catch;
 use crate::secret::Redactor;
 
 /// A part of one try of a job, or its cleanup.
@@ -161,6 +163,7 @@ pub enum Stream {
 #[non_exhaustive]
 pub enum Event {
     /// The first event of every run.
+    #[non_exhaustive]
     RunStarted {
         /// The time of day.
         at: Timestamp,
@@ -172,6 +175,7 @@ pub enum Event {
         no_act: bool,
     },
     /// A job begins a try.
+    #[non_exhaustive]
     TryStarted {
         /// The job's name.
         job: Arc<str>,
@@ -182,6 +186,7 @@ pub enum Event {
         tries: u32,
     },
     /// A phase begins.
+    #[non_exhaustive]
     PhaseStarted {
         /// The job's name.
         job: Arc<str>,
@@ -192,6 +197,7 @@ pub enum Event {
         attempt: u32,
     },
     /// A phase has ended. A run-only job fails its check by definition, and its recheck is the result of its run.
+    #[non_exhaustive]
     PhaseEnded {
         /// The job's name.
         job: Arc<str>,
@@ -213,6 +219,7 @@ pub enum Event {
         duration: Duration,
     },
     /// A line that a job or its command printed, without its line ending.
+    #[non_exhaustive]
     Output {
         /// The job's name.
         job: Arc<str>,
@@ -224,6 +231,7 @@ pub enum Event {
         line: String,
     },
     /// A try failed and the job may try again.
+    #[non_exhaustive]
     RetryScheduled {
         /// The job's name.
         job: Arc<str>,
@@ -237,6 +245,7 @@ pub enum Event {
         delay: Duration,
     },
     /// A job has its outcome.
+    #[non_exhaustive]
     JobSettled {
         /// The job's name.
         job: Arc<str>,
@@ -258,6 +267,7 @@ pub enum Event {
         result: Option<Value>,
     },
     /// A cleanup was called and has ended.
+    #[non_exhaustive]
     CleanupEnded {
         /// The job's name.
         job: Arc<str>,
@@ -274,15 +284,18 @@ pub enum Event {
         duration: Duration,
     },
     /// The last event of every run.
+    #[non_exhaustive]
     RunEnded {
         /// The time of day.
         at: Timestamp,
         /// How long the run took.
         #[serde(rename = "seconds", serialize_with = "seconds")]
         duration: Duration,
+        /// Whether every job is in its wanted state, and no cleanup failed.
+        success: bool,
         /// Whether every job is in its wanted state.
         converged: bool,
-        /// Whether it was ended early by [`StopHandle::stop`](crate::StopHandle::stop) or a signal.
+        /// Whether it was ended before that by [`StopHandle::stop`](crate::StopHandle::stop) or a signal.
         stopped: bool,
         /// How many jobs ended how.
         counts: Counts,
@@ -362,7 +375,7 @@ pub(crate) fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Resu
 
 /// Hears every event of a run, in order, whatever thread it comes from.
 ///
-/// It is called between two steps of the engine, so it should not wait for long. What it cannot write it must swallow:
+/// It is called between two steps of the engine, so it should not wait for long. One that panics hears no more. What it cannot write it must swallow:
 /// a closed pipe is no reason to leave a machine half provisioned.
 pub trait Observer: Send {
     /// Called once for each event.
@@ -375,12 +388,21 @@ impl<F: FnMut(&Event) + Send> Observer for F {
     }
 }
 
+thread_local! {
+    static DELIVERING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is just telling observers of an event.
+pub(crate) fn is_delivering() -> bool {
+    DELIVERING.get()
+}
+
 /// Hands events to the observers, one at a time. Without observers an event is not even made.
 #[derive(Default)]
 pub(crate) struct Emitter {
     observers: Mutex<Vec<Box<dyn Observer>>>,
     observed: AtomicBool,
-    redactor: Redactor,
+    redactor: Arc<Redactor>,
 }
 
 impl Emitter {
@@ -404,11 +426,23 @@ impl Emitter {
 
     #[cold]
     fn deliver(&self, event: &Event) {
-        // An observer that panicked has poisoned nothing but itself.
-        let mut observers = self.observers.lock().unwrap_or_else(PoisonError::into_inner);
-        for observer in observers.iter_mut() {
-            observer.observe(event);
+        // What an observer itself logs on the way is no output of the job that this thread is at work for.
+        let before = DELIVERING.replace(true);
+        if !before {
+            let mut observers = self.observers.lock().unwrap_or_else(PoisonError::into_inner);
+            observers.retain_mut(|observer| match catch(|| observer.observe(event)) {
+                Ok(()) => true,
+                Err(caught) => {
+                    // It hears no more; a run must not fall over one who only looks on.
+                    tracing::error!(
+                        "an observer panicked and is dropped: {}",
+                        self.redactor.mask(&caught.message)
+                    );
+                    false
+                }
+            });
         }
+        DELIVERING.set(before);
     }
 
     /// Hands on what a job or its command printed, one line at a time, masked.
@@ -423,7 +457,7 @@ impl Emitter {
         }
     }
 
-    pub(crate) fn redactor(&self) -> &Redactor {
+    pub(crate) fn redactor(&self) -> &Arc<Redactor> {
         &self.redactor
     }
 }

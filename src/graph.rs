@@ -9,7 +9,10 @@ pub(crate) mod builder;
 pub(crate) mod error;
 mod names;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fixedbitset::FixedBitSet;
 
 use self::adjacency::Adjacency;
 use self::assembly::{Assembly, LIMIT};
@@ -33,6 +36,23 @@ pub struct JobGraph {
     dependencies: Adjacency,
     dependents: Adjacency,
     roots: Vec<u32>,
+    after: After,
+}
+
+/// What comes after a job, for those that were asked about; only a memory, which a clone begins anew.
+#[derive(Default)]
+struct After(Mutex<Vec<(u32, Arc<FixedBitSet>)>>);
+
+impl After {
+    fn lock(&self) -> MutexGuard<'_, Vec<(u32, Arc<FixedBitSet>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clone for After {
+    fn clone(&self) -> Self {
+        After::default()
+    }
 }
 
 impl JobGraph {
@@ -115,7 +135,14 @@ impl JobGraph {
         for (id, job) in jobs.iter().enumerate() {
             names.insert(&job.name, id as u32, |id| &*jobs[id as usize].name);
         }
-        JobGraph { dependents: dependencies.reversed(), dependencies, jobs, names, roots }
+        JobGraph {
+            dependents: dependencies.reversed(),
+            dependencies,
+            jobs,
+            names,
+            roots,
+            after: After::default(),
+        }
     }
 
     /// How many jobs there are.
@@ -152,7 +179,7 @@ impl JobGraph {
     /// The graph of the jobs of these names and what they need; the order of jobs stays.
     ///
     /// # Errors
-    /// When there is no job of one of the names; all of those at once.
+    /// When there is no job of one of the names, all of those at once; or no name at all.
     pub fn only<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Result<JobGraph, GraphErrors> {
         let mut mistakes = Vec::new();
         let mut roots = Vec::new();
@@ -164,6 +191,9 @@ impl JobGraph {
                     mistakes.push(GraphError::UnknownJob { name: name.to_owned(), hint: self.hint(name) });
                 }
             }
+        }
+        if roots.is_empty() && mistakes.is_empty() {
+            mistakes.push(GraphError::Empty);
         }
         if !mistakes.is_empty() {
             return Err(GraphErrors(mistakes));
@@ -180,6 +210,27 @@ impl JobGraph {
         }
         let order: Vec<u32> = (0..self.jobs.len() as u32).filter(|id| needed[*id as usize]).collect();
         Ok(JobGraph::arrange(self.jobs, &self.dependencies, &order, &roots))
+    }
+
+    /// Every job that depends on `dependency`, directly or through others.
+    fn all_after(&self, dependency: u32) -> Arc<FixedBitSet> {
+        /// More than a graph has results that everybody reads; each takes a bit for every job.
+        const KEPT: usize = 64;
+        let mut kept = self.after.lock();
+        if let Some((_, after)) = kept.iter().find(|(known, _)| *known == dependency) {
+            return after.clone();
+        }
+        let mut after = FixedBitSet::with_capacity(self.jobs.len());
+        let mut open = vec![dependency];
+        while let Some(id) = open.pop() {
+            open.extend(self.dependents.of(id).iter().filter(|next| !after.put(**next as usize)));
+        }
+        let after = Arc::new(after);
+        if kept.len() == KEPT {
+            kept.remove(0);
+        }
+        kept.push((dependency, after.clone()));
+        after
     }
 
     pub(crate) fn number(&self, name: &str) -> Option<u32> {
@@ -212,8 +263,10 @@ impl Lineage for JobGraph {
         if self.dependencies.of(job).contains(&dependency) {
             return true;
         }
-        // Only what lies between the two numbers can be on the way.
-        let mut seen = std::collections::HashSet::new();
+        // Only what lies between the two numbers can be on the way. Near ones are found soon; for one that many ask for
+        // from afar, what comes after it is found once and kept.
+        const NEAR: usize = 1000;
+        let mut seen = HashSet::new();
         let mut open = vec![job];
         while let Some(id) = open.pop() {
             for &next in self.dependencies.of(id) {
@@ -223,6 +276,9 @@ impl Lineage for JobGraph {
                 if next > dependency && seen.insert(next) {
                     open.push(next);
                 }
+            }
+            if seen.len() > NEAR {
+                return self.all_after(dependency).contains(job as usize);
             }
         }
         false

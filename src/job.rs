@@ -17,6 +17,7 @@ use crate::context::Context;
 /// Which of the three kinds a job is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum JobKind {
     /// Check and run: [`Job`].
     Job,

@@ -142,3 +142,4 @@ pub use crate::view::json::{EVENT_VERSION, JsonLines};
 #[cfg(feature = "cli")]
 pub use crate::view::log::{LOG_VARIABLE, init_log};
 pub use anyhow::Result;
+pub use jiff::Timestamp;

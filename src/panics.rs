@@ -36,6 +36,8 @@ pub(crate) fn catch<T>(call: impl FnOnce() -> T) -> Result<T, Caught> {
         ));
     });
     let before = CATCHING.replace(true);
+    // What a panic that somebody else caught has left there is not ours.
+    PLACE.take();
     let result = catch_unwind(AssertUnwindSafe(call));
     CATCHING.set(before);
     result.map_err(|payload| {

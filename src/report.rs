@@ -75,7 +75,7 @@ impl Report {
         self.no_act
     }
 
-    /// Whether the run was ended early.
+    /// Whether the run was ended before all jobs had settled by themselves.
     pub fn is_stopped(&self) -> bool {
         self.stopped
     }

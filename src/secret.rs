@@ -104,43 +104,123 @@ fn texts(value: &Value, found: &mut Vec<String>) {
 
 /// Serializes `value` with its secrets as they are, and says which texts they were.
 pub(crate) fn reveal(value: &impl Serialize) -> serde_json::Result<(Value, Vec<String>)> {
-    REVEALED.set(Some(Vec::new()));
+    /// Hides secrets again, also when a user's `Serialize` panics.
+    struct Hide(Option<Vec<String>>);
+    impl Drop for Hide {
+        fn drop(&mut self) {
+            REVEALED.set(self.0.take());
+        }
+    }
+    let hide = Hide(REVEALED.replace(Some(Vec::new())));
     let revealed = serde_json::to_value(value);
     let found = REVEALED.take().unwrap_or_default();
+    drop(hide);
     Ok((revealed?, found))
 }
+
+/// What is masked in the log of this process, which belongs to no run: the secrets of all of them.
+pub(crate) static IN_LOGS: Redactor = Redactor::new();
+
+/// A line of a secret of several lines is masked on its own when it has so many characters: less is punctuation.
+const SHORTEST_LINE: usize = 4;
 
 /// Masks the texts of the secrets of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Redactor {
     /// Whether there is anything to mask: the usual answer is no, and costs one load.
     any: AtomicBool,
-    /// Longest first, so that no tail of a longer secret is left behind by a shorter one.
     texts: RwLock<Vec<String>>,
 }
 
 impl Redactor {
-    /// Masks `text` from now on; of a text of several lines, also each line, since output comes line by line.
+    const fn new() -> Self {
+        Redactor { any: AtomicBool::new(false), texts: RwLock::new(Vec::new()) }
+    }
+
+    /// Masks `text` from now on, as it is and as `Debug` and JSON write it; of a text of several lines also each line,
+    /// since output comes line by line.
     pub(crate) fn add(&self, text: &str) {
+        if !std::ptr::eq(self, &raw const IN_LOGS) {
+            IN_LOGS.add(text);
+        }
+        let lines = text.lines().filter(|line| text.contains('\n') && line.trim().len() >= SHORTEST_LINE);
         let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
-        for part in std::iter::once(text).chain(text.lines()).filter(|part| !part.trim().is_empty()) {
-            if !texts.iter().any(|known| known == part) {
-                texts.push(part.to_owned());
+        for part in std::iter::once(text).chain(lines).filter(|part| !part.trim().is_empty()) {
+            let debug = part.escape_debug().to_string();
+            let json = Value::from(part).to_string();
+            for form in [part, &debug, json.trim_matches('"')] {
+                if !texts.iter().any(|known| known == form) {
+                    texts.push(form.to_owned());
+                }
             }
         }
-        texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
         self.any.store(!texts.is_empty(), Ordering::Release);
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.any.load(Ordering::Acquire)
+    }
+
+    /// Where secrets stand in `text`: ranges of bytes in ascending order, those that touch or overlap joined.
+    fn places(&self, text: &[u8]) -> Vec<std::ops::Range<usize>> {
+        let texts = self.texts.read().unwrap_or_else(PoisonError::into_inner);
+        let mut places = Vec::new();
+        for secret in texts.iter().map(String::as_bytes) {
+            let mut from = 0;
+            while let Some(at) = text[from..].windows(secret.len()).position(|window| window == secret) {
+                places.push(from + at..from + at + secret.len());
+                from += at + 1;
+            }
+        }
+        places.sort_by_key(|place| (place.start, place.end));
+        places.dedup_by(|next, before| {
+            let overlap = next.start < before.end;
+            if overlap {
+                before.end = before.end.max(next.end);
+            }
+            overlap
+        });
+        places
     }
 
     /// `text` without secrets.
     pub(crate) fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        if !self.any.load(Ordering::Acquire) {
+        if self.is_idle() {
             return Cow::Borrowed(text);
         }
-        let texts = self.texts.read().unwrap_or_else(PoisonError::into_inner);
-        texts.iter().fold(Cow::Borrowed(text), |masked, secret| {
-            if masked.contains(secret) { Cow::Owned(masked.replace(secret, MASK)) } else { masked }
-        })
+        let places = self.places(text.as_bytes());
+        if places.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let mut masked = String::with_capacity(text.len());
+        let mut from = 0;
+        for place in places {
+            masked.push_str(&text[from..place.start]);
+            masked.push_str(MASK);
+            from = place.end;
+        }
+        masked.push_str(&text[from..]);
+        Cow::Owned(masked)
+    }
+
+    /// Where a text that goes on behind its end can be cut, at `text.len()` at most, so that no secret is cut in two.
+    pub(crate) fn safe_cut(&self, text: &[u8]) -> usize {
+        if self.is_idle() {
+            return text.len();
+        }
+        let longest = {
+            let texts = self.texts.read().unwrap_or_else(PoisonError::into_inner);
+            texts.iter().map(String::len).max().unwrap_or(1)
+        };
+        // A secret that begins before this place is here with all of its length.
+        let cut = (text.len() + 1).saturating_sub(longest);
+        let across = self.places(text).into_iter().find(|place| place.start < cut && cut < place.end);
+        across.map_or(cut, |place| place.start)
+    }
+
+    /// Whether `text` has a secret in it, very short ones aside, which may be there by accident.
+    pub(crate) fn finds_in(&self, text: &str) -> bool {
+        !self.is_idle() && self.places(text.as_bytes()).iter().any(|place| place.len() >= SHORTEST_LINE)
     }
 
     /// `text` without secrets, in place.
@@ -152,7 +232,7 @@ impl Redactor {
 
     /// `value` without secrets, in every string and every key; a number that is a secret becomes the mask.
     pub(crate) fn mask_value(&self, value: &mut Value) {
-        if !self.any.load(Ordering::Acquire) {
+        if self.is_idle() {
             return;
         }
         match value {
@@ -205,6 +285,44 @@ mod tests {
         redactor.add("-----BEGIN\nKEY-----");
         assert_eq!(redactor.mask("abcdef abc"), "*** ***");
         assert_eq!(redactor.mask("a line: KEY-----"), "a line: ***");
+        redactor.add("bcd");
+        assert_eq!(redactor.mask("xabcdx"), "x***x", "overlapping secrets leave no tail");
+    }
+
+    #[test]
+    fn escaped_forms_are_masked_and_punctuation_is_not() {
+        let redactor = Redactor::default();
+        redactor.add("say \"hi\"\\");
+        assert_eq!(redactor.mask(&format!("{:?}", "say \"hi\"\\")), "\"***\"");
+        redactor.add("{\nlong enough\n}");
+        assert_eq!(redactor.mask("{ long enough }"), "{ *** }");
+    }
+
+    #[test]
+    fn a_panic_while_revealing_hides_secrets_again() {
+        struct Panics;
+        impl Serialize for Panics {
+            fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                panic!("no")
+            }
+        }
+        assert!(crate::panics::catch(|| reveal(&Panics)).is_err());
+        assert_eq!(serde_json::to_string(&Secret::new("hunter2")).unwrap(), "\"***\"");
+    }
+
+    #[test]
+    fn no_secret_is_cut_in_two() {
+        let redactor = Redactor::default();
+        assert_eq!(redactor.safe_cut(b"anything"), 8);
+        redactor.add("secret");
+        for text in ["xx secret yy", "xx secr", "xx secret", "secretsecret"] {
+            let cut = redactor.safe_cut(text.as_bytes());
+            let whole = format!("{text}et more");
+            assert!(
+                redactor.places(whole.as_bytes()).iter().all(|p| cut <= p.start || p.end <= cut),
+                "{text} {cut}"
+            );
+        }
     }
 
     #[test]

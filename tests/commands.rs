@@ -248,7 +248,8 @@ fn interrupted_binary(scratch: &str) -> std::process::ExitCode {
         Ok(std::fs::write(&cleaned, "")?)
     });
     graph.root("first").root("stubborn");
-    let flags = dojob::cli::Flags { verbose: true, ..Default::default() };
+    let mut flags = dojob::cli::Flags::default();
+    flags.verbose = true;
     flags.main(&NoFlags::default(), || Ok(Engine::with_graph(graph.build()?)))
 }
 

@@ -8,8 +8,7 @@ use std::time::Duration;
 use anyhow::{anyhow, bail, ensure};
 use dojob::{
     Clock, Context, CouldNotFindOut, Deps, Engine, Event, FailureKind, GraphBuilder, Job, JobGraph,
-    NotAsWanted, Outcome, Phase, Report, Result, Retry, RunOnlyJob, Secret, SystemClock, VirtualClock, Wake,
-    deps,
+    NotAsWanted, Outcome, Phase, Report, Result, Retry, RunOnlyJob, Secret, SystemClock, VirtualClock, deps,
 };
 use serde_json::json;
 
@@ -223,9 +222,14 @@ fn cleanups_can_be_switched_off_and_called_by_hand() {
     assert!(engine.converge().cleanups().is_empty());
     assert!(engine.converge().cleanups().is_empty());
     assert_eq!(called.load(Ordering::Relaxed), 0);
-    assert_eq!(engine.clean_up().len(), 2, "of both runs");
+    assert_eq!(engine.clean_up().len(), 1, "of the last run: those before were declined");
     assert_eq!(engine.clean_up().len(), 0, "once");
-    assert_eq!(called.load(Ordering::Relaxed), 2);
+    assert_eq!(called.load(Ordering::Relaxed), 1);
+    engine.converge();
+    let mut dry = engine.no_act(true);
+    assert!(dry.converge().cleanups().is_empty() && dry.clean_up().is_empty(), "never in a dry run");
+    assert_eq!(called.load(Ordering::Relaxed), 1);
+    assert_eq!(dry.no_act(false).clean_up().len(), 1, "it is still open");
 }
 
 #[test]
@@ -377,21 +381,6 @@ fn secrets_reach_jobs_and_nobody_else() {
 #[test]
 fn retries_wait_in_virtual_time_and_hold_nobody_back() {
     let clock = Arc::new(VirtualClock::new());
-    struct Shared(Arc<VirtualClock>);
-    impl Clock for Shared {
-        fn now(&self) -> Duration {
-            self.0.now()
-        }
-        fn wall(&self) -> jiff::Timestamp {
-            self.0.wall()
-        }
-        fn wait(&self, until: Option<Duration>, wake: &Wake) {
-            self.0.wait(until, wake);
-        }
-        fn stands_still(&self) -> bool {
-            true
-        }
-    }
     let starts = Arc::new(Mutex::new(Vec::new()));
     let mut graph = JobGraph::builder();
     for (name, delay) in [("slow", 3600), ("quick", 10)] {
@@ -411,7 +400,7 @@ fn retries_wait_in_virtual_time_and_hold_nobody_back() {
             )
             .retry(Retry::tries(3).delay(Duration::from_secs(delay)));
     }
-    let report = Engine::with_graph(graph.build().unwrap()).clock(Shared(clock.clone())).converge();
+    let report = Engine::with_graph(graph.build().unwrap()).clock(clock.clone()).converge();
     assert!(report.success());
     assert_eq!(
         *starts.lock().unwrap(),

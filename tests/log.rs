@@ -108,3 +108,43 @@ fn what_a_job_logs_is_its_output() {
         ["A: the file is written size=7", "A: error: disk is full", "A: two", "A: lines"]
     );
 }
+
+/// The same line of code, whoever calls it: its filter must not remember where it was called first.
+fn logs_from_anywhere(secret: &str) {
+    tracing::error!("logged: {secret}");
+}
+
+#[test]
+fn one_line_of_code_may_log_inside_and_outside_of_jobs() {
+    const ALONE: &str = "DOJOB_TEST_ALONE_TOO";
+    if std::env::var_os(ALONE).is_none() {
+        let own = std::env::current_exe().unwrap();
+        let arguments = ["--exact", "one_line_of_code_may_log_inside_and_outside_of_jobs", "--nocapture"];
+        let output = std::process::Command::new(own).args(arguments).env(ALONE, "1").output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
+        assert!(stderr.contains("logged: outside") && !stderr.contains("hunter2"), "{stderr}");
+        return;
+    }
+    dojob::init_log("error", false).unwrap();
+    logs_from_anywhere("outside");
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let hears = lines.clone();
+    let mut graph = JobGraph::builder();
+    graph.run_only("A", |_| {
+        logs_from_anywhere("hunter2");
+        std::thread::spawn(|| logs_from_anywhere("hunter2 from a thread")).join().unwrap();
+        Ok(())
+    });
+    let secret = dojob::Secret::new("hunter2".to_owned());
+    let mut engine =
+        Engine::with_graph(graph.build().unwrap()).mask(&secret).observe(move |event: &Event| {
+            if let Event::Output { line, .. } = event {
+                // An observer may log, too; that is no output of the job.
+                logs_from_anywhere("observed");
+                hears.lock().unwrap().push(line.clone());
+            }
+        });
+    assert!(engine.converge().success());
+    assert_eq!(*lines.lock().unwrap(), ["error: logged: ***"]);
+}

@@ -41,66 +41,73 @@ use crate::view::console::Color;
 /// ```
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Converging")]
+#[non_exhaustive]
 pub struct Flags {
     /// Change nothing: call the checks only, and say what would run
-    #[arg(short = 'n', long)]
+    #[arg(id = "dojob_no_act", short = 'n', long = "no-act")]
     pub no_act: bool,
 
     /// Show how the world differs from what is wanted, where a check can tell
-    #[arg(long)]
+    #[arg(id = "dojob_diff", long = "diff")]
     pub diff: bool,
 
     /// Show a line for each phase, and what jobs print
-    #[arg(short, long)]
+    #[arg(id = "dojob_verbose", short = 'v', long = "verbose")]
     pub verbose: bool,
 
     /// Show every failure in full, too (with RUST_BACKTRACE=1 its backtrace)
-    #[arg(short, long)]
+    #[arg(id = "dojob_debug", short = 'd', long = "debug")]
     pub debug: bool,
 
     /// Work on so many jobs at once; without a number, one per CPU
-    #[arg(short = 'j', long = "jobs", value_name = "N", num_args = 0..=1, default_missing_value = "auto",
+    #[arg(id = "dojob_jobs", short = 'j', long = "jobs", value_name = "N", num_args = 0..=1, default_missing_value = "auto",
           value_parser = workers)]
     pub jobs: Option<usize>,
 
     /// Try every job so often that does not say itself
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(id = "dojob_tries", long = "tries", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub tries: Option<u32>,
 
     /// Wait so long from one try of a job to the next: 20ms, 2.5s, 1m30s, or plain seconds
-    #[arg(long, value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
+    #[arg(id = "dojob_retry_delay", long = "retry-delay", value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     pub retry_delay: Option<Duration>,
 
     /// Do not call cleanups
-    #[arg(long)]
+    #[arg(id = "dojob_no_cleanup", long = "no-cleanup")]
     pub no_cleanup: bool,
 
     /// Converge only these jobs and what they need
-    #[arg(long, value_name = "JOB", num_args = 1..)]
+    #[arg(id = "dojob_only", long = "only", value_name = "JOB", num_args = 1..)]
     pub only: Vec<String>,
 
     /// Show the jobs in order, with what they need, and run nothing (with --graph: draw only)
-    #[arg(long)]
+    #[arg(id = "dojob_list", long = "list")]
     pub list: bool,
 
     /// Draw the graph as it is after the run: .dot, or .svg, .png and .pdf with Graphviz; - is standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(id = "dojob_graph", long = "graph", value_name = "FILE")]
     pub graph: Option<PathBuf>,
 
     /// What is written: text for people, or events as lines of JSON on standard output
-    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    #[arg(id = "dojob_format", long = "format", value_enum, value_name = "FORMAT", default_value_t)]
     pub format: Format,
 
     /// When to use colours
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
+    #[arg(id = "dojob_color", long = "color", value_enum, value_name = "WHEN", default_value_t)]
     pub color: Color,
 
     /// Print the completions for a shell, and run nothing
-    #[arg(long, value_enum, value_name = "SHELL", exclusive = true)]
+    #[arg(
+        id = "dojob_completions",
+        long = "completions",
+        value_enum,
+        value_name = "SHELL",
+        exclusive = true
+    )]
     pub completions: Option<Shell>,
 
     /// Print the manual page, and run nothing
-    #[arg(long, exclusive = true)]
+    #[arg(id = "dojob_man", long = "man", exclusive = true)]
     pub man: bool,
 }
 
@@ -118,6 +125,7 @@ pub enum Shell {
 
 /// What is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[non_exhaustive]
 pub enum Format {
     /// Text for people.
     #[default]

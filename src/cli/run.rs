@@ -4,11 +4,13 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
 
 use clap::CommandFactory;
 use clap_complete::shells;
 use serde::Serialize;
 
+use super::durations;
 use super::flags::{Flags, Format, Shell};
 use super::signals::SignalGuard;
 use crate::engine::Engine;
@@ -23,6 +25,8 @@ use crate::view::progress::Progress;
 const UNUSABLE: u8 = 2;
 /// The run itself succeeded, and something after it did not.
 const FAILED: u8 = 1;
+/// A dry run has found something to do.
+const NOT_YET: u8 = 3;
 
 /// Writes to standard output. A reader who has seen enough (`| head`) is no error.
 fn print(text: &[u8]) {
@@ -149,34 +153,45 @@ impl Flags {
     }
 
     fn converge(&self, engine: Engine) -> anyhow::Result<u8> {
+        let history = Arc::new(Mutex::new(History::default()));
         let mut engine = match self.format {
             Format::Json => engine.observe(JsonLines::new(io::stdout())),
-            Format::Human => {
-                let console = match (self.debug, self.verbose) {
-                    (true, _) => Console::debug(),
-                    (_, true) => Console::verbose(),
-                    (false, false) => Console::normal(),
-                };
-                let console = console.diff(self.diff).color(self.color);
-                // Lines that scroll by are progress enough where every phase has one.
-                if Progress::is_wanted() && !self.verbose && !self.debug {
-                    engine.observe(Progress::new(console, self.color, History::of_this_program()))
-                } else {
-                    engine.observe(console)
-                }
-            }
+            Format::Human => self.tell_people(engine, &history),
         };
+        // To the end: pictures are drawn by a program that has to end with this one.
         let signals = SignalGuard::install(engine.stop_handle())?;
         let report = engine.converge();
         drop(signals);
+        let learned = history.lock().ok().and_then(|history| history.learned());
+        if let Some(learned) = learned {
+            durations::save(&learned);
+        }
         let code = report.exit_code();
         let Some(path) = &self.graph else { return Ok(code) };
         match write_picture(&report.to_dot(), path) {
             Ok(()) => Ok(code),
             Err(error) => {
                 super::say_error(&error.into());
-                Ok(code.max(FAILED))
+                // What failed already says more.
+                Ok(if matches!(code, 0 | NOT_YET) { FAILED } else { code })
             }
         }
+    }
+
+    fn tell_people(&self, engine: Engine, history: &Arc<Mutex<History>>) -> Engine {
+        let console = match (self.debug, self.verbose) {
+            (true, _) => Console::debug(),
+            (_, true) => Console::verbose(),
+            (false, false) => Console::normal(),
+        };
+        let console = console.diff(self.diff).color(self.color);
+        // Lines that scroll by are progress enough where every phase has one.
+        if !Progress::is_wanted() || self.verbose || self.debug {
+            return engine.observe(console);
+        }
+        if let Ok(mut history) = history.lock() {
+            *history = History::new(durations::load());
+        }
+        engine.observe(Progress::new(console, self.color, history.clone()))
     }
 }

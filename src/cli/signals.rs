@@ -1,12 +1,14 @@
-//! SIGINT and SIGTERM: the first asks to stop, the second ends everything.
+//! SIGINT, SIGTERM and SIGHUP: the first asks to stop, the second ends everything.
 //!
 //! Knows a [`StopHandle`] and nothing else of the engine.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use signal_hook::consts::signal::{SIGINT, SIGTERM};
-use signal_hook::iterator::{Handle, Signals};
+use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use signal_hook::low_level::signal_name;
 
 use crate::engine::StopHandle;
@@ -14,32 +16,53 @@ use crate::engine::StopHandle;
 /// The exit code of a program that a signal has ended.
 const STOPPED: i32 = 130;
 
-/// For as long as it lives, signals stop the engine.
+/// For as long as it lives, a first signal stops the engine. Afterwards every signal ends the program at once: the
+/// default actions do not come back by themselves.
 pub(crate) struct SignalGuard {
-    handle: Handle,
+    is_over: Arc<AtomicBool>,
 }
 
 impl SignalGuard {
     pub(crate) fn install(stop: StopHandle) -> io::Result<Self> {
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
-        let handle = signals.handle();
+        let mut wanted = vec![SIGINT, SIGTERM];
+        // A dropped connection is a reason to stop, unless `nohup` says otherwise.
+        if !is_ignored(SIGHUP) {
+            wanted.push(SIGHUP);
+        }
+        let mut signals = Signals::new(wanted)?;
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = is_over.clone();
         thread::Builder::new().name("dojob-signals".to_owned()).spawn(move || {
+            let mut is_first = true;
             for signal in signals.forever() {
-                if stop.is_stopped() {
+                if !is_first || over.load(Ordering::Acquire) {
+                    stop.stop_cleanups();
                     stop.kill_commands();
                     std::process::exit(STOPPED);
                 }
+                is_first = false;
+                // First of all: to say so may take as long as somebody does not read.
+                stop.stop();
                 let name = signal_name(signal).unwrap_or("a signal");
                 super::say(&format!("{name}: stopping; cleanups are called, a second signal ends at once"));
-                stop.stop();
             }
         })?;
-        Ok(SignalGuard { handle })
+        Ok(SignalGuard { is_over })
     }
 }
 
 impl Drop for SignalGuard {
     fn drop(&mut self) {
-        self.handle.close();
+        self.is_over.store(true, Ordering::Release);
     }
+}
+
+/// Whether whoever started this program has told it to pass over the signal; where that cannot be found out, it has.
+fn is_ignored(signal: i32) -> bool {
+    let ignored = || {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+        u64::from_str_radix(mask.trim(), 16).ok()
+    };
+    ignored().is_none_or(|mask| mask & (1 << (signal - 1)) != 0)
 }

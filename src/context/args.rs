@@ -44,9 +44,14 @@ pub enum ArgError {
     /// Keyword arguments have to be a struct or a map.
     #[error("keyword arguments have to be a struct or a map with string keys, this is {found}")]
     NotAnObject {
-        /// What was given instead.
-        found: String,
+        /// What kind of value was given instead.
+        found: &'static str,
     },
+    /// A secret would be shown wherever a job is named.
+    #[error(
+        "the name of a job has a secret argument in it, and names are shown everywhere; leave it out of the name"
+    )]
+    SecretInName,
     /// The arguments have no JSON form.
     #[error("arguments cannot be written as JSON")]
     NotSerializable {
@@ -69,7 +74,12 @@ impl Args {
         match value {
             Value::Object(fields) => self.keyword.extend(fields),
             Value::Null => {}
-            other => return Err(ArgError::NotAnObject { found: other.to_string() }),
+            // Its kind alone: it may be a secret.
+            Value::Array(_) => return Err(ArgError::NotAnObject { found: "a list" }),
+            Value::String(_) => return Err(ArgError::NotAnObject { found: "a string" }),
+            Value::Bool(_) | Value::Number(_) => {
+                return Err(ArgError::NotAnObject { found: "a single value" });
+            }
         }
         Ok(secrets)
     }

@@ -7,14 +7,15 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use crate::context::Context;
 use crate::context::output::{Captured, Lines};
-use crate::context::process::{Ending, Orders, supervise};
+use crate::context::process::{Ending, Orders, reap, supervise};
+use crate::context::session;
 use crate::event::Stream;
 
 /// How much of each stream is kept unless [`Command::keep`] says otherwise: 1 MiB.
@@ -26,8 +27,8 @@ const TAIL: usize = 10;
 
 /// A command that a job runs; made by [`Context::command`] and [`Context::shell`].
 ///
-/// It starts in the directory in which the run began, as the leader of a process group of its own, with nothing on its
-/// standard input. Every line that it prints becomes an [`Event::Output`](crate::Event::Output). A timeout, or the end
+/// It starts in the directory in which the run began, as the leader of a session and process group of its own, with
+/// nothing on its standard input and no terminal to ask at. Every line that it prints becomes an [`Event::Output`](crate::Event::Output). A timeout, or the end
 /// of the run by a signal, ends the whole group: TERM, then KILL after a [grace](Command::grace).
 #[must_use = "a command does nothing until `run`, `output` or `detach` is called"]
 pub struct Command<'cx> {
@@ -168,7 +169,10 @@ impl<'cx> Command<'cx> {
         let mut command = self.prepare();
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.stdin(if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
-        let mut child = command.spawn().map_err(|source| self.not_started(source))?;
+        let started = self.cx.groups().spawn(&mut command).map_err(|source| self.not_started(source))?;
+        let Some(child) = started else {
+            return Err(CommandError::Stopped { command: self.to_string() });
+        };
 
         let mut captured = [Captured::new(self.keep), Captured::new(self.keep)];
         let mut lines = [Lines::default(), Lines::default()];
@@ -180,11 +184,11 @@ impl<'cx> Command<'cx> {
             cancel: self.cx.cancel(),
             groups: self.cx.groups(),
         };
-        let ended = supervise(&mut child, &orders, &mut |stream, bytes| {
+        let ended = supervise(child, &orders, &mut |stream, bytes| {
             let slot = usize::from(stream == Stream::Stderr);
             captured[slot].push(bytes);
             if shown {
-                lines[slot].push(bytes, |line| self.cx.output(stream, line));
+                lines[slot].push(bytes, self.cx.redactor(), |line| self.cx.output(stream, line));
             }
         });
         for (slot, stream) in [Stream::Stdout, Stream::Stderr].into_iter().enumerate() {
@@ -204,11 +208,19 @@ impl<'cx> Command<'cx> {
     }
 
     /// Starts the command and leaves it alone: a service, say, that is meant to outlive the run. What it prints is
-    /// appended to the file `log`. It is not ended with the run; returns its process id.
+    /// appended to the file `log`. It is not ended with the run; returns its process id. Nobody watches it, so what is
+    /// said of the grace, of what is kept and shown, and of exit codes means nothing to it.
     ///
     /// # Errors
-    /// When it cannot be started, or `log` cannot be opened.
+    /// When it cannot be started, `log` cannot be opened, it was given a timeout or something to read, or the run was
+    /// asked to stop.
     pub fn detach(self, log: impl AsRef<Path>) -> Result<u32, CommandError> {
+        if self.cx.is_cancelled() {
+            return Err(CommandError::Stopped { command: self.to_string() });
+        }
+        if self.timeout.is_some() || !self.stdin.is_empty() {
+            return Err(CommandError::NotDetachable { command: self.to_string() });
+        }
         let mut command = self.prepare();
         let path = self.cx.working_directory().join(log);
         let open = || {
@@ -221,17 +233,16 @@ impl<'cx> Command<'cx> {
             source,
         })?;
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
-        let mut child = command.spawn().map_err(|source| self.not_started(source))?;
+        let child = command.spawn().map_err(|source| self.not_started(source))?;
         let pid = child.id();
-        // Somebody has to take note when it ends, or it stays a zombie for as long as this process lives.
-        let reaper = std::thread::Builder::new().name("dojob-reaper".to_owned());
-        let _ = reaper.spawn(move || child.wait());
+        reap(child);
         Ok(pid)
     }
 
     fn prepare(&self) -> std::process::Command {
         let mut command = std::process::Command::new(&self.program);
-        command.args(&self.args).process_group(0).current_dir(self.start_directory());
+        command.args(&self.args).current_dir(self.start_directory());
+        session::begin(&mut command);
         for (key, value) in &self.env {
             match value {
                 Some(value) => command.env(key, value),
@@ -264,17 +275,24 @@ impl<'cx> Command<'cx> {
     }
 }
 
-/// The command as a person would type it.
+impl fmt::Debug for Command<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Command({self})")
+    }
+}
+
+/// The command as a person would type it, without secrets: quoting would hide them from those who mask afterwards.
 impl fmt::Display for Command<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let redactor = self.cx.redactor();
         if let Some(line) = &self.shown {
-            return f.write_str(line);
+            return f.write_str(&redactor.mask(line));
         }
         for (index, word) in std::iter::once(&self.program).chain(&self.args).enumerate() {
             if index > 0 {
                 f.write_str(" ")?;
             }
-            f.write_str(&quoted(&word.to_string_lossy()))?;
+            f.write_str(&quoted(&redactor.mask(&word.to_string_lossy())))?;
         }
         Ok(())
     }
@@ -360,8 +378,16 @@ pub enum CommandError {
         /// Why.
         source: io::Error,
     },
-    /// The system refused to let it be watched (out of descriptors, say); it was killed.
-    #[error("failed to watch `{command}`, which was killed")]
+    /// It was to be left alone, and yet be fed or ended.
+    #[error(
+        "`{command}` cannot be detached: it has a timeout or something to read, which nobody would see to"
+    )]
+    NotDetachable {
+        /// The command.
+        command: String,
+    },
+    /// The system refused to let it be watched (out of descriptors, say) or ended; it was sent KILL.
+    #[error("failed to watch `{command}`, which was sent KILL")]
     NotWatched {
         /// The command.
         command: String,

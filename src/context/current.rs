@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use crate::event::{Emitter, Phase, Stream};
+use crate::event::{Emitter, Phase, Stream, is_delivering};
 
 thread_local! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
@@ -40,13 +40,15 @@ impl Drop for AtWork {
 /// Whether this thread is at work for a job.
 #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the log of the command line calls it"))]
 pub(crate) fn is_at_work() -> bool {
-    CURRENT.with_borrow(Option::is_some)
+    !is_delivering() && CURRENT.with_borrow(Option::is_some)
 }
 
 /// Hands `text` on as output of the job that this thread is at work for; says whether there is one.
 #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "the log of the command line calls it"))]
 pub(crate) fn log(text: &str) -> bool {
-    // Taken out of the cell first: an observer may log, too.
+    if is_delivering() {
+        return false;
+    }
     let current = CURRENT.with_borrow(|current| {
         current.as_ref().map(|current| (current.emitter.clone(), current.job.clone(), current.phase))
     });

@@ -56,13 +56,23 @@ impl Directory {
     /// With several workers: an error where it was changed. It is put back.
     #[inline]
     pub(crate) fn after_phase(&self) -> Result<()> {
-        if self.shared && self.began.is_some() && std::env::current_dir().ok().as_ref() != Some(&self.path) {
+        if self.shared && self.is_elsewhere() {
             self.restore()?;
             bail!(
-                "the working directory was changed during this phase, which moves all workers; give the directory to \
-                 the command, or use one worker"
+                "the working directory was changed during this phase, by this job or one at work beside it, which moves \
+                 all of them; give the directory to the command, or use one worker"
             );
         }
         Ok(())
+    }
+
+    /// By what the directory is and not by its name, which may change.
+    fn is_elsewhere(&self) -> bool {
+        let Some(began) = &self.began else { return false };
+        let identity = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
+        match (rustix::fs::stat("."), rustix::fs::fstat(began)) {
+            (Ok(here), Ok(began)) => identity(here) != identity(began),
+            _ => true,
+        }
     }
 }

@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+use crate::secret::Redactor;
+
 /// A line longer than this many bytes is handed on in pieces.
 const LONGEST_LINE: usize = 16 * 1024;
 
@@ -85,14 +87,19 @@ pub(crate) struct Lines {
 
 impl Lines {
     /// Takes `bytes` and hands on every line that is complete with them.
-    pub(crate) fn push(&mut self, bytes: &[u8], mut line: impl FnMut(&str)) {
+    pub(crate) fn push(&mut self, bytes: &[u8], redactor: &Redactor, mut line: impl FnMut(&str)) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let mut part = part;
             while self.pending.len() + part.len() > LONGEST_LINE {
                 let (first, rest) = part.split_at(LONGEST_LINE.saturating_sub(self.pending.len()));
                 self.pending.extend_from_slice(first);
                 part = rest;
-                let cut = last_boundary(&self.pending);
+                // A secret as long as a line cannot be waited for.
+                let cut = match redactor.safe_cut(&self.pending) {
+                    0 => self.pending.len(),
+                    cut => cut,
+                };
+                let cut = last_boundary(&self.pending[..cut]);
                 let left: Vec<u8> = self.pending.drain(cut..).collect();
                 self.flush(&mut line);
                 self.pending = left;
@@ -142,10 +149,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn lines(chunks: &[&[u8]]) -> Vec<String> {
+        lines_with(&Redactor::default(), chunks)
+    }
+
+    fn lines_with(redactor: &Redactor, chunks: &[&[u8]]) -> Vec<String> {
         let mut found = Vec::new();
         let mut lines = Lines::default();
         for chunk in chunks {
-            lines.push(chunk, |line| found.push(line.to_owned()));
+            lines.push(chunk, redactor, |line| found.push(line.to_owned()));
         }
         lines.finish(|line| found.push(line.to_owned()));
         found
@@ -164,6 +175,18 @@ mod tests {
         assert!(pieces.iter().all(|piece| piece.len() <= LONGEST_LINE && !piece.contains('\u{fffd}')));
         assert_eq!(pieces[..pieces.len() - 1].concat(), line);
         assert_eq!(pieces.last().unwrap(), "end");
+    }
+
+    #[test]
+    fn a_secret_in_a_long_line_is_whole_in_one_piece() {
+        let redactor = Redactor::default();
+        redactor.add("hunter2");
+        for shift in 0..10 {
+            let line = format!("{}hunter2{}", "x".repeat(LONGEST_LINE - shift), "y".repeat(LONGEST_LINE));
+            let pieces = lines_with(&redactor, &[line.as_bytes()]);
+            assert_eq!(pieces.concat(), line);
+            assert!(pieces.iter().any(|piece| piece.contains("hunter2")), "{shift}");
+        }
     }
 
     #[test]

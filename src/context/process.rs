@@ -5,7 +5,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::{Child, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,28 +19,48 @@ use crate::event::Stream;
 /// How often an exit is looked for where the platform has no descriptor to wait on.
 const GLANCE: Duration = Duration::from_millis(10);
 /// How long the members of a killed group may take to disappear.
-const VANISHING: Duration = Duration::from_secs(1);
+const VANISHING: Duration = Duration::from_secs(2);
 /// What a pipe may still hold when the process that filled it has ended, and a good deal more.
 const MOST_LEFT_IN_A_PIPE: usize = 1024 * 1024;
 
 /// The process groups at work, so that all of them can be killed when there is no time left for manners.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
-    groups: Mutex<Vec<Pid>>,
+    at_work: Mutex<AtWork>,
+}
+
+#[derive(Debug, Default)]
+struct AtWork {
+    groups: Vec<Pid>,
+    closed: bool,
 }
 
 impl Groups {
-    fn lock(&self) -> MutexGuard<'_, Vec<Pid>> {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, AtWork> {
+        self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Kills every group at once.
-    #[cfg_attr(
-        not(feature = "cli"),
-        allow(dead_code, reason = "the second signal of a command line calls it")
-    )]
+    /// Starts a process as the leader of a group, and takes note of that before anybody can kill them all. `None` when
+    /// that has happened.
+    pub(crate) fn spawn(&self, command: &mut Command) -> io::Result<Option<Child>> {
+        let mut at_work = self.lock();
+        if at_work.closed {
+            return Ok(None);
+        }
+        let child = command.spawn()?;
+        at_work.groups.push(Pid::from_child(&child));
+        Ok(Some(child))
+    }
+
+    fn forget(&self, group: Pid) {
+        self.lock().groups.retain(|known| *known != group);
+    }
+
+    /// Kills every group at once, and lets no other begin.
     pub(crate) fn kill(&self) {
-        for group in self.lock().iter() {
+        let mut at_work = self.lock();
+        at_work.closed = true;
+        for group in &at_work.groups {
             let _ = kill_process_group(*group, Signal::KILL);
         }
     }
@@ -72,27 +92,48 @@ pub(crate) struct Orders<'a> {
 enum Stage {
     Running,
     Asked { until: Duration },
-    Killed,
+    Killed { at: Duration },
 }
 
-/// Supervises `child`, the leader of its own process group with all of its streams piped, until it has ended, and hands
+/// Kills the group of a supervision that does not come to its end, and takes it off the list in any case.
+struct Registered<'a> {
+    groups: &'a Groups,
+    group: Pid,
+    ended: bool,
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let _ = kill_process_group(self.group, Signal::KILL);
+        }
+        self.groups.forget(self.group);
+    }
+}
+
+/// Supervises `child`, which [`Groups::spawn`] has started with all of its streams piped, until it has ended, and hands
 /// what it prints to `sink`. Where it was made to end, its whole group has ended, too. Processes that it left in the
 /// background are left alone where it ended by itself, and nobody waits for them.
 pub(crate) fn supervise(
-    child: &mut Child,
+    mut child: Child,
     orders: &Orders<'_>,
     sink: &mut dyn FnMut(Stream, &[u8]),
 ) -> io::Result<(ExitStatus, Ending)> {
-    let group = Pid::from_child(child);
-    orders.groups.lock().push(group);
-    let ended = Supervision::new(child, group, orders).and_then(|supervision| supervision.watch(sink));
+    let group = Pid::from_child(&child);
+    let mut registered = Registered { groups: orders.groups, group, ended: false };
+    let ended = Supervision::new(&mut child, group, orders).and_then(|supervision| supervision.watch(sink));
+    registered.ended = ended.is_ok();
+    drop(registered);
     if ended.is_err() {
-        // Something is badly wrong with this machine's descriptors: leave no process behind that nobody watches.
-        let _ = kill_process_group(group, Signal::KILL);
-        let _ = child.wait();
+        reap(child);
     }
-    orders.groups.lock().retain(|known| *known != group);
     ended
+}
+
+/// Takes note when a process ends that nobody waits for, or it stays a zombie for as long as this one lives.
+pub(crate) fn reap(mut child: Child) {
+    let reaper = std::thread::Builder::new().name("dojob-reaper".to_owned());
+    let _ = reaper.spawn(move || child.wait());
 }
 
 struct Supervision<'a> {
@@ -153,6 +194,10 @@ impl<'a> Supervision<'a> {
             if let Some(status) = self.child.try_wait()? {
                 break status;
             }
+            if self.is_beyond_killing() {
+                // One that we may not signal (`sudo`), or that hangs in the kernel.
+                return Err(io::Error::other(format!("process {} cannot be ended", self.child.id())));
+            }
         };
         self.read(&mut buffer, MOST_LEFT_IN_A_PIPE / 4096, sink);
         if self.ending != Ending::Exited {
@@ -176,21 +221,26 @@ impl<'a> Supervision<'a> {
                 let _ = kill_process_group(self.group, Signal::TERM);
                 // A stopped process (SIGSTOP) hears TERM only when it goes on.
                 let _ = kill_process_group(self.group, Signal::CONT);
-                self.stage = Stage::Asked { until: now + self.orders.grace };
+                self.stage = Stage::Asked { until: now.saturating_add(self.orders.grace) };
             }
             Stage::Asked { until } if now >= until => {
                 let _ = kill_process_group(self.group, Signal::KILL);
-                self.stage = Stage::Killed;
+                self.stage = Stage::Killed { at: now };
             }
-            Stage::Asked { .. } | Stage::Killed => {}
+            Stage::Asked { .. } | Stage::Killed { .. } => {}
         }
+    }
+
+    /// Whether it was killed and has had the time to go.
+    fn is_beyond_killing(&self) -> bool {
+        matches!(self.stage, Stage::Killed { at } if self.clock.now().saturating_sub(at) > VANISHING)
     }
 
     fn wait_for_news(&self) -> io::Result<()> {
         let deadline = match self.stage {
             Stage::Running => self.orders.timeout,
             Stage::Asked { until } => Some(until),
-            Stage::Killed => None,
+            Stage::Killed { at } => Some(at + VANISHING),
         };
         let mut timeout = deadline.map(|deadline| deadline.saturating_sub(self.clock.now()));
         if self.exit.is_none() {
@@ -230,11 +280,10 @@ impl<'a> Supervision<'a> {
 
     /// Waits for those who did not follow their leader, and kills them when the grace is over.
     fn end_the_rest_of_the_group(&mut self) -> io::Result<()> {
-        let mut killed_at = None;
-        while test_kill_process_group(self.group).is_ok() {
+        // "Not permitted" means that somebody is there.
+        while test_kill_process_group(self.group) != Err(rustix::io::Errno::SRCH) {
             self.advance_ending();
-            let now = self.clock.now();
-            if self.stage == Stage::Killed && now > *killed_at.get_or_insert(now) + VANISHING {
+            if self.is_beyond_killing() {
                 // Zombies of a machine whose init does not reap them; nothing of them is at work.
                 break;
             }
@@ -268,7 +317,7 @@ fn is_temporary(error: &io::Error) -> bool {
 fn pause(descriptors: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<()> {
     // Rounded up: a wait that ends a moment early would go round once more for nothing.
     let timeout = timeout.map(|timeout| {
-        Timespec::try_from(timeout + Duration::from_micros(1))
+        Timespec::try_from(timeout.saturating_add(Duration::from_micros(1)))
             .unwrap_or(Timespec { tv_sec: i32::MAX.into(), tv_nsec: 0 })
     });
     match poll(descriptors, timeout.as_ref()) {

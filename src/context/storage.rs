@@ -3,12 +3,15 @@
 //! Values are JSON values, so that they can be shown and stored; this room does not know by whom.
 
 use std::any::{Any, TypeId, type_name};
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+use crate::secret::{Redactor, reveal};
 
 /// A value could not be put into a storage, or not be taken out as what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -40,9 +43,15 @@ pub enum StorageError {
     },
 }
 
-fn encode(key: &str, value: &impl Serialize) -> Result<Value, StorageError> {
-    serde_json::to_value(value)
-        .map_err(|source| StorageError::NotSerializable { key: key.to_owned(), source })
+/// The value as JSON, its secrets as they are, but masked from now on in all that is shown.
+pub(crate) fn encode(redactor: &Redactor, value: &impl Serialize) -> Result<Value, serde_json::Error> {
+    let (value, secrets) = reveal(value)?;
+    secrets.iter().for_each(|secret| redactor.add(secret));
+    Ok(value)
+}
+
+fn encode_for(key: &str, redactor: &Redactor, value: &impl Serialize) -> Result<Value, StorageError> {
+    encode(redactor, value).map_err(|source| StorageError::NotSerializable { key: key.to_owned(), source })
 }
 
 fn decode<T: DeserializeOwned>(key: &str, value: &Value) -> Result<T, StorageError> {
@@ -58,18 +67,23 @@ fn missing(key: &str) -> StorageError {
 }
 
 /// Values by name that live for one try of one job, and on to that try's cleanup.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Debug)]
 pub struct Local {
-    values: BTreeMap<String, Value>,
+    values: RefCell<BTreeMap<String, Value>>,
+    redactor: Arc<Redactor>,
 }
 
 impl Local {
+    pub(crate) fn new(redactor: &Arc<Redactor>) -> Self {
+        Local { values: RefCell::default(), redactor: redactor.clone() }
+    }
+
     /// The value under `key`, if there is one.
     ///
     /// # Errors
     /// When it is not a `T`.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, StorageError> {
-        self.values.get(key).map(|value| decode(key, value)).transpose()
+        self.values.borrow().get(key).map(|value| decode(key, value)).transpose()
     }
 
     /// The value under `key`, which has to be there.
@@ -84,24 +98,35 @@ impl Local {
     ///
     /// # Errors
     /// When the value has no JSON form.
-    pub fn set(&mut self, key: &str, value: impl Serialize) -> Result<(), StorageError> {
-        self.values.insert(key.to_owned(), encode(key, &value)?);
+    pub fn set(&self, key: &str, value: impl Serialize) -> Result<(), StorageError> {
+        let value = encode_for(key, &self.redactor, &value)?;
+        self.values.borrow_mut().insert(key.to_owned(), value);
         Ok(())
     }
 
     /// Forgets what is under `key`, and says whether there was something.
-    pub fn remove(&mut self, key: &str) -> bool {
-        self.values.remove(key).is_some()
+    pub fn remove(&self, key: &str) -> bool {
+        self.values.borrow_mut().remove(key).is_some()
     }
 }
 
 /// Values by name that live for the run and are seen by all of its jobs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Global {
     values: Mutex<BTreeMap<String, Value>>,
+    redactor: Arc<Redactor>,
+}
+
+thread_local! {
+    /// Whether this thread is inside of [`Global::update`], and would wait for itself.
+    static UPDATING: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Global {
+    pub(crate) fn new(redactor: &Arc<Redactor>) -> Self {
+        Global { values: Mutex::default(), redactor: redactor.clone() }
+    }
+
     /// The value under `key`, if there is one.
     ///
     /// # Errors
@@ -123,25 +148,38 @@ impl Global {
     /// # Errors
     /// When the value has no JSON form.
     pub fn set(&self, key: &str, value: impl Serialize) -> Result<(), StorageError> {
-        let value = encode(key, &value)?;
+        let value = encode_for(key, &self.redactor, &value)?;
         self.lock().insert(key.to_owned(), value);
         Ok(())
     }
 
     /// Replaces the value under `key` by what `change` makes of it, in one step for all who share the storage, and
-    /// returns the new one. `change` must not use this storage itself: it would wait for itself for ever.
+    /// returns the new one.
     ///
     /// # Errors
     /// When the value there is not a `T`, or the new one has no JSON form; the old one stays.
+    ///
+    /// # Panics
+    /// When `change` uses this storage itself, which it would wait for for ever.
     pub fn update<T: Serialize + DeserializeOwned>(
         &self,
         key: &str,
         change: impl FnOnce(Option<T>) -> T,
     ) -> Result<T, StorageError> {
+        /// Also when `change` panics.
+        struct Done;
+        impl Drop for Done {
+            fn drop(&mut self) {
+                UPDATING.set(false);
+            }
+        }
         let mut values = self.lock();
+        UPDATING.set(true);
+        let done = Done;
         let old = values.get(key).map(|value| decode(key, value)).transpose()?;
         let new = change(old);
-        values.insert(key.to_owned(), encode(key, &new)?);
+        drop(done);
+        values.insert(key.to_owned(), encode_for(key, &self.redactor, &new)?);
         Ok(new)
     }
 
@@ -151,6 +189,7 @@ impl Global {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Value>> {
+        assert!(!UPDATING.get(), "the global storage is used inside of its own update");
         self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -212,10 +251,11 @@ impl std::fmt::Debug for Handles {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
 
     #[test]
     fn global_values_are_typed_and_updated_in_one_step() {
-        let global = Global::default();
+        let global = Global::new(&Arc::default());
         assert_eq!(global.get::<u32>("n").unwrap(), None);
         assert_eq!(global.update("n", |n: Option<u32>| n.unwrap_or(0) + 1).unwrap(), 1);
         assert_eq!(global.update("n", |n: Option<u32>| n.unwrap_or(0) + 1).unwrap(), 2);
@@ -223,6 +263,25 @@ mod tests {
         assert_eq!(error.to_string(), "what is stored under `n` is no alloc::string::String");
         assert_eq!(global.require::<u32>("m").unwrap_err().to_string(), "nothing is stored under `m`");
         assert!(global.remove("n") && !global.remove("n"));
+    }
+
+    #[test]
+    fn an_update_that_would_wait_for_itself_panics_and_harms_nobody() {
+        let global = Global::new(&Arc::default());
+        let update = || global.update("n", |_: Option<u32>| global.require("m").unwrap_or(1));
+        assert!(crate::panics::catch(update).unwrap_err().message.contains("inside of its own update"));
+        assert_eq!(global.get::<u32>("n").unwrap(), None);
+    }
+
+    #[test]
+    fn a_secret_is_stored_as_it_is_and_masked_from_then_on() {
+        let redactor = Arc::default();
+        let (global, local) = (Global::new(&redactor), Local::new(&redactor));
+        global.set("a", Secret::new("hunter2".to_owned())).unwrap();
+        local.set("b", Secret::new("swordfish".to_owned())).unwrap();
+        assert_eq!(global.require::<Secret>("a").unwrap().expose(), "hunter2");
+        assert_eq!(local.require::<String>("b").unwrap(), "swordfish");
+        assert_eq!(redactor.mask("hunter2 swordfish"), "*** ***");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::event::{Event, Failure, FailureKind, Phase};
 use crate::graph::SharedGraph;
 use crate::job::JobKind;
 use crate::job::erased::Erased;
-use crate::job::reason::{NotAsWanted, could_not_find_out};
+use crate::job::reason::{CouldNotFindOut, NotAsWanted, could_not_find_out};
 use crate::panics::{Caught, catch};
 use crate::secret::Redactor;
 
@@ -62,6 +62,8 @@ pub(crate) struct Done {
 pub(crate) struct Begun {
     pub(crate) order: u64,
     pub(crate) attempt: u32,
+    /// Its cleanup was called and failed.
+    pub(crate) owed: bool,
     pub(crate) body: Box<dyn Erased>,
     pub(crate) cx: Context,
 }
@@ -150,8 +152,14 @@ impl Attempt<'_> {
         let (job, attempt) = (self.task.job, self.task.attempt);
         let duration = self.now.saturating_sub(self.task.now);
         let cx = self.cx;
-        let begun =
-            self.begun.zip(self.body).map(|(order, body)| Box::new(Begun { order, attempt, body, cx }));
+        if self.begun.is_none() {
+            // To drop it is the user's code, too.
+            let _ = catch(|| drop(self.body.take()));
+        }
+        let begun = self
+            .begun
+            .zip(self.body)
+            .map(|(order, body)| Box::new(Begun { order, attempt, owed: false, body, cx }));
         Done { job, end, now: self.now, duration, failures: self.failures, result, begun }
     }
 
@@ -208,11 +216,15 @@ impl Attempt<'_> {
     fn call(&mut self, phase: Phase) -> (Verdict, Option<Failure>) {
         let span = tracing::info_span!("phase", phase = phase.as_str());
         let _entered = span.enter();
-        let moved = self.site.run.directory.before_phase();
-        let returned = call_job(&mut self.body, self.site, &mut self.cx, phase);
-        let returned = match moved.and_then(|()| self.site.run.directory.after_phase()) {
-            Ok(()) => returned,
-            Err(error) => Ok(Err(error)),
+        let directory = &self.site.run.directory;
+        let returned = match directory.before_phase() {
+            Ok(()) => call_job(&mut self.body, self.site, &mut self.cx, phase),
+            Err(error) => Ok(Err(misplaced(error, phase))),
+        };
+        // What the phase itself has to say comes first.
+        let returned = match (returned, directory.after_phase()) {
+            (Ok(Ok(())), Err(error)) => Ok(Err(misplaced(error, phase))),
+            (returned, _) => returned,
         };
         let stopping = self.site.run.cancel.is_asked();
         let redactor = self.site.run.emitter.redactor();
@@ -228,6 +240,16 @@ impl Attempt<'_> {
             },
         };
         (verdict, failure)
+    }
+}
+
+/// A check in the wrong directory has found nothing out, so that nobody acts on it.
+fn misplaced(error: anyhow::Error, phase: Phase) -> anyhow::Error {
+    match phase {
+        Phase::Check | Phase::Recheck => {
+            CouldNotFindOut::new("anything in the right directory").because(error).into()
+        }
+        Phase::Run | Phase::Cleanup => error,
     }
 }
 

@@ -10,13 +10,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::Span;
 
+use super::Engine;
 use super::attempt::{Done, Site, Task};
 use super::scheduler::{Next, Scheduler, Tries, TryEnd};
 use super::workers::{Inline, Simulated, Threads, Workers};
-use super::{Engine, unwind};
 use crate::clock::Wake;
 use crate::context::Run;
-use crate::context::cancel::Cancel;
 use crate::context::directory::Directory;
 use crate::context::storage::Global;
 use crate::event::{Counts, Event, Outcome, Phase};
@@ -38,16 +37,19 @@ pub(super) struct Converging<'e> {
 
 impl<'e> Converging<'e> {
     pub(super) fn new(engine: &'e mut Engine) -> Self {
+        if !engine.no_act {
+            engine.begun.retain(|begun| begun.owed);
+        }
         let directory = Directory::new(engine.workers > 1 && engine.simulated.is_none());
         let run = Run {
             args: Arc::new(engine.args.clone()),
-            global: Global::default(),
+            global: Global::new(engine.emitter.redactor()),
             handles: engine.handles.clone(),
             results: Default::default(),
             lineage: engine.graph.clone(),
             emitter: engine.emitter.clone(),
             cancel: engine.stop.cancel.clone(),
-            cancel_cleanup: Cancel::default(),
+            cancel_cleanup: engine.stop.cancel_cleanup.clone(),
             groups: engine.stop.groups.clone(),
             directory,
             no_act: engine.no_act,
@@ -56,7 +58,7 @@ impl<'e> Converging<'e> {
             graph: engine.graph.clone(),
             run: Arc::new(run),
             clock: engine.clock.clone(),
-            runs_begun: AtomicU64::new(engine.begun.last().map_or(0, |last| last.order + 1)),
+            runs_begun: AtomicU64::new(engine.begun.iter().map(|begun| begun.order + 1).max().unwrap_or(0)),
         };
         // Nothing is known of a job that has not settled.
         let unsettled = Record {
@@ -256,11 +258,8 @@ impl<'e> Converging<'e> {
     }
 
     fn end(self) -> Report {
-        let cleanups = if self.engine.cleanup {
-            unwind::clean_up(&mut self.engine.begun, self.engine.clock.as_ref())
-        } else {
-            Vec::new()
-        };
+        let clean_up = self.engine.cleanup && !self.engine.no_act;
+        let cleanups = if clean_up { self.engine.clean_up() } else { Vec::new() };
         // The caller gets the directory back that it came with, as far as that still exists.
         let _ = self.site.run.directory.restore();
         let report = Report {
@@ -270,12 +269,13 @@ impl<'e> Converging<'e> {
             started: self.at,
             duration: self.site.clock.now().saturating_sub(self.started),
             no_act: self.engine.no_act,
-            stopped: self.engine.stop.is_stopped(),
+            stopped: self.counts.stopped + self.counts.not_started > 0,
             counts: self.counts,
         };
         self.site.run.emitter.emit(|| Event::RunEnded {
             at: self.site.clock.wall(),
             duration: report.duration,
+            success: report.success(),
             converged: report.converged(),
             stopped: report.stopped,
             counts: report.counts,

@@ -10,10 +10,13 @@ use crate::event::{Event, Phase};
 use crate::panics::catch;
 use crate::report::CleanupReport;
 
-/// Calls the cleanups of `begun`, the last run first. One that fails does not stop the others, and is given back.
-pub(crate) fn clean_up(begun: &mut Vec<Begun>, clock: &dyn Clock) -> Vec<CleanupReport> {
+/// Calls the cleanups of these runs, the last run first. One that fails does not stop the others, and stays among
+/// them as owed.
+pub(crate) fn clean_up(declined_and_owed: &mut Vec<Begun>, clock: &dyn Clock) -> Vec<CleanupReport> {
+    let mut begun = std::mem::take(declined_and_owed);
     begun.sort_by_key(|begun| begun.order);
     let mut reports = Vec::new();
+    let mut owed = Vec::new();
     while let Some(mut begun) = begun.pop() {
         let started = clock.now();
         let run = begun.cx.run_of().clone();
@@ -38,7 +41,17 @@ pub(crate) fn clean_up(begun: &mut Vec<Begun>, clock: &dyn Clock) -> Vec<Cleanup
             failure: failure.clone(),
             duration,
         });
-        reports.push(CleanupReport { job, attempt: begun.attempt, failure, duration });
+        let attempt = begun.attempt;
+        if failure.is_some() {
+            begun.owed = true;
+            owed.push(begun);
+        } else {
+            // To drop it is the user's code, too.
+            let _ = catch(|| drop(begun));
+        }
+        reports.push(CleanupReport { job, attempt, failure, duration });
     }
+    owed.reverse();
+    *declined_and_owed = owed;
     reports
 }

@@ -176,7 +176,7 @@ fn attempt_or_blame(site: &Site, task: &Task) -> Done {
             phase: Phase::Check,
             attempt: task.attempt,
             kind: FailureKind::Panic,
-            reason: format!("the engine panicked: {}", caught.message),
+            reason: format!("the engine panicked: {}", site.run.emitter.redactor().mask(&caught.message)),
             causes: Vec::new(),
             location: caught.location,
             backtrace: caught.backtrace,

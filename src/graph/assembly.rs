@@ -142,16 +142,21 @@ impl Assembly {
 
     fn compare(&mut self, known: u32, again: &AnyJob, from: u32) {
         let first = &self.jobs[known as usize];
-        let mistake = match first.body.compare(again.body.as_ref()) {
-            Sameness::Same => return,
-            Sameness::OtherType => GraphError::TwoTypes {
+        let mistake = match catch(|| first.body.compare(again.body.as_ref())) {
+            Ok(Sameness::Same) => return,
+            Err(caught) => GraphError::Panicked {
+                job: first.name.to_string(),
+                message: caught.message,
+                location: caught.location,
+            },
+            Ok(Sameness::OtherType) => GraphError::TwoTypes {
                 name: first.name.to_string(),
                 first: first.type_name().to_owned(),
                 first_by: self.needed_by(known),
                 second: again.type_name().to_owned(),
                 second_by: format!("`{}`", self.name(from)),
             },
-            Sameness::OtherValue => GraphError::TwoValues {
+            Ok(Sameness::OtherValue) => GraphError::TwoValues {
                 name: first.name.to_string(),
                 type_name: first.type_name().to_owned(),
                 first_by: self.needed_by(known),
@@ -187,12 +192,16 @@ impl Assembly {
         if self.jobs.is_empty() && self.mistakes.is_empty() {
             self.mistake(GraphError::Empty);
         }
-        self.resolve_names();
+        let found = self.mistakes.iter().all(|mistake| !matches!(mistake, GraphError::TooMany { .. }));
+        if found {
+            // Otherwise a name may be missing only because nobody came so far.
+            self.resolve_names();
+        }
         // Without roots, the jobs come in the order in which they were told, as far as their dependencies allow.
         let starts = roots.is_none().then(|| (0..self.jobs.len() as u32).collect::<Vec<_>>());
         let roots = self.find_roots(roots);
         // A graph that was not found to its end has no order.
-        if self.mistakes.iter().all(|mistake| !matches!(mistake, GraphError::TooMany { .. })) {
+        if found {
             self.edges = self.edges.in_place_of(&self.asked);
             self.find_circles();
         }
@@ -204,6 +213,15 @@ impl Assembly {
         Ok(JobGraph::arrange(self.jobs, &self.edges, &order, &roots))
     }
 
+    /// A similar name; for the first mistakes alone, since looking for one takes its time.
+    fn hint(&self, name: &str) -> String {
+        const HINTS: usize = 20;
+        match self.mistakes.len() < HINTS {
+            true => suggest::hint(name, self.jobs.iter().map(|job| &*job.name)),
+            false => String::new(),
+        }
+    }
+
     fn resolve_names(&mut self) {
         let open = std::mem::take(&mut self.open);
         let before = self.mistakes.len();
@@ -211,7 +229,7 @@ impl Assembly {
             match self.find(&name) {
                 Some(id) => self.edges.targets_mut()[edge] = id,
                 None => {
-                    let hint = suggest::hint(&name, self.jobs.iter().map(|job| &*job.name));
+                    let hint = self.hint(&name);
                     let (job, dependency) = (self.name(from).to_owned(), name.to_string());
                     self.mistake(GraphError::UnknownDependency { job, dependency, hint });
                 }
@@ -226,7 +244,8 @@ impl Assembly {
         let Some(names) = names else {
             // Those that nobody needs, in the order in which they were told.
             let mut needed = vec![false; self.jobs.len()];
-            self.edges.targets_mut().iter().for_each(|target| needed[*target as usize] = true);
+            let targets = self.edges.targets_mut().iter().filter(|target| **target != NO_JOB);
+            targets.for_each(|target| needed[*target as usize] = true);
             return (0..self.jobs.len() as u32).filter(|id| !needed[*id as usize]).collect();
         };
         let mut roots = Vec::with_capacity(names.len());
@@ -234,7 +253,7 @@ impl Assembly {
             match self.find(&name) {
                 Some(id) => roots.push(id),
                 None => {
-                    let hint = suggest::hint(&name, self.jobs.iter().map(|job| &*job.name));
+                    let hint = self.hint(&name);
                     self.mistake(GraphError::UnknownJob { name: name.to_string(), hint });
                 }
             }

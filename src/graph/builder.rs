@@ -9,11 +9,12 @@ use anyhow::Result;
 
 use super::JobGraph;
 use super::assembly::{Assembly, LIMIT};
-use super::error::GraphErrors;
+use super::error::{GraphError, GraphErrors};
 use crate::context::Context;
 use crate::job::erased::{Bodies, Body, Closures};
 use crate::job::retry::Retry;
 use crate::job::{AnyJob, IntoJob, JobKind};
+use crate::panics::catch;
 
 /// A graph in the making; [`JobGraph::builder`] starts one.
 ///
@@ -52,8 +53,14 @@ struct Node {
 }
 
 enum Source {
-    Described { name: Arc<str>, retry: Retry, bodies: Bodies },
+    Described {
+        name: Arc<str>,
+        retry: Retry,
+        bodies: Bodies,
+    },
     Job(AnyJob),
+    /// Its name or its tries could not be found out.
+    Panicked(GraphError),
 }
 
 /// A node of a [`GraphBuilder`] that can be told more. `S` says where its phases come from: [`FromClosures`], or
@@ -104,7 +111,14 @@ impl GraphBuilder {
 
     /// A value of one of the job traits. What it depends on is found as usual.
     pub fn add<M>(&mut self, job: impl IntoJob<M>) -> NodeBuilder<'_, FromType> {
-        self.push(Source::Job(job.into_job()))
+        self.push(match catch(|| job.into_job()) {
+            Ok(job) => Source::Job(job),
+            Err(caught) => Source::Panicked(GraphError::Panicked {
+                job: "a job that was added".to_owned(),
+                message: caught.message,
+                location: caught.location,
+            }),
+        })
     }
 
     /// Makes `name` the root: only what it needs is part of the graph. Called again, it adds a root. Without any, all
@@ -130,6 +144,10 @@ impl GraphBuilder {
         for node in self.nodes {
             let before = assembly.len();
             assembly.add(match node.source {
+                Source::Panicked(mistake) => {
+                    assembly.mistake(mistake);
+                    continue;
+                }
                 Source::Job(job) => job,
                 Source::Described { name, retry, bodies } => {
                     AnyJob { name, retry, body: Box::new(Closures(Arc::new(bodies))) }
@@ -168,6 +186,12 @@ impl GraphBuilder {
     }
 }
 
+impl std::fmt::Debug for GraphBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GraphBuilder").field("jobs", &self.nodes.len()).field("roots", &self.roots).finish()
+    }
+}
+
 impl<S> NodeBuilder<'_, S> {
     /// The jobs it depends on, by name, in order; called again, it adds more.
     pub fn after<N: Into<Arc<str>>>(self, names: impl IntoIterator<Item = N>) -> Self {
@@ -180,6 +204,7 @@ impl<S> NodeBuilder<'_, S> {
         match &mut self.node.source {
             Source::Described { retry: own, .. } => *own = retry,
             Source::Job(job) => job.retry = retry,
+            Source::Panicked(_) => {}
         }
         self
     }

@@ -141,13 +141,15 @@ impl<T, E: Into<Box<dyn Error + Send + Sync>>> OrCouldNotFindOut<T> for Result<T
     }
 }
 
-/// Whether an error of a check says that it could not find out. The outermost error that knows decides.
+/// Whether an error of a check says that it could not find out. Among what `anyhow` has put around each other, that
+/// counts before all else: nobody should change what they may not have seen. Below, the outermost error that knows
+/// decides.
 pub(crate) fn could_not_find_out(error: &anyhow::Error) -> bool {
-    if error.downcast_ref::<NotAsWanted>().is_some() {
-        return false;
-    }
     if error.downcast_ref::<CouldNotFindOut>().is_some() {
         return true;
+    }
+    if error.downcast_ref::<NotAsWanted>().is_some() {
+        return false;
     }
     error
         .chain()
@@ -182,6 +184,8 @@ mod tests {
         assert!(could_not_find_out(&CouldNotFindOut::new("anything").into()));
         assert!(!could_not_find_out(&NotAsWanted::new("unreadable").because(denied()).into()));
         assert!(!could_not_find_out(&io::Error::from(io::ErrorKind::NotFound).into()));
+        let around = anyhow::Error::new(NotAsWanted::new("different")).context(CouldNotFindOut::new("how"));
+        assert!(could_not_find_out(&around));
         let nested: Result<(), _> = Err(denied()).or_could_not_find_out("who is there");
         let error = nested.context("outside").unwrap_err();
         assert!(could_not_find_out(&error));

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
@@ -30,6 +31,7 @@ enum Level {
 
 /// Whether lines are coloured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Color {
     /// On a terminal, unless `NO_COLOR` is set.
     #[default]
@@ -73,6 +75,7 @@ pub struct Console {
     /// The lines of jobs that failed, the first few, and how many lines were written since the first.
     failed: Vec<String>,
     written_since: usize,
+    failed_cleanups: Vec<String>,
 }
 
 struct Waiting {
@@ -115,6 +118,7 @@ impl Console {
             run_errors: HashMap::new(),
             failed: Vec::new(),
             written_since: 0,
+            failed_cleanups: Vec::new(),
         }
     }
 
@@ -254,7 +258,7 @@ impl Console {
         }
     }
 
-    fn summary(&mut self, counts: Counts, duration: std::time::Duration, converged: bool, stopped: bool) {
+    fn summary(&mut self, counts: Counts, duration: Duration, converged: bool, stopped: bool) {
         // Where phases have lines of their own, jobs have none yet.
         let failed = std::mem::take(&mut self.failed);
         if self.level >= Level::Verbose || self.written_since > OUT_OF_SIGHT {
@@ -281,7 +285,13 @@ impl Console {
             .map(|(outcome, count)| format!("{count} {outcome}"))
             .collect();
         let took = text::duration(duration);
-        let line = if converged && counts.changed == 0 {
+        let failed_cleanups = std::mem::take(&mut self.failed_cleanups);
+        failed_cleanups.iter().for_each(|line| self.write(line));
+        let unclean = failed_cleanups.len();
+        let line = if converged && unclean > 0 {
+            let word = self.paint(BAD, &format!("converged, but {} failed", text::count(unclean, "cleanup")));
+            format!("{word}: {total}, {} ({took})", parts.join(", "))
+        } else if converged && counts.changed == 0 {
             let word = self.paint(GOOD, "nothing to do");
             match counts.total() {
                 1 => format!("{word}: the job is in place ({took})"),
@@ -302,11 +312,14 @@ impl Console {
     }
 
     fn cleanup(&mut self, job: &str, passed: bool, failure: Option<&Failure>) {
-        if self.level >= Level::Verbose {
-            self.phase(job, Phase::Cleanup, passed, true, failure);
-        } else if let Some(failure) = failure {
+        self.phase(job, Phase::Cleanup, passed, true, failure);
+        if let Some(failure) = failure {
             let word = self.paint(BAD, "cleanup failed");
-            self.write(&format!("{word} {}: {}\n", text::name(job), text::name(&failure.reason)));
+            self.failed_cleanups.push(format!(
+                "{word} {}: {}\n",
+                text::name(job),
+                text::name(&failure.reason)
+            ));
         }
     }
 }

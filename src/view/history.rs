@@ -1,38 +1,31 @@
 //! How long jobs took in earlier runs, for an estimate of what is left.
 //!
-//! A convenience and no more: kept in the user's cache, best effort, and never asked by the engine.
+//! Hears events and knows numbers; where they are kept from one run to the next is not its business.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::event::{Event, Outcome};
 
-/// A file with more is not kept: the estimate of so many jobs comes from the bar itself.
+/// Of more jobs than this nothing is kept: the bar itself is estimate enough.
 const MOST: usize = 20_000;
 
-/// What jobs took, by name.
+/// What jobs took, by name, in seconds.
+pub(crate) type Durations = BTreeMap<String, f64>;
+
+/// What is known from earlier, and what this run adds to it.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    file: Option<PathBuf>,
-    known: BTreeMap<String, f64>,
+    known: Durations,
     /// Of the jobs that are not settled in this run, together.
     left: f64,
-    /// Of this run.
-    taken: BTreeMap<String, f64>,
+    taken: Durations,
     dry: bool,
 }
 
 impl History {
-    /// That of this program.
-    pub(crate) fn of_this_program() -> Self {
-        let file = file();
-        let known: BTreeMap<String, f64> = file
-            .as_ref()
-            .and_then(|file| std::fs::read(file).ok())
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default();
-        History { file, known, ..History::default() }
+    pub(crate) fn new(known: Durations) -> Self {
+        History { known, ..History::default() }
     }
 
     pub(crate) fn hear(&mut self, event: &Event) {
@@ -58,42 +51,20 @@ impl History {
     pub(crate) fn left(&self, jobs: usize) -> Option<Duration> {
         let known = self.known.len();
         let enough = known * 5 >= jobs * 4 && known <= jobs * 2 && self.left >= 1.0 && !self.dry;
-        enough.then(|| Duration::from_secs_f64(self.left))
+        // What was read from a file may be any number.
+        Duration::try_from_secs_f64(self.left).ok().filter(|_| enough)
     }
 
-    /// Keeps what this run took for the next one.
-    pub(crate) fn save(&mut self) {
-        if self.dry || self.taken.is_empty() || self.taken.len() > MOST {
-            return;
+    /// What is worth keeping for the next run: a job that failed, or was not in this one, keeps what was known of it.
+    /// `None` where nothing was learned.
+    pub(crate) fn learned(&self) -> Option<Durations> {
+        if self.dry || self.taken.is_empty() {
+            return None;
         }
-        // A job that failed, or was not in this run, keeps what was known of it.
-        let mut known = std::mem::take(&mut self.known);
-        known.append(&mut self.taken);
-        self.known = known;
-        if self.known.len() > MOST {
-            return;
-        }
-        let Some(file) = &self.file else { return };
-        let write = || -> std::io::Result<()> {
-            if let Some(directory) = file.parent() {
-                std::fs::create_dir_all(directory)?;
-            }
-            // Beside it and then over it, so that two programs at once leave a whole file.
-            let beside = file.with_extension(format!("{}.tmp", std::process::id()));
-            std::fs::write(&beside, serde_json::to_vec(&self.known)?)?;
-            std::fs::rename(&beside, file)
-        };
-        let _ = write();
+        let mut known = self.known.clone();
+        known.extend(self.taken.iter().map(|(job, seconds)| (job.clone(), *seconds)));
+        (known.len() <= MOST).then_some(known)
     }
-}
-
-/// `~/.cache/dojob/PROGRAM.durations.json`, or where `XDG_CACHE_HOME` says.
-fn file() -> Option<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-    let program = std::env::current_exe().ok()?;
-    let name = program.file_name()?.to_string_lossy().into_owned();
-    Some(cache.join("dojob").join(format!("{name}.durations.json")))
 }
 
 #[cfg(test)]
@@ -118,31 +89,33 @@ mod tests {
 
     #[test]
     fn the_second_run_knows_what_the_first_took() {
-        let scratch = tempfile::tempdir().unwrap();
-        let file = scratch.path().join("deep").join("durations.json");
-        let mut first = History { file: Some(file.clone()), ..History::default() };
+        let mut first = History::default();
         first.hear(&run(2, false));
         assert_eq!(first.left(2), None, "nothing is known");
         first.hear(&settled("A", 3));
         first.hear(&settled("B", 4));
-        first.save();
 
-        let known = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-        let mut second = History { file: Some(file), known, ..History::default() };
+        let mut second = History::new(first.learned().unwrap());
         second.hear(&run(2, false));
         assert_eq!(second.left(2), Some(Duration::from_secs(7)));
         second.hear(&settled("B", 9));
         assert_eq!(second.left(2), Some(Duration::from_secs(3)));
         assert_eq!(second.left(10), None, "most jobs are new");
+        assert_eq!(second.learned().unwrap(), [("A".to_owned(), 3.0), ("B".to_owned(), 9.0)].into());
     }
 
     #[test]
-    fn a_dry_run_leaves_no_trace() {
-        let scratch = tempfile::tempdir().unwrap();
-        let mut history = History { file: Some(scratch.path().join("f")), ..History::default() };
+    fn a_dry_run_teaches_nothing() {
+        let mut history = History::default();
         history.hear(&run(1, true));
         history.hear(&settled("A", 3));
-        history.save();
-        assert!(!scratch.path().join("f").exists());
+        assert_eq!(history.learned(), None);
+    }
+
+    #[test]
+    fn impossible_numbers_are_no_estimate() {
+        let mut history = History::new([("A".to_owned(), 1e300)].into());
+        history.hear(&run(1, false));
+        assert_eq!(history.left(1), None);
     }
 }

@@ -8,12 +8,13 @@ use std::io;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::filter::{EnvFilter, FilterFn, LevelFilter};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, dynamic_filter_fn};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::context::current;
+use crate::secret::IN_LOGS;
 
 /// The variable that says what is logged, in the syntax of `tracing_subscriber`'s `EnvFilter`.
 pub const LOG_VARIABLE: &str = "DOJOB_LOG";
@@ -37,16 +38,34 @@ pub fn init_log(default: &str, color: bool) -> Result<(), String> {
         .map_err(|error| format!("failed to understand {from}, which is `{filter}`: {error}"))?;
     let is_own = |target: &str| target == "dojob" || target.starts_with("dojob::");
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(|| Masked)
         .with_ansi(color)
         .without_time()
-        .with_filter(FilterFn::new(move |metadata| is_own(metadata.target()) || !current::is_at_work()))
+        .with_filter(dynamic_filter_fn(move |metadata, _| {
+            is_own(metadata.target()) || !current::is_at_work()
+        }))
         .with_filter(parsed);
-    let of_jobs = JobLines
-        .with_filter(FilterFn::new(move |metadata| metadata.is_event() && !is_own(metadata.target())));
+    let of_jobs = JobLines.with_filter(dynamic_filter_fn(move |metadata, _| {
+        metadata.is_event() && !is_own(metadata.target()) && current::is_at_work()
+    }));
     // Fails where the program has a subscriber of its own, which is then the one that counts.
     let _ = tracing_subscriber::registry().with(lines).with(of_jobs).try_init();
     Ok(())
+}
+
+/// Standard error, without the secrets of any run. The layer writes whole lines.
+struct Masked;
+
+impl io::Write for Masked {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        io::stderr().write_all(IN_LOGS.mask(&text).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 /// Turns what a job logs into its output.

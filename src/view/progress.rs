@@ -35,7 +35,7 @@ pub(crate) struct Progress {
     shared: Arc<Mutex<Shown>>,
     console: Console,
     clock: SystemClock,
-    history: History,
+    history: Arc<Mutex<History>>,
 }
 
 impl Progress {
@@ -45,11 +45,11 @@ impl Progress {
         io::stderr().is_terminal() && !dumb
     }
 
-    /// `console` says what stays; `history` what earlier runs took.
-    pub(crate) fn new(console: Console, color: Color, history: History) -> Self {
+    /// `console` says what stays; `history` knows what earlier runs took, and learns what this one takes.
+    pub(crate) fn new(console: Console, color: Color, history: Arc<Mutex<History>>) -> Self {
         let clock = SystemClock::new();
         let shared = Arc::new(Mutex::new(Shown {
-            style: Look { color: color.applies_to(&io::stderr()), unicode: is_unicode() },
+            style: Drawn { color: color.applies_to(&io::stderr()), unicode: is_unicode() },
             ..Shown::default()
         }));
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
@@ -106,12 +106,12 @@ impl Write for AboveTheBar {
 
 /// How lines are drawn.
 #[derive(Clone, Copy, Debug, Default)]
-struct Look {
+struct Drawn {
     color: bool,
     unicode: bool,
 }
 
-impl Look {
+impl Drawn {
     fn paint(self, style: Style, text: &str) -> String {
         if self.color && !text.is_empty() { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
@@ -136,7 +136,7 @@ enum OpenState {
 /// The picture of a run.
 #[derive(Debug, Default)]
 struct Shown {
-    style: Look,
+    style: Drawn,
     total: usize,
     done: usize,
     failed: usize,
@@ -174,7 +174,7 @@ impl Shown {
                 }
             }
             Event::RetryScheduled { job, attempt, tries, delay } => {
-                let state = OpenState::Waiting { until: now + *delay };
+                let state = OpenState::Waiting { until: now.saturating_add(*delay) };
                 self.jobs.insert(job.clone(), Open { attempt: *attempt, tries: *tries, state });
             }
             Event::JobSettled { job, outcome, .. } => {
@@ -259,7 +259,7 @@ fn head(shown: &Shown, now: Duration, width: usize) -> String {
 }
 
 /// `text` cut to at most `width` columns.
-fn fitted(text: &str, width: usize, look: Look) -> String {
+fn fitted(text: &str, width: usize, look: Drawn) -> String {
     let end = if look.unicode { "…" } else { "~" };
     console::truncate_str(text, width, end).into_owned()
 }
@@ -267,21 +267,19 @@ fn fitted(text: &str, width: usize, look: Look) -> String {
 impl Observer for Progress {
     fn observe(&mut self, event: &Event) {
         let now = self.clock.now();
-        self.history.hear(event);
         {
+            let mut history = lock(&self.history);
+            history.hear(event);
             let mut shown = lock(&self.shared);
             shown.hear(event, now);
-            shown.left = self.history.left(shown.total);
+            shown.left = history.left(shown.total);
         }
         match event {
             Event::RunStarted { .. } => {
                 self.bar.reset();
                 self.bar.enable_steady_tick(TICK);
             }
-            Event::RunEnded { .. } => {
-                self.bar.finish_and_clear();
-                self.history.save();
-            }
+            Event::RunEnded { .. } => self.bar.finish_and_clear(),
             _ => {}
         }
         self.console.observe(event);
@@ -297,7 +295,7 @@ mod tests {
     }
 
     fn shown() -> Shown {
-        let mut shown = Shown { style: Look { color: false, unicode: true }, ..Shown::default() };
+        let mut shown = Shown { style: Drawn { color: false, unicode: true }, ..Shown::default() };
         let at = jiff::Timestamp::UNIX_EPOCH;
         shown.hear(&Event::RunStarted { at, jobs: 22, workers: 4, no_act: false }, seconds(0));
         let starts = |job: &str| Event::TryStarted { job: job.into(), attempt: 1, tries: 3 };
@@ -335,7 +333,7 @@ mod tests {
     #[test]
     fn no_line_is_wider_than_the_terminal() {
         for width in 20..120 {
-            for style in [Look { color: false, unicode: false }, Look { color: true, unicode: true }] {
+            for style in [Drawn { color: false, unicode: false }, Drawn { color: true, unicode: true }] {
                 let picture =
                     render(&Shown { style, left: Some(seconds(5000)), ..shown() }, seconds(4000), width);
                 for line in picture.lines() {
@@ -347,7 +345,7 @@ mod tests {
 
     #[test]
     fn plain_terminals_get_plain_characters() {
-        let style = Look { color: false, unicode: false };
+        let style = Drawn { color: false, unicode: false };
         let picture = render(&Shown { style, ..shown() }, seconds(4), 40);
         assert!(picture.is_ascii(), "{picture}");
     }
