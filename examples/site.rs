@@ -40,7 +40,7 @@ struct Cli {
     port: Option<u16>,
 
     /// End the server of the site in DIR, and do nothing else
-    #[arg(long, requires = "root", conflicts_with_all = ["no_act", "list"])]
+    #[arg(long, requires = "root", conflicts_with_all = ["dojob_no_act", "dojob_list"])]
     #[serde(skip)]
     stop: bool,
 

@@ -9,7 +9,8 @@ use clap::ValueEnum;
 
 use crate::view::console::Color;
 
-/// The flags of a provisioning binary, to be flattened into its own `clap` struct:
+/// The flags of a provisioning binary, to be flattened into its own `clap` struct. (To `clap` their ids are `dojob_no_act`,
+/// `dojob_list` and so on, so that fields of that struct may have any name.)
 ///
 /// ```
 /// # use std::process::ExitCode;
