@@ -6,8 +6,8 @@ import time
 
 
 def main(**graphs):
-    """Call as `with_X.py GRAPH SIZE`. A graph is a function that builds it, works through it, and returns how often a task
-    was called; or a text that says why there is none."""
+    """Call as `with_X.py GRAPH SIZE`. A graph is a function that builds it, works through it, and returns how often a
+    task was called; or a text that says why there is none."""
     graph, size = sys.argv[1], int(sys.argv[2])
     work = graphs[graph]
     if isinstance(work, str):

@@ -1,6 +1,7 @@
 """TaskFlow: a graph flow whose links follow from what tasks require and provide; the serial engine, all in memory."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from taskflow import engines, retry
 from taskflow.patterns import graph_flow, linear_flow, unordered_flow
@@ -57,8 +58,10 @@ class Sleeps(Task):
 
 
 def sleepers(size):
+    """On Python's own thread pool: the one that TaskFlow makes for itself takes a second to shut down."""
     flow = unordered_flow.Flow("sleepers").add(*(Sleeps(f"job {number}") for number in range(size)))
-    engines.run(flow, engine="parallel", executor="threaded", max_workers=32)
+    with ThreadPoolExecutor(max_workers=32) as executor:
+        engines.run(flow, engine="parallel", executor=executor)
 
 
 def listing(size):
