@@ -145,6 +145,16 @@ fn a_million_in_layers(rounds: usize) {
     );
 }
 
+/// What the rule costs that every phase of a single worker starts in the directory in which the run began: a system call
+/// for each check, here alone.
+fn going_back(rounds: usize) {
+    let here = std::fs::File::open(".").expect("a working directory");
+    let times = (0..rounds).map(|_| {
+        timed(|| (0..1_000_000).for_each(|_| rustix::process::fchdir(&here).expect("it is still there"))).0
+    });
+    row("of that: going back to the directory", median(times.collect()), None);
+}
+
 /// Ten thousand jobs in layers, all in place, built and converged.
 fn ten_thousand_in_layers(rounds: usize) {
     let times = (0..rounds).map(|_| {
@@ -235,13 +245,36 @@ fn memory_of(jobs: u32) {
     println!("{}", kib * 1024);
 }
 
+/// From the start of a process to its end, of the example in `target/release/examples`.
+fn starting(rounds: usize) {
+    let own = std::env::current_exe().expect("a bench knows its own file");
+    let example = own
+        .parent()
+        .and_then(|deps| deps.parent())
+        .expect("target/release/deps")
+        .join("examples/movie_night");
+    let Ok(metadata) = std::fs::metadata(&example) else {
+        println!("movie_night --list: run `cargo build --release --examples` first");
+        return;
+    };
+    let times = (0..rounds).map(|_| {
+        let (time, output) = timed(|| Command::new(&example).arg("--list").output().expect("it starts"));
+        assert!(output.status.success());
+        time
+    });
+    row("movie_night --list: start to end", median(times.collect()), None);
+    println!("{:<44} {:>8.1} MiB", "movie_night: size, stripped", metadata.len() as f64 / f64::from(1 << 20));
+}
+
 fn main() {
     if let Some(jobs) = std::env::var(MEMORY).ok().and_then(|jobs| jobs.parse().ok()) {
         return memory_of(jobs);
     }
     a_million_in_layers(5);
+    going_back(5);
     memory();
     ten_thousand_in_layers(21);
     a_failing_chain(5);
     sleepers(5);
+    starting(51);
 }

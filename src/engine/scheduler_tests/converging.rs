@@ -2,6 +2,8 @@
 //! one.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use proptest::collection::vec;
@@ -11,7 +13,9 @@ use proptest::sample::Index;
 use proptest::test_runner::TestCaseError;
 
 use super::bodies::{Converged, Doings, Setting, converge, expected, name};
+use crate::engine::Engine;
 use crate::event::{Event, FailureKind, Outcome, Phase};
+use crate::graph::JobGraph;
 use crate::job::JobKind;
 
 type Invariant = fn(&Converged<'_>) -> Result<()>;
@@ -391,5 +395,35 @@ proptest! {
         let many = converge(&doings, Setting { workers, no_act, ..ONE_WORKER });
         hold(&many)?;
         prop_assert_eq!(outcomes(&many), outcomes(&one));
+    }
+}
+
+/// The first time all cleanups fail, and stay owed; the second time all runs are cleaned up after, the last one first.
+#[test]
+fn cleanups_that_are_owed_come_after_those_of_later_runs() {
+    for seed in 0..32 {
+        let fails = Arc::new(AtomicBool::new(true));
+        let runs = Arc::<Mutex<Vec<String>>>::default();
+        let mut graph = JobGraph::builder();
+        for job in 0..3 {
+            let (runs, fails) = (runs.clone(), fails.clone());
+            graph
+                .run_only(name(job), move |cx| {
+                    runs.lock().unwrap().push(cx.name().to_owned());
+                    Ok(())
+                })
+                .cleanup(move |_| {
+                    ensure!(!fails.load(Ordering::Relaxed), "the cleanup fails");
+                    Ok(())
+                });
+        }
+        let mut engine = Engine::with_graph(graph.build().unwrap()).workers(3).simulate(seed);
+        assert_eq!(engine.converge().failed_cleanups().count(), 3);
+        fails.store(false, Ordering::Relaxed);
+        let report = engine.converge();
+        let cleanups: Vec<String> = report.cleanups().iter().map(|cleanup| cleanup.job.to_string()).collect();
+        let mut expected = std::mem::take(&mut *runs.lock().unwrap());
+        expected.reverse();
+        assert_eq!(cleanups, expected, "with seed {seed}");
     }
 }
