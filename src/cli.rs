@@ -16,7 +16,7 @@ pub use self::flags::{Flags, Format, Shell};
 use crate::engine::Engine;
 use crate::job::IntoJob;
 
-/// The command line of a binary without flags of its own.
+// The command line of a binary without flags of its own. (No doc comment: `--help` would show it.)
 #[derive(Parser, serde::Serialize)]
 struct Plain {
     #[command(flatten)]

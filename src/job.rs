@@ -280,6 +280,7 @@ impl<J: DummyJob> IntoJob<marker::Dummy> for J {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl IntoJob<marker::Any> for AnyJob {
     fn into_job(self) -> AnyJob {
         self

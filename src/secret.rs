@@ -19,7 +19,8 @@ pub const MASK: &str = "***";
 /// A value that is never shown: its `Debug`, `Display` and `Serialize` give `***`.
 ///
 /// As an argument of the jobs (a field of the struct given to [`Engine::args`](crate::Engine::args)) it reaches the jobs
-/// unmasked, and its text is masked in every event, report and picture of the run. With `clap`, a field of this type
+/// unmasked, and its text is masked in every event, report and picture of the run. What the run was not told of cannot be masked: a diff shows the
+/// password that a file had before, for one. With `clap`, a field of this type
 /// parses like its content.
 ///
 /// ```

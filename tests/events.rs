@@ -77,7 +77,7 @@ fn lines() -> Vec<Value> {
         graph.job("blind", |_| bail!(CouldNotFindOut::new("where it is")), |_| Ok(()));
         graph.dummy("blocked").after(["failed"]);
         let engine = Engine::with_graph(graph.build().unwrap()).no_act(no_act).clock(VirtualClock::new());
-        engine.observe(JsonLines::new(written.clone())).converge();
+        engine.observe(JsonLines::new(written.clone()).diff(true)).converge();
     }
     let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

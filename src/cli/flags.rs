@@ -65,11 +65,12 @@ pub struct Flags {
           value_parser = workers)]
     pub jobs: Option<usize>,
 
-    /// Try every job so often that does not say itself
+    /// How often to try a job that does not say itself [default: 3, if the program says nothing else]
     #[arg(id = "dojob_tries", long = "tries", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub tries: Option<u32>,
 
-    /// Wait so long from one try of a job to the next: 20ms, 2.5s, 1m30s, or plain seconds
+    /// From one try of a job to the next, if it does not say itself: 20ms, 2.5s, 1m30s, or plain seconds [default: 1s, if
+    /// the program says nothing else]
     #[arg(id = "dojob_retry_delay", long = "retry-delay", value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     pub retry_delay: Option<Duration>,
 
@@ -77,7 +78,7 @@ pub struct Flags {
     #[arg(id = "dojob_no_cleanup", long = "no-cleanup")]
     pub no_cleanup: bool,
 
-    /// Converge only these jobs and what they need
+    /// Converge only these jobs and what they need; names are separated by spaces
     #[arg(id = "dojob_only", long = "only", value_name = "JOB", num_args = 1..)]
     pub only: Vec<String>,
 

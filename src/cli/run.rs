@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
+use anyhow::Context;
 use clap::CommandFactory;
 use clap_complete::shells;
 use serde::Serialize;
@@ -28,10 +29,37 @@ const FAILED: u8 = 1;
 /// A dry run has found something to do.
 const NOT_YET: u8 = 3;
 
-/// Writes to standard output. A reader who has seen enough (`| head`) is no error.
-fn print(text: &[u8]) {
+/// Writes to standard output.
+fn print(text: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text).and_then(|()| out.flush());
+    match out.write_all(text).and_then(|()| out.flush()) {
+        // A reader who has seen enough (`| head`).
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("failed to write to standard output"),
+    }
+}
+
+/// Standard output for an observer, which cannot say that it was in vain: the first error is kept.
+struct Kept(Arc<Mutex<Option<io::Error>>>);
+
+impl Kept {
+    fn keep<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.inspect_err(|error| {
+            if let Ok(mut kept) = self.0.lock() {
+                kept.get_or_insert_with(|| io::Error::new(error.kind(), error.to_string()));
+            }
+        })
+    }
+}
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.keep(io::stdout().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.keep(io::stdout().flush())
+    }
 }
 
 impl Flags {
@@ -46,11 +74,11 @@ impl Flags {
         cli: &C,
         engine: impl FnOnce() -> anyhow::Result<Engine>,
     ) -> ExitCode {
-        if let Some(text) = self.about::<C>() {
-            print(&text);
-            return ExitCode::SUCCESS;
-        }
-        match self.try_main(|| Ok(engine()?.args(cli)?)) {
+        let code = match self.about::<C>() {
+            Some(text) => print(&text).map(|()| 0),
+            None => self.try_main(|| Ok(engine()?.args(cli)?)),
+        };
+        match code {
             Ok(code) => ExitCode::from(code),
             Err(error) => {
                 super::say_error(&error);
@@ -96,7 +124,7 @@ impl Flags {
         let engine = self.apply(engine()?)?;
         match (&self.graph, self.list) {
             (Some(path), true) => write_picture(&engine.graph().to_dot(), path)?,
-            (None, true) => self.list(&engine),
+            (None, true) => self.list(&engine)?,
             (_, false) => return self.converge(engine),
         }
         Ok(0)
@@ -105,7 +133,7 @@ impl Flags {
     fn refuse_contradictions(&self) -> anyhow::Result<()> {
         let json = self.format == Format::Json;
         let to_stdout = self.graph.as_ref().is_some_and(|path| path.as_os_str() == "-");
-        for (given, flag) in [(self.verbose, "--verbose"), (self.debug, "--debug"), (self.diff, "--diff")] {
+        for (given, flag) in [(self.verbose, "--verbose"), (self.debug, "--debug")] {
             anyhow::ensure!(!(json && given), "{flag} says nothing with --format json, which has all of it");
         }
         anyhow::ensure!(
@@ -114,7 +142,7 @@ impl Flags {
         );
         anyhow::ensure!(
             !(self.list && self.graph.is_some() && json),
-            "--list with --graph draws only, which --format json has no part in"
+            "--list with --graph cannot be combined with --format json: it draws only"
         );
         if let Some(path) = &self.graph {
             graphviz::can_draw(path)?;
@@ -144,18 +172,19 @@ impl Flags {
         Ok(engine)
     }
 
-    fn list(&self, engine: &Engine) {
+    fn list(&self, engine: &Engine) -> anyhow::Result<()> {
         let list = match self.format {
             Format::Human => engine.graph().to_list(),
             Format::Json => format!("{:#}\n", engine.graph().to_json()),
         };
-        print(list.as_bytes());
+        print(list.as_bytes())
     }
 
     fn converge(&self, engine: Engine) -> anyhow::Result<u8> {
         let history = Arc::new(Mutex::new(History::default()));
+        let lost: Arc<Mutex<Option<io::Error>>> = Arc::default();
         let mut engine = match self.format {
-            Format::Json => engine.observe(JsonLines::new(io::stdout())),
+            Format::Json => engine.observe(JsonLines::new(Kept(lost.clone())).diff(self.diff)),
             Format::Human => self.tell_people(engine, &history),
         };
         // To the end: pictures are drawn by a program that has to end with this one.
@@ -166,16 +195,22 @@ impl Flags {
         if let Some(learned) = learned {
             durations::save(&learned);
         }
-        let code = report.exit_code();
-        let Some(path) = &self.graph else { return Ok(code) };
-        match write_picture(&report.to_dot(), path) {
-            Ok(()) => Ok(code),
-            Err(error) => {
-                super::say_error(&error.into());
-                // What failed already says more.
-                Ok(if matches!(code, 0 | NOT_YET) { FAILED } else { code })
+        let mut code = report.exit_code();
+        let mut fail = |error: anyhow::Error| {
+            super::say_error(&error);
+            // What failed already says more.
+            if matches!(code, 0 | NOT_YET) {
+                code = FAILED;
             }
+        };
+        let lost = lost.lock().ok().and_then(|mut lost| lost.take());
+        if let Some(error) = lost.filter(|error| error.kind() != io::ErrorKind::BrokenPipe) {
+            fail(anyhow::Error::new(error).context("failed to write events to standard output"));
         }
+        if let Some(Err(error)) = self.graph.as_ref().map(|path| write_picture(&report.to_dot(), path)) {
+            fail(error.into());
+        }
+        Ok(code)
     }
 
     fn tell_people(&self, engine: Engine, history: &Arc<Mutex<History>>) -> Engine {

@@ -453,7 +453,12 @@ struct Tail(Vec<String>);
 
 impl Tail {
     fn hint(&self) -> String {
-        self.0.last().map_or_else(String::new, |line| format!(": {}", line.trim()))
+        // Some programs say what is wrong first, some last.
+        match self.0.as_slice() {
+            [] => String::new(),
+            [only] => format!(": {}", only.trim()),
+            [first, .., last] => format!(": {} … {}", first.trim(), last.trim()),
+        }
     }
 }
 

@@ -280,11 +280,10 @@ impl<'a> Supervision<'a> {
 
     /// Waits for those who did not follow their leader, and kills them when the grace is over.
     fn end_the_rest_of_the_group(&mut self) -> io::Result<()> {
-        // "Not permitted" means that somebody is there.
-        while test_kill_process_group(self.group) != Err(rustix::io::Errno::SRCH) {
+        while is_at_work(self.group) {
             self.advance_ending();
             if self.is_beyond_killing() {
-                // Zombies of a machine whose init does not reap them; nothing of them is at work.
+                // One of those that nobody may signal, or that hang in the kernel.
                 break;
             }
             pause(&mut [], Some(GLANCE))?;
@@ -324,6 +323,29 @@ fn pause(descriptors: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Resul
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a process of the group is there and no zombie: one whose parent does not reap it (the init of a container,
+/// say) has ended all the same.
+fn is_at_work(group: Pid) -> bool {
+    // "Not permitted" means that somebody is there.
+    if test_kill_process_group(group) == Err(rustix::io::Errno::SRCH) {
+        return false;
+    }
+    let Ok(processes) = std::fs::read_dir("/proc") else { return true };
+    let mut known = false;
+    for process in processes.flatten() {
+        let Ok(stat) = std::fs::read_to_string(process.path().join("stat")) else { continue };
+        // `pid (name) state parent group …`; the name may have anything in it.
+        let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+        let (state, of_group) = (fields.next(), fields.nth(1).and_then(|field| field.parse().ok()));
+        known = true;
+        if of_group == Some(group.as_raw_nonzero().get()) && !matches!(state, Some("Z" | "X")) {
+            return true;
+        }
+    }
+    // Without Linux's /proc there is only the signal's word.
+    !known
 }
 
 #[cfg(target_os = "linux")]

@@ -91,7 +91,7 @@ impl Error for NotAsWanted {
 /// }
 /// # let graph = { let mut g = dojob::JobGraph::builder(); g.job("A", check, |_| unreachable!()); g.build()? };
 /// # let report = dojob::Engine::with_graph(graph).tries(1).converge();
-/// # assert_eq!(report.job("A").reason(), Some("could not find out what is mounted"));
+/// # assert_eq!(report.job("A").reason(), Some("could not find out what is mounted: No such file or directory (os error 2)"));
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 #[derive(Debug)]

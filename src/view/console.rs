@@ -3,7 +3,7 @@
 //! Hears events and writes lines; knows nothing of the engine. Three levels: what changed or failed; every phase; and
 //! every failure in full.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 
 use super::text;
-use crate::event::{Counts, Event, Failure, Observer, Outcome, Phase, Stream};
+use crate::event::{Counts, Event, Failure, FailureKind, Observer, Outcome, Phase, Stream};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -72,6 +72,8 @@ pub struct Console {
     waiting_more: usize,
     /// What the last runs of jobs said that are not settled.
     run_errors: HashMap<Arc<str>, String>,
+    /// Jobs whose last check could not find out.
+    blind: HashSet<Arc<str>>,
     /// The lines of jobs that failed, the first few, and how many lines were written since the first.
     failed: Vec<String>,
     written_since: usize,
@@ -116,6 +118,7 @@ impl Console {
             waiting: Vec::new(),
             waiting_more: 0,
             run_errors: HashMap::new(),
+            blind: HashSet::new(),
             failed: Vec::new(),
             written_since: 0,
             failed_cleanups: Vec::new(),
@@ -164,7 +167,12 @@ impl Console {
 
     fn phase(&mut self, job: &str, phase: Phase, passed: bool, is_final: bool, failure: Option<&Failure>) {
         if self.level >= Level::Verbose {
-            let verdict = if passed { self.paint(GOOD, "pass") } else { self.paint(BAD, "fail") };
+            let verdict = match (passed, phase) {
+                (true, _) => self.paint(GOOD, "pass"),
+                // That something is to be done is no mistake.
+                (false, Phase::Check) if !is_final => self.paint(TODO, "fail"),
+                (false, _) => self.paint(BAD, "fail"),
+            };
             let mut line = format!("{}.{phase}: {verdict}", text::name(job));
             if let Some(failure) = failure.filter(|_| is_final) {
                 line.push(' ');
@@ -221,6 +229,7 @@ impl Console {
         because_of: &[Arc<str>],
     ) {
         let run_error = self.run_errors.remove(job).filter(|_| outcome == Outcome::Failed);
+        let was_blind = self.blind.remove(job) && outcome == Outcome::Failed;
         let style = match outcome {
             Outcome::Changed => GOOD,
             Outcome::WouldRun => TODO,
@@ -237,19 +246,24 @@ impl Console {
             _ => return,
         };
         let mut line = format!("{} {}", self.paint(style, outcome.as_str()), text::name(job));
-        if let Some(reason) = reason {
-            line.push_str(&format!(": {}", text::name(reason)));
+        // What a run itself said of its failure is nearer to the cause than the recheck that found it out.
+        let said = match (run_error, reason) {
+            (Some(error), Some(reason)) if error != reason => {
+                format!("its run said: {error}; and after it: {reason}")
+            }
+            (_, Some(reason)) if was_blind && !reason.starts_with("could not find out") => {
+                format!("could not find out: {reason}")
+            }
+            (_, reason) => reason.unwrap_or_default().to_owned(),
+        };
+        if !said.is_empty() {
+            line.push_str(&format!(": {}", text::name(&said)));
         }
         if tries > 1 {
             line.push_str(&format!(" ({tries} tries)"));
         }
-        if let Some(error) = run_error.filter(|error| reason != Some(error)) {
-            line.push_str(&format!("; its run said: {}", text::name(&error)));
-        }
         line.push('\n');
-        if self.level == Level::Normal {
-            self.write(&line);
-        }
+        self.write(&line);
         if outcome == Outcome::Failed && self.failed.len() < SHOWN {
             if self.failed.is_empty() {
                 self.written_since = 0;
@@ -259,9 +273,8 @@ impl Console {
     }
 
     fn summary(&mut self, counts: Counts, duration: Duration, converged: bool, stopped: bool) {
-        // Where phases have lines of their own, jobs have none yet.
         let failed = std::mem::take(&mut self.failed);
-        if self.level >= Level::Verbose || self.written_since > OUT_OF_SIGHT {
+        if self.written_since > OUT_OF_SIGHT {
             failed.iter().for_each(|line| self.write(line));
         }
         for waiting in std::mem::take(&mut self.waiting) {
@@ -353,6 +366,11 @@ impl Observer for Console {
                 self.phase(job, *phase, *passed, *is_final, failure.as_deref());
                 if let Some(failure) = failure.as_ref().filter(|_| *phase == Phase::Run && *is_final) {
                     self.run_errors.insert(job.clone(), failure.reason.clone());
+                }
+                let is_blind =
+                    failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::CouldNotFindOut);
+                if is_blind && *phase == Phase::Check && *is_final {
+                    self.blind.insert(job.clone());
                 }
             }
             Event::Output { job, stream, line, .. } => self.output(job, *stream, line),

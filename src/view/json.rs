@@ -14,12 +14,21 @@ pub const EVENT_VERSION: u32 = 1;
 /// Writes every event as one line of JSON, beginning with its version: `{"v":1,"event":"phase_ended",…}`.
 pub struct JsonLines<W> {
     out: W,
+    diff: bool,
 }
 
 impl<W: Write + Send> JsonLines<W> {
     /// Writes to `out`, and flushes it after every line.
     pub fn new(out: W) -> Self {
-        JsonLines { out }
+        JsonLines { out, diff: false }
+    }
+
+    /// Includes how the world differs from what is wanted, where a check can tell. Not unless this is called: a diff
+    /// shows what a file had in it before, which may be a secret that nobody knows of any more.
+    #[must_use]
+    pub fn diff(mut self, diff: bool) -> Self {
+        self.diff = diff;
+        self
     }
 }
 
@@ -32,6 +41,17 @@ struct Line<'a> {
 
 impl<W: Write + Send> Observer for JsonLines<W> {
     fn observe(&mut self, event: &Event) {
+        let mut without = None;
+        let event = match event {
+            Event::PhaseEnded { failure: Some(failure), .. } if failure.diff.is_some() && !self.diff => {
+                let event = without.insert(event.clone());
+                if let Event::PhaseEnded { failure: Some(failure), .. } = event {
+                    failure.diff = None;
+                }
+                event
+            }
+            event => event,
+        };
         // One write a line, so that lines stay whole when several programs write to one file.
         if let Ok(mut line) = serde_json::to_vec(&Line { v: EVENT_VERSION, event }) {
             line.push(b'\n');
