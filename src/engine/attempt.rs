@@ -300,7 +300,7 @@ pub(crate) fn failure(
                 location: None,
                 // A check that finds the world different has found no mistake; and a backtrace takes milliseconds.
                 backtrace: match (phase, kind) {
-                    (Phase::Check, FailureKind::Error) => None,
+                    (Phase::Check | Phase::Recheck, FailureKind::Error) => None,
                     _ => Some(error.backtrace())
                         .filter(|backtrace| backtrace.status() == BacktraceStatus::Captured)
                         .map(|backtrace| of_the_job(&backtrace.to_string())),
