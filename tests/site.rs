@@ -392,8 +392,9 @@ fn another_program_at_the_port_is_left_alone() {
     let Some(site) = Site::new() else { return };
     let port = foreign_server();
     let failed = site.start(&["--port", &port.to_string()]).expect(1);
-    failed
-        .says(&format!("failed Server: port {port} is taken by another program; choose another with --port"));
+    failed.says(&format!(
+        "; and after it: port {port} is taken by another program; choose another with --port"
+    ));
     assert_eq!(failed.out, "");
     assert!(!site.root.join("build").exists(), "a failed start leaves no leftovers either");
     assert!(!site.root.join("state/server.pid").exists());
@@ -457,7 +458,7 @@ fn mistakes_are_explained() {
     let mut start = site.clean(binary());
     start.arg("--root").arg(&site.root).env("PATH", "/nowhere");
     let ended = Ended::of(&mut start).expect(1);
-    ended.says("failed Repository: failed to run `git ");
+    ended.says("failed Repository: could not find out: failed to run `git ");
     ended.says(": there is no program `git`; install it or set PATH");
     // With git it goes on from there: the rest has been done.
     assert_eq!(site.mend(), BTreeSet::from(["Repository", "FirstCommit"].map(str::to_owned)));
