@@ -137,9 +137,9 @@ pub use crate::job::{AnyJob, Deps, DummyJob, IntoJob, Job, JobKind, RunOnlyJob, 
 pub use crate::report::{CleanupReport, JobReport, REPORT_VERSION, Report};
 pub use crate::secret::{MASK, Secret};
 pub use crate::view::console::{Color, Console};
-pub use crate::view::graphviz::{PictureError, write_picture};
 pub use crate::view::json::{EVENT_VERSION, JsonLines};
 #[cfg(feature = "cli")]
 pub use crate::view::log::{LOG_VARIABLE, init_log};
+pub use crate::view::picture::{Picture, PictureError, write_picture};
 pub use anyhow::Result;
 pub use jiff::Timestamp;

@@ -8,10 +8,14 @@ pub(crate) mod graphviz;
 #[cfg(feature = "cli")]
 pub(crate) mod history;
 pub(crate) mod json;
+mod layout;
 pub(crate) mod list;
 #[cfg(feature = "cli")]
 pub(crate) mod log;
 pub(crate) mod look;
+mod mermaid;
+pub(crate) mod picture;
 #[cfg(feature = "cli")]
 pub(crate) mod progress;
+mod svg;
 pub(crate) mod text;

@@ -165,17 +165,17 @@ fn pictures_of_unknown_kinds_are_refused_before_anything_runs() {
     assert_eq!(ran.code, Some(2));
     assert_eq!(
         ran.stderr,
-        "error: failed to draw movie.jpeg: its name has to end in .dot, .svg, .png or .pdf, or be - for DOT on \
+        "error: failed to draw movie.jpeg: its name has to end in .svg, .dot, .mmd, .png or .pdf, or be - for DOT on \
          standard output\n"
     );
     let home = tempfile::tempdir().unwrap();
     let mut command = support::command("movie_night", &home);
-    let ran: Ran = command.env("PATH", home.path()).args(["--graph", "movie.svg"]).output().unwrap().into();
+    let ran: Ran = command.env("PATH", home.path()).args(["--graph", "movie.png"]).output().unwrap().into();
     assert_eq!(ran.code, Some(2));
     assert_eq!(
         ran.stderr,
-        "error: failed to draw movie.svg: Graphviz's program `dot` is not installed; install the package graphviz, or \
-         write a .dot file\n"
+        "error: failed to draw movie.png: Graphviz's program `dot` is not installed; install the package graphviz, or \
+         write an .svg file, which needs nothing\n"
     );
 }
 

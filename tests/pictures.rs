@@ -42,20 +42,25 @@ fn movie_night() -> Engine {
 
 #[test]
 fn site_before_a_run() {
-    is_current("site.dot", &Engine::new(site::Site).unwrap().graph().to_dot());
+    let site = Engine::new(site::Site).unwrap();
+    is_current("site.dot", &site.graph().to_dot());
+    is_current("site.svg", &site.graph().to_svg());
 }
 
 #[test]
 fn movie_night_before_a_run() {
     is_current("movie_night.dot", &movie_night().graph().to_dot());
+    is_current("movie_night.svg", &movie_night().graph().to_svg());
 }
 
 #[test]
 fn movie_night_after_a_run() {
     is_current("movie_night-after.dot", &movie_night().converge().to_dot());
+    is_current("movie_night-after.svg", &movie_night().converge().to_svg());
 }
 
 #[test]
 fn movie_night_after_a_dry_run() {
     is_current("movie_night-no-act.dot", &movie_night().no_act(true).converge().to_dot());
+    is_current("movie_night-no-act.svg", &movie_night().no_act(true).converge().to_svg());
 }

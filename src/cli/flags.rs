@@ -86,7 +86,8 @@ pub struct Flags {
     #[arg(id = "dojob_list", long = "list")]
     pub list: bool,
 
-    /// Draw the graph as it is after the run: .dot, or .svg, .png and .pdf with Graphviz; - is standard output
+    /// Draw the graph as it is after the run: .svg, .dot, .mmd (Mermaid), or with Graphviz .png and .pdf; - is DOT on
+    /// standard output
     #[arg(id = "dojob_graph", long = "graph", value_name = "FILE")]
     pub graph: Option<PathBuf>,
 

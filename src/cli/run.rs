@@ -16,10 +16,10 @@ use super::flags::{Flags, Format, Shell};
 use super::signals::SignalGuard;
 use crate::engine::Engine;
 use crate::view::console::Console;
-use crate::view::graphviz::{self, write_picture};
 use crate::view::history::History;
 use crate::view::json::JsonLines;
 use crate::view::log::init_log;
+use crate::view::picture::{can_draw, write_picture};
 use crate::view::progress::Progress;
 
 /// Wrong usage or an invalid graph: nothing was started.
@@ -123,7 +123,7 @@ impl Flags {
         self.refuse_contradictions()?;
         let engine = self.apply(engine()?)?;
         match (&self.graph, self.list) {
-            (Some(path), true) => write_picture(&engine.graph().to_dot(), path)?,
+            (Some(path), true) => write_picture(engine.graph(), path)?,
             (None, true) => self.list(&engine)?,
             (_, false) => return self.converge(engine),
         }
@@ -145,7 +145,7 @@ impl Flags {
             "--list with --graph cannot be combined with --format json: it draws only"
         );
         if let Some(path) = &self.graph {
-            graphviz::can_draw(path)?;
+            can_draw(path)?;
         }
         Ok(())
     }
@@ -207,7 +207,7 @@ impl Flags {
         if let Some(error) = lost.filter(|error| error.kind() != io::ErrorKind::BrokenPipe) {
             fail(anyhow::Error::new(error).context("failed to write events to standard output"));
         }
-        if let Some(Err(error)) = self.graph.as_ref().map(|path| write_picture(&report.to_dot(), path)) {
+        if let Some(Err(error)) = self.graph.as_ref().map(|path| write_picture(&report, path)) {
             fail(error.into());
         }
         Ok(code)

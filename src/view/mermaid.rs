@@ -1,0 +1,151 @@
+//! A graph as Mermaid text, for Markdown: code hosts and many editors draw it where it stands.
+//!
+//! Says the same as the picture in [DOT](super::dot), in the same colours and shapes. Knows Mermaid's language and where
+//! its labels are read as Markdown; its drawing is left to whoever shows the text. Mermaid itself refuses more than 500
+//! edges or 50,000 characters unless its page says otherwise.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use super::dot::second_line;
+use super::look::{Look, look};
+use crate::event::Outcome;
+use crate::graph::{JobGraph, Node};
+use crate::job::JobKind;
+use crate::report::{JobReport, Report};
+
+impl JobGraph {
+    /// The graph as a Mermaid flowchart, as it is before a run; to be put between ```` ```mermaid ```` and ```` ``` ````
+    /// in Markdown.
+    pub fn to_mermaid(&self) -> String {
+        draw(self, |_| None)
+    }
+}
+
+impl Report {
+    /// The graph as a Mermaid flowchart, as it is after the run, in the colours of [`to_dot`](Report::to_dot).
+    pub fn to_mermaid(&self) -> String {
+        let jobs: Vec<JobReport<'_>> = self.jobs().collect();
+        draw(&self.graph, |node| Some(jobs[node.id() as usize]))
+    }
+}
+
+fn draw<'r>(graph: &JobGraph, report_of: impl Fn(Node<'_>) -> Option<JobReport<'r>>) -> String {
+    let mut text = String::from("flowchart TD\n");
+    let mut outcomes = BTreeSet::new();
+    for node in graph.iter() {
+        let report = report_of(node);
+        outcomes.extend(report.map(JobReport::outcome));
+        push_job(&mut text, node, report);
+    }
+    for node in graph.iter() {
+        for dependency in node.dependencies() {
+            let _ = writeln!(text, "    n{} --> n{}", node.id(), dependency.id());
+        }
+    }
+    for outcome in outcomes {
+        let Look { fill, line, text: colour, dashed } = look(outcome);
+        let dashes = if dashed { ",stroke-dasharray:5 3" } else { "" };
+        let _ = writeln!(
+            text,
+            "    classDef {} fill:{fill},stroke:{line},color:{colour}{dashes}",
+            class(outcome)
+        );
+    }
+    text
+}
+
+/// A job has round corners, one that runs every time a second line at its sides, a dummy round ends.
+fn push_job(text: &mut String, node: Node<'_>, report: Option<JobReport<'_>>) {
+    let (open, close) = match node.kind() {
+        JobKind::Job => ("(", ")"),
+        JobKind::RunOnly => ("[[", "]]"),
+        JobKind::Dummy => ("([", "])"),
+    };
+    let _ = write!(text, "    n{}{open}\"{}", node.id(), escaped(node.name()));
+    if let Some(second) = report.and_then(second_line) {
+        let _ = write!(text, "<br/>{}", escaped(&second));
+    }
+    let _ = write!(text, "\"{close}");
+    if let Some(report) = report {
+        let _ = write!(text, ":::{}", class(report.outcome()));
+    }
+    text.push('\n');
+}
+
+/// A name for an outcome that means nothing in Mermaid.
+fn class(outcome: Outcome) -> String {
+    outcome.as_str().replace(' ', "_")
+}
+
+/// For a label in quotation marks: signs that mean something in Mermaid, HTML or Markdown become its codes (`#35;`), which
+/// are decoded only after all of these have been read.
+fn escaped(text: &str) -> String {
+    if text.is_empty() {
+        // Mermaid wants something to write.
+        return "#32;".to_owned();
+    }
+    let text = text.replace("\r\n", "\n");
+    let mut escaped = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    let mut before = '\n';
+    let mut line = Line::Empty;
+    while let Some(c) = rest.next() {
+        let is_plain = match c {
+            '0'..='9' | 'a'..='z' | 'A'..='Z' | '/' | ',' | '(' | '\'' | '?' | '!' | '%' | '=' => true,
+            ' ' | '-' | '+' => line != Line::Empty,
+            '.' | ')' => line != Line::Number,
+            '_' => before.is_alphanumeric() && rest.peek().is_some_and(|after| after.is_alphanumeric()),
+            c => !c.is_ascii(),
+        };
+        match c {
+            '\n' => escaped.push_str("<br/>"),
+            c if c.is_control() || is_turning(c) => escaped.push('\u{fffd}'),
+            c if is_plain => escaped.push(c),
+            c => drop(write!(escaped, "#{};", c as u32)),
+        }
+        line = line.and(c);
+        before = c;
+    }
+    escaped.replace("www.", "www#46;")
+}
+
+/// What is on a line so far: at its start, `1.`, `-` and spaces would make a list or code of it.
+#[derive(Clone, Copy, PartialEq)]
+enum Line {
+    Empty,
+    Number,
+    Text,
+}
+
+impl Line {
+    fn and(self, c: char) -> Line {
+        match (self, c) {
+            (_, '\n') | (Line::Empty, ' ') => Line::Empty,
+            (Line::Empty | Line::Number, '0'..='9') => Line::Number,
+            _ => Line::Text,
+        }
+    }
+}
+
+/// Marks that would turn the text around them.
+fn is_turning(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_means_something_elsewhere_is_written_as_codes() {
+        assert_eq!(escaped("Page public/about, 2.5 (new)"), "Page public/about, 2.5 (new)");
+        assert_eq!(
+            escaped("a \"b\" <c> & #d `e` *f* _g_h"),
+            "a #34;b#34; #60;c#62; #38; #35;d #96;e#96; #42;f#42; #95;g_h"
+        );
+        assert_eq!(escaped("1. one\n- two\r\n  three"), "1#46; one<br/>#45; two<br/>#32;#32;three");
+        assert_eq!(escaped("https://www.example.org me@there"), "https#58;//www#46;example.org me#64;there");
+        assert_eq!(escaped("\u{1b}[31mred\u{202e} ünï🦀"), "\u{fffd}#91;31mred\u{fffd} ünï🦀");
+    }
+}

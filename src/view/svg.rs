@@ -1,0 +1,313 @@
+//! A graph as an SVG picture, for browsers and all that draws such files.
+//!
+//! Says the same as the picture in [DOT](super::dot), in the same colours and shapes; the coordinates are
+//! [`layout`](super::layout)'s. Text stays text, colours follow the viewer's choice of light or dark, and everything is
+//! written in the order of the graph, so that two pictures of one graph are equal byte for byte.
+
+mod label;
+mod legend;
+mod style;
+
+use std::fmt::Write;
+
+use self::label::{FONT, SMALL};
+use self::legend::Legend;
+use super::dot::second_line;
+use super::layout::{self, Piece, Plan, Point, Rect, Size};
+use super::text;
+use crate::event::Outcome;
+use crate::graph::{JobGraph, Node};
+use crate::job::JobKind;
+use crate::report::{JobReport, Report};
+
+/// Room between a box's edge and its text.
+const SIDE: i64 = 12;
+const ABOVE: i64 = 7;
+/// From one line of a name to the next, and to what is said of it.
+const LINE: i64 = 17;
+const SMALL_LINE: i64 = 15;
+/// How far the inner frame of a job that runs every time is from the outer one.
+const FRAME: i64 = 3;
+/// How round a box's corners are.
+const CORNER: i64 = 7;
+/// Up to so many wires say what they join when they are pointed at.
+const TOLD_WIRES: usize = 1000;
+/// Room around the picture.
+const MARGIN: i64 = 16;
+
+impl JobGraph {
+    /// The graph as an SVG picture, as it is before a run.
+    pub fn to_svg(&self) -> String {
+        draw(self, |_| None)
+    }
+}
+
+impl Report {
+    /// The graph as an SVG picture, as it is after the run, in the colours of [`to_dot`](Report::to_dot). Pointing at a
+    /// box tells how its job ended, and why.
+    pub fn to_svg(&self) -> String {
+        let jobs: Vec<JobReport<'_>> = self.jobs().collect();
+        draw(&self.graph, |node| Some(jobs[node.id() as usize]))
+    }
+}
+
+/// What is written into a box.
+struct Label {
+    name: Vec<String>,
+    more: Option<String>,
+}
+
+impl Label {
+    fn new(node: Node<'_>, report: Option<JobReport<'_>>) -> Self {
+        Label { name: label::lines(node.name()), more: report.and_then(second_line) }
+    }
+
+    /// The size of its box. Widths are even, so that the middle is a whole number.
+    fn size(&self, kind: JobKind) -> Size {
+        let name = self.name.iter().map(|line| label::width(line.trim_end(), FONT)).max().unwrap_or(0);
+        let more = self.more.as_ref().map_or(0, |more| label::width(more, SMALL));
+        let frame = if kind == JobKind::RunOnly { 2 * FRAME } else { 0 };
+        let height = self.name.len() as i64 * LINE
+            + if self.more.is_some() { SMALL_LINE } else { 0 }
+            + 2 * ABOVE
+            + frame;
+        let height = height + height % 2;
+        let corner = match kind {
+            JobKind::Job => CORNER,
+            JobKind::RunOnly => FRAME,
+            JobKind::Dummy => pill(height),
+        };
+        let width = name.max(more).max(2 * FONT) + 2 * SIDE.max(corner / 2 + 4) + frame;
+        Size { width: width + width % 2, height, corner }
+    }
+}
+
+/// How round the ends of a dummy are: half a circle, but for one of many lines.
+fn pill(height: i64) -> i64 {
+    (height / 2).min(26)
+}
+
+fn draw<'r>(graph: &JobGraph, report_of: impl Fn(Node<'_>) -> Option<JobReport<'r>>) -> String {
+    let labels: Vec<Label> = graph.iter().map(|node| Label::new(node, report_of(node))).collect();
+    let sizes: Vec<Size> = graph.iter().zip(&labels).map(|(node, label)| label.size(node.kind())).collect();
+    let plan = layout::plan(&sizes, graph.dependencies());
+
+    let outcomes = count_outcomes(graph.iter().map(|node| report_of(node).map(JobReport::outcome)));
+    let kinds: Vec<JobKind> = [JobKind::Job, JobKind::RunOnly, JobKind::Dummy]
+        .into_iter()
+        .filter(|kind| graph.iter().any(|node| node.kind() == *kind))
+        .collect();
+    let legend = Legend::new(&outcomes, &kinds, plan.width.max(640));
+    let mut looks: Vec<Option<Outcome>> = outcomes.iter().map(|(outcome, _)| *outcome).collect();
+    if legend.shows_plain() && !looks.contains(&None) {
+        looks.push(None);
+    }
+
+    let mut svg = String::new();
+    let head = arrow_id(graph);
+    open(&mut svg, &plan, &legend, &looks, &head);
+    wires(&mut svg, graph, &plan, &head);
+    for ((node, label), (rect, size)) in graph.iter().zip(&labels).zip(plan.boxes.iter().zip(&sizes)) {
+        push_job(&mut svg, node, label, moved(*rect), *size, report_of(node));
+    }
+    let below = if legend.height > 0 { plan.height + 2 * MARGIN } else { 0 };
+    legend.draw(&mut svg, MARGIN, below);
+    svg.push_str("</svg>\n");
+    svg
+}
+
+fn moved(rect: Rect) -> Rect {
+    Rect { x: rect.x + MARGIN, y: rect.y + MARGIN, ..rect }
+}
+
+/// The outcomes that occur, in the order in which they are declared, and how often.
+fn count_outcomes(outcomes: impl Iterator<Item = Option<Outcome>>) -> Vec<(Option<Outcome>, usize)> {
+    let mut counts = std::collections::BTreeMap::new();
+    outcomes.for_each(|outcome| *counts.entry(outcome).or_insert(0) += 1);
+    counts.into_iter().collect()
+}
+
+/// A name for the arrow head that no other picture on a page has: a number made of the graph's names (FNV-1a).
+fn arrow_id(graph: &JobGraph) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    for node in graph.iter() {
+        node.name().bytes().for_each(&mut add);
+        node.dependencies().flat_map(|dependency| dependency.id().to_le_bytes()).for_each(&mut add);
+        add(0xff);
+    }
+    format!("head-{hash:016x}")
+}
+
+fn open(svg: &mut String, plan: &Plan, legend: &Legend, looks: &[Option<Outcome>], head: &str) {
+    let width = plan.width.max(legend.width) + 2 * MARGIN;
+    let height = plan.height + 2 * MARGIN + if legend.height > 0 { legend.height + MARGIN } else { 0 };
+    let _ = writeln!(
+        svg,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"dojob\" width=\"{width}\" height=\"{height}\" \
+         viewBox=\"0 0 {width} {height}\" xml:space=\"preserve\">\n<style>{}</style>\n\
+         <marker id=\"{head}\" viewBox=\"0 0 10 10\" refX=\"9.5\" refY=\"5\" markerWidth=\"8\" markerHeight=\"8\" \
+         markerUnits=\"userSpaceOnUse\" orient=\"auto\"><path class=\"head\" d=\"M0 1L10 5L0 9L2 5z\"/></marker>\n\
+         <rect class=\"ground\" width=\"{width}\" height=\"{height}\"/>",
+        style::rules(looks)
+    );
+}
+
+/// Wires below all boxes; those that meet others on their way have no head.
+fn wires(svg: &mut String, graph: &JobGraph, plan: &Plan, head: &str) {
+    let names: Vec<&str> = graph.iter().map(Node::name).collect();
+    // In a large picture they would be most of the text.
+    let are_told = plan.wires.len() <= TOLD_WIRES;
+    for arrives in [false, true] {
+        let mut some = plan.wires.iter().filter(|wire| wire.arrives == arrives).peekable();
+        if some.peek().is_none() {
+            continue;
+        }
+        match arrives {
+            true => drop(writeln!(svg, "<g class=\"wires\" marker-end=\"url(#{head})\">")),
+            false => svg.push_str("<g class=\"wires\">\n"),
+        }
+        for wire in some {
+            push_path(svg, wire.start, &wire.pieces);
+            if are_told && !wire.is_shared {
+                let (from, to) = wire.edge;
+                svg.push_str("><title>");
+                push_escaped(
+                    svg,
+                    &label::clean(&format!("{} needs {}", names[from as usize], names[to as usize])),
+                );
+                svg.push_str("</title></path>\n");
+            } else {
+                svg.push_str("/>\n");
+            }
+        }
+        svg.push_str("</g>\n");
+    }
+}
+
+fn push_path(svg: &mut String, start: Point, pieces: &[Piece]) {
+    let point = |point: &Point| (point.x + MARGIN, point.y + MARGIN);
+    let (mut x, mut y) = point(&start);
+    let _ = write!(svg, "<path d=\"M{x} {y}");
+    for piece in pieces {
+        let to = match piece {
+            Piece::Line(to) => point(to),
+            Piece::Curve(.., to) => point(to),
+        };
+        let _ = match piece {
+            Piece::Line(_) if to.0 == x => write!(svg, "V{}", to.1),
+            Piece::Line(_) if to.1 == y => write!(svg, "H{}", to.0),
+            Piece::Line(_) => write!(svg, "L{} {}", to.0, to.1),
+            Piece::Curve(one, other, _) => {
+                let ((x1, y1), (x2, y2)) = (point(one), point(other));
+                write!(svg, "C{x1} {y1} {x2} {y2} {} {}", to.0, to.1)
+            }
+        };
+        (x, y) = to;
+    }
+    svg.push('"');
+}
+
+fn push_job(
+    svg: &mut String,
+    node: Node<'_>,
+    label: &Label,
+    rect: Rect,
+    size: Size,
+    report: Option<JobReport<'_>>,
+) {
+    let _ = write!(svg, "<g class=\"{}\">", style::class(report.map(JobReport::outcome)));
+    svg.push_str("<title>");
+    push_escaped(svg, &label::clean(&tooltip(node, report)));
+    svg.push_str("</title>");
+    push_box(svg, rect, Outline { kind: node.kind(), corner: size.corner, frame: FRAME });
+    push_text(svg, label, rect, node.kind());
+    svg.push_str("</g>\n");
+}
+
+fn push_text(svg: &mut String, label: &Label, rect: Rect, kind: JobKind) {
+    let x = rect.x + rect.width / 2;
+    let frame = if kind == JobKind::RunOnly { FRAME } else { 0 };
+    // Letters stand on a line at three quarters of their height.
+    let mut y = rect.y + frame + ABOVE + LINE * 3 / 4 + 1;
+    for (at, line) in label.name.iter().enumerate() {
+        match at {
+            0 => drop(write!(svg, "<text x=\"{x}\" y=\"{y}\">")),
+            _ => drop(write!(svg, "<tspan x=\"{x}\" dy=\"{LINE}\">")),
+        }
+        push_escaped(svg, line);
+        if at > 0 {
+            svg.push_str("</tspan>");
+        }
+    }
+    svg.push_str("</text>");
+    if let Some(more) = &label.more {
+        y += LINE * (label.name.len() as i64 - 1) + SMALL_LINE;
+        let _ = write!(svg, "<text class=\"more\" x=\"{x}\" y=\"{y}\">");
+        push_escaped(svg, more);
+        svg.push_str("</text>");
+    }
+}
+
+/// How a box is drawn.
+struct Outline {
+    kind: JobKind,
+    corner: i64,
+    frame: i64,
+}
+
+/// A job has round corners, one that runs every time two frames, a dummy round ends.
+fn push_box(svg: &mut String, rect: Rect, outline: Outline) {
+    let Rect { x, y, width, height } = rect;
+    let corner = match outline.kind {
+        JobKind::Job => outline.corner,
+        JobKind::RunOnly => outline.frame,
+        JobKind::Dummy => outline.corner.max(pill(height)),
+    };
+    let class = if outline.kind == JobKind::RunOnly { " class=\"frame\"" } else { "" };
+    let _ = write!(
+        svg,
+        "<rect{class} x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"{corner}\"/>"
+    );
+    if outline.kind == JobKind::RunOnly {
+        let frame = outline.frame;
+        let (width, height) = (width - 2 * frame, height - 2 * frame);
+        let (x, y) = (x + frame, y + frame);
+        let _ = write!(svg, "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"1\"/>");
+    }
+}
+
+/// What is told of a job when it is pointed at.
+fn tooltip(node: Node<'_>, report: Option<JobReport<'_>>) -> String {
+    let mut lines = vec![node.name().to_owned()];
+    if let Some(report) = report {
+        let how = match report.tries() {
+            0 => String::new(),
+            tries => format!(", {} in {}", tries_in_words(tries), text::duration(report.duration())),
+        };
+        lines.push(format!("{}{how}", report.outcome()));
+        lines.extend(report.reason().map(str::to_owned));
+    }
+    let needs: Vec<&str> = node.dependencies().map(Node::name).collect();
+    if !needs.is_empty() {
+        lines.push(format!("needs {}", text::some_of(needs.into_iter())));
+    }
+    lines.join("\n")
+}
+
+fn tries_in_words(tries: u32) -> String {
+    if tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") }
+}
+
+/// Writes `text`, which is clean, such that it reads the same in XML.
+fn push_escaped(svg: &mut String, text: &str) {
+    for c in text.chars() {
+        match c {
+            '&' => svg.push_str("&amp;"),
+            '<' => svg.push_str("&lt;"),
+            '>' => svg.push_str("&gt;"),
+            '"' => svg.push_str("&quot;"),
+            c => svg.push(c),
+        }
+    }
+}
