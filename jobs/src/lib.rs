@@ -1,0 +1,4 @@
+//! Ready-made jobs: what people provision, each with an honest check.
+//!
+//! Each is a plain struct with public fields, which can be written down in Rust, or read from any format that `serde`
+//! knows; unknown fields are refused. Knows the library's job traits; not how a graph is converged.
