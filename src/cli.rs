@@ -6,13 +6,14 @@ mod durations;
 mod flags;
 mod run;
 mod signals;
+mod state;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use self::flags::{Flags, Format, Shell};
+pub use self::flags::{Flags, Format, Patience, Shell};
 use crate::engine::Engine;
 use crate::job::IntoJob;
 

@@ -7,13 +7,15 @@ pub(crate) mod args;
 pub(crate) mod cancel;
 pub(crate) mod command;
 pub(crate) mod current;
+pub(crate) mod diary;
 pub(crate) mod directory;
 pub(crate) mod output;
 pub(crate) mod process;
 mod session;
 pub(crate) mod storage;
 
-use std::collections::HashMap;
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::path::Path;
@@ -26,10 +28,11 @@ use serde_json::Value;
 use self::args::{ArgError, Args};
 use self::cancel::Cancel;
 use self::command::Command;
+use self::diary::{Diary, Page};
 use self::directory::Directory;
 use self::process::Groups;
 use self::storage::{Global, Handles, Local, encode};
-use crate::event::{Emitter, Phase, Stream};
+use crate::event::{Emitter, Failure, Phase, Stream};
 use crate::secret::{Redactor, Secret};
 
 /// What a context needs to know of the graph.
@@ -50,6 +53,10 @@ pub(crate) struct Run {
     pub(crate) global: Global,
     pub(crate) handles: Handles,
     pub(crate) results: Mutex<HashMap<u32, Value>>,
+    /// The jobs that a run has changed.
+    pub(crate) changed: Mutex<HashSet<u32>>,
+    /// What earlier runs, and this one, have written down.
+    pub(crate) diary: Option<Arc<dyn Diary>>,
     pub(crate) lineage: Arc<dyn Lineage>,
     pub(crate) emitter: Arc<Emitter>,
     /// Ends what is at work.
@@ -66,14 +73,37 @@ impl Run {
     pub(crate) fn results(&self) -> MutexGuard<'_, HashMap<u32, Value>> {
         self.results.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// What a cleanup of an earlier run is handed: other arguments, and nothing that lived in that process.
+    pub(crate) fn of_earlier(&self, args: Args, lineage: Arc<dyn Lineage>) -> Run {
+        Run {
+            args: Arc::new(args),
+            global: Global::new(self.emitter.redactor()),
+            handles: self.handles.clone(),
+            results: Mutex::default(),
+            changed: Mutex::default(),
+            diary: self.diary.clone(),
+            lineage,
+            emitter: self.emitter.clone(),
+            cancel: self.cancel.clone(),
+            cancel_cleanup: self.cancel_cleanup.clone(),
+            groups: self.groups.clone(),
+            directory: Directory::new(false),
+            no_act: self.no_act,
+        }
+    }
+
+    pub(crate) fn changed(&self) -> MutexGuard<'_, HashSet<u32>> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// A result of another job cannot be read.
+/// Another job cannot be asked about.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResultError {
     /// There is no job of this name.
-    #[error("there is no job `{name}` whose result could be read{hint}")]
+    #[error("there is no job `{name}`{hint}")]
     NoSuchJob {
         /// The name asked for.
         name: String,
@@ -82,7 +112,7 @@ pub enum ResultError {
     },
     /// The job does not come before the one that asks, so that its result may not be there yet.
     #[error(
-        "`{reader}` cannot read the result of `{name}`, which it does not depend on; add it to its dependencies"
+        "`{reader}` cannot ask about `{name}`, which it does not depend on; add it to its dependencies"
     )]
     NotADependency {
         /// The job that asks.
@@ -122,6 +152,10 @@ pub struct Context {
     result: Option<Value>,
     /// Whether the phase called last was the trait's own, empty one.
     absent: bool,
+    /// Whether this job was told of a change that it has to see to.
+    was_told: Cell<bool>,
+    /// For what a revert is called.
+    failures: Arc<BTreeMap<String, Failure>>,
 }
 
 impl Context {
@@ -135,7 +169,22 @@ impl Context {
             local: Local::new(run.emitter.redactor()),
             result: None,
             absent: false,
+            was_told: Cell::new(false),
+            failures: Arc::default(),
         }
+    }
+
+    /// That of a try in an earlier run, which ended before it was done with.
+    pub(crate) fn restored(
+        run: &Arc<Run>,
+        id: u32,
+        (attempt, tries): (u32, u32),
+        local: impl IntoIterator<Item = (String, Value)>,
+        result: Option<Value>,
+        page: Page,
+    ) -> Self {
+        let local = Local::restored(run.emitter.redactor(), local, page);
+        Context { local, result, ..Context::new(run, id, attempt, tries) }
     }
 
     /// The job's name.
@@ -327,6 +376,17 @@ impl Context {
     /// # Errors
     /// When there is no such job, no such dependency, no result, or it is not a `T`.
     pub fn result<T: DeserializeOwned>(&self, name: &str) -> Result<T, ResultError> {
+        let id = self.dependency(name)?;
+        let results = self.run.results();
+        let value = results.get(&id).ok_or_else(|| ResultError::Missing { name: name.to_owned() })?;
+        T::deserialize(value).map_err(|source| ResultError::WrongType {
+            name: name.to_owned(),
+            expected: std::any::type_name::<T>(),
+            source,
+        })
+    }
+
+    fn dependency(&self, name: &str) -> Result<u32, ResultError> {
         let Some(id) = self.run.lineage.find(name) else {
             return Err(ResultError::NoSuchJob { name: name.to_owned(), hint: self.run.lineage.hint(name) });
         };
@@ -336,13 +396,67 @@ impl Context {
                 name: name.to_owned(),
             });
         }
-        let results = self.run.results();
-        let value = results.get(&id).ok_or_else(|| ResultError::Missing { name: name.to_owned() })?;
-        T::deserialize(value).map_err(|source| ResultError::WrongType {
-            name: name.to_owned(),
-            expected: std::any::type_name::<T>(),
-            source,
-        })
+        Ok(id)
+    }
+
+    /// Whether the job `name`, which this job has to depend on, has changed something that this job has not seen yet: it
+    /// was converged by a run in this convergence, or, where the engine has a [`Journal`](crate::Journal), run in an
+    /// earlier one after which this job did not converge. So that which follows on a change (a restart) is not lost when
+    /// something fails in between.
+    ///
+    /// It stays true until this job has converged, in its recheck, too; so note in the local storage what was done:
+    ///
+    /// ```
+    /// # use dojob::{Context, Result};
+    /// fn check(cx: &mut Context) -> Result<()> {
+    ///     let is_restarted = cx.local().get("restarted")?.unwrap_or(false);
+    ///     anyhow::ensure!(is_restarted || !cx.changed("configuration")?, "the configuration was changed");
+    ///     Ok(())
+    /// }
+    ///
+    /// fn run(cx: &mut Context) -> Result<()> {
+    /// #   #[cfg(any())]
+    ///     cx.command("systemctl").args(["restart", "nginx"]).run()?;
+    ///     cx.local().set("restarted", true)?;
+    ///     Ok(())
+    /// }
+    /// # let mut graph = dojob::JobGraph::builder();
+    /// # graph.run_only("configuration", |_| Ok(()));
+    /// # graph.job("service", check, run).after(["configuration"]);
+    /// # assert_eq!(dojob::Engine::with_graph(graph.build().unwrap()).converge().counts().changed, 2);
+    /// ```
+    ///
+    /// # Errors
+    /// When there is no such job, or no such dependency.
+    pub fn changed(&self, name: &str) -> Result<bool, ResultError> {
+        let id = self.dependency(name)?;
+        let is_unseen = || self.run.diary.as_ref().is_some_and(|diary| diary.is_unseen(name, self.name()));
+        let changed = self.run.changed().contains(&id) || is_unseen();
+        if changed {
+            self.was_told.set(true);
+        }
+        Ok(changed)
+    }
+
+    /// In a revert: why everything is taken back, the failures that stand by the names of their jobs; empty in other
+    /// phases.
+    pub fn failures(&self) -> &BTreeMap<String, Failure> {
+        &self.failures
+    }
+
+    /// In a revert or a cleanup: what this try has set as its [result](Context::set_result), if it has.
+    ///
+    /// # Errors
+    /// When it is not a `T`.
+    pub fn own_result<T: DeserializeOwned>(&self) -> Result<Option<T>, ResultError> {
+        let decode = |value| {
+            T::deserialize(value).map_err(|source| ResultError::WrongType {
+                name: self.name().to_owned(),
+                expected: std::any::type_name::<T>(),
+                source,
+            })
+        };
+        self.result.as_ref().map(decode).transpose()
     }
 
     /// A line of this job's output; `tracing` from the same thread ends up in the same place.
@@ -369,7 +483,10 @@ impl Context {
     }
 
     pub(crate) fn cancel(&self) -> &Cancel {
-        if self.phase == Phase::Cleanup { &self.run.cancel_cleanup } else { &self.run.cancel }
+        match self.phase {
+            Phase::Cleanup | Phase::Revert => &self.run.cancel_cleanup,
+            Phase::Check | Phase::Run | Phase::Recheck => &self.run.cancel,
+        }
     }
 
     pub(crate) fn redactor(&self) -> &Redactor {
@@ -414,8 +531,25 @@ impl Context {
         self.run.lineage.name_of(self.id)
     }
 
-    pub(crate) fn take_result(&mut self) -> Option<Value> {
-        self.result.take()
+    pub(crate) fn result_so_far(&self) -> Option<&Value> {
+        self.result.as_ref()
+    }
+
+    /// A run begins, and is written down there.
+    pub(crate) fn open(&mut self, page: Page) {
+        self.local.open(page);
+    }
+
+    pub(crate) fn page(&self) -> Option<&Page> {
+        self.local.page()
+    }
+
+    pub(crate) fn was_told(&self) -> bool {
+        self.was_told.get()
+    }
+
+    pub(crate) fn set_failures(&mut self, failures: &Arc<BTreeMap<String, Failure>>) {
+        self.failures = failures.clone();
     }
 }
 

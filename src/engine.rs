@@ -1,10 +1,16 @@
 //! Converging a graph on one machine.
 //!
 //! [`Engine`] is what a user sets up; a run of it is [`converge`]. The rooms below know one thing each: which job next
-//! ([`scheduler`]), one try ([`attempt`]), who makes it ([`workers`]), cleanups ([`unwind`]).
+//! ([`scheduler`]), one try ([`attempt`]), who makes it ([`workers`]), what a crash must not lose ([`journal`]), what is
+//! taken back ([`policy`]), cleanups and reverts ([`unwind`]), what earlier runs owe ([`debts`]), and when all of that is
+//! done ([`accounts`]).
 
+mod accounts;
 pub(crate) mod attempt;
 mod converge;
+mod debts;
+pub(crate) mod journal;
+pub(crate) mod policy;
 pub(crate) mod scheduler;
 #[cfg(test)]
 mod scheduler_tests;
@@ -18,6 +24,8 @@ use serde::Serialize;
 
 use self::attempt::Begun;
 use self::converge::Converging;
+use self::journal::Journal;
+use self::policy::OnFailure;
 use self::scheduler::Tries;
 use crate::clock::{Clock, SystemClock, VirtualClock};
 use crate::context::args::{ArgError, Args};
@@ -28,7 +36,7 @@ use crate::event::{Emitter, Observer};
 use crate::graph::error::GraphErrors;
 use crate::graph::{JobGraph, SharedGraph};
 use crate::job::IntoJob;
-use crate::report::{CleanupReport, Report};
+use crate::report::{CleanupReport, Debt, Report};
 use crate::secret::Secret;
 
 /// Brings a graph of jobs to its wanted state.
@@ -53,6 +61,8 @@ use crate::secret::Secret;
 /// ```
 pub struct Engine {
     graph: SharedGraph,
+    /// The graph before a part of it was chosen: earlier runs may owe something for what is left out now.
+    pub(crate) whole: SharedGraph,
     args: Args,
     handles: Handles,
     emitter: Arc<Emitter>,
@@ -66,6 +76,11 @@ pub struct Engine {
     stop: StopHandle,
     /// Runs that nobody has cleaned up after.
     begun: Vec<Begun>,
+    journal: Option<Journal>,
+    scope: Option<String>,
+    durable: bool,
+    on_failure: OnFailure,
+    forget_undo: bool,
 }
 
 impl Engine {
@@ -79,8 +94,10 @@ impl Engine {
 
     /// An engine for a graph that is there already.
     pub fn with_graph(graph: JobGraph) -> Self {
+        let graph = Arc::new(graph);
         Engine {
-            graph: Arc::new(graph),
+            whole: graph.clone(),
+            graph,
             args: Args::default(),
             handles: Handles::default(),
             emitter: Arc::default(),
@@ -92,6 +109,11 @@ impl Engine {
             simulated: None,
             stop: StopHandle::default(),
             begun: Vec::new(),
+            journal: None,
+            scope: None,
+            durable: false,
+            on_failure: OnFailure::Keep,
+            forget_undo: false,
         }
     }
 
@@ -210,12 +232,73 @@ impl Engine {
         self
     }
 
+    /// Writes down in `journal` what is about to be run, so that the next start with the same journal pays what a killed
+    /// process owes: it ends the commands that are left, and calls the cleanups that are open, before anything else.
+    #[must_use]
+    pub fn journal(mut self, journal: Journal) -> Self {
+        self.journal = Some(journal);
+        self
+    }
+
+    /// What a program adds to its name to make a scope of its own: the root that it works on, say. The
+    /// command line keeps a journal, and a lock, for each scope; without this call a program has one.
+    #[must_use]
+    pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.scope = Some(scope.into());
+        self
+    }
+
+    #[cfg(feature = "cli")]
+    pub(crate) fn get_scope(&self) -> Option<&str> {
+        self.scope.as_deref()
+    }
+
+    #[cfg(feature = "cli")]
+    pub(crate) fn has_journal(&self) -> bool {
+        self.journal.is_some()
+    }
+
+    /// Whether what is written down survives power loss, and not only a killed process: one `fsync` before a run, and one
+    /// for each value that it puts into its local storage. Not unless this is called; jobs can ask for it on their own.
+    #[must_use]
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
+        self
+    }
+
+    /// What is done when a job has failed for good; everything stays as it is unless this is called.
+    #[must_use]
+    pub fn on_failure(mut self, on_failure: OnFailure) -> Self {
+        self.on_failure = on_failure;
+        self
+    }
+
+    /// Leaves as it is what an earlier run has begun to take back and did not finish; otherwise such a run is gone on with
+    /// ([`OnFailure::Revert`]), or [refused](Report::refusal).
+    #[must_use]
+    pub fn forget_undo(mut self, forget_undo: bool) -> Self {
+        self.forget_undo = forget_undo;
+        self
+    }
+
+    /// What earlier runs have left open, by the journal, the oldest first; empty without one.
+    pub fn debts(&self) -> Vec<Debt> {
+        let journal = self.journal.as_ref().map(Journal::shared);
+        journal.map_or_else(Vec::new, |journal| journal.with_ledger(|ledger| debts::list(ledger, &self.whole)))
+    }
+
+    /// Pays what earlier runs owe, and does nothing else: no job is checked or run. With `declined` also those cleanups
+    /// that were left out on purpose.
+    pub fn pay_debts(&mut self, declined: bool) -> Report {
+        Converging::new(self).only_pay(declined)
+    }
+
     /// Converges only the jobs of these names and what they need.
     ///
     /// # Errors
     /// When there is no job of one of the names; all of those at once.
     pub fn only<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Result<Self, GraphErrors> {
-        let graph = Arc::unwrap_or_clone(self.graph).only(names)?;
+        let graph = JobGraph::clone(&self.graph).only(names)?;
         self.graph = Arc::new(graph);
         Ok(self)
     }

@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::panics::catch;
 use crate::secret::Redactor;
 
-/// A part of one try of a job, or its cleanup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+/// A part of one try of a job, or its revert or cleanup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Phase {
@@ -29,16 +29,19 @@ pub enum Phase {
     Recheck,
     /// Put away what a run left lying about.
     Cleanup,
+    /// Take back what a run has done.
+    Revert,
 }
 
 impl Phase {
-    /// The word for it in messages and logs: `check`, `run`, `recheck`, `cleanup`.
+    /// The word for it in messages and logs: `check`, `run`, `recheck`, `cleanup`, `revert`.
     pub fn as_str(self) -> &'static str {
         match self {
             Phase::Check => "check",
             Phase::Run => "run",
             Phase::Recheck => "recheck",
             Phase::Cleanup => "cleanup",
+            Phase::Revert => "revert",
         }
     }
 }
@@ -58,6 +61,8 @@ pub enum Outcome {
     InPlace,
     /// Converged by a run: its recheck passed, or, where the work shows late, the check of a later try.
     Changed,
+    /// Changed by a run, and then taken back, since something else could not be done.
+    Reverted,
     /// All its tries failed.
     Failed,
     /// Never tried, because a dependency failed or was blocked itself.
@@ -85,6 +90,7 @@ impl Outcome {
         match self {
             Outcome::InPlace => "in place",
             Outcome::Changed => "changed",
+            Outcome::Reverted => "reverted",
             Outcome::Failed => "failed",
             Outcome::Blocked => "blocked",
             Outcome::WouldRun => "would run",
@@ -103,7 +109,7 @@ impl fmt::Display for Outcome {
 }
 
 /// Why a phase failed, in kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailureKind {
@@ -118,7 +124,7 @@ pub enum FailureKind {
 }
 
 /// A failed phase: what the person who has to mend it needs to know. Secrets are masked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Failure {
     /// The phase that failed.
@@ -131,7 +137,7 @@ pub struct Failure {
     /// On one line: the error and what caused it, or the panic's message.
     pub reason: String,
     /// What caused it, outermost first, each in full.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,
     /// Where it panicked, as `file:line:column`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -173,6 +179,8 @@ pub enum Event {
         workers: usize,
         /// Whether this is a dry run.
         no_act: bool,
+        /// Whether it only pays what earlier runs owe.
+        only_debts: bool,
     },
     /// A job begins a try.
     #[non_exhaustive]
@@ -266,6 +274,44 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         result: Option<Value>,
     },
+    /// A revert was called and has ended.
+    #[non_exhaustive]
+    RevertEnded {
+        /// The job's name.
+        job: Arc<str>,
+        /// The try whose run it takes back.
+        #[serde(rename = "try")]
+        attempt: u32,
+        /// When the convergence began whose run that was, where it was an earlier one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        of: Option<Timestamp>,
+        /// Whether the job has a revert at all; without one, what it did stays.
+        exists: bool,
+        /// Whether it succeeded.
+        passed: bool,
+        /// Why it failed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        failure: Option<Box<Failure>>,
+        /// How long it took.
+        #[serde(rename = "seconds", serialize_with = "seconds")]
+        duration: Duration,
+    },
+    /// A cleanup or a revert is owed and was not called.
+    #[non_exhaustive]
+    DebtKept {
+        /// The job's name.
+        job: Arc<str>,
+        /// The try whose run it belongs to.
+        #[serde(rename = "try")]
+        attempt: u32,
+        /// When the convergence began whose run that was, where it was an earlier one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        of: Option<Timestamp>,
+        /// `cleanup` or `revert`.
+        phase: Phase,
+        /// Why it was not called.
+        reason: String,
+    },
     /// A cleanup was called and has ended.
     #[non_exhaustive]
     CleanupEnded {
@@ -274,6 +320,9 @@ pub enum Event {
         /// The try whose run it cleans up after.
         #[serde(rename = "try")]
         attempt: u32,
+        /// When the convergence began whose run that was, where it was an earlier one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        of: Option<Timestamp>,
         /// Whether it succeeded.
         passed: bool,
         /// Why it failed.
@@ -295,6 +344,8 @@ pub enum Event {
         success: bool,
         /// Whether every job is in its wanted state.
         converged: bool,
+        /// Whether a revert has failed, so that some of what was run is still to be taken back.
+        stuck: bool,
         /// Whether it was ended before that by [`StopHandle::stop`](crate::StopHandle::stop) or a signal.
         stopped: bool,
         /// How many jobs ended how.
@@ -310,6 +361,8 @@ pub struct Counts {
     pub in_place: usize,
     /// Converged by a run.
     pub changed: usize,
+    /// Converged by a run, and then taken back.
+    pub reverted: usize,
     /// All tries failed.
     pub failed: usize,
     /// Never tried.
@@ -331,10 +384,17 @@ impl Counts {
         *self.slot(outcome) += 1;
     }
 
+    /// One job that was counted as `from` has become `to`.
+    pub(crate) fn change(&mut self, from: Outcome, to: Outcome) {
+        *self.slot(from) -= 1;
+        *self.slot(to) += 1;
+    }
+
     fn slot(&mut self, outcome: Outcome) -> &mut usize {
         match outcome {
             Outcome::InPlace => &mut self.in_place,
             Outcome::Changed => &mut self.changed,
+            Outcome::Reverted => &mut self.reverted,
             Outcome::Failed => &mut self.failed,
             Outcome::Blocked => &mut self.blocked,
             Outcome::WouldRun => &mut self.would_run,
@@ -356,6 +416,7 @@ impl Counts {
         [
             Outcome::InPlace,
             Outcome::Changed,
+            Outcome::Reverted,
             Outcome::WouldRun,
             Outcome::CouldNotFindOut,
             Outcome::Unknown,

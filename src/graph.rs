@@ -20,6 +20,7 @@ use self::builder::GraphBuilder;
 use self::error::{GraphError, GraphErrors};
 use self::names::Names;
 use crate::context::Lineage;
+use crate::job::erased::Erased;
 use crate::job::retry::Retry;
 use crate::job::{AnyJob, IntoJob, JobKind};
 use crate::suggest;
@@ -210,6 +211,21 @@ impl JobGraph {
         }
         let order: Vec<u32> = (0..self.jobs.len() as u32).filter(|id| needed[*id as usize]).collect();
         Ok(JobGraph::arrange(self.jobs, &self.dependencies, &order, &roots))
+    }
+
+    /// Whether all of these names are jobs.
+    pub(crate) fn check_names<'n>(&self, names: impl Iterator<Item = &'n str>) -> Result<(), GraphErrors> {
+        let unknown = names.filter(|name| self.number(name).is_none());
+        let mistakes: Vec<GraphError> = unknown
+            .map(|name| GraphError::UnknownJob { name: name.to_owned(), hint: self.hint(name) })
+            .collect();
+        if mistakes.is_empty() { Ok(()) } else { Err(GraphErrors(mistakes)) }
+    }
+
+    /// The same graph with other bodies in its jobs.
+    pub(crate) fn map_bodies(mut self, map: impl Fn(&str, Box<dyn Erased>) -> Box<dyn Erased>) -> JobGraph {
+        self.jobs = self.jobs.into_iter().map(|job| AnyJob { body: map(&job.name, job.body), ..job }).collect();
+        self
     }
 
     /// Every job that depends on `dependency`, directly or through others.

@@ -99,6 +99,12 @@ pub trait Job: Clone + PartialEq + Send + Sync + 'static {
         Retry::default()
     }
 
+    /// Whether what is written down of its runs has to survive power loss, and not only a killed process; by default
+    /// what the [engine](crate::Engine::durable) is set to.
+    fn durable(&self) -> bool {
+        false
+    }
+
     /// Says whether this piece of the world is as wanted: `Ok` when it is, otherwise the reason as a short sentence.
     ///
     /// # Errors
@@ -117,9 +123,24 @@ pub trait Job: Clone + PartialEq + Send + Sync + 'static {
     /// Puts away what `run` left lying about. Called once for every run that was started, after the last job of the
     /// graph has settled, the last run first; on the same value and local storage that the run had.
     ///
+    /// Where the engine has a [`Journal`](crate::Journal) and the process is killed, the next start calls it: on the job of
+    /// this name as the graph has it then, with the local storage that the run has left and its arguments. It may rely on
+    /// these two alone, and has to bear that it is called twice.
+    ///
     /// # Errors
     /// An error is reported, and does not stop the cleanups of others.
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
+        cx.set_absent();
+        Ok(())
+    }
+
+    /// Takes back what `run` has done: called, before all cleanups, for every run that was started, when a job has failed
+    /// for good and [`OnFailure::Revert`](crate::OnFailure::Revert) is set. The runs of the job that failed come first, the
+    /// others in reverse order. [`Context::failures`] says why; for the rest the same holds as for `cleanup`.
+    ///
+    /// # Errors
+    /// An error stops the taking back: nothing more is reverted, and the run is *stuck*.
+    fn revert(&mut self, cx: &mut Context) -> Result<()> {
         cx.set_absent();
         Ok(())
     }
@@ -143,6 +164,11 @@ pub trait RunOnlyJob: Clone + PartialEq + Send + Sync + 'static {
         Retry::default()
     }
 
+    /// As [`Job::durable`].
+    fn durable(&self) -> bool {
+        false
+    }
+
     /// Does what is to be done.
     ///
     /// # Errors
@@ -154,6 +180,15 @@ pub trait RunOnlyJob: Clone + PartialEq + Send + Sync + 'static {
     /// # Errors
     /// As there.
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
+        cx.set_absent();
+        Ok(())
+    }
+
+    /// As [`Job::revert`].
+    ///
+    /// # Errors
+    /// As there.
+    fn revert(&mut self, cx: &mut Context) -> Result<()> {
         cx.set_absent();
         Ok(())
     }
@@ -194,6 +229,7 @@ fn type_name<T>() -> String {
 pub struct AnyJob {
     pub(crate) name: Arc<str>,
     pub(crate) retry: Retry,
+    pub(crate) durable: bool,
     pub(crate) body: Box<dyn Erased>,
 }
 
@@ -221,7 +257,12 @@ impl AnyJob {
 
 impl Clone for AnyJob {
     fn clone(&self) -> Self {
-        AnyJob { name: self.name.clone(), retry: self.retry, body: self.body.clone_box() }
+        AnyJob {
+            name: self.name.clone(),
+            retry: self.retry,
+            durable: self.durable,
+            body: self.body.clone_box(),
+        }
     }
 }
 
@@ -264,19 +305,34 @@ pub trait IntoJob<M> {
 
 impl<J: Job> IntoJob<marker::Checked> for J {
     fn into_job(self) -> AnyJob {
-        AnyJob { name: self.name().into(), retry: self.retry(), body: Box::new(Checked(self)) }
+        AnyJob {
+            name: self.name().into(),
+            retry: self.retry(),
+            durable: self.durable(),
+            body: Box::new(Checked(self)),
+        }
     }
 }
 
 impl<J: RunOnlyJob> IntoJob<marker::RunOnly> for J {
     fn into_job(self) -> AnyJob {
-        AnyJob { name: self.name().into(), retry: self.retry(), body: Box::new(RunOnly(self)) }
+        AnyJob {
+            name: self.name().into(),
+            retry: self.retry(),
+            durable: self.durable(),
+            body: Box::new(RunOnly(self)),
+        }
     }
 }
 
 impl<J: DummyJob> IntoJob<marker::Dummy> for J {
     fn into_job(self) -> AnyJob {
-        AnyJob { name: self.name().into(), retry: Retry::default(), body: Box::new(Dummy(self)) }
+        AnyJob {
+            name: self.name().into(),
+            retry: Retry::default(),
+            durable: false,
+            body: Box::new(Dummy(self)),
+        }
     }
 }
 

@@ -118,6 +118,7 @@ mod panics;
 mod report;
 mod secret;
 mod suggest;
+pub mod testing;
 mod view;
 
 pub use crate::clock::{Clock, SystemClock, VirtualClock, Wake};
@@ -126,6 +127,9 @@ pub use crate::context::command::{Command, CommandError, CommandOutput, FailedCo
 pub use crate::context::output::Captured;
 pub use crate::context::storage::{Global, Handles, Local, StorageError};
 pub use crate::context::{Context, ResultError};
+pub use crate::engine::journal::lock::Holder;
+pub use crate::engine::journal::{Journal, JournalError};
+pub use crate::engine::policy::OnFailure;
 pub use crate::engine::{Engine, StopHandle};
 pub use crate::event::{Counts, Event, Failure, FailureKind, Observer, Outcome, Phase, Stream};
 pub use crate::graph::builder::{FromClosures, FromType, GraphBuilder, NodeBuilder};
@@ -134,7 +138,7 @@ pub use crate::graph::{JobGraph, Node};
 pub use crate::job::reason::{CouldNotFindOut, NotAsWanted, OrCouldNotFindOut};
 pub use crate::job::retry::{Retry, RetryError};
 pub use crate::job::{AnyJob, Deps, DummyJob, IntoJob, Job, JobKind, RunOnlyJob, marker};
-pub use crate::report::{CleanupReport, JobReport, REPORT_VERSION, Report};
+pub use crate::report::{CleanupReport, Debt, JobReport, REPORT_VERSION, Report, RevertEnding, RevertReport};
 pub use crate::secret::{MASK, Secret};
 pub use crate::view::console::{Color, Console};
 pub use crate::view::json::{EVENT_VERSION, JsonLines};

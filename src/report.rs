@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::Value;
 
-use crate::event::{Counts, Failure, Outcome, seconds};
+use crate::event::{Counts, Failure, Outcome, Phase, seconds};
 use crate::graph::{Node, SharedGraph};
 
 /// The version of the report's JSON form; it changes when a field changes its meaning or goes away.
@@ -41,7 +41,10 @@ pub(crate) struct Detail {
 pub struct Report {
     pub(crate) graph: SharedGraph,
     pub(crate) records: Vec<Record>,
+    pub(crate) reverts: Vec<RevertReport>,
     pub(crate) cleanups: Vec<CleanupReport>,
+    pub(crate) debts: Vec<Debt>,
+    pub(crate) refusal: Option<String>,
     pub(crate) started: Timestamp,
     pub(crate) duration: Duration,
     pub(crate) no_act: bool,
@@ -124,10 +127,35 @@ impl Report {
         self.cleanups.iter().filter(|cleanup| cleanup.failure.is_some())
     }
 
+    /// What was taken back, in that order, and what was not.
+    pub fn reverts(&self) -> &[RevertReport] {
+        &self.reverts
+    }
+
+    /// Whether a revert has failed, so that some of what was run is still to be taken back.
+    pub fn is_stuck(&self) -> bool {
+        self.reverts.iter().any(|revert| matches!(revert.ending, RevertEnding::Failed(_)))
+    }
+
+    /// What earlier convergences have left open and this one has not paid: for lack of a job of that name, because it was
+    /// declined on purpose, or because this is a dry run.
+    pub fn debts(&self) -> &[Debt] {
+        &self.debts
+    }
+
+    /// Why nothing was started, where that is so: an earlier convergence has begun to take things back, and this one is
+    /// not set to go on with that.
+    pub fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
+    }
+
     /// The exit code of a provisioning binary that ends with this report: 0 converged (no-act: nothing to do), 1 a job
-    /// or a cleanup failed or a check could not find out, 3 no-act: something would run, 130 stopped.
+    /// or a cleanup failed or a check could not find out, 3 no-act: something would run, 4 it was
+    /// [refused](Report::refusal), 130 stopped.
     pub fn exit_code(&self) -> u8 {
-        if self.stopped {
+        if self.refusal.is_some() {
+            4
+        } else if self.stopped {
             130
         } else if self.success() {
             0
@@ -273,6 +301,9 @@ pub struct CleanupReport {
     /// The try whose run it cleans up after.
     #[serde(rename = "try")]
     pub attempt: u32,
+    /// When the convergence began whose run that was, where it was an earlier one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<Timestamp>,
     /// Why it failed, where it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Box<Failure>>,
@@ -281,9 +312,62 @@ pub struct CleanupReport {
     pub duration: Duration,
 }
 
+/// A cleanup, or a taking back, that an earlier convergence has left open.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Debt {
+    /// The job's name.
+    pub job: Arc<str>,
+    /// The try whose run it belongs to.
+    #[serde(rename = "try")]
+    pub attempt: u32,
+    /// When the convergence began whose run that was.
+    pub of: Timestamp,
+    /// [`Phase::Cleanup`] or [`Phase::Revert`].
+    pub phase: Phase,
+    /// Whether it was left out on purpose: then it is paid only when that is asked for.
+    pub declined: bool,
+    /// Whether the graph has a job of this name, without which it cannot be paid.
+    pub payable: bool,
+}
+
+/// What became of a run that was to be taken back.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct RevertReport {
+    /// The job's name.
+    pub job: Arc<str>,
+    /// The try whose run it is.
+    #[serde(rename = "try")]
+    pub attempt: u32,
+    /// When the convergence began whose run that was, where it was an earlier one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<Timestamp>,
+    /// How it ended.
+    pub ending: RevertEnding,
+    /// How long it took.
+    #[serde(rename = "seconds", serialize_with = "seconds")]
+    pub duration: Duration,
+}
+
+/// How taking back a run ended.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RevertEnding {
+    /// Its revert has succeeded.
+    Reverted,
+    /// The job has no revert: what it did stays.
+    NoRevert,
+    /// Its revert has failed.
+    Failed(Box<Failure>),
+    /// An earlier one had failed.
+    NotReached,
+}
+
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Report", 11)?;
+        let mut fields = serializer.serialize_struct("Report", 15)?;
         fields.serialize_field("v", &REPORT_VERSION)?;
         fields.serialize_field("started", &self.started)?;
         fields.serialize_field("seconds", &self.duration.as_secs_f64())?;
@@ -294,7 +378,11 @@ impl Serialize for Report {
         fields.serialize_field("partial_success", &self.partial_success())?;
         fields.serialize_field("counts", &self.counts)?;
         fields.serialize_field("jobs", &Sequence(|| self.jobs()))?;
+        fields.serialize_field("reverts", &self.reverts)?;
+        fields.serialize_field("stuck", &self.is_stuck())?;
         fields.serialize_field("cleanups", &self.cleanups)?;
+        fields.serialize_field("debts", &self.debts)?;
+        fields.serialize_field("refusal", &self.refusal)?;
         fields.end()
     }
 }

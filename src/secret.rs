@@ -231,6 +231,16 @@ impl Redactor {
         }
     }
 
+    /// Whether `value` has a secret anywhere in it.
+    pub(crate) fn finds_in_value(&self, value: &Value) -> bool {
+        if self.is_idle() {
+            return false;
+        }
+        let mut masked = value.clone();
+        self.mask_value(&mut masked);
+        masked != *value
+    }
+
     /// `value` without secrets, in every string and every key; a number that is a secret becomes the mask.
     pub(crate) fn mask_value(&self, value: &mut Value) {
         if self.is_idle() {

@@ -325,12 +325,12 @@ fn results_are_read_by_those_who_depend_on_them() {
     assert_eq!(
         report.job("stranger").reason(),
         Some(
-            "`stranger` cannot read the result of `count`, which it does not depend on; add it to its dependencies"
+            "`stranger` cannot ask about `count`, which it does not depend on; add it to its dependencies"
         )
     );
     assert_eq!(
         report.job("lost").reason(),
-        Some("there is no job `cuont` whose result could be read; did you mean `count`?")
+        Some("there is no job `cuont`; did you mean `count`?")
     );
 }
 

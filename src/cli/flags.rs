@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use crate::engine::policy::OnFailure;
 use crate::view::console::Color;
 
 /// The flags of a provisioning binary, to be flattened into its own `clap` struct. (To `clap` their ids are `dojob_no_act`,
@@ -82,6 +83,39 @@ pub struct Flags {
     #[arg(id = "dojob_only", long = "only", value_name = "JOB", num_args = 1..)]
     pub only: Vec<String>,
 
+    /// What to do when a job has failed for good
+    #[arg(id = "dojob_on_failure", long = "on-failure", value_enum, value_name = "POLICY")]
+    pub on_failure: Option<OnFailure>,
+
+    /// Leave as it is what an earlier start has begun to take back and did not finish
+    #[arg(id = "dojob_forget_undo", long = "forget-undo")]
+    pub forget_undo: bool,
+
+    /// Call the cleanups that earlier starts owe, and do nothing else
+    #[arg(id = "dojob_cleanup_only", long = "cleanup-only")]
+    pub cleanup_only: bool,
+
+    /// With --cleanup-only: also the cleanups that were left out with --no-cleanup
+    #[arg(id = "dojob_declined", long = "declined", requires = "dojob_cleanup_only")]
+    pub declined: bool,
+
+    /// Show what earlier starts owe, and run nothing
+    #[arg(id = "dojob_debts", long = "debts", conflicts_with_all = ["dojob_cleanup_only", "dojob_list"])]
+    pub debts: bool,
+
+    /// Where it is written down what is owed [default: the platform's place for state, below it the program's name]
+    #[arg(id = "dojob_state_dir", long = "state-dir", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+
+    /// Bring what is written down to the disk before a job runs, so that it survives power loss, too
+    #[arg(id = "dojob_durable", long = "durable")]
+    pub durable: bool,
+
+    /// Wait for another start in the same scope to end, for so long at most; without a time, as long as it takes
+    #[arg(id = "dojob_wait", long = "wait", value_name = "TIME", num_args = 0..=1, require_equals = true,
+          default_missing_value = "forever", value_parser = patience)]
+    pub wait: Option<Patience>,
+
     /// Show the jobs in order, with what they need, and run nothing (with --graph: draw only)
     #[arg(id = "dojob_list", long = "list")]
     pub list: bool,
@@ -148,6 +182,37 @@ impl ValueEnum for Color {
             Color::Always => "always",
             Color::Never => "never",
         }))
+    }
+}
+
+impl ValueEnum for OnFailure {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[OnFailure::Keep, OnFailure::Revert]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        let value = match self {
+            OnFailure::Keep => ("keep", "Leave everything as it is, so that the next start goes on from there"),
+            OnFailure::Revert => ("revert", "Take back everything that was run, the last first"),
+        };
+        Some(clap::builder::PossibleValue::new(value.0).help(value.1))
+    }
+}
+
+/// How long to wait for the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Patience {
+    /// As long as it takes.
+    Forever,
+    /// For so long at most.
+    AtMost(Duration),
+}
+
+fn patience(text: &str) -> Result<Patience, String> {
+    match text {
+        "forever" => Ok(Patience::Forever),
+        _ => duration(text).map(Patience::AtMost),
     }
 }
 

@@ -14,7 +14,10 @@ use serde::Serialize;
 use super::durations;
 use super::flags::{Flags, Format, Shell};
 use super::signals::SignalGuard;
+use super::state::{in_words, program};
 use crate::engine::Engine;
+use crate::engine::journal::JournalError;
+use crate::report::Report;
 use crate::view::console::Console;
 use crate::view::history::History;
 use crate::view::json::JsonLines;
@@ -26,6 +29,8 @@ use crate::view::progress::Progress;
 const UNUSABLE: u8 = 2;
 /// The run itself succeeded, and something after it did not.
 const FAILED: u8 = 1;
+/// Another process is at work in this scope.
+const LOCKED: u8 = 4;
 /// A dry run has found something to do.
 const NOT_YET: u8 = 3;
 
@@ -36,6 +41,17 @@ fn print(text: &[u8]) -> anyhow::Result<()> {
         // A reader who has seen enough (`| head`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("failed to write to standard output"),
+    }
+}
+
+/// The exit code where cleanups alone were called.
+fn paid(report: &Report) -> u8 {
+    let is_all = report.failed_cleanups().next().is_none() && !report.debts().iter().any(|debt| !debt.declined);
+    match (is_all, report.is_stopped(), report.is_no_act()) {
+        (_, true, _) => 130,
+        (true, ..) => 0,
+        (false, _, true) => NOT_YET,
+        (false, ..) => FAILED,
     }
 }
 
@@ -82,7 +98,8 @@ impl Flags {
             Ok(code) => ExitCode::from(code),
             Err(error) => {
                 super::say_error(&error);
-                ExitCode::from(UNUSABLE)
+                let is_locked = matches!(error.downcast_ref(), Some(JournalError::Locked { .. }));
+                ExitCode::from(if is_locked { LOCKED } else { UNUSABLE })
             }
         }
     }
@@ -95,13 +112,8 @@ impl Flags {
     /// What is asked about the binary itself: completions, a manual page.
     fn about<C: CommandFactory>(&self) -> Option<Vec<u8>> {
         let mut text = Vec::new();
-        // What is typed to start it is the name of the file, whatever the package is called. Asked once a process.
-        let file = std::env::args_os().next().map(std::path::PathBuf::from);
-        let name = file
-            .as_deref()
-            .and_then(std::path::Path::file_stem)
-            .map_or("job".into(), |name| name.to_string_lossy());
-        let name: &'static str = name.into_owned().leak();
+        // Asked once a process.
+        let name: &'static str = program().leak();
         let mut command = C::command().name(name).bin_name(name);
         if let Some(shell) = self.completions {
             match shell {
@@ -121,7 +133,11 @@ impl Flags {
     fn try_main(&self, engine: impl FnOnce() -> anyhow::Result<Engine>) -> anyhow::Result<u8> {
         init_log("error", self.color.applies_to(&io::stderr())).map_err(anyhow::Error::msg)?;
         self.refuse_contradictions()?;
-        let engine = self.apply(engine()?)?;
+        let engine = self.with_journal(self.apply(engine()?)?)?;
+        if self.debts {
+            print(self.debts_to_show(&engine.debts())?.as_bytes())?;
+            return Ok(0);
+        }
         match (&self.graph, self.list) {
             (Some(path), true) => write_picture(engine.graph(), path)?,
             (None, true) => self.list(&engine)?,
@@ -169,6 +185,15 @@ impl Flags {
         if self.no_cleanup {
             engine = engine.cleanup(false);
         }
+        if let Some(on_failure) = self.on_failure {
+            engine = engine.on_failure(on_failure);
+        }
+        if self.durable {
+            engine = engine.durable(true);
+        }
+        if self.forget_undo {
+            engine = engine.forget_undo(true);
+        }
         Ok(engine)
     }
 
@@ -177,7 +202,9 @@ impl Flags {
             Format::Human => engine.graph().to_list(),
             Format::Json => format!("{:#}\n", engine.graph().to_json()),
         };
-        print(list.as_bytes())
+        print(list.as_bytes())?;
+        engine.debts().iter().for_each(|debt| super::say(&in_words(debt)));
+        Ok(())
     }
 
     fn converge(&self, engine: Engine) -> anyhow::Result<u8> {
@@ -189,13 +216,19 @@ impl Flags {
         };
         // To the end: pictures are drawn by a program that has to end with this one.
         let signals = SignalGuard::install(engine.stop_handle())?;
-        let report = engine.converge();
+        let report = match self.cleanup_only {
+            true => engine.pay_debts(self.declined),
+            false => engine.converge(),
+        };
         drop(signals);
         let learned = history.lock().ok().and_then(|history| history.learned());
         if let Some(learned) = learned {
             durations::save(&learned);
         }
-        let mut code = report.exit_code();
+        let mut code = if self.cleanup_only { paid(&report) } else { report.exit_code() };
+        if let Some(refusal) = report.refusal() {
+            super::say(&format!("error: {refusal}"));
+        }
         let mut fail = |error: anyhow::Error| {
             super::say_error(&error);
             // What failed already says more.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::secret::reveal;
+use crate::secret::{Redactor, reveal};
 use crate::suggest;
 
 /// An argument is missing, not of the wanted type, or cannot be handed to jobs.
@@ -122,6 +122,31 @@ impl Args {
         }
     }
 
+    /// The arguments as they may be written down: what is secret is masked.
+    pub(crate) fn without_secrets(&self, redactor: &Redactor) -> (Map<String, Value>, Vec<Value>) {
+        let mut keyword = self.keyword.clone();
+        keyword.values_mut().for_each(|value| redactor.mask_value(value));
+        let mut positional = self.positional.clone();
+        positional.iter_mut().for_each(|value| redactor.mask_value(value));
+        (keyword, positional)
+    }
+
+    /// The arguments that were written down by an earlier run, with the secrets of these.
+    pub(crate) fn restored(
+        &self,
+        mut keyword: Map<String, Value>,
+        mut positional: Vec<Value>,
+        redactor: &Redactor,
+    ) -> Args {
+        for (name, value) in &mut keyword {
+            reveal_again(value, self.keyword.get(name), redactor);
+        }
+        for (index, value) in positional.iter_mut().enumerate() {
+            reveal_again(value, self.positional.get(index), redactor);
+        }
+        Args { keyword, positional }
+    }
+
     /// All keyword arguments as one struct.
     pub(crate) fn all<T: DeserializeOwned>(&self) -> Result<T, ArgError> {
         T::deserialize(&self.keyword).map_err(|source| ArgError::WrongType {
@@ -129,6 +154,24 @@ impl Args {
             expected: type_name::<T>(),
             source,
         })
+    }
+}
+
+/// Puts the present value in the place of one that was written down masked, wherever masking makes the same of both.
+fn reveal_again(written: &mut Value, present: Option<&Value>, redactor: &Redactor) {
+    let Some(present) = present else { return };
+    let mut masked = present.clone();
+    redactor.mask_value(&mut masked);
+    match (written, present) {
+        (written, present) if *written == masked => *written = present.clone(),
+        (Value::Object(fields), Value::Object(present)) => {
+            fields.iter_mut().for_each(|(name, value)| reveal_again(value, present.get(name), redactor));
+        }
+        (Value::Array(values), Value::Array(present)) => {
+            let pairs = values.iter_mut().enumerate();
+            pairs.for_each(|(index, value)| reveal_again(value, present.get(index), redactor));
+        }
+        _ => {}
     }
 }
 
@@ -143,6 +186,25 @@ fn decode<T: DeserializeOwned>(name: &str, value: &Value) -> Result<T, ArgError>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_of_an_earlier_run_have_the_secrets_of_this_one() {
+        let redactor = Redactor::default();
+        let args = |movie: &str, password: &str| {
+            let mut args = Args::default();
+            let url = format!("https://ann:{password}@example.org");
+            args.merge(&serde_json::json!({"movie": movie, "login": {"password": password}, "url": url})).unwrap();
+            args
+        };
+        redactor.add("hunter2");
+        let (keyword, positional) = args("Brazil", "hunter2").without_secrets(&redactor);
+        assert!(!serde_json::to_string(&keyword).unwrap().contains("hunter2"));
+        redactor.add("swordfish");
+        let restored = args("Alien", "swordfish").restored(keyword, positional, &redactor);
+        assert_eq!(restored.keyword::<String>("movie").unwrap(), "Brazil");
+        assert_eq!(restored.keyword::<Value>("login").unwrap()["password"], "swordfish");
+        assert_eq!(restored.keyword::<String>("url").unwrap(), "https://ann:swordfish@example.org");
+    }
 
     #[test]
     fn arguments_come_from_any_struct() {

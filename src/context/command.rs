@@ -15,6 +15,7 @@ use std::time::Duration;
 use crate::context::Context;
 use crate::context::output::{Captured, Lines};
 use crate::context::process::{Ending, Orders, reap, supervise};
+use crate::context::diary::RUN_VARIABLE;
 use crate::context::session;
 use crate::event::Stream;
 
@@ -29,7 +30,9 @@ const TAIL: usize = 10;
 ///
 /// It starts in the directory in which the run began, as the leader of a session and process group of its own, with
 /// nothing on its standard input and no terminal to ask at. Every line that it prints becomes an [`Event::Output`](crate::Event::Output). A timeout, or the end
-/// of the run by a signal, ends the whole group: TERM, then KILL after a [grace](Command::grace).
+/// of the run by a signal, ends the whole group: TERM, then KILL after a [grace](Command::grace). It dies with this process
+/// where the platform can do that (Linux); what survives all the same, the next start ends, where the engine has a
+/// [`Journal`](crate::Journal).
 #[must_use = "a command does nothing until `run`, `output` or `detach` is called"]
 pub struct Command<'cx> {
     cx: &'cx Context,
@@ -166,13 +169,19 @@ impl<'cx> Command<'cx> {
         if self.cx.is_cancelled() {
             return Err(CommandError::Stopped { command: self.to_string() });
         }
-        let mut command = self.prepare();
+        let mut command = self.prepare(true);
+        let page = self.cx.page();
+        if let Some(page) = page {
+            command.env(RUN_VARIABLE, page.diary.run());
+        }
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.stdin(if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
         let started = self.cx.groups().spawn(&mut command).map_err(|source| self.not_started(source))?;
         let Some(child) = started else {
             return Err(CommandError::Stopped { command: self.to_string() });
         };
+        let group = child.id() as i32;
+        page.into_iter().for_each(|page| page.spawned(group));
 
         let mut captured = [Captured::new(self.keep), Captured::new(self.keep)];
         let mut lines = [Lines::default(), Lines::default()];
@@ -193,6 +202,9 @@ impl<'cx> Command<'cx> {
         });
         for (slot, stream) in [Stream::Stdout, Stream::Stderr].into_iter().enumerate() {
             lines[slot].finish(|line| self.cx.output(stream, line));
+        }
+        if ended.is_ok() {
+            page.into_iter().for_each(|page| page.ended(group));
         }
         let (status, ending) =
             ended.map_err(|source| CommandError::NotWatched { command: self.to_string(), source })?;
@@ -221,7 +233,7 @@ impl<'cx> Command<'cx> {
         if self.timeout.is_some() || !self.stdin.is_empty() {
             return Err(CommandError::NotDetachable { command: self.to_string() });
         }
-        let mut command = self.prepare();
+        let mut command = self.prepare(false);
         let path = self.cx.working_directory().join(log);
         let open = || {
             let file = OpenOptions::new().create(true).append(true).open(&path)?;
@@ -239,10 +251,11 @@ impl<'cx> Command<'cx> {
         Ok(pid)
     }
 
-    fn prepare(&self) -> std::process::Command {
+    /// `bound`: it ends with this process.
+    fn prepare(&self, bound: bool) -> std::process::Command {
         let mut command = std::process::Command::new(&self.program);
         command.args(&self.args).current_dir(self.start_directory());
-        session::begin(&mut command);
+        session::begin(&mut command, bound);
         for (key, value) in &self.env {
             match value {
                 Some(value) => command.env(key, value),

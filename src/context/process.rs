@@ -136,6 +136,25 @@ pub(crate) fn reap(mut child: Child) {
     let _ = reaper.spawn(move || child.wait());
 }
 
+/// Ends a group that nobody supervises: TERM, and KILL for those who are still there a while later.
+pub(crate) fn end_group(group: Pid) -> io::Result<()> {
+    let clock = SystemClock::new();
+    let mut signals = [Signal::TERM, Signal::KILL].into_iter();
+    let mut until = Duration::ZERO;
+    while is_at_work(group) {
+        if clock.now() >= until {
+            let Some(signal) = signals.next() else {
+                return Err(io::Error::other(format!("process group {group:?} cannot be ended")));
+            };
+            let _ = kill_process_group(group, signal);
+            let _ = kill_process_group(group, Signal::CONT);
+            until = clock.now() + VANISHING;
+        }
+        pause(&mut [], Some(GLANCE))?;
+    }
+    Ok(())
+}
+
 struct Supervision<'a> {
     child: &'a mut Child,
     group: Pid,

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::context::diary::Page;
 use crate::secret::{Redactor, reveal};
 
 /// A value could not be put into a storage, or not be taken out as what was asked for.
@@ -32,6 +33,14 @@ pub enum StorageError {
         expected: &'static str,
         /// What does not fit.
         source: serde_json::Error,
+    },
+    /// The value could not be written down, so that a crash could lose it; it was not stored.
+    #[error("failed to write down the value for `{key}`")]
+    NotWritten {
+        /// The key it was meant for.
+        key: String,
+        /// Why.
+        source: std::io::Error,
     },
     /// The value has no JSON form (a map whose keys are no strings, say).
     #[error("a value for `{key}` cannot be written as JSON")]
@@ -66,16 +75,42 @@ fn missing(key: &str) -> StorageError {
     StorageError::Missing { key: key.to_owned() }
 }
 
-/// Values by name that live for one try of one job, and on to that try's cleanup.
+/// Values by name that live for one try of one job, and on to that try's cleanup and revert; also when these are called by
+/// the next start, after a crash, where the engine has a [`Journal`](crate::Journal). (Secrets are never written down, so
+/// they are not there then.)
 #[derive(Debug)]
 pub struct Local {
     values: RefCell<BTreeMap<String, Value>>,
     redactor: Arc<Redactor>,
+    /// Once a run has begun: where it is written down.
+    page: Option<Page>,
 }
 
 impl Local {
     pub(crate) fn new(redactor: &Arc<Redactor>) -> Self {
-        Local { values: RefCell::default(), redactor: redactor.clone() }
+        Local { values: RefCell::default(), redactor: redactor.clone(), page: None }
+    }
+
+    /// What an earlier run has left, after a crash.
+    pub(crate) fn restored(
+        redactor: &Arc<Redactor>,
+        values: impl IntoIterator<Item = (String, Value)>,
+        page: Page,
+    ) -> Self {
+        let values = RefCell::new(values.into_iter().collect());
+        Local { values, redactor: redactor.clone(), page: Some(page) }
+    }
+
+    pub(crate) fn open(&mut self, page: Page) {
+        self.page = Some(page);
+    }
+
+    pub(crate) fn page(&self) -> Option<&Page> {
+        self.page.as_ref()
+    }
+
+    pub(crate) fn snapshot(&self) -> BTreeMap<String, Value> {
+        self.values.borrow().clone()
     }
 
     /// The value under `key`, if there is one.
@@ -94,19 +129,32 @@ impl Local {
         self.get(key)?.ok_or_else(|| missing(key))
     }
 
-    /// Stores `value` under `key`, in place of what was there.
+    /// Stores `value` under `key`, in place of what was there. In a run it is written down when this returns: choose the
+    /// name of what you are going to make, set it, then make it, and a cleanup finds it whatever happens.
     ///
     /// # Errors
-    /// When the value has no JSON form.
+    /// When the value has no JSON form, or cannot be written down.
     pub fn set(&self, key: &str, value: impl Serialize) -> Result<(), StorageError> {
         let value = encode_for(key, &self.redactor, &value)?;
+        if let Some(page) = &self.page {
+            let shown = Some(&value).filter(|value| !self.redactor.finds_in_value(value));
+            page.set(key, shown)
+                .map_err(|source| StorageError::NotWritten { key: key.to_owned(), source })?;
+        }
         self.values.borrow_mut().insert(key.to_owned(), value);
         Ok(())
     }
 
     /// Forgets what is under `key`, and says whether there was something.
     pub fn remove(&self, key: &str) -> bool {
-        self.values.borrow_mut().remove(key).is_some()
+        let removed = self.values.borrow_mut().remove(key).is_some();
+        if let Some(page) = self.page.as_ref().filter(|_| removed)
+            && let Err(error) = page.set(key, None)
+        {
+            // After a crash a cleanup finds what is not there any more, which it has to bear anyway.
+            tracing::warn!("failed to write down that `{key}` was removed: {error}");
+        }
+        removed
     }
 }
 

@@ -8,9 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use jiff::Timestamp;
 use serde_json::Value;
 
+use super::journal::record::Record;
+use super::journal::{Shared, intent};
 use super::scheduler::TryEnd;
 use crate::clock::Clock;
 use crate::context::current::AtWork;
@@ -30,6 +33,12 @@ pub(crate) struct Site {
     pub(crate) clock: Arc<dyn Clock>,
     /// Numbers runs in the order of their starts.
     pub(crate) runs_begun: AtomicU64,
+    /// Where runs are written down before they start.
+    pub(crate) journal: Option<Arc<Shared>>,
+    /// Whether that has to survive power loss, also for jobs that do not ask for it.
+    pub(crate) durable: bool,
+    /// Whether runs may have to be taken back.
+    pub(crate) reverts: bool,
 }
 
 /// A try to be made.
@@ -56,14 +65,24 @@ pub(crate) struct Done {
     pub(crate) result: Option<Value>,
     /// Where the run was started: what its cleanup works on.
     pub(crate) begun: Option<Box<Begun>>,
+    /// Whether it was told of a change of one of its dependencies.
+    pub(crate) was_told: bool,
 }
 
 /// A run that was started, and has to be cleaned up after.
 pub(crate) struct Begun {
     pub(crate) order: u64,
     pub(crate) attempt: u32,
-    /// Its cleanup was called and failed.
+    /// When the convergence began that it is from, where that was an earlier one.
+    pub(crate) of: Option<Timestamp>,
+    /// Its cleanup was called and failed, or could not be called.
     pub(crate) owed: bool,
+    /// Its cleanup was called and succeeded.
+    pub(crate) is_clean: bool,
+    /// It has to be taken back when things are.
+    pub(crate) is_revertible: bool,
+    /// It should have been taken back, and was not.
+    pub(crate) is_stuck: bool,
     pub(crate) body: Box<dyn Erased>,
     pub(crate) cx: Context,
 }
@@ -97,8 +116,9 @@ pub(crate) fn follow(phase: Phase, verdict: Verdict, no_act: bool, stopping: boo
         (Phase::Check, Verdict::Failed) => Phase::Run,
         // Its error is recorded, but does not decide.
         (Phase::Run, _) => Phase::Recheck,
-        (Phase::Recheck | Phase::Cleanup, Verdict::Passed) => return Follow::End(TryEnd::Changed),
-        (Phase::Recheck | Phase::Cleanup, _) => return Follow::End(TryEnd::Failed),
+        (Phase::Recheck, Verdict::Passed) => return Follow::End(TryEnd::Changed),
+        (Phase::Recheck, _) => return Follow::End(TryEnd::Failed),
+        (Phase::Cleanup | Phase::Revert, _) => unreachable!("{phase} is no phase of a try"),
     };
     if stopping { Follow::End(TryEnd::Stopped) } else { Follow::Phase(next) }
 }
@@ -148,10 +168,16 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     fn finish(mut self, end: TryEnd) -> Done {
         let converged = matches!(end, TryEnd::InPlace | TryEnd::Changed);
-        let result = self.cx.take_result().filter(|_| converged);
+        let result = self.cx.result_so_far().filter(|_| converged).cloned();
+        let was_told = self.cx.was_told();
+        self.note_result();
         let (job, attempt) = (self.task.job, self.task.attempt);
         let duration = self.now.saturating_sub(self.task.now);
         let cx = self.cx;
+        if self.begun.is_some() && self.body.is_none() {
+            // It could not even be cloned: nothing was called that could be cleaned up after.
+            let _ = cx.page().map(|page| page.diary.settled(page.n));
+        }
         if self.begun.is_none() {
             // To drop it is the user's code, too.
             let _ = catch(|| drop(self.body.take()));
@@ -159,8 +185,42 @@ impl Attempt<'_> {
         let begun = self
             .begun
             .zip(self.body)
-            .map(|(order, body)| Box::new(Begun { order, attempt, owed: false, body, cx }));
-        Done { job, end, now: self.now, duration, failures: self.failures, result, begun }
+            .map(|(order, body)| {
+                let (owed, is_clean, is_revertible, is_stuck) = (false, false, self.site.reverts, false);
+                let of = None;
+                Box::new(Begun { order, attempt, of, owed, is_clean, is_revertible, is_stuck, body, cx })
+            });
+        Done { job, end, now: self.now, duration, failures: self.failures, result, begun, was_told }
+    }
+
+    /// Writes down before the run what is about to be run, so that a crash leaves no doubt.
+    fn begin_run(&mut self) -> Result<()> {
+        let n = self.site.runs_begun.fetch_add(1, Ordering::Relaxed);
+        if let Some(journal) = &self.site.journal {
+            let (job, attempt) = (self.site.graph.job(self.task.job), (self.task.attempt, self.task.tries));
+            let local = self.cx.local().snapshot();
+            let record = intent(n, &job.name, attempt, local, self.site.run.emitter.redactor());
+            let page = journal
+                .intend(record, n, self.site.durable || job.durable)
+                .with_context(|| format!("failed to write down in {} what is about to be run", journal.path().display()))?;
+            self.cx.open(page);
+        }
+        self.begun = Some(n);
+        Ok(())
+    }
+
+    /// A revert is handed what its run has set as result, also after a crash.
+    fn note_result(&self) {
+        let Some((n, journal)) = self.begun.zip(self.site.journal.as_ref()).filter(|_| self.site.reverts) else {
+            return;
+        };
+        let redactor = self.site.run.emitter.redactor();
+        let result = self.cx.result_so_far().filter(|value| !redactor.finds_in_value(value)).cloned();
+        if let Some(result) = result
+            && let Err(error) = journal.append(&Record::Tried { n, result }, false)
+        {
+            tracing::warn!(job = self.cx.name(), "failed to write down a result: {error}");
+        }
     }
 
     /// Makes one phase, tells of it, and says how it went.
@@ -168,10 +228,12 @@ impl Attempt<'_> {
         let emitter = &self.site.run.emitter;
         let attempt = self.task.attempt;
         emitter.emit(|| Event::PhaseStarted { job: self.cx.job().clone(), phase, attempt });
-        if phase == Phase::Run {
-            self.begun = Some(self.site.runs_begun.fetch_add(1, Ordering::Relaxed));
-        }
+        let written = if phase == Phase::Run { self.begin_run() } else { Ok(()) };
         let (verdict, failure) = match (self.kind, phase) {
+            _ if written.is_err() => {
+                let redactor = self.site.run.emitter.redactor();
+                (Verdict::Failed, failure(Ok(written), phase, attempt, false, redactor))
+            }
             (JobKind::Dummy, _) => (Verdict::Passed, None),
             (JobKind::RunOnly, Phase::Check) => (Verdict::Failed, None),
             (JobKind::RunOnly, Phase::Recheck) => self.result_of_run(),
@@ -208,7 +270,7 @@ impl Attempt<'_> {
             (Phase::Check | Phase::Recheck, Verdict::Passed) => true,
             (Phase::Check, Verdict::Failed) => self.site.run.no_act,
             (Phase::Run, _) => last && self.kind == JobKind::Job,
-            (Phase::Check | Phase::Recheck | Phase::Cleanup, _) => last,
+            (Phase::Check | Phase::Recheck | Phase::Cleanup | Phase::Revert, _) => last,
         }
     }
 
@@ -249,7 +311,7 @@ fn misplaced(error: anyhow::Error, phase: Phase) -> anyhow::Error {
         Phase::Check | Phase::Recheck => {
             CouldNotFindOut::new("anything in the right directory").because(error).into()
         }
-        Phase::Run | Phase::Cleanup => error,
+        Phase::Run | Phase::Cleanup | Phase::Revert => error,
     }
 }
 
@@ -275,6 +337,7 @@ pub(crate) fn call_phase(body: &mut dyn Erased, cx: &mut Context, phase: Phase) 
         Phase::Check | Phase::Recheck => body.check(cx),
         Phase::Run => body.run(cx),
         Phase::Cleanup => body.cleanup(cx),
+        Phase::Revert => body.revert(cx),
     }
 }
 

@@ -4,48 +4,70 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tracing::Span;
 
 use super::Engine;
+use super::accounts::Ahead;
 use super::attempt::{Done, Site, Task};
+use super::journal::ledger::Ledger;
+use super::journal::record::Record;
+use super::policy::OnFailure;
 use super::scheduler::{Next, Scheduler, Tries, TryEnd};
 use super::workers::{Inline, Simulated, Threads, Workers};
 use crate::clock::Wake;
 use crate::context::Run;
+use crate::context::diary::Diary;
 use crate::context::directory::Directory;
 use crate::context::storage::Global;
 use crate::event::{Counts, Event, Outcome, Phase};
 use crate::graph::SharedGraph;
-use crate::report::{Detail, Record, Report, decisive_failure, hindrances};
+use crate::report::{
+    CleanupReport, Debt, Detail, Record as JobRecord, Report, RevertReport, decisive_failure, hindrances,
+};
 
 /// A run in progress.
 pub(super) struct Converging<'e> {
-    engine: &'e mut Engine,
-    site: Arc<Site>,
+    pub(super) engine: &'e mut Engine,
+    pub(super) site: Arc<Site>,
     wake: Arc<Wake>,
-    records: Vec<Record>,
-    counts: Counts,
+    pub(super) records: Vec<JobRecord>,
+    pub(super) counts: Counts,
+    /// A job has failed for good, and all is going to be taken back.
+    is_undoing: bool,
+    pub(super) reverts: Vec<RevertReport>,
+    pub(super) cleanups: Vec<CleanupReport>,
+    pub(super) debts: Vec<Debt>,
     /// A span for each job in progress; filled only where somebody subscribes to them.
     spans: HashMap<u32, Span>,
     started: Duration,
-    at: Timestamp,
+    pub(super) at: Timestamp,
 }
 
 impl<'e> Converging<'e> {
     pub(super) fn new(engine: &'e mut Engine) -> Self {
-        if !engine.no_act {
+        let journal = engine.journal.as_ref().map(|journal| journal.shared().clone());
+        if journal.is_some() {
+            // It knows of them.
+            engine.begun.clear();
+        } else if !engine.no_act {
             engine.begun.retain(|begun| begun.owed);
         }
+        let next = match &journal {
+            Some(journal) => journal.with_ledger(Ledger::next),
+            None => engine.begun.iter().map(|begun| begun.order + 1).max().unwrap_or(0),
+        };
         let directory = Directory::new(engine.workers > 1 && engine.simulated.is_none());
         let run = Run {
             args: Arc::new(engine.args.clone()),
             global: Global::new(engine.emitter.redactor()),
             handles: engine.handles.clone(),
             results: Default::default(),
+            changed: Default::default(),
+            diary: journal.clone().map(|journal| journal as Arc<dyn Diary>),
             lineage: engine.graph.clone(),
             emitter: engine.emitter.clone(),
             cancel: engine.stop.cancel.clone(),
@@ -58,10 +80,13 @@ impl<'e> Converging<'e> {
             graph: engine.graph.clone(),
             run: Arc::new(run),
             clock: engine.clock.clone(),
-            runs_begun: AtomicU64::new(engine.begun.iter().map(|begun| begun.order + 1).max().unwrap_or(0)),
+            runs_begun: AtomicU64::new(next),
+            journal,
+            durable: engine.durable,
+            reverts: engine.on_failure == OnFailure::Revert,
         };
         // Nothing is known of a job that has not settled.
-        let unsettled = Record {
+        let unsettled = JobRecord {
             outcome: Outcome::NotStarted,
             tries: 0,
             ran: false,
@@ -71,6 +96,10 @@ impl<'e> Converging<'e> {
         Converging {
             records: vec![unsettled; engine.graph.len()],
             counts: Counts::default(),
+            is_undoing: false,
+            reverts: Vec::new(),
+            cleanups: Vec::new(),
+            debts: Vec::new(),
             spans: HashMap::new(),
             wake: Arc::default(),
             started: engine.clock.now(),
@@ -92,7 +121,10 @@ impl<'e> Converging<'e> {
         };
         let mut scheduler =
             Scheduler::new(graph.dependencies(), graph.dependents(), policy, self.engine.no_act);
-        self.begin(&graph);
+        self.begin(&graph, false);
+        if let Ahead::Over(refusal) = self.see_to_earlier_runs() {
+            return self.report(refusal);
+        }
         self.engine.stop.cancel.notify(&self.wake);
         match self.engine.simulated {
             Some(seed) => {
@@ -119,7 +151,7 @@ impl<'e> Converging<'e> {
         // Asked of the clock as rarely as can be: a try that ends brings its time with it.
         let mut now = self.site.clock.now();
         loop {
-            if self.engine.stop.is_stopped() {
+            if self.engine.stop.is_stopped() || self.is_undoing {
                 scheduler.stop();
             }
             let next = if workers.is_free() { scheduler.next(now) } else { Next::WaitForNews };
@@ -148,18 +180,19 @@ impl<'e> Converging<'e> {
                 None => now = self.site.clock.now(),
             }
         }
-        if self.engine.stop.is_stopped() {
+        if self.engine.stop.is_stopped() || self.is_undoing {
             scheduler.abandon();
             self.settle(scheduler, &mut settled);
         }
     }
 
-    fn begin(&self, graph: &SharedGraph) {
+    pub(super) fn begin(&self, graph: &SharedGraph, only_debts: bool) {
         self.site.run.emitter.emit(|| Event::RunStarted {
             at: self.at,
             jobs: graph.len(),
             workers: self.engine.workers,
             no_act: self.engine.no_act,
+            only_debts,
         });
         if tracing::enabled!(tracing::Level::DEBUG) {
             for node in graph.iter().filter(|node| node.dependencies().len() > 0) {
@@ -206,9 +239,25 @@ impl<'e> Converging<'e> {
         if let Some(result) = done.result {
             self.site.run.results().insert(job, result);
         }
+        if end == TryEnd::Changed {
+            self.site.run.changed().insert(job);
+        }
+        if done.was_told && matches!(end, TryEnd::InPlace | TryEnd::Changed) {
+            self.note_seen(job);
+        }
         self.engine.begun.extend(done.begun.map(|begun| *begun));
         if let Some(due) = scheduler.ended(job, end) {
             self.tell_of_retry(job, due, scheduler.attempts(job));
+        }
+    }
+
+    /// What a job was told of has had its effect, and need not be told again.
+    fn note_seen(&self, job: u32) {
+        let Some(journal) = self.site.journal.as_ref().filter(|_| !self.engine.no_act) else { return };
+        let n = self.site.runs_begun.load(Ordering::Relaxed);
+        let job = self.site.graph.job(job).name.to_string();
+        if let Err(error) = journal.append(&Record::Seen { job, n }, false) {
+            tracing::warn!("failed to write down that a change was seen: {error}");
         }
     }
 
@@ -228,6 +277,7 @@ impl<'e> Converging<'e> {
             let Some(outcome) = scheduler.outcome(job) else { continue };
             self.records[job as usize].outcome = outcome;
             self.counts.add(outcome);
+            self.is_undoing |= outcome == Outcome::Failed && self.site.reverts;
             self.spans.remove(&job);
             let emitter = &self.site.run.emitter;
             if emitter.is_observed() || tracing::enabled!(tracing::Level::DEBUG) {
@@ -257,19 +307,32 @@ impl<'e> Converging<'e> {
         }
     }
 
-    fn end(self) -> Report {
-        let clean_up = self.engine.cleanup && !self.engine.no_act;
-        let cleanups = if clean_up { self.engine.clean_up() } else { Vec::new() };
+    fn end(mut self) -> Report {
+        if self.is_undoing {
+            self.undo();
+        }
+        if self.engine.cleanup && !self.engine.no_act {
+            self.clean_up();
+        }
+        self.close();
+        self.report(None)
+    }
+
+    /// How it all ended.
+    pub(super) fn report(mut self, refusal: Option<String>) -> Report {
         // The caller gets the directory back that it came with, as far as that still exists.
         let _ = self.site.run.directory.restore();
         let report = Report {
             graph: self.site.graph.clone(),
-            records: self.records,
-            cleanups,
+            records: std::mem::take(&mut self.records),
+            reverts: std::mem::take(&mut self.reverts),
+            cleanups: std::mem::take(&mut self.cleanups),
+            debts: std::mem::take(&mut self.debts),
+            refusal,
             started: self.at,
             duration: self.site.clock.now().saturating_sub(self.started),
             no_act: self.engine.no_act,
-            stopped: self.counts.stopped + self.counts.not_started > 0,
+            stopped: self.engine.stop.is_stopped() && self.counts.stopped + self.counts.not_started > 0,
             counts: self.counts,
         };
         self.site.run.emitter.emit(|| Event::RunEnded {
@@ -278,6 +341,7 @@ impl<'e> Converging<'e> {
             success: report.success(),
             converged: report.converged(),
             stopped: report.stopped,
+            stuck: report.is_stuck(),
             counts: report.counts,
         });
         report

@@ -184,6 +184,7 @@ fn attempt_or_blame(site: &Site, task: &Task) -> Done {
         }],
         result: None,
         begun: None,
+        was_told: false,
     })
 }
 

@@ -150,7 +150,7 @@ impl GraphBuilder {
                 }
                 Source::Job(job) => job,
                 Source::Described { name, retry, bodies } => {
-                    AnyJob { name, retry, body: Box::new(Closures(Arc::new(bodies))) }
+                    AnyJob { name, retry, durable: false, body: Box::new(Closures(Arc::new(bodies))) }
                 }
             });
             // A job that was refused for its name has no number.
@@ -173,7 +173,7 @@ impl GraphBuilder {
         check: Option<Body>,
         run: Option<Body>,
     ) -> NodeBuilder<'_> {
-        let bodies = Bodies { kind, check, run, cleanup: None };
+        let bodies = Bodies { kind, check, run, cleanup: None, revert: None };
         self.push(Source::Described { name, retry: Retry::default(), bodies })
     }
 
@@ -215,6 +215,14 @@ impl NodeBuilder<'_> {
     pub fn cleanup(self, cleanup: impl Fn(&mut Context) -> Result<()> + Send + Sync + 'static) -> Self {
         if let Source::Described { bodies, .. } = &mut self.node.source {
             bodies.cleanup = Some(Box::new(cleanup));
+        }
+        self
+    }
+
+    /// What to call for every run that was started, when things are taken back.
+    pub fn revert(self, revert: impl Fn(&mut Context) -> Result<()> + Send + Sync + 'static) -> Self {
+        if let Source::Described { bodies, .. } = &mut self.node.source {
+            bodies.revert = Some(Box::new(revert));
         }
         self
     }

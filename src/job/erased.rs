@@ -26,6 +26,7 @@ pub(crate) trait Erased: Send + Sync {
     fn check(&mut self, cx: &mut Context) -> Result<()>;
     fn run(&mut self, cx: &mut Context) -> Result<()>;
     fn cleanup(&mut self, cx: &mut Context) -> Result<()>;
+    fn revert(&mut self, cx: &mut Context) -> Result<()>;
     fn clone_box(&self) -> Box<dyn Erased>;
     /// The user's own value.
     fn value(&self) -> &dyn Any;
@@ -63,6 +64,9 @@ impl<J: Job> Erased for Checked<J> {
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
         self.0.cleanup(cx)
     }
+    fn revert(&mut self, cx: &mut Context) -> Result<()> {
+        self.0.revert(cx)
+    }
     fn clone_box(&self) -> Box<dyn Erased> {
         Box::new(self.clone())
     }
@@ -96,6 +100,9 @@ impl<J: RunOnlyJob> Erased for RunOnly<J> {
     }
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
         self.0.cleanup(cx)
+    }
+    fn revert(&mut self, cx: &mut Context) -> Result<()> {
+        self.0.revert(cx)
     }
     fn clone_box(&self) -> Box<dyn Erased> {
         Box::new(self.clone())
@@ -131,6 +138,9 @@ impl<J: DummyJob> Erased for Dummy<J> {
     fn cleanup(&mut self, _: &mut Context) -> Result<()> {
         Ok(())
     }
+    fn revert(&mut self, _: &mut Context) -> Result<()> {
+        Ok(())
+    }
     fn clone_box(&self) -> Box<dyn Erased> {
         Box::new(self.clone())
     }
@@ -154,6 +164,7 @@ pub(crate) struct Bodies {
     pub(crate) check: Option<Body>,
     pub(crate) run: Option<Body>,
     pub(crate) cleanup: Option<Body>,
+    pub(crate) revert: Option<Body>,
 }
 
 impl PartialEq for Closures {
@@ -194,6 +205,9 @@ impl Erased for Closures {
     }
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
         call(self.0.cleanup.as_ref(), cx)
+    }
+    fn revert(&mut self, cx: &mut Context) -> Result<()> {
+        call(self.0.revert.as_ref(), cx)
     }
     fn clone_box(&self) -> Box<dyn Erased> {
         Box::new(self.clone())

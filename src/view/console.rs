@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use jiff::Timestamp;
 
 use super::text;
 use crate::event::{Counts, Event, Failure, FailureKind, Observer, Outcome, Phase, Stream};
@@ -78,6 +79,12 @@ pub struct Console {
     failed: Vec<String>,
     written_since: usize,
     failed_cleanups: Vec<String>,
+    only_debts: bool,
+    /// Runs that were taken back, and cleanups of earlier runs that were paid.
+    reverted: usize,
+    paid: usize,
+    /// Jobs of which was told that they have no revert.
+    left: HashSet<Arc<str>>,
 }
 
 struct Waiting {
@@ -122,6 +129,10 @@ impl Console {
             failed: Vec::new(),
             written_since: 0,
             failed_cleanups: Vec::new(),
+            only_debts: false,
+            reverted: 0,
+            paid: 0,
+            left: HashSet::new(),
         }
     }
 
@@ -272,7 +283,7 @@ impl Console {
         }
     }
 
-    fn summary(&mut self, counts: Counts, duration: Duration, converged: bool, stopped: bool) {
+    fn summary(&mut self, counts: Counts, duration: Duration, converged: bool, stopped: bool, stuck: bool) {
         let failed = std::mem::take(&mut self.failed);
         if self.written_since > OUT_OF_SIGHT {
             failed.iter().for_each(|line| self.write(line));
@@ -301,7 +312,17 @@ impl Console {
         let failed_cleanups = std::mem::take(&mut self.failed_cleanups);
         failed_cleanups.iter().for_each(|line| self.write(line));
         let unclean = failed_cleanups.len();
-        let line = if converged && unclean > 0 {
+        let line = if self.only_debts {
+            let word = match (std::mem::take(&mut self.paid), unclean) {
+                (0, 0) => self.paint(GOOD, "nothing was paid"),
+                (paid, 0) => self.paint(GOOD, &format!("paid {}", text::count(paid, "cleanup"))),
+                (paid, _) => self.paint(BAD, &format!("paid {}, {unclean} failed", text::count(paid, "cleanup"))),
+            };
+            format!("{word} ({took})")
+        } else if std::mem::take(&mut self.reverted) > 0 || stuck {
+            let word = self.paint(BAD, if stuck { "stuck while taking back" } else { "taken back" });
+            format!("{word}: {total}, {} ({took})", parts.join(", "))
+        } else if converged && unclean > 0 {
             let word = self.paint(BAD, &format!("converged, but {} failed", text::count(unclean, "cleanup")));
             format!("{word}: {total}, {} ({took})", parts.join(", "))
         } else if converged && counts.changed == 0 {
@@ -324,8 +345,36 @@ impl Console {
         self.write(&format!("{line}\n"));
     }
 
-    fn cleanup(&mut self, job: &str, passed: bool, failure: Option<&Failure>) {
+    fn revert(&mut self, job: &Arc<str>, exists: bool, passed: bool, failure: Option<&Failure>) {
+        self.reverted += usize::from(passed);
+        if exists {
+            self.phase(job, Phase::Revert, passed, true, failure);
+        }
+        if failure.is_none() && !exists && !self.left.insert(job.clone()) {
+            return;
+        }
+        let job = text::name(job);
+        let line = match failure {
+            Some(failure) => format!("{} {job}: {}", self.paint(BAD, "revert failed"), text::name(&failure.reason)),
+            None if exists => format!("{} {job}", self.paint(GOOD, "reverted")),
+            None => format!("{} {job}, which has no revert", self.paint(TODO, "left as it is")),
+        };
+        self.write(&format!("{line}\n"));
+    }
+
+    fn owed(&mut self, job: &str, phase: Phase, of: Option<Timestamp>, reason: &str) {
+        let word = self.paint(TODO, "owed");
+        let of = left_by(of);
+        self.write(&format!("{word} {phase} of {}{of}: {}\n", text::name(job), text::name(reason)));
+    }
+
+    fn cleanup(&mut self, job: &str, of: Option<Timestamp>, passed: bool, failure: Option<&Failure>) {
         self.phase(job, Phase::Cleanup, passed, true, failure);
+        if of.is_some() && passed {
+            self.paid += 1;
+            let word = self.paint(GOOD, "cleaned up");
+            self.write(&format!("{word} {}{}\n", text::name(job), left_by(of)));
+        }
         if let Some(failure) = failure {
             let word = self.paint(BAD, "cleanup failed");
             self.failed_cleanups.push(format!(
@@ -335,6 +384,11 @@ impl Console {
             ));
         }
     }
+}
+
+/// Which earlier run left it.
+fn left_by(of: Option<Timestamp>) -> String {
+    of.map_or(String::new(), |of| format!(", left by the run of {of:.0}"))
 }
 
 /// All that is known of a failure; the reason itself only where the line before does not have it.
@@ -361,7 +415,9 @@ fn in_full(failure: &Failure, reason_is_shown: bool) -> String {
 impl Observer for Console {
     fn observe(&mut self, event: &Event) {
         match event {
-            Event::RunStarted { no_act, .. } => self.no_act = *no_act,
+            Event::RunStarted { no_act, only_debts, .. } => {
+                (self.no_act, self.only_debts) = (*no_act, *only_debts);
+            }
             Event::PhaseEnded { job, phase, passed, is_final, failure, .. } => {
                 self.phase(job, *phase, *passed, *is_final, failure.as_deref());
                 if let Some(failure) = failure.as_ref().filter(|_| *phase == Phase::Run && *is_final) {
@@ -377,11 +433,15 @@ impl Observer for Console {
             Event::JobSettled { job, outcome, tries, reason, because_of, .. } => {
                 self.settled(job, *outcome, *tries, reason.as_deref(), because_of);
             }
-            Event::CleanupEnded { job, passed, failure, .. } => {
-                self.cleanup(job, *passed, failure.as_deref())
+            Event::RevertEnded { job, exists, passed, failure, .. } => {
+                self.revert(job, *exists, *passed, failure.as_deref());
             }
-            Event::RunEnded { duration, converged, stopped, counts, .. } => {
-                self.summary(*counts, *duration, *converged, *stopped);
+            Event::DebtKept { job, phase, of, reason, .. } => self.owed(job, *phase, *of, reason),
+            Event::CleanupEnded { job, of, passed, failure, .. } => {
+                self.cleanup(job, *of, *passed, failure.as_deref());
+            }
+            Event::RunEnded { duration, converged, stopped, stuck, counts, .. } => {
+                self.summary(*counts, *duration, *converged, *stopped, *stuck);
             }
             _ => {}
         }

@@ -16,7 +16,8 @@ pub(crate) fn example(name: &str) -> PathBuf {
 /// A command for the example in an empty home, without anything of this environment but PATH.
 pub(crate) fn command(name: &str, home: &tempfile::TempDir) -> Command {
     let mut command = Command::new(example(name));
-    command.env_clear().env("HOME", home.path()).current_dir(home.path());
+    command.env_clear().env("HOME", home.path()).env("DOJOB_STATE_DIR", home.path().join("state"));
+    command.current_dir(home.path());
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
     }

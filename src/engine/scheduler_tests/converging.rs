@@ -73,7 +73,7 @@ fn never_run_before_a_failed_check(run: &Converged<'_>) -> Result<()> {
                     Phase::Check => before.is_none(),
                     Phase::Run => before == Some((Phase::Check, false)),
                     Phase::Recheck => matches!(before, Some((Phase::Run, _))),
-                    Phase::Cleanup => false,
+                    Phase::Cleanup | Phase::Revert => false,
                 };
                 ensure!(fits, "{phase} of {job}, try {attempt}, comes after {before:?}");
             }
@@ -108,6 +108,8 @@ fn converged_only_after_a_passing_check_or_recheck(run: &Converged<'_>) -> Resul
                         matches!(before, Some((Phase::Check | Phase::Recheck, true))) && has_run
                     }
                     Outcome::Blocked | Outcome::Unknown | Outcome::NotStarted => before.is_none(),
+                    // Not in the runs of these tests.
+                    Outcome::Reverted => false,
                     // A stop may come after a run that passed, and before its recheck.
                     Outcome::Stopped => matches!(before, Some((Phase::Run, _) | (_, false))),
                     Outcome::Failed | Outcome::WouldRun | Outcome::CouldNotFindOut => {
@@ -160,7 +162,7 @@ fn blocked_only_where_a_dependency_failed(run: &Converged<'_>) -> Result<()> {
         match outcome {
             Outcome::Blocked | Outcome::Unknown => ensure!(!names.is_empty(), "{job} is {outcome}"),
             Outcome::InPlace | Outcome::Changed | Outcome::Stopped | Outcome::NotStarted => continue,
-            Outcome::Failed | Outcome::WouldRun | Outcome::CouldNotFindOut => {}
+            Outcome::Failed | Outcome::WouldRun | Outcome::CouldNotFindOut | Outcome::Reverted => {}
         }
         failed.insert(job);
     }

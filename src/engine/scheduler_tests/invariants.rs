@@ -216,6 +216,7 @@ fn converged_only_after_a_passing_check_or_recheck(seen: &Seen<'_>, step: Step) 
                 "job {job} is stopped after {end:?}"
             );
         }
+        (Outcome::Reverted, end) => anyhow::bail!("the scheduler takes nothing back, but {end:?}"),
         (Outcome::NotStarted, end) => {
             ensure!(seen.abandoned && end.is_none(), "job {job} is not started after {end:?}");
         }
@@ -237,7 +238,8 @@ fn blocked_only_where_a_dependency_failed(seen: &Seen<'_>, step: Step) -> Result
         let failed = |outcome| match outcome {
             Outcome::Failed | Outcome::Blocked => true,
             Outcome::WouldRun | Outcome::CouldNotFindOut | Outcome::Unknown => true,
-            Outcome::InPlace | Outcome::Changed | Outcome::Stopped | Outcome::NotStarted => false,
+            Outcome::InPlace | Outcome::Changed | Outcome::Reverted => false,
+            Outcome::Stopped | Outcome::NotStarted => false,
         };
         ensure!(dependencies().flatten().any(failed), "job {job} is {outcome}, and no dependency failed");
         ensure!(!seen.abandoned, "job {job} is {outcome} late");

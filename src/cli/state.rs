@@ -1,0 +1,63 @@
+//! The journal of a provisioning binary: where it is, and what it shows of it.
+//!
+//! Turns flags into a [`Journal`]; what is done with it is the engine's business.
+
+use std::path::PathBuf;
+
+use super::flags::{Flags, Format, Patience};
+use crate::engine::Engine;
+use crate::engine::journal::{Journal, JournalError};
+use crate::event::Phase;
+use crate::report::Debt;
+
+/// The name of this program: what is typed to start it, whatever the package is called.
+pub(crate) fn program() -> String {
+    let file = std::env::args_os().next().map(PathBuf::from);
+    let name = file.as_deref().and_then(std::path::Path::file_stem);
+    name.map_or("job".into(), |name| name.to_string_lossy()).into_owned()
+}
+
+impl Flags {
+    /// The engine with the journal of its scope, unless it has one already. What changes nothing only looks at it.
+    pub(super) fn with_journal(&self, engine: Engine) -> Result<Engine, JournalError> {
+        if engine.has_journal() {
+            return Ok(engine);
+        }
+        let directory = match &self.state_dir {
+            Some(base) => Journal::directory_below(base, &program(), engine.get_scope()),
+            None => Journal::usual_directory(&program(), engine.get_scope())?,
+        };
+        let journal = if self.no_act || self.list || self.debts {
+            Journal::look(directory)
+        } else {
+            match self.wait {
+                None => Journal::open(directory),
+                Some(Patience::Forever) => Journal::wait(directory, None),
+                Some(Patience::AtMost(limit)) => Journal::wait(directory, Some(limit)),
+            }
+        };
+        Ok(engine.journal(journal?))
+    }
+
+    /// What is owed, for standard output.
+    pub(super) fn debts_to_show(&self, debts: &[Debt]) -> anyhow::Result<String> {
+        if self.format == Format::Json {
+            return Ok(format!("{}\n", serde_json::to_string_pretty(debts)?));
+        }
+        if debts.is_empty() {
+            return Ok("nothing is owed\n".to_owned());
+        }
+        Ok(debts.iter().map(|debt| format!("{}\n", in_words(debt))).collect())
+    }
+}
+
+/// A line about a debt.
+pub(crate) fn in_words(debt: &Debt) -> String {
+    let verb = match (debt.declined, debt.phase) {
+        (true, _) => "declined",
+        (false, _) => "owed",
+    };
+    let what = if debt.phase == Phase::Revert { "revert" } else { "cleanup" };
+    let lost = if debt.payable { "" } else { "; there is no job of this name now" };
+    format!("{verb}: {what} of {} (try {} of the run of {:.0}){lost}", debt.job.escape_debug(), debt.attempt, debt.of)
+}

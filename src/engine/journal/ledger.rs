@@ -1,0 +1,380 @@
+//! What a journal says: the fold of its records.
+//!
+//! Pure. Knows which runs of jobs are owed a cleanup or may have to be taken back, and what dependents have not seen;
+//! not where it is written, nor how debts are paid.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::record::{Record, VERSION};
+use crate::event::Failure;
+
+/// A convergence, as far as it was written down.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Start {
+    pub(crate) run: String,
+    pub(crate) at: Timestamp,
+    pub(crate) pid: u32,
+    pub(crate) boot: Option<String>,
+    pub(crate) revert: bool,
+    pub(crate) args: Map<String, Value>,
+    pub(crate) positional: Vec<Value>,
+}
+
+/// A run of a job that was begun.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Entry {
+    /// Which of the [starts](Ledger::start_of) it belongs to.
+    start: usize,
+    pub(crate) job: String,
+    pub(crate) attempt: u32,
+    pub(crate) tries: u32,
+    pub(crate) local: Map<String, Value>,
+    /// The process groups of commands that were not seen to end, with the start times of their leaders.
+    pub(crate) groups: Vec<(i32, Option<u64>)>,
+    pub(crate) result: Option<Value>,
+    /// Its cleanup has succeeded.
+    pub(crate) cleaned: bool,
+    /// Its cleanup was left out on purpose.
+    pub(crate) declined: bool,
+    /// It has to be taken back if what it was begun for cannot be finished.
+    pub(crate) revertible: bool,
+}
+
+/// What is open.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Ledger {
+    starts: Vec<Start>,
+    entries: BTreeMap<u64, Entry>,
+    /// The failures for which everything is being taken back.
+    undo: Option<BTreeMap<String, Failure>>,
+    /// Which run of a job was the last that may have changed something.
+    marks: BTreeMap<String, u64>,
+    seen: BTreeMap<String, u64>,
+    /// The number of the run that is begun next.
+    next: u64,
+}
+
+impl Ledger {
+    /// The ledger of these records.
+    pub(crate) fn of(records: &[Record]) -> Ledger {
+        let mut ledger = Ledger::default();
+        records.iter().for_each(|record| ledger.apply(record));
+        ledger
+    }
+
+    /// Takes a record in. One about a run that is not open any more says nothing new.
+    pub(crate) fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Journal { .. } => {}
+            Record::Start { run, at, pid, boot, revert, args, positional } => self.starts.push(Start {
+                run: run.clone(),
+                at: *at,
+                pid: *pid,
+                boot: boot.clone(),
+                revert: *revert,
+                args: args.clone(),
+                positional: positional.clone(),
+            }),
+            Record::Intent { n, job, attempt, tries, local } => {
+                self.begin(*n, job, *attempt, *tries, local);
+            }
+            Record::Set { n, key, value } => self.with(*n, |entry| {
+                entry.local.insert(key.clone(), value.clone());
+            }),
+            Record::Unset { n, key } => self.with(*n, |entry| _ = entry.local.remove(key)),
+            Record::Spawned { n, group, start } => self.with(*n, |entry| entry.groups.push((*group, *start))),
+            Record::Ended { n, group } => {
+                self.with(*n, |entry| entry.groups.retain(|(known, _)| known != group));
+            }
+            Record::Tried { n, result } => self.with(*n, |entry| entry.result = Some(result.clone())),
+            Record::Undo { failures } => self.undo = Some(failures.clone()),
+            Record::Undone { n } => self.with(*n, |entry| entry.revertible = false),
+            Record::UndoEnded => self.close(),
+            Record::Settled { n } => self.with(*n, |entry| (entry.cleaned, entry.declined) = (true, false)),
+            Record::Declined { n } => self.with(*n, |entry| entry.declined = true),
+            Record::Seen { job, n } => _ = self.seen.insert(job.clone(), *n),
+            Record::Mark { job, n } => {
+                self.marks.insert(job.clone(), *n);
+                self.next = self.next.max(n + 1);
+            }
+            Record::End { converged } => {
+                if self.undo.is_none() {
+                    self.close();
+                }
+                if *converged {
+                    self.forget_changes();
+                }
+            }
+            Record::AllSeen => self.forget_changes(),
+        }
+    }
+
+    fn begin(&mut self, n: u64, job: &str, attempt: u32, tries: u32, local: &Map<String, Value>) {
+        let Some(start) = self.starts.len().checked_sub(1) else { return };
+        let entry = Entry {
+            start,
+            job: job.to_owned(),
+            attempt,
+            tries,
+            local: local.clone(),
+            groups: Vec::new(),
+            result: None,
+            cleaned: false,
+            declined: false,
+            revertible: self.starts[start].revert,
+        };
+        self.marks.insert(entry.job.clone(), n);
+        self.entries.insert(n, entry);
+        self.next = self.next.max(n + 1);
+    }
+
+    /// Changes an entry, and lets go of it when nothing about it is open any more.
+    fn with(&mut self, n: u64, change: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.entries.get_mut(&n) {
+            change(entry);
+            if entry.cleaned && !entry.revertible {
+                self.entries.remove(&n);
+            }
+        }
+    }
+
+    /// Nothing of what was begun has to be taken back any more.
+    fn close(&mut self) {
+        self.undo = None;
+        self.entries.retain(|_, entry| {
+            entry.revertible = false;
+            !entry.cleaned
+        });
+    }
+
+    fn forget_changes(&mut self) {
+        self.marks.clear();
+        self.seen.clear();
+    }
+
+    /// The runs of jobs that are open, in the order in which they were begun.
+    pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = (u64, &Entry)> {
+        self.entries.iter().map(|(n, entry)| (*n, entry))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn entry(&self, n: u64) -> Option<&Entry> {
+        self.entries.get(&n)
+    }
+
+    /// The convergence that an entry was begun in.
+    pub(crate) fn start_of(&self, entry: &Entry) -> &Start {
+        &self.starts[entry.start]
+    }
+
+    /// The failures for which things are to be taken back, where that was begun and did not come to its end.
+    pub(crate) fn undo(&self) -> Option<&BTreeMap<String, Failure>> {
+        self.undo.as_ref()
+    }
+
+    /// The number of the run that is begun next.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether `job` may have changed something that `reader` has not seen.
+    pub(crate) fn is_unseen(&self, job: &str, reader: &str) -> bool {
+        let seen = self.seen.get(reader).copied().unwrap_or(0);
+        self.marks.get(job).is_some_and(|mark| *mark >= seen)
+    }
+
+    /// Whether the end of a convergence closes anything here.
+    pub(crate) fn is_changed_by_end(&self, converged: bool) -> bool {
+        let closes = self.undo.is_none() && self.entries.values().any(|entry| entry.revertible);
+        closes || (converged && !self.marks.is_empty())
+    }
+
+    /// Whether there is nothing that has to be remembered.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.undo.is_none() && self.marks.is_empty()
+    }
+
+    /// The fewest records that say the same.
+    pub(crate) fn records(&self) -> Vec<Record> {
+        let mut records = vec![Record::Journal { version: VERSION }];
+        for (index, start) in self.starts.iter().enumerate() {
+            let mut own = self.entries.iter().filter(|(_, entry)| entry.start == index).peekable();
+            if own.peek().is_none() {
+                continue;
+            }
+            records.push(Record::Start {
+                run: start.run.clone(),
+                at: start.at,
+                pid: start.pid,
+                boot: start.boot.clone(),
+                revert: start.revert,
+                args: start.args.clone(),
+                positional: start.positional.clone(),
+            });
+            own.for_each(|(n, entry)| entry.write(*n, start.revert, &mut records));
+        }
+        records.extend(self.undo.clone().map(|failures| Record::Undo { failures }));
+        // Entries have left marks, too.
+        records.push(Record::AllSeen);
+        let marks = self.marks.iter().map(|(job, n)| Record::Mark { job: job.clone(), n: *n });
+        records.extend(marks);
+        records.extend(self.seen.iter().map(|(job, n)| Record::Seen { job: job.clone(), n: *n }));
+        records
+    }
+}
+
+impl Entry {
+    fn write(&self, n: u64, reverts: bool, records: &mut Vec<Record>) {
+        let (job, local) = (self.job.clone(), self.local.clone());
+        records.push(Record::Intent { n, job, attempt: self.attempt, tries: self.tries, local });
+        let spawned = |&(group, start)| Record::Spawned { n, group, start };
+        records.extend(self.groups.iter().map(spawned));
+        records.extend(self.result.clone().map(|result| Record::Tried { n, result }));
+        if reverts && !self.revertible {
+            records.push(Record::Undone { n });
+        }
+        if self.declined {
+            records.push(Record::Declined { n });
+        }
+        if self.cleaned {
+            records.push(Record::Settled { n });
+        }
+    }
+
+    /// Whether its cleanup is owed.
+    pub(crate) fn is_owed(&self) -> bool {
+        !self.cleaned && !self.declined
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn start(revert: bool) -> Record {
+        Record::Start {
+            run: "r".into(),
+            at: Timestamp::UNIX_EPOCH,
+            pid: 7,
+            boot: None,
+            revert,
+            args: Map::new(),
+            positional: Vec::new(),
+        }
+    }
+
+    fn intent(n: u64, job: &str) -> Record {
+        Record::Intent { n, job: job.into(), attempt: 1, tries: 3, local: Map::new() }
+    }
+
+    fn owed(ledger: &Ledger) -> Vec<u64> {
+        ledger.entries().filter(|(_, entry)| entry.is_owed()).map(|(n, _)| n).collect()
+    }
+
+    #[test]
+    fn what_was_begun_is_owed_until_it_is_settled() {
+        let mut ledger = Ledger::of(&[start(false), intent(1, "A"), intent(2, "B")]);
+        assert_eq!((owed(&ledger), ledger.next()), (vec![1, 2], 3));
+        ledger.apply(&Record::Settled { n: 1 });
+        assert_eq!(owed(&ledger), [2]);
+        ledger.apply(&Record::Settled { n: 2 });
+        assert!(!ledger.is_empty(), "the dependents may not have seen it");
+        ledger.apply(&Record::End { converged: true });
+        assert!(ledger.is_empty());
+    }
+
+    #[test]
+    fn what_was_declined_is_not_owed_and_not_forgotten() {
+        let ledger = Ledger::of(&[start(false), intent(1, "A"), Record::Declined { n: 1 }]);
+        assert!(owed(&ledger).is_empty() && ledger.entry(1).is_some_and(|entry| entry.declined));
+        assert_eq!(Ledger::of(&ledger.records()), ledger);
+    }
+
+    #[test]
+    fn with_reverting_a_run_stays_after_its_cleanup_until_the_end() {
+        let mut ledger = Ledger::of(&[start(true), intent(1, "A"), Record::Settled { n: 1 }]);
+        assert!(ledger.entry(1).is_some_and(|entry| entry.revertible && !entry.is_owed()));
+        let compact = Ledger::of(&ledger.records());
+        assert_eq!(compact, ledger);
+        ledger.apply(&Record::End { converged: false });
+        assert!(ledger.entry(1).is_none());
+    }
+
+    #[test]
+    fn undoing_ends_when_it_is_said_to_and_not_with_the_run() {
+        let failures = BTreeMap::new();
+        let mut ledger = Ledger::of(&[start(true), intent(1, "A"), Record::Undo { failures }]);
+        ledger.apply(&Record::End { converged: false });
+        assert!(ledger.undo().is_some() && ledger.entry(1).is_some_and(|entry| entry.revertible));
+        ledger.apply(&Record::Undone { n: 1 });
+        ledger.apply(&Record::UndoEnded);
+        assert!(ledger.undo().is_none());
+        assert_eq!(owed(&ledger), [1]);
+    }
+
+    #[test]
+    fn a_change_is_unseen_until_the_reader_has_converged_after_it() {
+        let mut ledger = Ledger::of(&[start(false), intent(1, "file"), Record::Settled { n: 1 }]);
+        assert!(ledger.is_unseen("file", "service") && !ledger.is_unseen("other", "service"));
+        ledger.apply(&Record::Seen { job: "service".into(), n: ledger.next() });
+        assert!(!ledger.is_unseen("file", "service") && ledger.is_unseen("file", "another"));
+        ledger.apply(&intent(2, "file"));
+        assert!(ledger.is_unseen("file", "service"));
+    }
+
+    fn any_record() -> impl Strategy<Value = Record> {
+        let n = 0..6_u64;
+        prop_oneof![
+            any::<bool>().prop_map(start),
+            (n.clone(), "[AB]").prop_map(|(n, job)| intent(n, &job)),
+            (n.clone(), any::<bool>()).prop_map(|(n, value)| Record::Set {
+                n,
+                key: "k".into(),
+                value: value.into()
+            }),
+            n.clone().prop_map(|n| Record::Unset { n, key: "k".into() }),
+            n.clone().prop_map(|n| Record::Spawned { n, group: 5, start: Some(9) }),
+            n.clone().prop_map(|n| Record::Ended { n, group: 5 }),
+            n.clone().prop_map(|n| Record::Tried { n, result: 1.into() }),
+            Just(Record::Undo { failures: BTreeMap::new() }),
+            n.clone().prop_map(|n| Record::Undone { n }),
+            Just(Record::UndoEnded),
+            n.clone().prop_map(|n| Record::Settled { n }),
+            n.clone().prop_map(|n| Record::Declined { n }),
+            ("[AB]", n).prop_map(|(job, n)| Record::Seen { job, n }),
+            any::<bool>().prop_map(|converged| Record::End { converged }),
+            Just(Record::AllSeen),
+        ]
+    }
+
+    proptest! {
+        /// The compact form means the same as the whole, now and after whatever comes.
+        #[test]
+        fn compacting_changes_nothing(
+            before in prop::collection::vec(any_record(), 0..30),
+            after in prop::collection::vec(any_record(), 0..30),
+        ) {
+            let told = |ledger: &Ledger| {
+                let entries: Vec<_> = ledger.entries().map(|(n, entry)| {
+                    let start = ledger.start_of(entry).clone();
+                    (n, start, Entry { start: 0, ..entry.clone() })
+                }).collect();
+                (entries, ledger.undo.clone(), ledger.marks.clone(), ledger.seen.clone())
+            };
+            let mut whole = Ledger::of(&before);
+            let mut compact = Ledger::of(&whole.records());
+            prop_assert_eq!(told(&whole), told(&compact));
+            // A start has to come before intents, as it does.
+            for record in std::iter::once(&start(true)).chain(&after) {
+                whole.apply(record);
+                compact.apply(record);
+            }
+            prop_assert_eq!(told(&whole), told(&compact));
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Processes of this machine: when they were started, and which of an earlier run are still there.
+//!
+//! Reads Linux's `/proc`; elsewhere it knows nothing, and then nobody is taken for a survivor. Knows no journal.
+
+use std::io;
+
+use jiff::{SignedDuration, Timestamp};
+use rustix::process::Pid;
+
+use crate::context::diary::RUN_VARIABLE;
+use crate::context::process::end_group;
+
+/// Which start of the machine this is.
+pub(crate) fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
+}
+
+/// The fields of a process's `stat` behind its name, which may have anything in it: state, parent, group, session, …
+fn stat(pid: i32) -> Option<Vec<String>> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields = stat.rsplit_once(") ")?.1;
+    Some(fields.split(' ').map(str::to_owned).collect())
+}
+
+/// When a process was started, in ticks since the machine's start.
+pub(crate) fn start_ticks(pid: i32) -> Option<u64> {
+    stat(pid)?.get(19)?.parse().ok()
+}
+
+/// The time of day at which a process was started.
+pub(crate) fn started_at(pid: i32) -> Option<Timestamp> {
+    let ticks = i64::try_from(start_ticks(pid)?).ok()?;
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    let boot = stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    // Linux counts in hundredths of a second for programs, whatever the kernel's own rate is.
+    Timestamp::from_second(boot).ok()?.checked_add(SignedDuration::from_millis(ticks * 10)).ok()
+}
+
+/// The processes of a group.
+fn members(group: i32) -> Vec<i32> {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let ids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.filter(|pid| {
+        stat(*pid).is_some_and(|fields| {
+            !matches!(fields[0].as_str(), "Z" | "X")
+                && fields.get(2).and_then(|field| field.parse().ok()) == Some(group)
+        })
+    })
+    .collect()
+}
+
+/// Whether a process, or who started it, was started by a run of this name.
+fn is_of(pid: i32, run: &str) -> bool {
+    let wanted = format!("{RUN_VARIABLE}={run}");
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
+}
+
+/// Ends what is left of a command that an earlier run has started as the leader of `group`, and says how many processes
+/// there were. A group of that number that is somebody else's by now is left alone.
+pub(crate) fn end_survivors(group: i32, start: Option<u64>, run: &str) -> io::Result<usize> {
+    let Some(pid) = Pid::from_raw(group).filter(|_| group > 1) else { return Ok(0) };
+    let members = members(group);
+    let is_ours = match start_ticks(group).zip(start) {
+        Some((found, start)) => found == start,
+        // The leader has ended; its number may have been another's since.
+        None => members.iter().any(|pid| is_of(*pid, run)),
+    };
+    if !is_ours || members.is_empty() {
+        return Ok(0);
+    }
+    end_group(pid)?;
+    Ok(members.len())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    /// A group of two whose leader ends when its standard input does.
+    struct Group(Child);
+
+    impl Group {
+        fn start(run: &str) -> Group {
+            let mut command = Command::new("sh");
+            command.args(["-c", "sleep 1000 & echo; read _"]).env(RUN_VARIABLE, run).process_group(0);
+            let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+            let mut line = [0];
+            child.stdout.take().unwrap().read_exact(&mut line).unwrap();
+            Group(child)
+        }
+
+        fn number(&self) -> i32 {
+            self.0.id() as i32
+        }
+    }
+
+    impl Drop for Group {
+        fn drop(&mut self) {
+            let group = Pid::from_raw(self.number()).unwrap();
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    fn a_survivor_is_ended_and_a_stranger_is_not() {
+        let group = Group::start("mine");
+        let start = start_ticks(group.number());
+        assert_eq!(end_survivors(group.number(), Some(start.unwrap() + 1), "mine").unwrap(), 0);
+        assert_eq!(members(group.number()).len(), 2);
+        assert_eq!(end_survivors(group.number(), start, "mine").unwrap(), 2);
+        assert_eq!(end_survivors(group.number(), start, "mine").unwrap(), 0);
+    }
+
+    #[test]
+    fn survivors_whose_leader_has_ended_are_known_by_their_run() {
+        let mut group = Group::start("mine");
+        let start = start_ticks(group.number());
+        drop(group.0.stdin.take());
+        group.0.wait().unwrap();
+        assert_eq!(end_survivors(group.number(), start, "another").unwrap(), 0);
+        assert_eq!(end_survivors(group.number(), start, "mine").unwrap(), 1);
+    }
+
+    #[test]
+    fn this_process_was_started_a_while_ago() {
+        let started = started_at(std::process::id() as i32).unwrap();
+        let boot = started_at(1).unwrap();
+        assert!(boot <= started);
+        assert!(boot_id().is_some_and(|id| id.len() == 36));
+    }
+}

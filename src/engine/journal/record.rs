@@ -1,0 +1,260 @@
+//! What a journal is made of: records, and lines of text that hold them.
+//!
+//! Pure: knows bytes, no files; nor what the records mean ([`ledger`](super::ledger) does).
+//!
+//! A line is `CRC JSON`: eight hexadecimal digits (CRC-32 of the JSON, as in IEEE 802.3), a space, the record, a line
+//! feed. The first record names the version. Versions so far: 1, the first.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::event::Failure;
+
+/// The version of the format that is written, and the highest that is read.
+pub(crate) const VERSION: u32 = 1;
+
+/// One thing that was written down. `n` is the number of a run of a job, counted on from start to start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub(crate) enum Record {
+    /// The first of a file.
+    Journal { version: u32 },
+    /// A convergence begins; the intents that follow are its own.
+    Start {
+        run: String,
+        at: Timestamp,
+        pid: u32,
+        /// Which start of the machine, where that can be told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        boot: Option<String>,
+        /// Whether it takes back what it did when it cannot be finished.
+        revert: bool,
+        /// Without secrets.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        args: Map<String, Value>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        positional: Vec<Value>,
+    },
+    /// A run of a job is about to begin.
+    Intent {
+        n: u64,
+        job: String,
+        #[serde(rename = "try")]
+        attempt: u32,
+        tries: u32,
+        /// Without secrets.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        local: Map<String, Value>,
+    },
+    /// Something was put into its local storage.
+    Set { n: u64, key: String, value: Value },
+    /// Something was taken out of it, or is a secret, which is not kept.
+    Unset { n: u64, key: String },
+    /// It has started a command, as the leader of this process group. `start`: the leader's start time in ticks since the
+    /// machine's, where that can be told.
+    Spawned {
+        n: u64,
+        group: i32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        start: Option<u64>,
+    },
+    /// That command has ended; what it left behind is meant to live on.
+    Ended { n: u64, group: i32 },
+    /// Its try has ended with this result. Only where it may have to be taken back.
+    Tried { n: u64, result: Value },
+    /// Jobs have failed for good, and all that was run is going to be taken back.
+    Undo { failures: BTreeMap<String, Failure> },
+    /// A run was taken back, or there is nothing that could be called for it.
+    Undone { n: u64 },
+    /// Everything was taken back, or the rest was given up on purpose.
+    UndoEnded,
+    /// Its cleanup has succeeded, or there was nothing to clean up.
+    Settled { n: u64 },
+    /// Its cleanup was left out on purpose.
+    Declined { n: u64 },
+    /// A job has converged that asked what its dependencies had changed; it need not see again what was begun before `n`.
+    Seen { job: String, n: u64 },
+    /// All changes so far were seen by whom they concern.
+    AllSeen,
+    /// Kept of an intent that is otherwise settled: the job may have changed something that its dependents have not seen.
+    Mark { job: String, n: u64 },
+    /// The convergence has ended by itself.
+    End { converged: bool },
+}
+
+/// What is wrong with a journal's bytes.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error("byte {offset}: {what}")]
+    Corrupt { offset: usize, what: String },
+    #[error("it was written by a newer version: format {found}, and this program knows up to {VERSION}")]
+    Newer { found: u64 },
+}
+
+/// Records, and how many bytes of the text are whole ones; what is behind that was torn by a crash.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Decoded {
+    pub(crate) records: Vec<Record>,
+    pub(crate) whole: usize,
+}
+
+/// The line of a record.
+pub(crate) fn encode(record: &Record, line: &mut Vec<u8>) -> serde_json::Result<()> {
+    line.clear();
+    line.extend_from_slice(b"00000000 ");
+    serde_json::to_writer(&mut *line, record)?;
+    let sum = crc32fast::hash(&line[9..]);
+    // Eight digits into a place of eight bytes.
+    let _ = write!(&mut line[..8], "{sum:08x}");
+    line.push(b'\n');
+    Ok(())
+}
+
+/// The records of a journal. A record that was torn can only be the last: it has no line feed, or bytes that never came
+/// to the disk.
+pub(crate) fn decode(text: &[u8]) -> Result<Decoded, Unreadable> {
+    let mut records = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let Some(length) = text[at..].iter().position(|byte| *byte == b'\n') else { break };
+        let line = &text[at..at + length];
+        match decode_line(line, records.is_empty()) {
+            Ok(record) => records.push(record),
+            Err(unreadable @ Unreadable::Newer { .. }) => return Err(unreadable),
+            // A page that was not written before the power went is full of zeros.
+            Err(Unreadable::Corrupt { .. }) if text[at..].contains(&0) && !has_record(&text[at + length..]) => break,
+            Err(Unreadable::Corrupt { what, .. }) => return Err(Unreadable::Corrupt { offset: at, what }),
+        }
+        at += length + 1;
+    }
+    Ok(Decoded { records, whole: at })
+}
+
+fn has_record(text: &[u8]) -> bool {
+    text.split(|byte| *byte == b'\n').any(|line| json_of(line).is_ok())
+}
+
+fn corrupt(what: impl Into<String>) -> Unreadable {
+    Unreadable::Corrupt { offset: 0, what: what.into() }
+}
+
+fn decode_line(line: &[u8], is_first: bool) -> Result<Record, Unreadable> {
+    let value = json_of(line)?;
+    if is_first {
+        match (value["is"].as_str(), value["version"].as_u64()) {
+            (Some("journal"), Some(found)) if found > u64::from(VERSION) => return Err(Unreadable::Newer { found }),
+            (Some("journal"), Some(_)) => {}
+            _ => return Err(corrupt("it does not begin as a journal does")),
+        }
+    }
+    serde_json::from_value(value).map_err(|error| corrupt(format!("an unknown record: {error}")))
+}
+
+/// What a line holds, when its sum is right.
+fn json_of(line: &[u8]) -> Result<Value, Unreadable> {
+    let (sum, json) = line.split_at_checked(9).ok_or_else(|| corrupt("a line is too short"))?;
+    let sum = str::from_utf8(sum).ok().and_then(|sum| u32::from_str_radix(sum.strip_suffix(' ')?, 16).ok());
+    if sum != Some(crc32fast::hash(json)) {
+        return Err(corrupt("a record does not have the sum that was written with it"));
+    }
+    serde_json::from_slice(json).map_err(|error| corrupt(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(records: &[Record]) -> Vec<u8> {
+        let mut text = Vec::new();
+        let mut line = Vec::new();
+        for record in records {
+            encode(record, &mut line).unwrap();
+            text.extend_from_slice(&line);
+        }
+        text
+    }
+
+    fn some_records() -> Vec<Record> {
+        let local = Map::from_iter([("file".to_owned(), Value::from("/tmp/ä\n\"x\""))]);
+        vec![
+            Record::Journal { version: VERSION },
+            Record::Start {
+                run: "r".into(),
+                at: Timestamp::UNIX_EPOCH,
+                pid: 1,
+                boot: None,
+                revert: true,
+                args: Map::new(),
+                positional: Vec::new(),
+            },
+            Record::Intent { n: 1, job: "A".into(), attempt: 1, tries: 3, local },
+            Record::Set { n: 1, key: "k".into(), value: Value::Null },
+            Record::Settled { n: 1 },
+        ]
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let text = text(&some_records());
+        assert_eq!(decode(&text), Ok(Decoded { records: some_records(), whole: text.len() }));
+        assert_eq!(decode(b""), Ok(Decoded { records: vec![], whole: 0 }));
+    }
+
+    #[test]
+    fn wherever_it_is_cut_the_whole_records_before_are_read() {
+        let text = text(&some_records());
+        for cut in 0..text.len() {
+            let whole = text[..cut].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            let count = text[..cut].iter().filter(|byte| **byte == b'\n').count();
+            let records = some_records()[..count].to_vec();
+            assert_eq!(decode(&text[..cut]), Ok(Decoded { records, whole }), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_last_record_that_is_partly_zeros_was_torn() {
+        let mut text = text(&some_records());
+        let whole = text.len();
+        text.extend_from_slice(b"0011\0\0\0\0\0\0\n");
+        assert_eq!(decode(&text).unwrap().whole, whole);
+        text.extend_from_slice(&super::tests::text(&some_records()[4..]));
+        assert!(matches!(decode(&text), Err(Unreadable::Corrupt { offset, .. }) if offset == whole));
+    }
+
+    #[test]
+    fn newer_versions_are_told_apart() {
+        let mut line = Vec::new();
+        encode(&Record::Journal { version: VERSION + 1 }, &mut line).unwrap();
+        assert_eq!(decode(&line), Err(Unreadable::Newer { found: u64::from(VERSION) + 1 }));
+    }
+
+    proptest! {
+        #[test]
+        fn a_changed_byte_is_found_wherever_it_is(at in 0..400_usize, to in 1_u8..) {
+            let mut text = text(&some_records());
+            let at = at % text.len();
+            text[at] = to;
+            let whole = super::tests::text(&some_records());
+            if text != whole {
+                // Either it is an error at the record that was changed, or, where a line feed has gone, that record was the last.
+                let line = whole[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+                match decode(&text) {
+                    Err(Unreadable::Corrupt { offset, .. }) => prop_assert_eq!(offset, line),
+                    Err(Unreadable::Newer { .. }) => prop_assert!(false),
+                    Ok(decoded) => prop_assert!(decoded.whole == line && at == whole.len() - 1),
+                }
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = decode(&bytes);
+        }
+    }
+}
