@@ -39,7 +39,9 @@ const NEXT: &str = "journal.new";
 /// A file that is not longer than this is never rewritten for its length.
 const SMALL: u64 = 64 * 1024;
 /// How often somebody who waits for the lock looks again.
-const GLANCE: Duration = Duration::from_millis(50);
+const GLANCE: Duration = Duration::from_millis(20);
+/// How long it may take until all that a killed process had has gone with it.
+const DYING: Duration = Duration::from_secs(2);
 
 /// A journal cannot be used. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -285,6 +287,9 @@ fn take_lock(directory: &Path, limit: Option<Duration>) -> io::Result<Option<Loc
             return Ok(Some(lock));
         }
         let now = clock.now();
+        // Of a holder that has died, a command may have the lock for a moment longer, until it is its own program.
+        let is_dying = now < DYING && lock::holder(directory).pid.is_none();
+        let limit = if is_dying { limit.map(|limit| limit.max(DYING)) } else { limit };
         if limit.is_some_and(|limit| now >= limit) {
             return Ok(None);
         }
