@@ -104,7 +104,7 @@ fn draw<'r>(graph: &JobGraph, report_of: impl Fn(Node<'_>) -> Option<JobReport<'
     }
 
     let mut svg = String::new();
-    let head = arrow_id(graph);
+    let head = arrow_id(graph, &report_of);
     open(&mut svg, &plan, &legend, &looks, &head);
     wires(&mut svg, graph, &plan, &head);
     for ((node, label), (rect, size)) in graph.iter().zip(&labels).zip(plan.boxes.iter().zip(&sizes)) {
@@ -127,13 +127,20 @@ fn count_outcomes(outcomes: impl Iterator<Item = Option<Outcome>>) -> Vec<(Optio
     counts.into_iter().collect()
 }
 
-/// A name for the arrow head that no other picture on a page has: a number made of the graph's names (FNV-1a).
-fn arrow_id(graph: &JobGraph) -> String {
+/// A name for the arrow head that no other picture on a page has, as one that is hidden there could hide it: a number made
+/// of what is drawn (FNV-1a).
+fn arrow_id<'r>(graph: &JobGraph, report_of: impl Fn(Node<'_>) -> Option<JobReport<'r>>) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     for node in graph.iter() {
         node.name().bytes().for_each(&mut add);
         node.dependencies().flat_map(|dependency| dependency.id().to_le_bytes()).for_each(&mut add);
+        if let Some(report) = report_of(node) {
+            style::class(Some(report.outcome()))
+                .bytes()
+                .chain(report.tries().to_le_bytes())
+                .for_each(&mut add);
+        }
         add(0xff);
     }
     format!("head-{hash:016x}")
@@ -163,19 +170,15 @@ fn wires(svg: &mut String, graph: &JobGraph, plan: &Plan, head: &str) {
         if some.peek().is_none() {
             continue;
         }
-        match arrives {
-            true => drop(writeln!(svg, "<g class=\"wires\" marker-end=\"url(#{head})\">")),
-            false => svg.push_str("<g class=\"wires\">\n"),
-        }
+        let end = if arrives { format!(" marker-end=\"url(#{head})\"") } else { String::new() };
+        let _ = writeln!(svg, "<g class=\"wires\"{end}>");
         for wire in some {
             push_path(svg, wire.start, &wire.pieces);
             if are_told && !wire.is_shared {
                 let (from, to) = wire.edge;
+                let told = format!("{} needs {}", names[from as usize], names[to as usize]);
                 svg.push_str("><title>");
-                push_escaped(
-                    svg,
-                    &label::clean(&format!("{} needs {}", names[from as usize], names[to as usize])),
-                );
+                push_escaped(svg, &label::clean(&told));
                 svg.push_str("</title></path>\n");
             } else {
                 svg.push_str("/>\n");
@@ -231,10 +234,10 @@ fn push_text(svg: &mut String, label: &Label, rect: Rect, kind: JobKind) {
     // Letters stand on a line at three quarters of their height.
     let mut y = rect.y + frame + ABOVE + LINE * 3 / 4 + 1;
     for (at, line) in label.name.iter().enumerate() {
-        match at {
-            0 => drop(write!(svg, "<text x=\"{x}\" y=\"{y}\">")),
-            _ => drop(write!(svg, "<tspan x=\"{x}\" dy=\"{LINE}\">")),
-        }
+        let _ = match at {
+            0 => write!(svg, "<text x=\"{x}\" y=\"{y}\">"),
+            _ => write!(svg, "<tspan x=\"{x}\" dy=\"{LINE}\">"),
+        };
         push_escaped(svg, line);
         if at > 0 {
             svg.push_str("</tspan>");
@@ -281,11 +284,7 @@ fn push_box(svg: &mut String, rect: Rect, outline: Outline) {
 fn tooltip(node: Node<'_>, report: Option<JobReport<'_>>) -> String {
     let mut lines = vec![node.name().to_owned()];
     if let Some(report) = report {
-        let how = match report.tries() {
-            0 => String::new(),
-            tries => format!(", {} in {}", tries_in_words(tries), text::duration(report.duration())),
-        };
-        lines.push(format!("{}{how}", report.outcome()));
+        lines.push(ending(report));
         lines.extend(report.reason().map(str::to_owned));
     }
     let needs: Vec<&str> = node.dependencies().map(Node::name).collect();
@@ -295,8 +294,18 @@ fn tooltip(node: Node<'_>, report: Option<JobReport<'_>>) -> String {
     lines.join("\n")
 }
 
-fn tries_in_words(tries: u32) -> String {
-    if tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") }
+/// How a job ended, in words.
+fn ending(report: JobReport<'_>) -> String {
+    let outcome = report.outcome();
+    let because_of = report.because_of();
+    let others = text::some_of(because_of.iter().map(|name| &**name));
+    match (outcome, report.tries()) {
+        (Outcome::Blocked, _) => format!("{outcome} by {others}"),
+        (Outcome::Unknown, _) => format!("{outcome} until {others}"),
+        (_, 0) => outcome.to_string(),
+        (_, 1) => format!("{outcome}, 1 try in {}", text::duration(report.duration())),
+        (_, tries) => format!("{outcome}, {tries} tries in {}", text::duration(report.duration())),
+    }
 }
 
 /// Writes `text`, which is clean, such that it reads the same in XML.
@@ -308,6 +317,32 @@ fn push_escaped(svg: &mut String, text: &str) {
             '>' => svg.push_str("&gt;"),
             '"' => svg.push_str("&quot;"),
             c => svg.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boxes_have_room_for_all_that_is_written_in_them() {
+        let names =
+            ["x", "WWWWWWWWWWWWWWWWWWWWWWWW", "ConfigFile /etc/motd", "", "two\nlines", "日本語の名前"];
+        let long = "/a-path-of-many-parts".repeat(40);
+        for name in names.into_iter().chain([long.as_str()]) {
+            for kind in [JobKind::Job, JobKind::RunOnly, JobKind::Dummy] {
+                for more in [None, Some("12 tries, 3 min 20 s".to_owned())] {
+                    let label = Label { name: label::lines(name), more };
+                    let size = label.size(kind);
+                    let widths = label.name.iter().map(|line| label::width(line, FONT));
+                    assert!(widths.max().unwrap() + 2 * ABOVE <= size.width, "{name:?} {size:?}");
+                    assert!(size.width <= 40 * FONT + 4 * SIDE, "{name:?} {size:?}");
+                    let lines = label.name.len() as i64 * LINE + label.more.map_or(0, |_| SMALL_LINE);
+                    assert!(lines + 2 * ABOVE <= size.height, "{name:?} {size:?}");
+                    assert!(size.width % 2 == 0 && size.height % 2 == 0);
+                }
+            }
         }
     }
 }

@@ -28,8 +28,7 @@ pub(super) struct Legend {
 }
 
 impl Legend {
-    /// With these kinds and outcomes, and how many boxes have each; at most `width` broad where that is enough for each
-    /// entry.
+    /// Of these outcomes, with how many boxes have each, and these kinds; no broader than `room`, unless one entry is.
     pub(super) fn new(outcomes: &[(Option<Outcome>, usize)], kinds: &[JobKind], room: i64) -> Self {
         let outcomes = outcomes.iter().filter_map(|(outcome, count)| {
             let meaning = format!("{count} {}", (*outcome)?);
