@@ -95,6 +95,7 @@
 //! # Features
 //!
 //! * `cli` (default): the command line of a provisioning binary, with `clap`.
+//! * `png`: pictures as PNG without Graphviz, with `resvg`.
 //!
 //! Unix only, since commands live in process groups.
 

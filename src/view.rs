@@ -15,6 +15,8 @@ pub(crate) mod log;
 pub(crate) mod look;
 mod mermaid;
 pub(crate) mod picture;
+#[cfg(feature = "png")]
+mod png;
 #[cfg(feature = "cli")]
 pub(crate) mod progress;
 mod svg;

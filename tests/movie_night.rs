@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::path::Path;
+
 use support::{Ran, lines_with, run};
 
 /// The failed rechecks of a verbose run.
@@ -168,15 +170,49 @@ fn pictures_of_unknown_kinds_are_refused_before_anything_runs() {
         "error: failed to draw movie.jpeg: its name has to end in .svg, .dot, .mmd, .png or .pdf, or be - for DOT on \
          standard output\n"
     );
-    let home = tempfile::tempdir().unwrap();
-    let mut command = support::command("movie_night", &home);
-    let ran: Ran = command.env("PATH", home.path()).args(["--graph", "movie.png"]).output().unwrap().into();
+    let ran = without_programs(&["--graph", "movie.pdf"], |_| ());
     assert_eq!(ran.code, Some(2));
     assert_eq!(
         ran.stderr,
-        "error: failed to draw movie.png: Graphviz's program `dot` is not installed; install the package graphviz, or \
+        "error: failed to draw movie.pdf: Graphviz's program `dot` is not installed; install the package graphviz, or \
          write an .svg file, which needs nothing\n"
     );
+}
+
+/// Runs the example where no other program is installed; `look` may look at what it has left there.
+fn without_programs(args: &[&str], look: impl FnOnce(&Path)) -> Ran {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = support::command("movie_night", &home);
+    let ran = command.env("PATH", home.path()).args(args).output().unwrap().into();
+    look(home.path());
+    ran
+}
+
+#[test]
+#[cfg(not(feature = "png"))]
+fn what_draws_pixels_is_named_where_nothing_does() {
+    let ran = without_programs(&["--graph", "movie.png"], |_| ());
+    assert_eq!(ran.code, Some(2));
+    assert_eq!(
+        ran.stderr,
+        "error: failed to draw movie.png: Graphviz's program `dot` is not installed; install the package graphviz, build \
+         this program with dojob's feature `png`, or write an .svg file, which needs nothing\n"
+    );
+}
+
+#[test]
+#[cfg(feature = "png")]
+#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+fn pixels_are_drawn_without_another_program() {
+    let mut png = Vec::new();
+    let ran = without_programs(&["--list", "--graph", "movie.png"], |home| {
+        png = std::fs::read(home.join("movie.png")).unwrap_or_default();
+    });
+    if ran.stderr.contains("no font is installed") && std::env::var_os("CI").is_none() {
+        return println!("skipped: {}", ran.stderr);
+    }
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert!(png.starts_with(b"\x89PNG") && png.len() > 10_000, "{} bytes", png.len());
 }
 
 #[test]

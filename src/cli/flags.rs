@@ -120,8 +120,10 @@ pub struct Flags {
     #[arg(id = "dojob_list", long = "list")]
     pub list: bool,
 
-    /// Draw the graph as it is after the run: .svg, .dot, .mmd (Mermaid), or with Graphviz .png and .pdf; - is DOT on
-    /// standard output
+    /// Draw the graph as it is after the run, as its ending says:
+    #[cfg_attr(feature = "png", doc = ".svg, .png, .dot, .mmd (Mermaid), or with Graphviz .pdf;")]
+    #[cfg_attr(not(feature = "png"), doc = ".svg, .dot, .mmd (Mermaid), or with Graphviz .png and .pdf;")]
+    /// - is DOT on standard output
     #[arg(id = "dojob_graph", long = "graph", value_name = "FILE")]
     pub graph: Option<PathBuf>,
 

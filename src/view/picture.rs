@@ -1,12 +1,15 @@
 //! Pictures of graphs as files: which kind a file is, by its ending, and who draws that kind.
 //!
 //! Knows the kinds and the files; the drawing is done by [`dot`](super::dot), [`svg`](super::svg),
-//! [`mermaid`](super::mermaid) and, for what has to be painted in pixels or pages, [`graphviz`](super::graphviz).
+//! [`mermaid`](super::mermaid) and, for what has to be painted in pixels or pages, [`graphviz`](super::graphviz); with the
+//! feature `png` pixels are painted here, too.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::graphviz;
+#[cfg(feature = "png")]
+use super::png;
 use crate::graph::JobGraph;
 use crate::report::Report;
 
@@ -64,6 +67,8 @@ enum Format {
     Dot,
     Svg,
     Mermaid,
+    #[cfg(feature = "png")]
+    Png,
     /// Drawn by Graphviz: the name of its output format.
     Graphviz(&'static str),
 }
@@ -79,7 +84,7 @@ pub enum PictureError {
         path: PathBuf,
     },
     /// Graphviz is not there.
-    #[error("failed to draw {}: Graphviz's program `dot` is not installed; install the package graphviz, or write an .svg file, which needs nothing", path.display())]
+    #[error("failed to draw {}: Graphviz's program `dot` is not installed; install the package graphviz, {}or write an .svg file, which needs nothing", path.display(), without_graphviz(path))]
     NoGraphviz {
         /// The file.
         path: PathBuf,
@@ -94,6 +99,15 @@ pub enum PictureError {
         /// What it said.
         message: String,
     },
+    /// It cannot be painted in pixels.
+    #[cfg(feature = "png")]
+    #[error("failed to draw {}: {message}", path.display())]
+    Png {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        message: String,
+    },
     /// The file cannot be written.
     #[error("failed to write {}", path.display())]
     Write {
@@ -102,6 +116,21 @@ pub enum PictureError {
         /// Why.
         source: io::Error,
     },
+}
+
+/// What else draws a file of this kind.
+fn without_graphviz(path: &Path) -> &'static str {
+    match Format::of(path) {
+        Ok(Format::Graphviz("png")) => "build this program with dojob's feature `png`, ",
+        _ => "",
+    }
+}
+
+#[cfg(feature = "png")]
+impl PictureError {
+    fn png(path: &Path, error: &png::PngError) -> Self {
+        PictureError::Png { path: path.to_owned(), message: error.to_string() }
+    }
 }
 
 impl Format {
@@ -115,6 +144,9 @@ impl Format {
             Some("dot" | "gv") => Ok(Format::Dot),
             Some("svg") => Ok(Format::Svg),
             Some("mmd") => Ok(Format::Mermaid),
+            #[cfg(feature = "png")]
+            Some("png") => Ok(Format::Png),
+            #[cfg(not(feature = "png"))]
             Some("png") => Ok(Format::Graphviz("png")),
             Some("pdf") => Ok(Format::Graphviz("pdf")),
             _ => Err(PictureError::UnknownFormat { path: path.to_owned() }),
@@ -129,21 +161,26 @@ pub(crate) fn can_draw(path: &Path) -> Result<(), PictureError> {
         Format::Graphviz(_) if !graphviz::is_installed() => {
             Err(PictureError::NoGraphviz { path: path.to_owned() })
         }
+        #[cfg(feature = "png")]
+        Format::Png => png::can_draw().map_err(|error| PictureError::png(path, &error)),
         _ => Ok(()),
     }
 }
 
 /// Writes a picture of a [`JobGraph`] or a [`Report`] to `path`, in the format that its ending says: `.svg`, `.dot`,
-/// `.mmd` (Mermaid), or with Graphviz `.png` and `.pdf`; `-` is DOT on standard output.
+/// `.mmd` (Mermaid), or with Graphviz `.png` and `.pdf` (`.png` without it, where the feature `png` is on); `-` is DOT on
+/// standard output.
 ///
 /// # Errors
-/// When the ending is not known, Graphviz is needed and missing, or the file cannot be written.
+/// When the ending is not known, Graphviz or a font is needed and missing, or the file cannot be written.
 pub fn write_picture<'a>(picture: impl Into<Picture<'a>>, path: &Path) -> Result<(), PictureError> {
     let picture = picture.into();
     let bytes = match Format::of(path)? {
         Format::Dot => picture.to_dot().into_bytes(),
         Format::Svg => picture.to_svg().into_bytes(),
         Format::Mermaid => picture.to_mermaid().into_bytes(),
+        #[cfg(feature = "png")]
+        Format::Png => png::draw(&picture.to_svg()).map_err(|error| PictureError::png(path, &error))?,
         Format::Graphviz(format) => graphviz::draw(&picture.to_dot(), format, path)?,
     };
     let written = if path.as_os_str() == "-" {
