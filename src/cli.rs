@@ -5,6 +5,7 @@
 mod durations;
 mod flags;
 mod run;
+mod show;
 mod signals;
 mod state;
 

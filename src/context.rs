@@ -11,7 +11,7 @@ pub(crate) mod diary;
 pub(crate) mod directory;
 pub(crate) mod output;
 pub(crate) mod process;
-mod session;
+pub(crate) mod session;
 pub(crate) mod storage;
 
 use std::cell::Cell;

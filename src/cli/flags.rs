@@ -116,7 +116,7 @@ pub struct Flags {
           default_missing_value = "forever", value_parser = patience)]
     pub wait: Option<Patience>,
 
-    /// Show the jobs in order, with what they need, and run nothing (with --graph: draw only)
+    /// Show the jobs in order, with what they need, and run nothing (with --graph or --show: draw only)
     #[arg(id = "dojob_list", long = "list")]
     pub list: bool,
 
@@ -126,6 +126,11 @@ pub struct Flags {
     /// - is DOT on standard output
     #[arg(id = "dojob_graph", long = "graph", value_name = "FILE")]
     pub graph: Option<PathBuf>,
+
+    /// Open the picture in the desktop's viewer after the run (with --list: of the graph as it is): the file of --graph, or
+    /// an .svg in the temporary directory
+    #[arg(id = "dojob_show", long = "show")]
+    pub show: bool,
 
     /// What is written: text for people, or events as lines of JSON on standard output
     #[arg(id = "dojob_format", long = "format", value_enum, value_name = "FORMAT", default_value_t)]

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::durations;
 use super::flags::{Flags, Format, Shell};
+use super::show;
 use super::signals::SignalGuard;
 use super::state::{in_words, program};
 use crate::engine::Engine;
@@ -22,7 +23,7 @@ use crate::view::console::Console;
 use crate::view::history::History;
 use crate::view::json::JsonLines;
 use crate::view::log::init_log;
-use crate::view::picture::{can_draw, write_picture};
+use crate::view::picture::{Picture, can_draw, write_picture};
 use crate::view::progress::Progress;
 
 /// Wrong usage or an invalid graph: nothing was started.
@@ -138,12 +139,36 @@ impl Flags {
             print(self.debts_to_show(&engine.debts())?.as_bytes())?;
             return Ok(0);
         }
-        match (&self.graph, self.list) {
-            (Some(path), true) => write_picture(engine.graph(), path)?,
-            (None, true) => self.list(&engine)?,
-            (_, false) => return self.converge(engine),
+        match (self.list, self.draws()) {
+            (true, true) => self.draw(engine.graph())?,
+            (true, false) => self.list(&engine)?,
+            (false, _) => return self.converge(engine),
         }
         Ok(0)
+    }
+
+    fn draws(&self) -> bool {
+        self.graph.is_some() || self.show
+    }
+
+    /// Writes the picture and shows it, as is wanted. That it cannot be shown is told and no more: it is there.
+    fn draw<'a>(&self, picture: impl Into<Picture<'a>>) -> anyhow::Result<()> {
+        let picture = picture.into();
+        let path = match &self.graph {
+            Some(path) => {
+                write_picture(picture, path)?;
+                path.clone()
+            }
+            None if self.show => show::write_temporary(&program(), &picture.to_svg())
+                .context("failed to write a picture to the temporary directory")?,
+            None => return Ok(()),
+        };
+        match if self.show { show::show(&path) } else { Ok(()) } {
+            Err(error) => super::say_error(&error.into()),
+            Ok(()) if self.graph.is_none() => super::say(&format!("the picture is {}", path.display())),
+            Ok(()) => {}
+        }
+        Ok(())
     }
 
     fn refuse_contradictions(&self) -> anyhow::Result<()> {
@@ -157,8 +182,12 @@ impl Flags {
             "--graph - and --format json both want standard output; give --graph a file"
         );
         anyhow::ensure!(
-            !(self.list && self.graph.is_some() && json),
-            "--list with --graph cannot be combined with --format json: it draws only"
+            !(self.list && self.draws() && json),
+            "--list with --graph or --show cannot be combined with --format json: it draws only"
+        );
+        anyhow::ensure!(
+            !(self.show && to_stdout),
+            "--show needs a file, and --graph - writes to standard output; give --graph a file, or leave it out"
         );
         if let Some(path) = &self.graph {
             can_draw(path)?;
@@ -240,8 +269,8 @@ impl Flags {
         if let Some(error) = lost.filter(|error| error.kind() != io::ErrorKind::BrokenPipe) {
             fail(anyhow::Error::new(error).context("failed to write events to standard output"));
         }
-        if let Some(Err(error)) = self.graph.as_ref().map(|path| write_picture(&report, path)) {
-            fail(error.into());
+        if let Err(error) = self.draw(&report) {
+            fail(error);
         }
         Ok(code)
     }
