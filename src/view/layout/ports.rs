@@ -64,7 +64,7 @@ impl Spreader<'_> {
     /// Spreads the ends of hops at one side of a box; `other` tells what is at their other end.
     fn spread(&self, node: u32, hops: &[u32], other: impl Fn(u32) -> u32, ports: &mut [i64]) {
         let mut wanted: Vec<(i64, u32)> =
-            hops.iter().map(|hop| (self.wanted(node, other(*hop)), *hop)).collect();
+            hops.iter().map(|hop| (self.wanted(node, other(*hop), hops.len() == 1), *hop)).collect();
         wanted.sort_by_key(|(wanted, hop)| (*wanted, self.at[other(*hop) as usize]));
         let room = self.room(node);
         let apart = APART.min(2 * room / (wanted.len() as i64 - 1).max(1));
@@ -74,14 +74,15 @@ impl Spreader<'_> {
         }
     }
 
-    /// How far from the middle of a box the wire to another item had best begin.
-    fn wanted(&self, node: u32, far: u32) -> i64 {
+    /// How far from the middle of a box the wire to another item had best begin, alone on that side or not.
+    fn wanted(&self, node: u32, far: u32, is_alone: bool) -> i64 {
         let room = self.room(node);
         let sideways = self.at[far as usize] - self.at[node as usize];
         let wanted = match self.graph.items[far as usize].node {
             // Straight, where that costs little.
             None if sideways.abs() <= room => sideways,
             Some(far) if sideways.abs() <= 2 * room.min(self.room(far)).min(10) => sideways / 2,
+            _ if is_alone => 0,
             _ => sideways * 3 / 10,
         };
         wanted.clamp(-room, room)

@@ -34,10 +34,16 @@ pub(super) fn places(graph: &Layered, order: &Order, lines: &[u32], gaps: Gaps) 
     lines.iter().map(|line| places[*line as usize]).collect()
 }
 
-/// How much the length of a hop counts. Bends where a wire passes a layer are worse than slanting ends.
+/// How much the length of a hop counts. Bends where a wire passes a layer are worse than slanting ends; all else being
+/// equal a long wire comes straight down to its box, and slants where it leaves one.
 fn weight(graph: &Layered, upper: u32, lower: u32) -> i64 {
-    let points = [upper, lower].into_iter().filter(|item| graph.items[*item as usize].node.is_none()).count();
-    [1, 2, 8][points]
+    let is_point = |item: u32| graph.items[item as usize].node.is_none();
+    match (is_point(upper), is_point(lower)) {
+        (true, true) => 64,
+        (true, false) => 17,
+        (false, true) => 16,
+        (false, false) => 8,
+    }
 }
 
 /// What keeps neighbours on a layer apart; lines that run side by side for long are kept apart once.

@@ -271,6 +271,33 @@ fn nothing_overlaps_in_special_shapes() {
 }
 
 #[test]
+fn a_wire_that_is_alone_on_a_side_meets_its_middle() {
+    let mut targets = vec![Vec::new(); 5];
+    targets.push((0..5).collect());
+    let graph = Graph::new(targets);
+    let plan = plan(&graph.sizes, &graph.edges());
+    for wire in &plan.wires {
+        let rect = plan.boxes[wire.edge.1 as usize];
+        let (x, _) = points(wire)[points(wire).len() - 1];
+        assert!((x - (rect.x + rect.width / 2) as f64).abs() <= 10.0, "{wire:?} {rect:?}");
+    }
+}
+
+#[test]
+fn a_long_wire_comes_straight_down_to_its_box() {
+    // Each of four boxes at the bottom is needed by the root, and by one that passes it by.
+    let graph =
+        Graph::new(vec![vec![], vec![], vec![], vec![], vec![0, 1, 2, 3], vec![4], vec![5, 0, 1, 2, 3]]);
+    let plan = plan(&graph.sizes, &graph.edges());
+    let long: Vec<&Wire> = plan.wires.iter().filter(|wire| wire.edge.0 == 6 && wire.edge.1 < 4).collect();
+    assert_eq!(long.len(), 4);
+    for wire in long {
+        let curves = wire.pieces.iter().filter(|piece| matches!(piece, Piece::Curve(..))).count();
+        assert!(curves <= 1, "{wire:?}");
+    }
+}
+
+#[test]
 fn leaves_of_a_hub_are_folded() {
     let mut targets = vec![Vec::new(); 200];
     targets.push((0..200).collect());
