@@ -94,7 +94,7 @@ impl Ledger {
             Record::Undone { n } => self.with(*n, |entry| entry.revertible = false),
             Record::UndoEnded => self.close(),
             Record::Settled { n } => self.with(*n, |entry| (entry.cleaned, entry.declined) = (true, false)),
-            Record::Declined { n } => self.with(*n, |entry| entry.declined = true),
+            Record::Declined { n } => self.with(*n, |entry| entry.declined = !entry.cleaned),
             Record::Seen { job, n } => _ = self.seen.insert(job.clone(), *n),
             Record::Mark { job, n } => {
                 self.marks.insert(job.clone(), *n);

@@ -157,8 +157,7 @@ fn decode_line(line: &[u8], is_first: bool) -> Result<Record, Unreadable> {
 /// What a line holds, when its sum is right.
 fn json_of(line: &[u8]) -> Result<Value, Unreadable> {
     let (sum, json) = line.split_at_checked(9).ok_or_else(|| corrupt("a line is too short"))?;
-    let sum = str::from_utf8(sum).ok().and_then(|sum| u32::from_str_radix(sum.strip_suffix(' ')?, 16).ok());
-    if sum != Some(crc32fast::hash(json)) {
+    if sum != format!("{:08x} ", crc32fast::hash(json)).as_bytes() {
         return Err(corrupt("a record does not have the sum that was written with it"));
     }
     serde_json::from_slice(json).map_err(|error| corrupt(error.to_string()))
