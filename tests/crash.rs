@@ -236,6 +236,12 @@ impl Workshop {
             .collect()
     }
 
+    fn last_record(&self) -> Option<String> {
+        let journal = fs::read_to_string(self.root().join("state/journal")).ok()?;
+        let record: serde_json::Value = serde_json::from_str(journal.lines().last()?.get(9..)?).ok()?;
+        record["is"].as_str().map(str::to_owned)
+    }
+
     /// The processes of this workshop that are at work.
     fn survivors(&self) -> Vec<String> {
         let wanted = format!("{MINE}={}", self.root().display());
@@ -265,6 +271,8 @@ struct Tally {
     instants: u32,
     killed: u32,
     survivors: usize,
+    /// What the journal had said last.
+    last: BTreeSet<String>,
 }
 
 /// Numbers without a pattern, the same every time: a SplitMix64 sequence.
@@ -289,6 +297,7 @@ fn kill_and_start_again(
     tally.killed += u32::from(status.signal() == Some(9));
     tally.survivors += workshop.survivors().len();
     let known = workshop.intents();
+    tally.last.extend(workshop.last_record());
     let status = workshop.start(&[]);
     assert_eq!(status.code(), Some(code), "{when}: started again, it ended with {status}");
     assert_eq!(&workshop.made(), wanted, "{when}");
@@ -305,7 +314,7 @@ fn undisturbed(args: &[&str], code: i32) -> (BTreeSet<String>, Duration) {
 }
 
 /// Kills it at every step of its journal, one after the other, until it comes to its end before the step does.
-fn at_every_step(args: &[&str], code: i32) {
+fn at_every_step(args: &[&str], code: i32) -> BTreeSet<String> {
     let (wanted, _) = undisturbed(args, code);
     let mut tally = Tally::default();
     for step in 0.. {
@@ -318,6 +327,7 @@ fn at_every_step(args: &[&str], code: i32) {
     }
     report(args, "steps of the journal", &tally);
     assert!(tally.killed > 20);
+    tally.last
 }
 
 fn at_random(args: &[&str], code: i32) {
@@ -335,13 +345,16 @@ fn at_random(args: &[&str], code: i32) {
 
 #[allow(clippy::print_stdout, reason = "figures for whoever reads the log")]
 fn report(args: &[&str], what: &str, tally: &Tally) {
-    let Tally { instants, killed, survivors } = tally;
+    let Tally { instants, killed, survivors, .. } = tally;
     println!("{args:?}: {instants} {what}, {killed} times killed, {survivors} processes had survived the kill, none the next start");
 }
 
 #[test]
 fn killed_at_every_step_of_the_journal() {
-    at_every_step(&[], 0);
+    let last = at_every_step(&[], 0);
+    for record in ["intent", "set", "spawned", "ended", "settled", "end"] {
+        assert!(last.contains(record), "never killed after {record}: {last:?}");
+    }
 }
 
 #[test]
@@ -354,9 +367,14 @@ fn killed_at_random_instants_with_three_workers() {
     at_random(&["-j", "3"], 0);
 }
 
+/// Right after the failure was recorded and it was decided what follows, in the middle of a revert, after the reverts, and
+/// before, between and after the cleanups.
 #[test]
-fn killed_at_every_step_of_taking_back() {
-    at_every_step(&["--impossible", "--on-failure", "revert"], 1);
+fn crash_after_failure_and_after_policy_and_in_revert() {
+    let last = at_every_step(&["--impossible", "--on-failure", "revert"], 1);
+    for record in ["intent", "undo", "undone", "undo_ended", "settled", "end"] {
+        assert!(last.contains(record), "never killed after {record}: {last:?}");
+    }
 }
 
 #[test]

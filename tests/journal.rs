@@ -1,0 +1,556 @@
+//! What is written down and what is owed: debts, locks, state directories of all kinds, and the flags about them.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use anyhow::{bail, ensure};
+use dojob::testing::{Fault, Faults};
+use dojob::{
+    Engine, Journal, JournalError, JobGraph, Phase, Retry, Secret, StorageError, VirtualClock,
+};
+use tempfile::TempDir;
+
+mod support;
+
+type Log = Arc<Mutex<Vec<String>>>;
+
+fn note(log: &Log, what: impl Into<String>) {
+    log.lock().unwrap().push(what.into());
+}
+
+fn take(log: &Log) -> Vec<String> {
+    std::mem::take(&mut *log.lock().unwrap())
+}
+
+/// A graph of one job that makes a file and has a cleanup, which fails when `is_stubborn`.
+fn one(root: &Path, log: &Log, name: &str, is_stubborn: bool) -> JobGraph {
+    let (made, making, log) = (root.join("made"), root.join("made"), log.clone());
+    let mut graph = JobGraph::builder();
+    graph
+        .job(
+            name,
+            move |_| {
+                ensure!(made.exists(), "it is not there");
+                Ok(())
+            },
+            move |cx| {
+                cx.local().set("beside", "a name")?;
+                cx.local().set("token", Secret::new("hunter2".to_owned()))?;
+                cx.local().set("gone", 1)?;
+                cx.local().remove("gone");
+                Ok(fs::write(&making, "")?)
+            },
+        )
+        .retry(Retry::tries(1))
+        .cleanup(move |cx| {
+            let local = cx.local();
+            let beside: Option<String> = local.get("beside")?;
+            let (token, gone) = (local.get::<String>("token")?, local.get::<u8>("gone")?);
+            let movie: Option<String> = cx.arg_opt("movie")?;
+            note(&log, format!("{beside:?} {} {gone:?} {movie:?}", token.is_some()));
+            ensure!(!is_stubborn, "it sticks");
+            Ok(())
+        });
+    graph.build().unwrap()
+}
+
+fn engine(graph: JobGraph, directory: &Path) -> Engine {
+    Engine::with_graph(graph).clock(VirtualClock::new()).journal(Journal::open(directory).unwrap())
+}
+
+#[test]
+fn a_cleanup_that_fails_is_owed_and_paid_by_the_next_start_with_its_storage_and_arguments() {
+    let (root, log) = (tempfile::tempdir().unwrap(), Log::default());
+    let state = root.path().join("deep/state");
+    let args = |engine: Engine, args: &serde_json::Value| engine.args(args).unwrap();
+    let mut first = args(engine(one(root.path(), &log, "maker", true), &state), &serde_json::json!({"movie": "Brazil"}));
+    let report = first.converge();
+    assert_eq!((report.converged(), report.exit_code()), (true, 1));
+    assert_eq!(take(&log), [r#"Some("a name") true None Some("Brazil")"#]);
+    drop(first);
+
+    let journal = fs::read_to_string(state.join("journal")).unwrap();
+    assert!(journal.contains("a name") && journal.contains("Brazil"));
+    assert!(!journal.contains("hunter2"), "{journal}");
+
+    let mut second = args(engine(one(root.path(), &log, "maker", false), &state), &serde_json::json!({"movie": "Alien"}));
+    assert_eq!(second.debts().len(), 1);
+    let report = second.converge();
+    assert_eq!(take(&log), [r#"Some("a name") false None Some("Brazil")"#], "the arguments are those of its run");
+    assert!(report.success() && report.cleanups()[0].of.is_some() && second.debts().is_empty());
+    assert!(!state.join("journal").exists(), "nothing has to be remembered");
+}
+
+#[test]
+fn secrets_among_the_arguments_are_those_of_this_run() {
+    let (root, told) = (tempfile::tempdir().unwrap(), Log::default());
+    let graph = |fails: bool| {
+        let told = told.clone();
+        let mut graph = JobGraph::builder();
+        graph.run_only("login", |_| Ok(())).cleanup(move |cx| {
+            note(&told, format!("{} {}", cx.arg::<String>("user")?, cx.arg::<Secret>("password")?.expose()));
+            ensure!(!fails, "no");
+            Ok(())
+        });
+        graph.build().unwrap()
+    };
+    #[derive(serde::Serialize)]
+    struct Args {
+        user: &'static str,
+        password: Secret,
+    }
+    for (round, (user, password)) in [("ann", "hunter2"), ("bob", "swordfish")].into_iter().enumerate() {
+        let args = Args { user, password: Secret::new(password.to_owned()) };
+        engine(graph(round == 0), root.path()).args(&args).unwrap().converge();
+        assert!(!fs::read_to_string(root.path().join("journal")).unwrap_or_default().contains(password));
+    }
+    assert_eq!(take(&told), ["ann hunter2", "ann swordfish", "bob swordfish"]);
+}
+
+#[test]
+fn a_convergence_without_a_run_writes_nothing() {
+    let (root, log) = (tempfile::tempdir().unwrap(), Log::default());
+    let state = root.path().join("state");
+    fs::write(root.path().join("made"), "").unwrap();
+    engine(one(root.path(), &log, "maker", false), &state).converge();
+    let changed = || fs::metadata(&state).unwrap().mtime_nsec();
+    let before = changed();
+    let mut again = engine(one(root.path(), &log, "maker", false), &state);
+    assert!(again.converge().success());
+    assert_eq!((changed(), fs::read_dir(&state).unwrap().count()), (before, 0));
+}
+
+#[test]
+fn a_debt_of_a_job_that_is_gone_is_told_of_and_kept() {
+    let (root, log) = (tempfile::tempdir().unwrap(), Log::default());
+    engine(one(root.path(), &log, "old name", true), root.path()).converge();
+    for _ in 0..2 {
+        let mut renamed = engine(one(root.path(), &log, "new name", false), root.path());
+        let report = renamed.converge();
+        assert_eq!(report.exit_code(), 0, "it is told of, and stands in nobody's way");
+        assert_eq!(report.debts().iter().map(|debt| (&*debt.job, debt.payable)).collect::<Vec<_>>(), [("old name", false)]);
+    }
+    take(&log);
+    engine(one(root.path(), &log, "old name", false), root.path()).converge();
+    assert_eq!(take(&log).len(), 1, "paid once the job is back");
+}
+
+#[test]
+fn under_no_act_debts_are_shown_and_not_paid() {
+    let (root, log) = (tempfile::tempdir().unwrap(), Log::default());
+    engine(one(root.path(), &log, "maker", true), root.path()).converge();
+    take(&log);
+    let before = fs::read(root.path().join("journal")).unwrap();
+    let look = Journal::look(root.path()).unwrap();
+    let report = Engine::with_graph(one(root.path(), &log, "maker", false)).journal(look).no_act(true).converge();
+    assert!(take(&log).is_empty());
+    assert_eq!((report.debts().len(), report.exit_code()), (1, 0));
+    assert_eq!(fs::read(root.path().join("journal")).unwrap(), before);
+}
+
+#[test]
+fn only_what_was_asked_for_is_paid() {
+    let (root, log) = (tempfile::tempdir().unwrap(), Log::default());
+    let journal = || Journal::open(root.path()).unwrap();
+    let graph = || one(root.path(), &log, "maker", false);
+    Engine::with_graph(graph()).journal(journal()).cleanup(false).converge();
+    assert!(take(&log).is_empty());
+
+    let mut payer = Engine::with_graph(graph()).journal(journal());
+    assert!(payer.debts()[0].declined);
+    assert!(payer.converge().cleanups().is_empty(), "what was declined is not owed");
+    let report = payer.pay_debts(false);
+    assert!(report.cleanups().is_empty() && report.counts().not_started == 1);
+    let report = payer.pay_debts(true);
+    assert_eq!((report.cleanups().len(), take(&log).len(), payer.debts().len()), (1, 1, 0));
+}
+
+#[test]
+fn a_part_of_the_graph_pays_for_all_of_it() {
+    let (root, log) = (tempfile::tempdir().unwrap(), Log::default());
+    let graph = |fails: bool| {
+        let log = log.clone();
+        let mut graph = JobGraph::builder();
+        graph.dummy("small");
+        graph.run_only("large", |_| Ok(())).cleanup(move |_| {
+            note(&log, "cleaned");
+            ensure!(!fails, "no");
+            Ok(())
+        });
+        graph.build().unwrap()
+    };
+    engine(graph(true), root.path()).converge();
+    let report = engine(graph(false), root.path()).only(["small"]).unwrap().converge();
+    assert_eq!((take(&log).len(), report.success(), report.debts().len()), (2, true, 0));
+}
+
+#[test]
+fn a_change_is_not_lost_to_a_failure_in_between() {
+    let directory = tempfile::tempdir().unwrap();
+    let world = Arc::new((AtomicU32::new(0), AtomicU32::new(0)));
+    let converge = |faults: Faults, change: bool| {
+        let mut graph = JobGraph::builder();
+        let (checked, changed) = (world.clone(), world.clone());
+        if change {
+            world.0.store(0, Ordering::SeqCst);
+        }
+        graph.job(
+            "file",
+            move |_| {
+                ensure!(checked.0.load(Ordering::SeqCst) == 1, "it differs");
+                Ok(())
+            },
+            move |_| {
+                changed.0.store(1, Ordering::SeqCst);
+                Ok(())
+            },
+        );
+        graph.dummy("between").after(["file"]);
+        graph.job("guard", |_| Ok(()), |_| Ok(())).after(["between"]);
+        let restarted = world.clone();
+        graph
+            .job(
+                "service",
+                |cx| {
+                    let is_done = cx.local().get("restarted")?.unwrap_or(false);
+                    ensure!(is_done || !cx.changed("file")?, "the file was changed");
+                    Ok(())
+                },
+                move |cx| {
+                    restarted.1.fetch_add(1, Ordering::SeqCst);
+                    cx.local().set("restarted", true)?;
+                    Ok(())
+                },
+            )
+            .after(["guard"]);
+        let graph = graph.build().unwrap().with_faults(faults).unwrap();
+        engine(graph, directory.path()).tries(1).converge();
+        world.1.swap(0, Ordering::SeqCst)
+    };
+    assert_eq!(converge(Faults::new(), false), 1, "the first start changes the file");
+    assert_eq!(converge(Faults::new(), false), 0, "nothing has changed");
+    let guard_fails = || Faults::new().always("guard", Phase::Check, Fault::Panic);
+    assert_eq!(converge(guard_fails(), true), 0, "the file is changed, and the service is not reached");
+    assert_eq!(converge(guard_fails(), false), 0, "still not");
+    assert_eq!(converge(Faults::new(), false), 1, "now it is, though the file was in place");
+    assert_eq!(converge(Faults::new(), false), 0, "once");
+}
+
+fn error(directory: &Path) -> String {
+    let error = Journal::open(directory).unwrap_err();
+    let mut text = error.to_string().replace(&directory.display().to_string(), "DIR");
+    if let Some(source) = std::error::Error::source(&error) {
+        text.push_str(&format!(": {source}"));
+    }
+    text
+}
+
+#[test]
+fn a_damaged_journal_is_left_as_it_is_and_says_where() {
+    let (root, log) = (tempfile::tempdir().unwrap(), Log::default());
+    engine(one(root.path(), &log, "maker", true), root.path()).converge();
+    let file = root.path().join("journal");
+    let mut text = fs::read(&file).unwrap();
+    let second = text.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    text[second + 20] ^= 1;
+    fs::write(&file, &text).unwrap();
+    assert_eq!(
+        error(root.path()),
+        format!(
+            "DIR/journal is damaged at byte {second}: a record does not have the sum that was written with it; it was left \
+             as it is. Cleanups may be owed for what it says: read it, put things right by hand, and move it away"
+        )
+    );
+    assert_eq!(fs::read(&file).unwrap(), text);
+}
+
+#[test]
+fn a_torn_end_is_cut_and_the_rest_is_owed() {
+    let (root, log) = (tempfile::tempdir().unwrap(), Log::default());
+    engine(one(root.path(), &log, "maker", true), root.path()).converge();
+    let file = root.path().join("journal");
+    let whole = fs::read(&file).unwrap();
+    for torn in [&whole[..whole.len() - 1], &[&whole[..], b"0123"].concat(), &[&whole[..], &[0; 40]].concat()] {
+        fs::write(&file, torn).unwrap();
+        let journal = Journal::open(root.path()).unwrap();
+        let owed = Engine::with_graph(one(root.path(), &log, "maker", false)).journal(journal).debts();
+        assert_eq!(owed.len(), 1);
+        assert!(whole.starts_with(&fs::read(&file).unwrap()));
+    }
+}
+
+#[test]
+fn a_newer_journal_is_left_as_it_is() {
+    let root = tempfile::tempdir().unwrap();
+    let json = br#"{"is":"journal","version":2,"more":"of it"}"#;
+    let line = format!("{:08x} {}\n", crc32(json), String::from_utf8_lossy(json));
+    fs::write(root.path().join("journal"), &line).unwrap();
+    assert_eq!(
+        error(root.path()),
+        "DIR/journal was written by a newer version (format 2; this program knows up to 1); it was left as it is"
+    );
+    assert_eq!(fs::read_to_string(root.path().join("journal")).unwrap(), line);
+}
+
+/// Bit by bit, as the standard has it, to be sure that the format is what its page says.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0_u32, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0xEDB8_8320 } else { sum >> 1 })
+    })
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_made_or_is_a_file_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("file"), "").unwrap();
+    let below = root.path().join("file/state");
+    assert_eq!(
+        error(&below),
+        "failed to make the state directory DIR; name another state directory (--state-dir), or mend this one: Not a \
+         directory (os error 20)"
+    );
+    let is_dir = root.path().join("journal");
+    fs::create_dir(&is_dir).unwrap();
+    assert!(error(root.path()).starts_with("failed to read the journal DIR/journal"), "{}", error(root.path()));
+}
+
+/// A small file system of its own; `None` where this is not allowed.
+struct Mounted(TempDir);
+
+impl Mounted {
+    fn new(options: &str) -> Option<Mounted> {
+        let at = tempfile::tempdir().unwrap();
+        let mount = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(at.path())
+            .stderr(Stdio::null())
+            .status();
+        if mount.is_ok_and(|status| status.success()) {
+            return Some(Mounted(at));
+        }
+        assert!(std::env::var_os("CI").is_none(), "mounting has to be possible there");
+        skipped("a file system cannot be mounted here");
+        None
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+fn skipped(why: &str) {
+    println!("skipped: {why}");
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn on_a_full_disk_nothing_is_run_that_could_not_be_written_down() {
+    let Some(disk) = Mounted::new("size=16k") else { return };
+    let (root, log) = (tempfile::tempdir().unwrap(), Log::default());
+    let state = disk.0.path().join("state");
+    let mut full = engine(one(root.path(), &log, "maker", false), &state);
+    fs::write(disk.0.path().join("filler"), vec![0; 12 * 1024]).unwrap();
+    while fs::OpenOptions::new().append(true).create(true).open(disk.0.path().join("more")).is_ok_and(|mut file| {
+        use std::io::Write;
+        file.write_all(&[0; 512]).is_ok()
+    }) {}
+    let report = full.converge();
+    let failures: Vec<&str> = report.job("maker").failures().iter().map(|failure| failure.reason.as_str()).collect();
+    let why = format!(
+        "failed to write down in {} what is about to be run: No space left on device (os error 28)",
+        state.join("journal").display()
+    );
+    assert_eq!(failures, ["it is not there", &why, "it is not there"]);
+    assert!(!root.path().join("made").exists() && take(&log).is_empty());
+
+    // Room again: nothing is lost, and it goes on.
+    fs::remove_file(disk.0.path().join("more")).unwrap();
+    fs::remove_file(disk.0.path().join("filler")).unwrap();
+    assert!(full.converge().success());
+    assert_eq!(take(&log).len(), 1);
+}
+
+#[test]
+fn what_cannot_be_written_down_is_not_stored() {
+    let Some(disk) = Mounted::new("size=16k") else { return };
+    let told = Log::default();
+    let filler = disk.0.path().join("filler");
+    let mut graph = JobGraph::builder();
+    let log = told.clone();
+    let fill = filler.clone();
+    graph
+        .run_only("setter", move |cx| {
+            cx.local().set("first", 1)?;
+            fs::write(&fill, vec![0; 8 * 1024])?;
+            let large = "x".repeat(10_000);
+            match cx.local().set("second", &large) {
+                Err(StorageError::NotWritten { key, .. }) => note(&log, format!("{key} {:?}", cx.local().get::<String>("second")?)),
+                other => bail!("{other:?}"),
+            }
+            fs::remove_file(&fill)?;
+            Ok(cx.local().set("third", 3)?)
+        })
+        .cleanup(|_| bail!("owed"));
+    let state = disk.0.path().join("state");
+    engine(graph.build().unwrap(), &state).tries(1).converge();
+    assert_eq!(take(&told), ["second None"]);
+    let journal = fs::read_to_string(state.join("journal")).unwrap();
+    assert!(journal.contains("first") && !journal.contains("second") && journal.contains("third"));
+    assert!(Journal::open(&state).is_ok(), "no half of a record is left in it");
+}
+
+#[test]
+fn a_read_only_file_system_is_told_before_anything_runs() {
+    let Some(disk) = Mounted::new("size=64k") else { return };
+    let remounted = std::process::Command::new("mount").args(["-o", "remount,ro"]).arg(disk.0.path()).status().unwrap();
+    assert!(remounted.success());
+    assert_eq!(
+        error(&disk.0.path().join("state")),
+        "failed to make the state directory DIR; name another state directory (--state-dir), or mend this one: Read-only \
+         file system (os error 30)"
+    );
+}
+
+#[test]
+fn only_its_owner_may_read_it() {
+    let (root, log) = (tempfile::tempdir().unwrap(), Log::default());
+    let state = root.path().join("state");
+    engine(one(root.path(), &log, "maker", true), &state).converge();
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(state.clone()), mode(state.join("journal"))), (0o700, 0o600));
+}
+
+#[test]
+fn the_second_is_told_who_has_the_lock() {
+    let root = tempfile::tempdir().unwrap();
+    let held = Journal::open(root.path()).unwrap();
+    let refused = Journal::open(root.path()).unwrap_err();
+    let JournalError::Locked { holder, .. } = &refused else { panic!("{refused}") };
+    assert_eq!(holder.pid, Some(std::process::id()));
+    assert!(holder.since.is_some());
+    drop(held);
+    assert!(Journal::open(root.path()).is_ok());
+}
+
+#[test]
+fn durable_intents_are_synced_for_all_workers_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut graph = JobGraph::builder();
+    for number in 0..40 {
+        graph.run_only(format!("job {number}"), |cx| Ok(cx.local().set("x", 1)?)).cleanup(|_| Ok(()));
+    }
+    let report = engine(graph.build().unwrap(), directory.path()).durable(true).workers(8).converge();
+    assert_eq!(report.counts().changed, 40);
+    assert!(!directory.path().join("journal").exists());
+}
+
+#[test]
+fn a_long_journal_of_few_debts_is_made_short() {
+    let directory = tempfile::tempdir().unwrap();
+    let converge = |fails: bool| {
+        let mut graph = JobGraph::builder();
+        for number in 0..400 {
+            let job = graph.run_only(format!("job {number} {}", "x".repeat(100)), |cx| Ok(cx.local().set("x", "y".repeat(100))?));
+            job.cleanup(move |_| {
+                ensure!(!fails || number != 7, "no");
+                Ok(())
+            });
+        }
+        let mut engine = engine(graph.build().unwrap(), directory.path());
+        engine.converge();
+        engine.debts().len()
+    };
+    assert_eq!(converge(true), 1);
+    let length = fs::metadata(directory.path().join("journal")).unwrap().len();
+    assert!(length < 2000, "{length} bytes for one debt");
+    assert_eq!(converge(false), 0);
+}
+
+// The flags, with a real binary.
+
+/// Starts the movie night in a way that it is at work until it is killed.
+struct AtWork(std::process::Child);
+
+impl AtWork {
+    fn start(home: &TempDir) -> AtWork {
+        let mut command = support::command("movie_night", home);
+        command.args(["-v", "--pace", "30"]).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It has the lock when it says anything.
+        let mut line = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        AtWork(child)
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn run(home: &TempDir, args: &[&str]) -> support::Ran {
+    support::command("movie_night", home).args(args).output().unwrap().into()
+}
+
+#[test]
+fn a_second_start_in_one_scope_ends_with_4_and_says_who_is_at_work() {
+    let home = tempfile::tempdir().unwrap();
+    let first = AtWork::start(&home);
+    let state = home.path().join("state/movie_night");
+    let ran = run(&home, &[]);
+    assert_eq!(ran.code, Some(4));
+    let (before, after) = ran.stderr.split_once(", at work since 20").unwrap();
+    assert_eq!(before, format!("error: {} is locked by process {}", state.display(), first.0.id()));
+    assert!(after.ends_with("; wait for it to end (or let --wait do that)\n"), "{after}");
+    assert_eq!(run(&home, &["--wait=0.05"]).code, Some(4));
+    assert_eq!(run(&home, &["--list"]).code, Some(0), "a list needs no lock");
+    assert_eq!(run(&home, &["-n"]).code, Some(3), "nor does a dry run");
+    assert_eq!(run(&home, &["--state-dir", "elsewhere", "--battery-state", "charged", "--couch-space"]).code, Some(0));
+    drop(first);
+    assert_eq!(run(&home, &["--wait", "--battery-state", "charged", "--couch-space"]).code, Some(0));
+}
+
+#[test]
+fn what_is_owed_is_listed_and_paid() {
+    let home = tempfile::tempdir().unwrap();
+    let nothing = run(&home, &["--debts"]);
+    assert_eq!((nothing.code, nothing.stdout.as_str()), (Some(0), "nothing is owed\n"));
+    run(&home, &["--battery-state", "charged", "--couch-space", "--no-cleanup"]);
+    let declined = run(&home, &["--debts"]);
+    assert!(declined.stdout.lines().any(|line| line.starts_with("declined: cleanup of CleanCouch (try 1 of the run of 20")));
+    let json: serde_json::Value = serde_json::from_str(&run(&home, &["--debts", "--format", "json"]).stdout).unwrap();
+    assert!(json.as_array().unwrap().iter().all(|debt| debt["declined"] == true && debt["phase"] == "cleanup"));
+    assert_eq!(run(&home, &["--cleanup-only"]).stderr, "nothing was paid (TIME)\n");
+    let paid = run(&home, &["--cleanup-only", "--declined"]);
+    assert_eq!(paid.code, Some(0));
+    assert!(paid.stderr.ends_with("paid 1 cleanup (TIME)\n"), "{}", paid.stderr);
+    assert_eq!(run(&home, &["--debts"]).stdout, "nothing is owed\n");
+    let usage = run(&home, &["--declined"]);
+    assert_eq!(usage.code, Some(2), "{}", usage.stderr);
+}
+
+#[test]
+fn taking_back_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let ran = run(&home, &["--on-failure", "revert", "--only", "TurnOnTv"]);
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(
+        ran.stderr,
+        "\
+changed FindTvRemote: The remote is not where it was.
+failed TurnOnTv: Remote batteries are dead. (3 tries)
+left as it is TurnOnTv, which has no revert
+left as it is FindTvRemote, which has no revert
+taken back: 2 jobs, 1 changed, 1 failed (TIME)
+"
+    );
+}
