@@ -111,9 +111,7 @@ pub enum ResultError {
         hint: String,
     },
     /// The job does not come before the one that asks, so that its result may not be there yet.
-    #[error(
-        "`{reader}` cannot ask about `{name}`, which it does not depend on; add it to its dependencies"
-    )]
+    #[error("`{reader}` cannot ask about `{name}`, which it does not depend on; add it to its dependencies")]
     NotADependency {
         /// The job that asks.
         reader: String,

@@ -284,7 +284,8 @@ impl Engine {
     /// What earlier runs have left open, by the journal, the oldest first; empty without one.
     pub fn debts(&self) -> Vec<Debt> {
         let journal = self.journal.as_ref().map(Journal::shared);
-        journal.map_or_else(Vec::new, |journal| journal.with_ledger(|ledger| debts::list(ledger, &self.whole)))
+        journal
+            .map_or_else(Vec::new, |journal| journal.with_ledger(|ledger| debts::list(ledger, &self.whole)))
     }
 
     /// Pays what earlier runs owe, and does nothing else: no job is checked or run. With `declined` also those cleanups

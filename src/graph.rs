@@ -224,7 +224,8 @@ impl JobGraph {
 
     /// The same graph with other bodies in its jobs.
     pub(crate) fn map_bodies(mut self, map: impl Fn(&str, Box<dyn Erased>) -> Box<dyn Erased>) -> JobGraph {
-        self.jobs = self.jobs.into_iter().map(|job| AnyJob { body: map(&job.name, job.body), ..job }).collect();
+        self.jobs =
+            self.jobs.into_iter().map(|job| AnyJob { body: map(&job.name, job.body), ..job }).collect();
         self
     }
 

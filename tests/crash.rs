@@ -16,9 +16,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use clap::Parser;
 use dojob::cli::Flags;
-use dojob::{
-    Clock, Context, Deps, DummyJob, Engine, Job, Journal, Result, Retry, SystemClock, Wake, deps,
-};
+use dojob::{Clock, Context, Deps, DummyJob, Engine, Job, Journal, Result, Retry, SystemClock, Wake, deps};
 
 /// The arguments of the workshop, a line each.
 const WORKSHOP: &str = "DOJOB_TEST_WORKSHOP";
@@ -48,11 +46,15 @@ fn workshop() {
     let code = cli.flags.main(&cli, || {
         let steps = AtomicU32::new(0);
         let kill_at = cli.kill_at;
-        let journal = Journal::wait(cli.root.join("state"), Some(Duration::from_secs(20)))?.watch(move || {
-            if Some(steps.fetch_add(1, Ordering::SeqCst)) == kill_at {
-                let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-            }
-        });
+        let journal =
+            Journal::wait(cli.root.join("state"), Some(Duration::from_secs(20)))?.watch(move || {
+                if Some(steps.fetch_add(1, Ordering::SeqCst)) == kill_at {
+                    let _ = rustix::process::kill_process(
+                        rustix::process::getpid(),
+                        rustix::process::Signal::KILL,
+                    );
+                }
+            });
         let product = Product { root: cli.root.clone(), impossible: cli.impossible };
         Ok(Engine::new(product)?.retry_delay(Duration::ZERO).journal(journal))
     });
@@ -346,7 +348,9 @@ fn at_random(args: &[&str], code: i32) {
 #[allow(clippy::print_stdout, reason = "figures for whoever reads the log")]
 fn report(args: &[&str], what: &str, tally: &Tally) {
     let Tally { instants, killed, survivors, .. } = tally;
-    println!("{args:?}: {instants} {what}, {killed} times killed, {survivors} processes had survived the kill, none the next start");
+    println!(
+        "{args:?}: {instants} {what}, {killed} times killed, {survivors} processes had survived the kill, none the next start"
+    );
 }
 
 #[test]

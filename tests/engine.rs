@@ -324,14 +324,9 @@ fn results_are_read_by_those_who_depend_on_them() {
     assert_eq!(report.job("build").result(), Some(&json!("built")));
     assert_eq!(
         report.job("stranger").reason(),
-        Some(
-            "`stranger` cannot ask about `count`, which it does not depend on; add it to its dependencies"
-        )
+        Some("`stranger` cannot ask about `count`, which it does not depend on; add it to its dependencies")
     );
-    assert_eq!(
-        report.job("lost").reason(),
-        Some("there is no job `cuont`; did you mean `count`?")
-    );
+    assert_eq!(report.job("lost").reason(), Some("there is no job `cuont`; did you mean `count`?"));
 }
 
 #[test]

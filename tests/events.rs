@@ -6,7 +6,9 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{anyhow, bail};
-use dojob::{CouldNotFindOut, Engine, JobGraph, JsonLines, NotAsWanted, VirtualClock};
+use dojob::{
+    CouldNotFindOut, Engine, JobGraph, Journal, JsonLines, NotAsWanted, OnFailure, Retry, VirtualClock,
+};
 use serde_json::Value;
 
 #[derive(Clone, Default)]
@@ -78,6 +80,19 @@ fn lines() -> Vec<Value> {
         graph.dummy("blocked").after(["failed"]);
         let engine = Engine::with_graph(graph.build().unwrap()).no_act(no_act).clock(VirtualClock::new());
         engine.observe(JsonLines::new(written.clone()).diff(true)).converge();
+    }
+    let state = tempfile::tempdir().unwrap();
+    for (no_act, is_stubborn) in [(false, true), (true, true), (false, false)] {
+        let mut graph = JobGraph::builder();
+        graph.run_only("first", |_| Ok(())).revert(|_| Ok(())).cleanup(|_| Ok(()));
+        graph.run_only("second", |_| bail!("no")).after(["first"]).retry(Retry::tries(1)).revert(move |_| {
+            anyhow::ensure!(!is_stubborn, "it sticks");
+            Ok(())
+        });
+        let journal = if no_act { Journal::look(state.path()) } else { Journal::open(state.path()) };
+        let engine = Engine::with_graph(graph.build().unwrap()).no_act(no_act).journal(journal.unwrap());
+        let engine = engine.on_failure(OnFailure::Revert).clock(VirtualClock::new());
+        engine.observe(JsonLines::new(written.clone())).converge();
     }
     let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -10,9 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{bail, ensure};
 use dojob::testing::{Fault, Faults};
-use dojob::{
-    Engine, Journal, JournalError, JobGraph, Phase, Retry, Secret, StorageError, VirtualClock,
-};
+use dojob::{Engine, JobGraph, Journal, JournalError, Phase, Retry, Secret, StorageError, VirtualClock};
 use tempfile::TempDir;
 
 mod support;
@@ -68,7 +66,8 @@ fn a_cleanup_that_fails_is_owed_and_paid_by_the_next_start_with_its_storage_and_
     let (root, log) = (tempfile::tempdir().unwrap(), Log::default());
     let state = root.path().join("deep/state");
     let args = |engine: Engine, args: &serde_json::Value| engine.args(args).unwrap();
-    let mut first = args(engine(one(root.path(), &log, "maker", true), &state), &serde_json::json!({"movie": "Brazil"}));
+    let mut first =
+        args(engine(one(root.path(), &log, "maker", true), &state), &serde_json::json!({"movie": "Brazil"}));
     let report = first.converge();
     assert_eq!((report.converged(), report.exit_code()), (true, 1));
     assert_eq!(take(&log), [r#"Some("a name") true None Some("Brazil")"#]);
@@ -78,10 +77,15 @@ fn a_cleanup_that_fails_is_owed_and_paid_by_the_next_start_with_its_storage_and_
     assert!(journal.contains("a name") && journal.contains("Brazil"));
     assert!(!journal.contains("hunter2"), "{journal}");
 
-    let mut second = args(engine(one(root.path(), &log, "maker", false), &state), &serde_json::json!({"movie": "Alien"}));
+    let mut second =
+        args(engine(one(root.path(), &log, "maker", false), &state), &serde_json::json!({"movie": "Alien"}));
     assert_eq!(second.debts().len(), 1);
     let report = second.converge();
-    assert_eq!(take(&log), [r#"Some("a name") false None Some("Brazil")"#], "the arguments are those of its run");
+    assert_eq!(
+        take(&log),
+        [r#"Some("a name") false None Some("Brazil")"#],
+        "the arguments are those of its run"
+    );
     assert!(report.success() && report.cleanups()[0].of.is_some() && second.debts().is_empty());
     assert!(!state.join("journal").exists(), "nothing has to be remembered");
 }
@@ -133,7 +137,10 @@ fn a_debt_of_a_job_that_is_gone_is_told_of_and_kept() {
         let mut renamed = engine(one(root.path(), &log, "new name", false), root.path());
         let report = renamed.converge();
         assert_eq!(report.exit_code(), 0, "it is told of, and stands in nobody's way");
-        assert_eq!(report.debts().iter().map(|debt| (&*debt.job, debt.payable)).collect::<Vec<_>>(), [("old name", false)]);
+        assert_eq!(
+            report.debts().iter().map(|debt| (&*debt.job, debt.payable)).collect::<Vec<_>>(),
+            [("old name", false)]
+        );
     }
     take(&log);
     engine(one(root.path(), &log, "old name", false), root.path()).converge();
@@ -147,7 +154,8 @@ fn under_no_act_debts_are_shown_and_not_paid() {
     take(&log);
     let before = fs::read(root.path().join("journal")).unwrap();
     let look = Journal::look(root.path()).unwrap();
-    let report = Engine::with_graph(one(root.path(), &log, "maker", false)).journal(look).no_act(true).converge();
+    let report =
+        Engine::with_graph(one(root.path(), &log, "maker", false)).journal(look).no_act(true).converge();
     assert!(take(&log).is_empty());
     assert_eq!((report.debts().len(), report.exit_code()), (1, 0));
     assert_eq!(fs::read(root.path().join("journal")).unwrap(), before);
@@ -275,7 +283,8 @@ fn a_torn_end_is_cut_and_the_rest_is_owed() {
     engine(one(root.path(), &log, "maker", true), root.path()).converge();
     let file = root.path().join("journal");
     let whole = fs::read(&file).unwrap();
-    for torn in [&whole[..whole.len() - 1], &[&whole[..], b"0123"].concat(), &[&whole[..], &[0; 40]].concat()] {
+    for torn in [&whole[..whole.len() - 1], &[&whole[..], b"0123"].concat(), &[&whole[..], &[0; 40]].concat()]
+    {
         fs::write(&file, torn).unwrap();
         let journal = Journal::open(root.path()).unwrap();
         let owed = Engine::with_graph(one(root.path(), &log, "maker", false)).journal(journal).debts();
@@ -300,7 +309,10 @@ fn a_newer_journal_is_left_as_it_is() {
 /// Bit by bit, as the standard has it, to be sure that the format is what its page says.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0_u32, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0xEDB8_8320 } else { sum >> 1 })
+        (0..8).fold(
+            sum ^ u32::from(*byte),
+            |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0xEDB8_8320 } else { sum >> 1 },
+        )
     })
 }
 
@@ -316,7 +328,11 @@ fn a_state_directory_that_cannot_be_made_or_is_a_file_is_told() {
     );
     let is_dir = root.path().join("journal");
     fs::create_dir(&is_dir).unwrap();
-    assert!(error(root.path()).starts_with("failed to read the journal DIR/journal"), "{}", error(root.path()));
+    assert!(
+        error(root.path()).starts_with("failed to read the journal DIR/journal"),
+        "{}",
+        error(root.path())
+    );
 }
 
 /// A small file system of its own; `None` where this is not allowed.
@@ -357,12 +373,15 @@ fn on_a_full_disk_nothing_is_run_that_could_not_be_written_down() {
     let state = disk.0.path().join("state");
     let mut full = engine(one(root.path(), &log, "maker", false), &state);
     fs::write(disk.0.path().join("filler"), vec![0; 12 * 1024]).unwrap();
-    while fs::OpenOptions::new().append(true).create(true).open(disk.0.path().join("more")).is_ok_and(|mut file| {
-        use std::io::Write;
-        file.write_all(&[0; 512]).is_ok()
-    }) {}
+    while fs::OpenOptions::new().append(true).create(true).open(disk.0.path().join("more")).is_ok_and(
+        |mut file| {
+            use std::io::Write;
+            file.write_all(&[0; 512]).is_ok()
+        },
+    ) {}
     let report = full.converge();
-    let failures: Vec<&str> = report.job("maker").failures().iter().map(|failure| failure.reason.as_str()).collect();
+    let failures: Vec<&str> =
+        report.job("maker").failures().iter().map(|failure| failure.reason.as_str()).collect();
     let why = format!(
         "failed to write down in {} what is about to be run: No space left on device (os error 28)",
         state.join("journal").display()
@@ -391,7 +410,9 @@ fn what_cannot_be_written_down_is_not_stored() {
             fs::write(&fill, vec![0; 8 * 1024])?;
             let large = "x".repeat(10_000);
             match cx.local().set("second", &large) {
-                Err(StorageError::NotWritten { key, .. }) => note(&log, format!("{key} {:?}", cx.local().get::<String>("second")?)),
+                Err(StorageError::NotWritten { key, .. }) => {
+                    note(&log, format!("{key} {:?}", cx.local().get::<String>("second")?))
+                }
                 other => bail!("{other:?}"),
             }
             fs::remove_file(&fill)?;
@@ -409,7 +430,8 @@ fn what_cannot_be_written_down_is_not_stored() {
 #[test]
 fn a_read_only_file_system_is_told_before_anything_runs() {
     let Some(disk) = Mounted::new("size=64k") else { return };
-    let remounted = std::process::Command::new("mount").args(["-o", "remount,ro"]).arg(disk.0.path()).status().unwrap();
+    let remounted =
+        std::process::Command::new("mount").args(["-o", "remount,ro"]).arg(disk.0.path()).status().unwrap();
     assert!(remounted.success());
     assert_eq!(
         error(&disk.0.path().join("state")),
@@ -457,7 +479,9 @@ fn a_long_journal_of_few_debts_is_made_short() {
     let converge = |fails: bool| {
         let mut graph = JobGraph::builder();
         for number in 0..400 {
-            let job = graph.run_only(format!("job {number} {}", "x".repeat(100)), |cx| Ok(cx.local().set("x", "y".repeat(100))?));
+            let job = graph.run_only(format!("job {number} {}", "x".repeat(100)), |cx| {
+                Ok(cx.local().set("x", "y".repeat(100))?)
+            });
             job.cleanup(move |_| {
                 ensure!(!fails || number != 7, "no");
                 Ok(())
@@ -514,7 +538,10 @@ fn a_second_start_in_one_scope_ends_with_4_and_says_who_is_at_work() {
     assert_eq!(run(&home, &["--wait=0.05"]).code, Some(4));
     assert_eq!(run(&home, &["--list"]).code, Some(0), "a list needs no lock");
     assert_eq!(run(&home, &["-n"]).code, Some(3), "nor does a dry run");
-    assert_eq!(run(&home, &["--state-dir", "elsewhere", "--battery-state", "charged", "--couch-space"]).code, Some(0));
+    assert_eq!(
+        run(&home, &["--state-dir", "elsewhere", "--battery-state", "charged", "--couch-space"]).code,
+        Some(0)
+    );
     drop(first);
     assert_eq!(run(&home, &["--wait", "--battery-state", "charged", "--couch-space"]).code, Some(0));
 }
@@ -526,9 +553,17 @@ fn what_is_owed_is_listed_and_paid() {
     assert_eq!((nothing.code, nothing.stdout.as_str()), (Some(0), "nothing is owed\n"));
     run(&home, &["--battery-state", "charged", "--couch-space", "--no-cleanup"]);
     let declined = run(&home, &["--debts"]);
-    assert!(declined.stdout.lines().any(|line| line.starts_with("declined: cleanup of CleanCouch (try 1 of the run of 20")));
-    let json: serde_json::Value = serde_json::from_str(&run(&home, &["--debts", "--format", "json"]).stdout).unwrap();
-    assert!(json.as_array().unwrap().iter().all(|debt| debt["declined"] == true && debt["phase"] == "cleanup"));
+    assert!(
+        declined
+            .stdout
+            .lines()
+            .any(|line| line.starts_with("declined: cleanup of CleanCouch (try 1 of the run of 20"))
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&run(&home, &["--debts", "--format", "json"]).stdout).unwrap();
+    assert!(
+        json.as_array().unwrap().iter().all(|debt| debt["declined"] == true && debt["phase"] == "cleanup")
+    );
     assert_eq!(run(&home, &["--cleanup-only"]).stderr, "nothing was paid (TIME)\n");
     let paid = run(&home, &["--cleanup-only", "--declined"]);
     assert_eq!(paid.code, Some(0));

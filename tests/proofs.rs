@@ -33,7 +33,8 @@ impl Job for Pair {
         if self.vice == Some(Vice::ChecksByWriting) {
             fs::write(self.root.join("seen"), "")?;
         }
-        let is_enough = self.vice == Some(Vice::IsNotAtomic) || fs::read_to_string(self.root.join("b"))? == "two\n";
+        let is_enough =
+            self.vice == Some(Vice::IsNotAtomic) || fs::read_to_string(self.root.join("b"))? == "two\n";
         ensure!(is_enough && self.root.join("a").exists(), "they are not there");
         ensure!(self.vice != Some(Vice::RunsAgain) || cx.local().get("ran")? == Some(true), "again");
         Ok(())
@@ -107,7 +108,8 @@ fn a_check_that_takes_half_for_whole_is_found_out() {
 #[test]
 #[should_panic(expected = "there was nothing to do")]
 fn a_world_without_work_proves_nothing() {
-    let prepare = |root: &Path| ["a", "b"].into_iter().for_each(|name| fs::write(root.join(name), "two\n").unwrap());
+    let prepare =
+        |root: &Path| ["a", "b"].into_iter().for_each(|name| fs::write(root.join(name), "two\n").unwrap());
     Proof::new(pair(None)).prepare(prepare).prove();
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use dojob::testing::{Fault, Faults};
 use dojob::{
-    Engine, GraphBuilder, Journal, JobGraph, OnFailure, Outcome, Phase, Report, Result, Retry, RevertEnding, VirtualClock,
+    Engine, GraphBuilder, JobGraph, Journal, OnFailure, Outcome, Phase, Report, Result, Retry, RevertEnding,
+    VirtualClock,
 };
 
 /// What happened, in order.
@@ -162,7 +163,10 @@ fn not_started_not_reverted() {
     let (world, log) = (World::default(), Log::default());
     let mut graph = JobGraph::builder();
     doing(&mut graph, &world, &log, "a", &[]);
-    graph.job("blind", |_| bail!(dojob::CouldNotFindOut::new("anything")), |_| unreachable!()).after(["a"]).revert(|_| unreachable!());
+    graph
+        .job("blind", |_| bail!(dojob::CouldNotFindOut::new("anything")), |_| unreachable!())
+        .after(["a"])
+        .revert(|_| unreachable!());
     let report = engine(graph).converge();
     assert_eq!(endings(&report), [("a", "reverted")]);
 }
@@ -239,7 +243,8 @@ fn errors_apart() {
         .retry(Retry::tries(1))
         .revert(|_| bail!("the revert's own error"));
     let report = engine(graph).converge();
-    let reasons: Vec<&str> = report.job("a").failures().iter().map(|failure| failure.reason.as_str()).collect();
+    let reasons: Vec<&str> =
+        report.job("a").failures().iter().map(|failure| failure.reason.as_str()).collect();
     assert_eq!(reasons, ["not so", "the run's own error", "not so"]);
     let RevertEnding::Failed(failure) = &report.reverts()[0].ending else { panic!("{report:?}") };
     assert_eq!((failure.reason.as_str(), failure.phase), ("the revert's own error", Phase::Revert));
@@ -373,7 +378,11 @@ fn another_policy_is_refused_until_the_undoing_is_forgotten() {
 
     let report = keep().forget_undo(true).converge();
     assert_eq!(report.refusal(), None);
-    assert_eq!(log.take(), ["clean b", "clean a", "run c"], "what was owed is paid, and a and b stay as they are");
+    assert_eq!(
+        log.take(),
+        ["clean b", "clean a", "run c"],
+        "what was owed is paid, and a and b stay as they are"
+    );
     assert!(world.is("a"));
 }
 

@@ -199,7 +199,9 @@ impl ValueEnum for OnFailure {
 
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
         let value = match self {
-            OnFailure::Keep => ("keep", "Leave everything as it is, so that the next start goes on from there"),
+            OnFailure::Keep => {
+                ("keep", "Leave everything as it is, so that the next start goes on from there")
+            }
             OnFailure::Revert => ("revert", "Take back everything that was run, the last first"),
         };
         Some(clap::builder::PossibleValue::new(value.0).help(value.1))

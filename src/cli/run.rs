@@ -47,7 +47,8 @@ fn print(text: &[u8]) -> anyhow::Result<()> {
 
 /// The exit code where cleanups alone were called.
 fn paid(report: &Report) -> u8 {
-    let is_all = report.failed_cleanups().next().is_none() && !report.debts().iter().any(|debt| !debt.declined);
+    let is_all =
+        report.failed_cleanups().next().is_none() && !report.debts().iter().any(|debt| !debt.declined);
     match (is_all, report.is_stopped(), report.is_no_act()) {
         (_, true, _) => 130,
         (true, ..) => 0,

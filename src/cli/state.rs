@@ -59,5 +59,10 @@ pub(crate) fn in_words(debt: &Debt) -> String {
     };
     let what = if debt.phase == Phase::Revert { "revert" } else { "cleanup" };
     let lost = if debt.payable { "" } else { "; there is no job of this name now" };
-    format!("{verb}: {what} of {} (try {} of the run of {:.0}){lost}", debt.job.escape_debug(), debt.attempt, debt.of)
+    format!(
+        "{verb}: {what} of {} (try {} of the run of {:.0}){lost}",
+        debt.job.escape_debug(),
+        debt.attempt,
+        debt.of
+    )
 }

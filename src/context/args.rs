@@ -193,7 +193,8 @@ mod tests {
         let args = |movie: &str, password: &str| {
             let mut args = Args::default();
             let url = format!("https://ann:{password}@example.org");
-            args.merge(&serde_json::json!({"movie": movie, "login": {"password": password}, "url": url})).unwrap();
+            args.merge(&serde_json::json!({"movie": movie, "login": {"password": password}, "url": url}))
+                .unwrap();
             args
         };
         redactor.add("hunter2");

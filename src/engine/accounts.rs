@@ -107,7 +107,8 @@ impl Converging<'_> {
 
     /// Takes back all that this convergence has run, and what one before it had that was interrupted.
     pub(super) fn undo(&mut self) {
-        let failed = self.site.graph.iter().zip(&self.records).filter(|(_, record)| record.outcome == Outcome::Failed);
+        let failed =
+            self.site.graph.iter().zip(&self.records).filter(|(_, record)| record.outcome == Outcome::Failed);
         let failures: BTreeMap<String, Failure> = failed
             .filter_map(|(node, record)| {
                 let failure = decisive_failure(record.outcome, record.detail.as_deref())?;
@@ -162,7 +163,8 @@ impl Converging<'_> {
         // A convergence that was stopped has not ended by itself: what it was begun for is gone on with.
         let total = self.records.len();
         let converged = self.counts.in_place + self.counts.changed == total;
-        let ended = if self.engine.stop.is_stopped() && !converged { journal.tidy() } else { journal.end(converged) };
+        let ended =
+            if self.engine.stop.is_stopped() && !converged { journal.tidy() } else { journal.end(converged) };
         if let Err(error) = ended {
             tracing::warn!("failed to close {}: {error}", journal.path().display());
         }

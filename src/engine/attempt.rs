@@ -182,14 +182,11 @@ impl Attempt<'_> {
             // To drop it is the user's code, too.
             let _ = catch(|| drop(self.body.take()));
         }
-        let begun = self
-            .begun
-            .zip(self.body)
-            .map(|(order, body)| {
-                let (owed, is_clean, is_revertible, is_stuck) = (false, false, self.site.reverts, false);
-                let of = None;
-                Box::new(Begun { order, attempt, of, owed, is_clean, is_revertible, is_stuck, body, cx })
-            });
+        let begun = self.begun.zip(self.body).map(|(order, body)| {
+            let (owed, is_clean, is_revertible, is_stuck) = (false, false, self.site.reverts, false);
+            let of = None;
+            Box::new(Begun { order, attempt, of, owed, is_clean, is_revertible, is_stuck, body, cx })
+        });
         Done { job, end, now: self.now, duration, failures: self.failures, result, begun, was_told }
     }
 
@@ -200,9 +197,9 @@ impl Attempt<'_> {
             let (job, attempt) = (self.site.graph.job(self.task.job), (self.task.attempt, self.task.tries));
             let local = self.cx.local().snapshot();
             let record = intent(n, &job.name, attempt, local, self.site.run.emitter.redactor());
-            let page = journal
-                .intend(record, n, self.site.durable || job.durable)
-                .with_context(|| format!("failed to write down in {} what is about to be run", journal.path().display()))?;
+            let page = journal.intend(record, n, self.site.durable || job.durable).with_context(|| {
+                format!("failed to write down in {} what is about to be run", journal.path().display())
+            })?;
             self.cx.open(page);
         }
         self.begun = Some(n);
@@ -211,7 +208,8 @@ impl Attempt<'_> {
 
     /// A revert is handed what its run has set as result, also after a crash.
     fn note_result(&self) {
-        let Some((n, journal)) = self.begun.zip(self.site.journal.as_ref()).filter(|_| self.site.reverts) else {
+        let Some((n, journal)) = self.begun.zip(self.site.journal.as_ref()).filter(|_| self.site.reverts)
+        else {
             return;
         };
         let redactor = self.site.run.emitter.redactor();

@@ -115,7 +115,10 @@ pub(crate) fn end_survivors(journal: &Shared) -> Vec<(String, usize)> {
         match processes::end_survivors(group, start, &run) {
             Ok(count) => {
                 if count > 0 {
-                    tracing::warn!(job, "ended {count} processes that an earlier run has left in group {group}");
+                    tracing::warn!(
+                        job,
+                        "ended {count} processes that an earlier run has left in group {group}"
+                    );
                     ended.push((job, count));
                 }
                 let _ = journal.append(&Record::Ended { n, group }, false);

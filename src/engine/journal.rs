@@ -56,7 +56,9 @@ pub enum JournalError {
         holder: Holder,
     },
     /// There is no home to keep it in.
-    #[error("there is no place for the state directory: neither HOME nor XDG_STATE_HOME is set; name one (--state-dir)")]
+    #[error(
+        "there is no place for the state directory: neither HOME nor XDG_STATE_HOME is set; name one (--state-dir)"
+    )]
     NoPlace,
     /// The directory or the file cannot be made, opened or read.
     #[error("failed to {doing} {}; name another state directory (--state-dir), or mend this one", path.display())]
@@ -203,7 +205,9 @@ impl Journal {
             let unusable = |doing, source| JournalError::Unusable { doing, path: path.clone(), source };
             let opened = open_file(&path).map_err(|source| unusable("open the journal", source))?;
             if whole < length {
-                opened.set_len(whole).map_err(|source| unusable("cut the torn end of the journal", source))?;
+                opened
+                    .set_len(whole)
+                    .map_err(|source| unusable("cut the torn end of the journal", source))?;
             }
             file = Some(Arc::new(opened));
         }
@@ -217,15 +221,8 @@ impl Journal {
         file: Option<Arc<File>>,
         length: u64,
     ) -> Self {
-        let state = State {
-            ledger,
-            file,
-            length,
-            start: None,
-            has_begun: false,
-            line: Vec::new(),
-            is_broken: false,
-        };
+        let state =
+            State { ledger, file, length, start: None, has_begun: false, line: Vec::new(), is_broken: false };
         Journal {
             shared: Arc::new(Shared {
                 directory: directory.to_owned(),
@@ -426,7 +423,8 @@ impl Shared {
         file.sync_all()?;
         self.step(|| std::fs::rename(&next, self.path()))?;
         self.lock.as_ref().map_or(Ok(()), Lock::sync_names)?;
-        state.ledger = Ledger::of(&decode(&text).map_err(|error| io::Error::other(error.to_string()))?.records);
+        state.ledger =
+            Ledger::of(&decode(&text).map_err(|error| io::Error::other(error.to_string()))?.records);
         (state.file, state.length) = (Some(Arc::new(open_file(&self.path())?)), length);
         Ok(())
     }

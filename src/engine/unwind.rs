@@ -39,7 +39,8 @@ fn call(
         && let Err(error) = settle(begun)
     {
         let error = anyhow::Error::new(error);
-        returned = Ok(Err(error.context(format!("the {phase} has succeeded, but that could not be written down"))));
+        returned =
+            Ok(Err(error.context(format!("the {phase} has succeeded, but that could not be written down"))));
     }
     let stopping = run.cancel_cleanup.is_asked();
     let failure = failure(returned, phase, begun.attempt, stopping, run.emitter.redactor()).map(Box::new);

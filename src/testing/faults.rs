@@ -95,7 +95,8 @@ impl Faults {
 
     /// The job with its faults around it.
     pub(crate) fn around(&self, name: &str, body: Box<dyn Erased>) -> Box<dyn Erased> {
-        let planned: Vec<Planned> = self.planned.iter().filter(|planned| planned.job == name).cloned().collect();
+        let planned: Vec<Planned> =
+            self.planned.iter().filter(|planned| planned.job == name).cloned().collect();
         if planned.is_empty() {
             return body;
         }

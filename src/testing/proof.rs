@@ -39,8 +39,7 @@ const MARK: &str = "victim";
 /// # }
 /// # fn main() {}
 ///
-/// #[test]
-/// # fn hidden() {}
+/// // with #[test] in front of it
 /// fn a_directory_is_idempotent() {
 ///     Proof::new(|root| Directory { path: root.join("srv/www") })
 ///         .prepare(|root| std::fs::write(root.join("neighbour"), "stays").unwrap())
@@ -175,7 +174,8 @@ impl Proof {
         self.fresh(scratch);
         let name = self.job(scratch).name().to_owned();
         let phases = [Phase::Check, Phase::Run, Phase::Recheck, Phase::Cleanup];
-        let twice = phases.into_iter().fold(Faults::new(), |faults, phase| faults.always(&name, phase, Fault::Twice));
+        let twice =
+            phases.into_iter().fold(Faults::new(), |faults, phase| faults.always(&name, phase, Fault::Twice));
         let report = self.converge(scratch, twice);
         must_have_converged(&report, "with every phase called twice");
         assert_same(wanted, &self.world(scratch, false), "with every phase called twice");
@@ -186,7 +186,8 @@ impl Proof {
         let report = self.converge(scratch, Faults::new());
         let took = report.job(self.job(scratch).name()).duration();
         let places = ["run before", "run after", "recheck after", "cleanup before", "cleanup after"];
-        let instants = (0..self.instants).map(|at| format!("run {}", (took * (2 * at + 1) / (2 * self.instants)).as_nanos()));
+        let instants = (0..self.instants)
+            .map(|at| format!("run {}", (took * (2 * at + 1) / (2 * self.instants)).as_nanos()));
         let mut killed = 0;
         for place in places.map(str::to_owned).into_iter().chain(instants) {
             self.fresh(scratch);
@@ -226,7 +227,9 @@ impl Proof {
         let fault = match when {
             "before" => Fault::Kill,
             "after" => Fault::KillAfterwards,
-            nanos => Fault::KillWithin(Duration::from_nanos(nanos.parse().expect("the parent has written it"))),
+            nanos => {
+                Fault::KillWithin(Duration::from_nanos(nanos.parse().expect("the parent has written it")))
+            }
         };
         let name = self.job(&scratch).name().to_owned();
         let report = self.converge(&scratch, Faults::new().at(&name, phase, 1, fault));
@@ -296,7 +299,9 @@ fn test_name() -> Option<String> {
 }
 
 fn start_victim(scratch: &Scratch, place: &str) -> io::Result<ExitStatus> {
-    let Some(name) = test_name() else { return Err(io::Error::other("the test that is running has no name")) };
+    let Some(name) = test_name() else {
+        return Err(io::Error::other("the test that is running has no name"));
+    };
     let mut victim = OsString::from(&scratch.path);
     victim.push("\n");
     victim.push(place);
@@ -315,7 +320,11 @@ fn must_have_converged(report: &Report, when: &str) {
         .filter(|job| !job.is_converged())
         .map(|job| format!("{} {}: {}", job.outcome(), job.name(), job.reason().unwrap_or_default()))
         .collect();
-    assert!(report.success(), "{when}: {failed:?}, failed cleanups: {:?}", report.failed_cleanups().collect::<Vec<_>>());
+    assert!(
+        report.success(),
+        "{when}: {failed:?}, failed cleanups: {:?}",
+        report.failed_cleanups().collect::<Vec<_>>()
+    );
 }
 
 fn assert_same(wanted: &BTreeMap<PathBuf, String>, found: &BTreeMap<PathBuf, String>, when: &str) {

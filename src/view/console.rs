@@ -316,7 +316,9 @@ impl Console {
             let word = match (std::mem::take(&mut self.paid), unclean) {
                 (0, 0) => self.paint(GOOD, "nothing was paid"),
                 (paid, 0) => self.paint(GOOD, &format!("paid {}", text::count(paid, "cleanup"))),
-                (paid, _) => self.paint(BAD, &format!("paid {}, {unclean} failed", text::count(paid, "cleanup"))),
+                (paid, _) => {
+                    self.paint(BAD, &format!("paid {}, {unclean} failed", text::count(paid, "cleanup")))
+                }
             };
             format!("{word} ({took})")
         } else if std::mem::take(&mut self.reverted) > 0 || stuck {
@@ -355,7 +357,9 @@ impl Console {
         }
         let job = text::name(job);
         let line = match failure {
-            Some(failure) => format!("{} {job}: {}", self.paint(BAD, "revert failed"), text::name(&failure.reason)),
+            Some(failure) => {
+                format!("{} {job}: {}", self.paint(BAD, "revert failed"), text::name(&failure.reason))
+            }
             None if exists => format!("{} {job}", self.paint(GOOD, "reverted")),
             None => format!("{} {job}, which has no revert", self.paint(TODO, "left as it is")),
         };

@@ -297,7 +297,10 @@ mod tests {
     fn shown() -> Shown {
         let mut shown = Shown { style: Drawn { color: false, unicode: true }, ..Shown::default() };
         let at = jiff::Timestamp::UNIX_EPOCH;
-        shown.hear(&Event::RunStarted { at, jobs: 22, workers: 4, no_act: false, only_debts: false }, seconds(0));
+        shown.hear(
+            &Event::RunStarted { at, jobs: 22, workers: 4, no_act: false, only_debts: false },
+            seconds(0),
+        );
         let starts = |job: &str| Event::TryStarted { job: job.into(), attempt: 1, tries: 3 };
         for (job, at) in [("TurnOnTv", 1), ("A very long name that has to be cut somewhere in its middle", 2)]
         {

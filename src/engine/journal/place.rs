@@ -59,9 +59,9 @@ fn file_name(text: &str) -> String {
         return name;
     }
     // FNV-1a: short, and the same on every machine.
-    let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
-        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let sum = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     name.truncate(LONGEST);
     format!("{name}~{sum:016x}")
 }
@@ -79,7 +79,10 @@ mod tests {
         };
         assert_eq!(place(true, false, &home).as_deref(), Some("/var/lib/dojob"));
         assert_eq!(place(false, false, &home).as_deref(), Some("/users/ann/.local/state/dojob"));
-        assert_eq!(place(false, true, &home).as_deref(), Some("/users/ann/Library/Application Support/dojob"));
+        assert_eq!(
+            place(false, true, &home).as_deref(),
+            Some("/users/ann/Library/Application Support/dojob")
+        );
         assert_eq!(place(false, false, &none), None);
         let xdg = |name: &str| (name == "XDG_STATE_HOME").then(|| PathBuf::from("/s"));
         assert_eq!(place(true, false, &xdg).as_deref(), Some("/s/dojob"));
@@ -89,7 +92,9 @@ mod tests {
 
     #[test]
     fn scopes_have_names_of_their_own() {
-        let scope = |program: &str, added: Option<&str>| of_scope(Path::new("/s"), program, added).display().to_string();
+        let scope = |program: &str, added: Option<&str>| {
+            of_scope(Path::new("/s"), program, added).display().to_string()
+        };
         assert_eq!(scope("site", None), "/s/site");
         assert_eq!(scope("site", Some("/srv/www")), "/s/site@%2fsrv%2fwww");
         assert_eq!(scope("..", Some("")), "/s/%2e.@");

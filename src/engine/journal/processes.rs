@@ -89,7 +89,8 @@ mod tests {
         fn start(run: &str) -> Group {
             let mut command = Command::new("sh");
             command.args(["-c", "sleep 1000 & echo; read _"]).env(RUN_VARIABLE, run).process_group(0);
-            let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+            let mut child =
+                command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
             let mut line = [0];
             child.stdout.take().unwrap().read_exact(&mut line).unwrap();
             Group(child)

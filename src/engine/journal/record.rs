@@ -126,7 +126,11 @@ pub(crate) fn decode(text: &[u8]) -> Result<Decoded, Unreadable> {
             Ok(record) => records.push(record),
             Err(unreadable @ Unreadable::Newer { .. }) => return Err(unreadable),
             // A page that was not written before the power went is full of zeros.
-            Err(Unreadable::Corrupt { .. }) if text[at..].contains(&0) && !has_record(&text[at + length..]) => break,
+            Err(Unreadable::Corrupt { .. })
+                if text[at..].contains(&0) && !has_record(&text[at + length..]) =>
+            {
+                break;
+            }
             Err(Unreadable::Corrupt { what, .. }) => return Err(Unreadable::Corrupt { offset: at, what }),
         }
         at += length + 1;
@@ -146,7 +150,9 @@ fn decode_line(line: &[u8], is_first: bool) -> Result<Record, Unreadable> {
     let value = json_of(line)?;
     if is_first {
         match (value["is"].as_str(), value["version"].as_u64()) {
-            (Some("journal"), Some(found)) if found > u64::from(VERSION) => return Err(Unreadable::Newer { found }),
+            (Some("journal"), Some(found)) if found > u64::from(VERSION) => {
+                return Err(Unreadable::Newer { found });
+            }
             (Some("journal"), Some(_)) => {}
             _ => return Err(corrupt("it does not begin as a journal does")),
         }
