@@ -274,6 +274,7 @@ fn interrupt(
     let mut child = Process::new(std::env::current_exe().unwrap())
         .args(["--exact", "interrupted_process", "--nocapture"])
         .env(SCRATCH, scratch.path())
+        .env("DOJOB_STATE_DIR", scratch.path().join("state"))
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()

@@ -94,6 +94,9 @@ pub(crate) fn rebuild(
 
 /// Ends what is left of the commands of earlier convergences, and says of which jobs and how many processes.
 pub(crate) fn end_survivors(journal: &Shared) -> Vec<(String, usize)> {
+    if journal.with_ledger(|ledger| ledger.entries().all(|(_, entry)| entry.groups.is_empty())) {
+        return Vec::new();
+    }
     let boot = processes::boot_id();
     let open: Vec<_> = journal.with_ledger(|ledger| {
         let of_this_boot = |entry: &&Entry| {

@@ -336,15 +336,17 @@ impl Shared {
         let run = self.run.get_or_init(|| format!("{at}/{pid}")).clone();
         let (args, positional) = args.without_secrets(redactor);
         state.has_begun = false;
-        state.start =
-            Some(Record::Start { run, at, pid, boot: processes::boot_id(), revert, args, positional });
+        state.start = Some(Record::Start { run, at, pid, boot: None, revert, args, positional });
     }
 
     /// Writes down that a run of a job is about to begin, and returns where the rest of it is to be written.
     pub(crate) fn intend(self: &Arc<Self>, intent: Record, n: u64, durable: bool) -> io::Result<Page> {
         let mut state = self.state();
         match state.start.take() {
-            Some(start) => {
+            Some(mut start) => {
+                if let Record::Start { boot, .. } = &mut start {
+                    *boot = processes::boot_id();
+                }
                 let written = self.write(&mut state, &[&start, &intent]);
                 state.has_begun = written.is_ok();
                 if written.is_err() {
