@@ -508,8 +508,10 @@ fn converge(mut cli: Cli) -> ExitCode {
         eprintln!("{what} {}", root.display());
     }
     cli.root = Some(root.clone());
+    // Two sites have nothing to do with each other.
+    let scope = root.display().to_string();
     // Files and git work at once or never; the server says itself how often it is tried.
-    let code = flags.main(&cli, || Ok(Engine::new(Site)?.tries(1)));
+    let code = flags.main(&cli, || Ok(Engine::new(Site)?.tries(1).scope(scope)));
     let stdout_is_taken =
         !flags.needs_jobs() || flags.list || flags.format == Format::Json || flags.graph == Some("-".into());
     if code == ExitCode::SUCCESS && !stdout_is_taken && !flags.no_act {

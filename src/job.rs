@@ -301,6 +301,44 @@ pub mod marker {
 pub trait IntoJob<M> {
     /// The job, its kind forgotten.
     fn into_job(self) -> AnyJob;
+
+    /// The job with more dependencies than its type knows of: how ready-made jobs are put in order.
+    ///
+    /// ```
+    /// # use dojob::{deps, Context, Deps, DummyJob, IntoJob, JobGraph, Result, RunOnlyJob};
+    /// # #[derive(Clone, PartialEq)] struct Say(&'static str);
+    /// # impl RunOnlyJob for Say {
+    /// #     fn name(&self) -> String { self.0.to_owned() }
+    /// #     fn run(&mut self, _: &mut Context) -> Result<()> { Ok(()) }
+    /// # }
+    /// let greeting = Say("hello").needs(deps![Say("ahem")]);
+    /// let graph = JobGraph::new(greeting)?;
+    /// assert_eq!(graph.iter().map(|job| job.name()).collect::<Vec<_>>(), ["ahem", "hello"]);
+    /// # Ok::<(), dojob::GraphErrors>(())
+    /// ```
+    fn needs(self, deps: Deps) -> AnyJob
+    where
+        Self: Sized,
+    {
+        let AnyJob { name, retry, durable, body } = self.into_job();
+        AnyJob { name, retry, durable, body: Box::new(erased::Needing { body, deps: deps.0.into() }) }
+    }
+
+    /// The job under another name.
+    fn named(self, name: impl Into<Arc<str>>) -> AnyJob
+    where
+        Self: Sized,
+    {
+        AnyJob { name: name.into(), ..self.into_job() }
+    }
+
+    /// The job, tried as often as this says, whatever its type does.
+    fn tried(self, retry: Retry) -> AnyJob
+    where
+        Self: Sized,
+    {
+        AnyJob { retry, ..self.into_job() }
+    }
 }
 
 impl<J: Job> IntoJob<marker::Checked> for J {
@@ -344,7 +382,7 @@ impl IntoJob<marker::Any> for AnyJob {
 }
 
 /// One entry of a list of dependencies.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Dep {
     /// The job itself.
     Job(AnyJob),
@@ -353,8 +391,17 @@ pub(crate) enum Dep {
 }
 
 /// The jobs that a job depends on, in order; made by [`deps!`](crate::deps).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Deps(pub(crate) Vec<Dep>);
+
+impl Dep {
+    pub(crate) fn name(&self) -> &Arc<str> {
+        match self {
+            Dep::Job(job) => &job.name,
+            Dep::Named(name) => name,
+        }
+    }
+}
 
 impl Deps {
     /// No dependencies.

@@ -269,3 +269,32 @@ fn graphviz(dot: &str) -> Option<String> {
     let svg = String::from_utf8(output.stdout).unwrap();
     Some(svg.replace("&#160;", " ").replace("&#45;", "-"))
 }
+
+#[test]
+fn jobs_are_given_more_to_need_and_other_names() {
+    #[derive(Clone, PartialEq)]
+    struct Say(&'static str);
+    impl dojob::RunOnlyJob for Say {
+        fn name(&self) -> String {
+            self.0.to_owned()
+        }
+        fn run(&mut self, _: &mut dojob::Context) -> Result<()> {
+            Ok(())
+        }
+    }
+    use dojob::IntoJob;
+    let names = |graph: JobGraph| graph.iter().map(|node| node.name().to_owned()).collect::<Vec<_>>();
+
+    let twice = || Say("b").needs(deps![Say("a")]);
+    let graph = JobGraph::new(Say("d").needs(deps![twice(), Say("c").needs(deps![twice()])])).unwrap();
+    assert_eq!(names(graph), ["a", "b", "c", "d"]);
+    let graph =
+        JobGraph::new(Say("b").named("say b").tried(dojob::Retry::tries(7)).needs(deps![Say("a")])).unwrap();
+    assert_eq!(graph.get("say b").unwrap().retry().get_tries(), Some(7));
+    assert_eq!(names(graph), ["a", "say b"]);
+
+    let errors = JobGraph::new(Say("d").needs(deps![twice(), Say("b")])).unwrap_err();
+    assert!(errors.to_string().contains("`b`"), "{errors}");
+    let other = Say("b").needs(deps![Say("x")]);
+    assert!(JobGraph::new(Say("d").needs(deps![twice(), other])).is_err());
+}

@@ -11,7 +11,7 @@ use super::adjacency::{Adjacency, BothWays};
 use super::error::{GraphError, GraphErrors};
 use super::names::Names;
 use super::{JobGraph, NO_JOB};
-use crate::job::erased::Sameness;
+use crate::job::erased::{Sameness, sameness};
 use crate::job::{AnyJob, Dep, Deps};
 use crate::panics::catch;
 use crate::suggest;
@@ -142,7 +142,7 @@ impl Assembly {
 
     fn compare(&mut self, known: u32, again: &AnyJob, from: u32) {
         let first = &self.jobs[known as usize];
-        let mistake = match catch(|| first.body.compare(again.body.as_ref())) {
+        let mistake = match catch(|| sameness(first.body.as_ref(), again.body.as_ref())) {
             Ok(Sameness::Same) => return,
             Err(caught) => GraphError::Panicked {
                 job: first.name.to_string(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::{Deps, DummyJob, Job, JobKind, RunOnlyJob};
+use super::{Dep, Deps, DummyJob, Job, JobKind, RunOnlyJob};
 use crate::context::Context;
 
 /// How two jobs of one name compare.
@@ -30,7 +30,21 @@ pub(crate) trait Erased: Send + Sync {
     fn clone_box(&self) -> Box<dyn Erased>;
     /// The user's own value.
     fn value(&self) -> &dyn Any;
+    /// Compares the values alone.
     fn compare(&self, other: &dyn Erased) -> Sameness;
+    /// The dependencies that its type does not know of.
+    fn more_deps(&self) -> &[Dep] {
+        &[]
+    }
+}
+
+/// How two jobs of one name compare, with all that was said about them.
+pub(crate) fn sameness(one: &dyn Erased, other: &dyn Erased) -> Sameness {
+    let names = |job: &dyn Erased| job.more_deps().iter().map(|dep| dep.name().clone()).collect::<Vec<_>>();
+    match one.compare(other) {
+        Sameness::Same if names(one) != names(other) => Sameness::OtherValue,
+        sameness => sameness,
+    }
 }
 
 fn compare<J: PartialEq + 'static>(own: &J, other: &dyn Erased) -> Sameness {
@@ -149,6 +163,50 @@ impl<J: DummyJob> Erased for Dummy<J> {
     }
     fn compare(&self, other: &dyn Erased) -> Sameness {
         compare(&self.0, other)
+    }
+}
+
+/// A job with more dependencies than its type knows of.
+pub(crate) struct Needing {
+    pub(crate) body: Box<dyn Erased>,
+    pub(crate) deps: Arc<[Dep]>,
+}
+
+impl Erased for Needing {
+    fn kind(&self) -> JobKind {
+        self.body.kind()
+    }
+    fn type_name(&self) -> &'static str {
+        self.body.type_name()
+    }
+    fn deps(&self) -> Deps {
+        let mut deps = self.body.deps();
+        deps.0.extend(self.deps.iter().cloned());
+        deps
+    }
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        self.body.check(cx)
+    }
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        self.body.run(cx)
+    }
+    fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
+        self.body.cleanup(cx)
+    }
+    fn revert(&mut self, cx: &mut Context) -> Result<()> {
+        self.body.revert(cx)
+    }
+    fn clone_box(&self) -> Box<dyn Erased> {
+        Box::new(Needing { body: self.body.clone_box(), deps: self.deps.clone() })
+    }
+    fn value(&self) -> &dyn Any {
+        self.body.value()
+    }
+    fn compare(&self, other: &dyn Erased) -> Sameness {
+        self.body.compare(other)
+    }
+    fn more_deps(&self) -> &[Dep] {
+        &self.deps
     }
 }
 

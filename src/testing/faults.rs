@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::event::Phase;
 use crate::graph::JobGraph;
 use crate::job::erased::{Erased, Sameness};
-use crate::job::{Deps, JobKind};
+use crate::job::{Dep, Deps, JobKind};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,6 +221,9 @@ impl Erased for Faulty {
     }
     fn compare(&self, other: &dyn Erased) -> Sameness {
         self.body.compare(other)
+    }
+    fn more_deps(&self) -> &[Dep] {
+        self.body.more_deps()
     }
 }
 
