@@ -20,7 +20,9 @@ use std::ffi::OsStr;
 use std::fmt::Display;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -32,6 +34,7 @@ use self::diary::{Diary, Page};
 use self::directory::Directory;
 use self::process::Groups;
 use self::storage::{Global, Handles, Local, encode};
+use crate::clock::{Clock, Wake};
 use crate::event::{Emitter, Failure, Phase, Stream};
 use crate::secret::{Redactor, Secret};
 
@@ -67,6 +70,7 @@ pub(crate) struct Run {
     /// Where the run began.
     pub(crate) directory: Directory,
     pub(crate) no_act: bool,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Run {
@@ -90,6 +94,7 @@ impl Run {
             groups: self.groups.clone(),
             directory: Directory::new(false),
             no_act: self.no_act,
+            clock: self.clock.clone(),
         }
     }
 
@@ -97,6 +102,11 @@ impl Run {
         self.changed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// The run was asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the run was asked to stop")]
+pub struct Stopped;
 
 /// Another job cannot be asked about.
 #[derive(Debug, thiserror::Error)]
@@ -208,6 +218,27 @@ impl Context {
     /// Whether this is a dry run. Only checks are called in one, and they should change nothing in any run.
     pub fn is_no_act(&self) -> bool {
         self.run.no_act
+    }
+
+    /// The time of day, by the engine's [clock](crate::Engine::clock).
+    pub fn now(&self) -> Timestamp {
+        self.run.clock.wall()
+    }
+
+    /// Waits for a while, by the engine's clock; comes back early, with an error, when the run is asked to stop.
+    ///
+    /// # Errors
+    /// When the run is asked to stop.
+    pub fn wait(&self, time: Duration) -> Result<(), Stopped> {
+        let wake = Arc::new(Wake::default());
+        let cancel = self.cancel();
+        cancel.notify(&wake);
+        let until = self.run.clock.now().saturating_add(time);
+        while !cancel.is_asked() && self.run.clock.now() < until {
+            self.run.clock.wait(Some(until), &wake);
+        }
+        cancel.forget(&wake);
+        if cancel.is_asked() { Err(Stopped) } else { Ok(()) }
     }
 
     /// Whether the run was asked to stop. Long work of a job's own should look now and then, and return an error;

@@ -127,7 +127,7 @@ pub use crate::context::args::ArgError;
 pub use crate::context::command::{Command, CommandError, CommandOutput, FailedCommand};
 pub use crate::context::output::Captured;
 pub use crate::context::storage::{Global, Handles, Local, StorageError};
-pub use crate::context::{Context, ResultError};
+pub use crate::context::{Context, ResultError, Stopped};
 pub use crate::engine::journal::lock::Holder;
 pub use crate::engine::journal::{Journal, JournalError};
 pub use crate::engine::policy::OnFailure;

@@ -51,6 +51,7 @@ impl Site {
         let mut command = Command::new(program.as_ref());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.home.path()).env("TMPDIR", self.home.path().join("tmp"));
+        command.env("DOJOB_STATE_DIR", self.home.path().join("state"));
         command.current_dir(self.home.path());
         command
     }

@@ -75,6 +75,7 @@ impl<'e> Converging<'e> {
             groups: engine.stop.groups.clone(),
             directory,
             no_act: engine.no_act,
+            clock: engine.clock.clone(),
         };
         let site = Site {
             graph: engine.graph.clone(),

@@ -62,6 +62,14 @@ impl Lock {
     }
 }
 
+/// A process that was just forked by another thread has the lock's descriptor, too, until it is its own program; so it is
+/// not enough to close it.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = flock(&self.directory, FlockOperation::Unlock);
+    }
+}
+
 /// Who has the lock of a directory, as far as that can be told.
 pub(crate) fn holder(directory: &Path) -> Holder {
     let pid = rustix::fs::stat(directory).ok().and_then(|stat| {
