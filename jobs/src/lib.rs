@@ -2,3 +2,9 @@
 //!
 //! Each is a plain struct with public fields, which can be written down in Rust, or read from any format that `serde`
 //! knows; unknown fields are refused. Knows the library's job traits; not how a graph is converged.
+
+mod disk;
+mod span;
+
+pub use disk::{Group, Mode, ModeError, Owner};
+pub use span::{Span, SpanError};

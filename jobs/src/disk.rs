@@ -1,0 +1,14 @@
+//! What all jobs that touch files have in common: looking at a path for a check, writing atomically, mode and owner, and
+//! telling differences.
+//!
+//! Knows the file system and where a job keeps what its cleanup needs; not what any job wants.
+
+#![allow(dead_code, reason = "the jobs that use it all come one by one")]
+
+pub(crate) mod differ;
+pub(crate) mod look;
+pub(crate) mod owner;
+pub(crate) mod path;
+pub(crate) mod write;
+
+pub use self::owner::{Group, Mode, ModeError, Owner};

@@ -1,0 +1,162 @@
+//! How what was found differs from what is wanted: reasons, and a difference to look at.
+//!
+//! Knows bytes and attributes; not where they come from.
+
+use std::io;
+use std::path::Path;
+
+use anyhow::Result;
+use dojob::NotAsWanted;
+
+use super::look::{Fingerprint, OpenFile, TEXT_LIMIT};
+
+/// Collects all that is not as wanted about one thing; allocates nothing while there is nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Differences {
+    reasons: Vec<String>,
+    shown: Option<Shown>,
+}
+
+#[derive(Debug)]
+enum Shown {
+    Text { name: String, found: String, wanted: String },
+    Other(String),
+}
+
+impl Differences {
+    pub(crate) fn new() -> Self {
+        Differences::default()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.reasons.is_empty()
+    }
+
+    /// Adds a reason.
+    pub(crate) fn add(&mut self, reason: impl Into<String>) {
+        self.reasons.push(reason.into());
+    }
+
+    /// Adds a reason and what is there in place of what; the last one given is shown.
+    pub(crate) fn add_content(
+        &mut self,
+        reason: impl Into<String>,
+        name: &Path,
+        found: &[u8],
+        wanted: &[u8],
+    ) {
+        self.add(reason);
+        let name = name.display().to_string();
+        self.shown = Some(match (text(found), text(wanted)) {
+            (Some(found), Some(wanted)) => {
+                Shown::Text { name, found: found.to_owned(), wanted: wanted.to_owned() }
+            }
+            _ => Shown::Other(change(&Fingerprint::of_bytes(found), &Fingerprint::of_bytes(wanted))),
+        });
+    }
+
+    /// Adds a reason and the difference between two files' sizes and hashes.
+    pub(crate) fn add_fingerprints(
+        &mut self,
+        reason: impl Into<String>,
+        found: Option<&Fingerprint>,
+        wanted: &Fingerprint,
+    ) {
+        self.add(reason);
+        self.shown = Some(Shown::Other(match found {
+            Some(found) => change(found, wanted),
+            None => format!("nothing -> {wanted}"),
+        }));
+    }
+
+    /// Adds a reason and a difference in words.
+    pub(crate) fn add_difference(&mut self, reason: impl Into<String>, difference: impl Into<String>) {
+        self.add(reason);
+        self.shown = Some(Shown::Other(difference.into()));
+    }
+
+    /// All reasons in one sentence; nothing where there is none.
+    ///
+    /// # Errors
+    /// [`NotAsWanted`], where there is a reason.
+    pub(crate) fn into_result(self) -> Result<()> {
+        if self.reasons.is_empty() {
+            return Ok(());
+        }
+        let error = NotAsWanted::new(self.reasons.join("; "));
+        Err(match self.shown {
+            None => error,
+            Some(Shown::Text { name, found, wanted }) => error.diff(&name, &found, &wanted),
+            Some(Shown::Other(difference)) => error.difference(difference),
+        }
+        .into())
+    }
+}
+
+fn change(found: &Fingerprint, wanted: &Fingerprint) -> String {
+    format!("{found} -> {wanted}")
+}
+
+/// The bytes as a text of which a diff can be shown.
+pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
+    if bytes.len() > TEXT_LIMIT || bytes.contains(&0) {
+        return None;
+    }
+    std::str::from_utf8(bytes).ok()
+}
+
+/// Adds a reason, and how the file that was found differs from the bytes that are wanted. It is read here, and must not have been
+/// read before; where it is large only in pieces.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn add_file(
+    differences: &mut Differences,
+    reason: impl Into<String>,
+    name: &Path,
+    found: &mut OpenFile,
+    wanted: &[u8],
+) -> io::Result<()> {
+    match found.read(TEXT_LIMIT)? {
+        Some(bytes) => differences.add_content(reason, name, &bytes, wanted),
+        None => {
+            io::Seek::rewind(&mut found.file)?;
+            let found = found.digest()?;
+            differences.add_fingerprints(reason, Some(&found), &Fingerprint::of_bytes(wanted));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(found: &[u8], wanted: &[u8]) -> (String, String) {
+        let mut differences = Differences::new();
+        differences.add_content("/x differs", Path::new("/x"), found, wanted);
+        differences.add("mode is 0600, not 0644");
+        let error = differences.into_result().unwrap_err();
+        let error = error.downcast_ref::<NotAsWanted>().unwrap();
+        (error.to_string(), error.get_diff().unwrap_or_default().to_owned())
+    }
+
+    #[test]
+    fn all_reasons_are_told() {
+        assert!(Differences::new().into_result().is_ok());
+        assert_eq!(shown(b"a", b"b").0, "/x differs; mode is 0600, not 0644");
+    }
+
+    #[test]
+    fn text_gets_a_diff_and_the_rest_sizes_and_hashes() {
+        assert_eq!(shown(b"a\n", b"b\n").1, "--- /x\n+++ /x (wanted)\n@@ -1 +1 @@\n-a\n+b\n");
+        let binary = shown(b"a\0", b"b\n").1;
+        assert!(
+            binary.starts_with("2 bytes, sha256 ") && binary.contains(" -> 2 bytes, sha256 "),
+            "{binary}"
+        );
+        let large = vec![b'x'; TEXT_LIMIT + 1];
+        assert!(shown(b"", &large).1.contains("-> 1048577 bytes, sha256 "));
+        assert!(shown(b"\xff", b"").1.contains("-> 0 bytes, sha256 "));
+    }
+}

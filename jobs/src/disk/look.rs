@@ -1,0 +1,445 @@
+//! What is at a path: nothing, a file that can be read, a directory, a link, something else.
+//!
+//! Changes nothing. What cannot be seen is an error that says so, never "nothing".
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use dojob::{CouldNotFindOut, OrCouldNotFindOut};
+use rustix::fs::{AtFlags, CWD, FileType, Mode as RawMode, OFlags, Stat};
+use rustix::io::Errno;
+use sha2::{Digest, Sha256};
+
+use super::owner::Mode;
+
+/// How much of a file is held in memory to be shown or edited: text up to here gets a diff, more is hashed in pieces.
+pub(crate) const TEXT_LIMIT: usize = 1024 * 1024;
+
+/// Read from the system in pieces of this size, which lie on the stack.
+const PIECE: usize = 16 * 1024;
+
+/// What is done about a link at the end of a path. (Links on the way are always followed.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// What is meant is the link's target.
+    Follow,
+    /// What is meant is the link itself.
+    Stay,
+}
+
+/// What is known of something without reading it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Meta {
+    pub(crate) kind: FileType,
+    pub(crate) mode: Mode,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) size: u64,
+    /// When its content changed last: seconds and nanoseconds since 1970.
+    pub(crate) modified: (i64, u32),
+    /// The file system, and the number there: two names of one file have the same.
+    pub(crate) id: (u64, u64),
+}
+
+#[allow(
+    clippy::useless_conversion,
+    clippy::unnecessary_cast,
+    reason = "the fields' types differ by platform"
+)]
+impl From<Stat> for Meta {
+    fn from(stat: Stat) -> Self {
+        Meta {
+            kind: FileType::from_raw_mode(stat.st_mode.into()),
+            mode: Mode::new(u32::from(stat.st_mode) & 0o7777),
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: (stat.st_mtime as i64, stat.st_mtime_nsec as u32),
+            id: (stat.st_dev as u64, stat.st_ino as u64),
+        }
+    }
+}
+
+impl Meta {
+    pub(crate) fn is_dir(&self) -> bool {
+        self.kind == FileType::Directory
+    }
+
+    pub(crate) fn is_file(&self) -> bool {
+        self.kind == FileType::RegularFile
+    }
+
+    pub(crate) fn is_symlink(&self) -> bool {
+        self.kind == FileType::Symlink
+    }
+
+    /// "a directory", "a socket" …
+    pub(crate) fn what(&self) -> &'static str {
+        match self.kind {
+            FileType::RegularFile => "a file",
+            FileType::Directory => "a directory",
+            FileType::Symlink => "a symbolic link",
+            FileType::Fifo => "a named pipe",
+            FileType::Socket => "a socket",
+            FileType::CharacterDevice | FileType::BlockDevice => "a device",
+            FileType::Unknown => "of an unknown kind",
+        }
+    }
+}
+
+/// What is at a path.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Nothing,
+    File(OpenFile),
+    Directory(Meta),
+    /// Found only by [`Links::Stay`].
+    Symlink(PathBuf, Meta),
+    /// A device, a pipe, a socket.
+    Other(Meta),
+}
+
+impl Found {
+    /// What is there, in words; `None` for nothing.
+    pub(crate) fn what(&self) -> Option<&'static str> {
+        self.meta().map(|meta| meta.what())
+    }
+
+    pub(crate) fn meta(&self) -> Option<&Meta> {
+        match self {
+            Found::Nothing => None,
+            Found::File(file) => Some(&file.meta),
+            Found::Directory(meta) | Found::Symlink(_, meta) | Found::Other(meta) => Some(meta),
+        }
+    }
+}
+
+/// A regular file that was opened for reading. Its offset moves with what is read of it: each of the methods that read
+/// may be called once, and none after another, unless it says otherwise.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    pub(crate) file: File,
+    pub(crate) meta: Meta,
+}
+
+/// Opens what is at `path`, in two system calls where it is a file or nothing. Of a device or a pipe nothing is read, and
+/// nobody is waited for.
+///
+/// # Errors
+/// [`CouldNotFindOut`], with a hint, for whatever stands between us and the answer.
+pub(crate) fn open(path: &Path, links: Links) -> Result<Found> {
+    let mut flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    if links == Links::Stay {
+        flags |= OFlags::NOFOLLOW;
+    }
+    match rustix::fs::open(path, flags, RawMode::empty()) {
+        Ok(fd) => {
+            let meta = rustix::fs::fstat(&fd).map(Meta::from).map_err(|errno| unseen(path, errno))?;
+            Ok(match meta.kind {
+                FileType::RegularFile => Found::File(OpenFile { file: File::from(fd), meta }),
+                FileType::Directory => Found::Directory(meta),
+                _ => Found::Other(meta),
+            })
+        }
+        Err(Errno::NOENT) => Ok(Found::Nothing),
+        // A link (FreeBSD says it with EMLINK), a socket, a device without a driver: not to be opened, but to be seen.
+        Err(errno @ (Errno::LOOP | Errno::MLINK | Errno::NXIO | Errno::NODEV | Errno::OPNOTSUPP)) => {
+            match meta(path, links)? {
+                Some(meta) if meta.is_symlink() => Ok(Found::Symlink(read_link(path)?, meta)),
+                Some(meta) if !meta.is_file() && !meta.is_dir() => Ok(Found::Other(meta)),
+                _ => Err(unseen(path, errno)),
+            }
+        }
+        Err(errno) => Err(unseen(path, errno)),
+    }
+}
+
+/// What is at `path`, without opening it; `None` for nothing. One system call.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn meta(path: &Path, links: Links) -> Result<Option<Meta>> {
+    let flags = if links == Links::Stay { AtFlags::SYMLINK_NOFOLLOW } else { AtFlags::empty() };
+    match rustix::fs::statat(CWD, path, flags) {
+        Ok(stat) => Ok(Some(stat.into())),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(unseen(path, errno)),
+    }
+}
+
+/// Where the link at `path` leads, as it is written there.
+///
+/// # Errors
+/// As [`open`]; also when it is no link any more.
+pub(crate) fn read_link(path: &Path) -> Result<PathBuf> {
+    let target = rustix::fs::readlink(path, Vec::new()).map_err(|errno| unseen(path, errno))?;
+    Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
+}
+
+/// "could not find out what … is", with what to do about it.
+pub(crate) fn unseen(path: &Path, errno: Errno) -> anyhow::Error {
+    let hint = match errno {
+        Errno::ACCESS | Errno::PERM => " (run this as a user who may read it, or as root)".to_owned(),
+        Errno::LOOP => " (its symbolic links lead in a circle)".to_owned(),
+        Errno::NOTDIR => match non_directory(path) {
+            Some(file) => format!(" ({} is no directory)", file.display()),
+            None => String::new(),
+        },
+        _ => String::new(),
+    };
+    let what = format!("what {} is{hint}", path.display());
+    CouldNotFindOut::new(what).because(io::Error::from(errno)).into()
+}
+
+/// The first on the way to `path` that ought to be a directory and is not.
+fn non_directory(path: &Path) -> Option<&Path> {
+    let outermost_first = path.ancestors().skip(1).collect::<Vec<_>>().into_iter().rev();
+    outermost_first
+        .filter(|path| !path.as_os_str().is_empty())
+        .find(|path| meta(path, Links::Follow).is_ok_and(|meta| meta.is_some_and(|meta| !meta.is_dir())))
+}
+
+impl OpenFile {
+    /// Whether these bytes are all that is in it, held against it piece by piece. One more system call for a small file, none for one
+    /// of another size.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn is(&self, wanted: &[u8]) -> io::Result<bool> {
+        if self.meta.size != wanted.len() as u64 {
+            return Ok(false);
+        }
+        let mut rest = wanted;
+        while !rest.is_empty() {
+            let mut buffer = [MaybeUninit::uninit(); PIECE];
+            let (read, _) = match rustix::io::read(&self.file, &mut buffer) {
+                Err(Errno::INTR) => continue,
+                read => read?,
+            };
+            // Nothing read: somebody is making it shorter.
+            match rest.split_at_checked(read.len()) {
+                Some((piece, after)) if !read.is_empty() && piece == &*read => rest = after,
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// All of it, where it has no more than `limit` bytes. Files of `/proc`, whose size is said to be 0, are read, too.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn read(&mut self, limit: usize) -> io::Result<Option<Vec<u8>>> {
+        let limit = limit as u64;
+        if self.meta.size > limit {
+            return Ok(None);
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(self.meta.size).unwrap_or(0).saturating_add(1));
+        Read::take(&mut self.file, limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        Ok((bytes.len() as u64 <= limit).then_some(bytes))
+    }
+
+    /// Its size and hash, read in pieces.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn digest(&mut self) -> io::Result<Fingerprint> {
+        Fingerprint::of(&mut self.file)
+    }
+}
+
+/// Size and SHA-256 of some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    pub(crate) size: u64,
+    pub(crate) sha256: [u8; 32],
+}
+
+impl Fingerprint {
+    /// Of all that can be read from there, in pieces.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn of(source: &mut impl Read) -> io::Result<Self> {
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; 4 * PIECE];
+        let mut size = 0;
+        loop {
+            match source.read(&mut buffer) {
+                Ok(0) => return Ok(Fingerprint { size, sha256: hasher.finalize().into() }),
+                Ok(count) => {
+                    size += count as u64;
+                    hasher.update(&buffer[..count]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Of bytes that are at hand.
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
+        Fingerprint { size: bytes.len() as u64, sha256: Sha256::digest(bytes).into() }
+    }
+
+    /// The hash, in hexadecimal digits.
+    pub(crate) fn hex(&self) -> String {
+        hex(&self.sha256)
+    }
+}
+
+impl std::fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bytes = if self.size == 1 { "byte" } else { "bytes" };
+        write!(f, "{} {bytes}, sha256 {}", self.size, self.hex())
+    }
+}
+
+/// Bytes in hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The text in the file at `path`, links followed, for a check; `None` where there is no such file.
+///
+/// # Errors
+/// [`CouldNotFindOut`] when it cannot be read, has more than `limit` bytes, is no UTF-8, or is no file.
+pub(crate) fn read_text(path: &Path, limit: usize) -> Result<Option<String>> {
+    let what = || format!("what {} says", path.display());
+    let mut file = match open(path, Links::Follow)? {
+        Found::Nothing => return Ok(None),
+        Found::File(file) => file,
+        other => {
+            let is = format!("it is {}", other.what().unwrap_or_default());
+            return Err(CouldNotFindOut::new(what()).because(is).into());
+        }
+    };
+    match file.read(limit).or_could_not_find_out(what())? {
+        Some(bytes) => Ok(Some(String::from_utf8(bytes).or_could_not_find_out(what())?)),
+        None => Err(CouldNotFindOut::new(what()).because(format!("it has more than {limit} bytes")).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    fn told(result: Result<Found>) -> String {
+        format!("{:#}", result.unwrap_err())
+    }
+
+    #[test]
+    fn each_kind_is_told_apart() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        fs::write(at("file"), "text").unwrap();
+        fs::set_permissions(at("file"), fs::Permissions::from_mode(0o640)).unwrap();
+        symlink("file", at("link")).unwrap();
+        symlink("nowhere", at("dangling")).unwrap();
+        let _socket = UnixListener::bind(at("socket")).unwrap();
+        rustix::fs::mkfifoat(CWD, at("pipe"), RawMode::RUSR | RawMode::WUSR).unwrap();
+
+        assert!(matches!(open(&at("none"), Links::Stay).unwrap(), Found::Nothing));
+        assert!(matches!(open(root.path(), Links::Stay).unwrap(), Found::Directory(_)));
+        assert!(matches!(open(&at("dangling"), Links::Follow).unwrap(), Found::Nothing));
+        assert_eq!(open(&at("socket"), Links::Stay).unwrap().what(), Some("a socket"));
+        assert_eq!(open(&at("pipe"), Links::Stay).unwrap().what(), Some("a named pipe"));
+        assert_eq!(open(Path::new("/dev/null"), Links::Stay).unwrap().what(), Some("a device"));
+        let Found::Symlink(target, _) = open(&at("link"), Links::Stay).unwrap() else { panic!("no link") };
+        assert_eq!(target, Path::new("file"));
+        let Found::File(mut file) = open(&at("link"), Links::Follow).unwrap() else { panic!("no file") };
+        assert_eq!((file.meta.mode, file.meta.size), (Mode::new(0o640), 4));
+        assert_eq!(file.read(10).unwrap().unwrap(), b"text");
+    }
+
+    #[test]
+    fn what_is_in_the_way_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        fs::write(at("file"), "").unwrap();
+        symlink("loop", at("loop")).unwrap();
+        let shown = root.path().display();
+        assert_eq!(
+            told(open(&at("file/below/it"), Links::Stay)),
+            format!(
+                "could not find out what {shown}/file/below/it is ({shown}/file is no directory): Not a directory (os error 20)"
+            )
+        );
+        let circle = "(its symbolic links lead in a circle)";
+        assert!(told(open(&at("loop"), Links::Follow)).contains(circle));
+        assert!(told(open(&at("loop/file"), Links::Stay)).contains(circle));
+        assert!(matches!(open(&at("loop"), Links::Stay).unwrap(), Found::Symlink(..)));
+        let long = "x".repeat(300);
+        assert!(told(open(&at(&long), Links::Stay)).ends_with("File name too long (os error 36)"));
+        assert!(told(open(&at("a\0b"), Links::Stay)).contains("Invalid argument"));
+    }
+
+    #[test]
+    fn bytes_are_compared_piece_by_piece() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("file");
+        for size in [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 7] {
+            let wanted = vec![b'x'; size];
+            fs::write(&path, &wanted).unwrap();
+            let is = |bytes: &[u8]| {
+                let Found::File(file) = open(&path, Links::Stay).unwrap() else { panic!("no file") };
+                file.is(bytes).unwrap()
+            };
+            assert!(is(&wanted), "{size}");
+            assert!(!is(&[&wanted[..], b"x"].concat()), "{size}");
+            let Some(last) = size.checked_sub(1) else { continue };
+            assert!(!is(&wanted[..last]), "{size}");
+            assert!(!is(&[&wanted[..last], b"y"].concat()), "{size}");
+        }
+    }
+
+    #[test]
+    fn no_more_is_read_than_allowed() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("file");
+        fs::write(&path, "12345").unwrap();
+        let read = |limit| {
+            let Found::File(mut file) = open(&path, Links::Stay).unwrap() else { panic!("no file") };
+            file.read(limit).unwrap()
+        };
+        assert_eq!(read(5).as_deref(), Some(&b"12345"[..]));
+        assert_eq!(read(4), None);
+        assert_eq!(read_text(&path, 9).unwrap().as_deref(), Some("12345"));
+        assert_eq!(read_text(&root.path().join("none"), 9).unwrap(), None);
+        fs::write(&path, b"\xff").unwrap();
+        assert!(format!("{:#}", read_text(&path, 9).unwrap_err()).contains("invalid utf-8"));
+        assert!(format!("{:#}", read_text(root.path(), 9).unwrap_err()).ends_with("says: it is a directory"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn files_that_hide_their_size_are_read() {
+        let Found::File(mut file) = open(Path::new("/proc/self/status"), Links::Stay).unwrap() else {
+            panic!("no file")
+        };
+        assert!(!file.read(TEXT_LIMIT).unwrap().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_hash_is_the_same_in_pieces_and_at_once() {
+        let bytes = vec![7; 5 * PIECE];
+        assert_eq!(Fingerprint::of(&mut &bytes[..]).unwrap(), Fingerprint::of_bytes(&bytes));
+        assert_eq!(
+            Fingerprint::of_bytes(b"").to_string(),
+            "0 bytes, sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+    }
+}

@@ -1,0 +1,420 @@
+//! Mode, owner and group of something on disk: as they are written down, compared and set.
+//!
+//! Knows the machine's users and groups by name; not what belongs to whom.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::os::fd::AsFd;
+use std::str::FromStr;
+
+use anyhow::{Context as _, Result, bail};
+use rustix::fs::{Gid, Mode as RawMode, Uid};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::differ::Differences;
+use super::look::Meta;
+
+/// The permissions of a file or directory, as `chmod` takes them in octal digits: `0644`, `0755`, `4755`.
+///
+/// In a configuration file it is a text, `"0644"`; a number is refused there, since nobody can tell whether 644 was meant
+/// to be octal. In Rust it is `Mode::new(0o644)`, or just `0o644` where a mode is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mode(u32);
+
+/// What is no mode.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no mode: write three or four octal digits, such as `0644` or `0755`")]
+pub struct ModeError {
+    text: String,
+}
+
+impl Mode {
+    /// From the number as `chmod` shows it: `Mode::new(0o644)`. One above `0o7777` is refused by the first check.
+    pub const fn new(bits: u32) -> Self {
+        Mode(bits)
+    }
+
+    /// The number.
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// # Errors
+    /// When it has bits that are no permissions: decimal 644 where octal was meant, say.
+    pub(crate) fn validate(self) -> Result<(), ModeError> {
+        if self.0 > 0o7777 { Err(ModeError { text: format!("{:o}", self.0) }) } else { Ok(()) }
+    }
+
+    pub(crate) fn raw(self) -> RawMode {
+        RawMode::from_raw_mode((self.0 & 0o7777) as rustix::fs::RawMode)
+    }
+
+    /// With the right to enter (`x`) wherever there is one to read: what a directory needs where its files have this mode.
+    pub(crate) fn with_search(self) -> Self {
+        Mode(self.0 | (self.0 & 0o444) >> 2)
+    }
+}
+
+impl From<u32> for Mode {
+    fn from(bits: u32) -> Self {
+        Mode(bits)
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04o}", self.0)
+    }
+}
+
+impl FromStr for Mode {
+    type Err = ModeError;
+
+    fn from_str(text: &str) -> Result<Self, ModeError> {
+        let digits = text.strip_prefix("0o").unwrap_or(text);
+        let is_octal = digits.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+        // One or two digits are more likely a slip than a mode.
+        if !is_octal || !(3..=5).contains(&digits.len()) {
+            return Err(ModeError { text: text.to_owned() });
+        }
+        let mode = u32::from_str_radix(digits, 8).map(Mode).ok();
+        mode.filter(|mode| mode.validate().is_ok()).ok_or_else(|| ModeError { text: text.to_owned() })
+    }
+}
+
+impl Serialize for Mode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Mode;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mode as a text of octal digits, such as \"0644\"")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Mode, E> {
+                text.parse().map_err(E::custom)
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Mode, E> {
+                Err(E::custom(format!(
+                    "the mode {number} may be octal or not: write it in quotes, such as \"{number:04}\""
+                )))
+            }
+        }
+        // What tells its kind: a number is to be refused with a hint of its own.
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for Mode {
+    fn schema_name() -> Cow<'static, str> {
+        "Mode".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": "^(0o)?0?[0-7]{3,4}$",
+            "description": "Permissions as a text of octal digits, such as \"0644\" or \"0755\".",
+        })
+    }
+}
+
+/// Makes the type of a user or a group, which differ in little but their words.
+macro_rules! account {
+    ($Name:ident, $kind:literal, $example:literal, $doc:literal, $find:path, $id_of:ident, $by_id:path) => {
+        #[doc = $doc]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub enum $Name {
+            /// By its number, which need not have a name.
+            Id(u32),
+            /// By its name, which this machine has to know when it is needed.
+            Name(String),
+        }
+
+        impl $Name {
+            /// # Errors
+            /// When the machine knows no such name, or it cannot be one.
+            pub(crate) fn id(&self) -> Result<u32> {
+                match self {
+                    $Name::Id(id) => {
+                        // To chown(2) it means "leave it as it is".
+                        anyhow::ensure!(*id != u32::MAX, concat!("{} is the number of no ", $kind), id);
+                        Ok(*id)
+                    }
+                    $Name::Name(name) => {
+                        validate_name(name).with_context(|| format!(concat!("`{}` is no name of a ", $kind), name))?;
+                        let found = $find(name).with_context(|| format!(concat!("there is no ", $kind, " `{}`"), name))?;
+                        Ok(found.$id_of())
+                    }
+                }
+            }
+
+            /// For messages: the name of a number, where it has one.
+            pub(crate) fn name_of(id: u32) -> String {
+                match $by_id(id) {
+                    Some(found) => found.name().to_string_lossy().into_owned(),
+                    None => id.to_string(),
+                }
+            }
+        }
+
+        impl From<u32> for $Name {
+            fn from(id: u32) -> Self {
+                $Name::Id(id)
+            }
+        }
+
+        impl From<&str> for $Name {
+            fn from(name: &str) -> Self {
+                $Name::from(name.to_owned())
+            }
+        }
+
+        /// Digits alone are a number: no system has such a name.
+        impl From<String> for $Name {
+            fn from(name: String) -> Self {
+                name.parse().map_or($Name::Name(name), $Name::Id)
+            }
+        }
+
+        impl fmt::Display for $Name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $Name::Id(id) => write!(f, "{id}"),
+                    $Name::Name(name) => f.write_str(name),
+                }
+            }
+        }
+
+        impl Serialize for $Name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                match self {
+                    $Name::Id(id) => serializer.serialize_u32(*id),
+                    $Name::Name(name) => serializer.serialize_str(name),
+                }
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $Name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Visitor;
+                impl de::Visitor<'_> for Visitor {
+                    type Value = $Name;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str(concat!("the name or number of a ", $kind))
+                    }
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$Name, E> {
+                        validate_name(text).map_err(E::custom)?;
+                        Ok($Name::from(text))
+                    }
+                    fn visit_u64<E: de::Error>(self, id: u64) -> Result<$Name, E> {
+                        let id = u32::try_from(id).ok().filter(|id| *id != u32::MAX);
+                        id.map($Name::Id).ok_or_else(|| E::custom(concat!("this is the number of no ", $kind)))
+                    }
+                }
+                deserializer.deserialize_any(Visitor)
+            }
+        }
+
+        impl JsonSchema for $Name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($Name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "type": ["string", "integer"],
+                    "minLength": 1,
+                    "minimum": 0,
+                    "description": concat!("A ", $kind, " by name or number, such as ", $example, "."),
+                })
+            }
+        }
+    };
+}
+
+account!(
+    Owner,
+    "user",
+    "`www-data` or `33`",
+    "The user that something belongs to, by name or number.",
+    uzers::get_user_by_name,
+    uid,
+    uzers::get_user_by_uid
+);
+account!(
+    Group,
+    "group",
+    "`adm` or `4`",
+    "The group that something belongs to, by name or number.",
+    uzers::get_group_by_name,
+    gid,
+    uzers::get_group_by_gid
+);
+
+fn validate_name(name: &str) -> Result<()> {
+    if name.is_empty() {
+        bail!("it must not be empty");
+    }
+    if name.contains(['\0', ':', '\n']) {
+        bail!("it must not contain `:`, a line's end or a NUL byte");
+    }
+    Ok(())
+}
+
+/// What a job asks for; what it does not ask for is left as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Attributes<'a> {
+    pub(crate) mode: Option<Mode>,
+    pub(crate) owner: Option<&'a Owner>,
+    pub(crate) group: Option<&'a Group>,
+}
+
+impl Attributes<'_> {
+    /// With names turned into numbers.
+    ///
+    /// # Errors
+    /// When there is no such user, group or mode.
+    pub(crate) fn resolve(self) -> Result<Resolved> {
+        self.mode.map_or(Ok(()), Mode::validate)?;
+        Ok(Resolved {
+            mode: self.mode,
+            uid: self.owner.map(Owner::id).transpose()?,
+            gid: self.group.map(Group::id).transpose()?,
+        })
+    }
+}
+
+/// [`Attributes`] in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Resolved {
+    pub(crate) mode: Option<Mode>,
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
+}
+
+impl Resolved {
+    /// Adds a reason for each that is not as wanted: "mode is 0600, not 0644".
+    pub(crate) fn compare(&self, found: &Meta, differences: &mut Differences) {
+        if let Some(mode) = self.mode.filter(|mode| *mode != found.mode) {
+            differences.add(format!("mode is {}, not {mode}", found.mode));
+        }
+        if let Some(uid) = self.uid.filter(|uid| *uid != found.uid) {
+            differences.add(format!("owner is {}, not {}", Owner::name_of(found.uid), Owner::name_of(uid)));
+        }
+        if let Some(gid) = self.gid.filter(|gid| *gid != found.gid) {
+            differences.add(format!("group is {}, not {}", Group::name_of(found.gid), Group::name_of(gid)));
+        }
+    }
+
+    /// Whether nothing of it differs.
+    pub(crate) fn fits(&self, found: &Meta) -> bool {
+        self.mode.is_none_or(|mode| mode == found.mode)
+            && self.uid.is_none_or(|uid| uid == found.uid)
+            && self.gid.is_none_or(|gid| gid == found.gid)
+    }
+
+    /// These, and of what they leave open what is found there.
+    pub(crate) fn or_as(&self, found: &Meta) -> Self {
+        Resolved {
+            mode: self.mode.or(Some(found.mode)),
+            uid: self.uid.or(Some(found.uid)),
+            gid: self.gid.or(Some(found.gid)),
+        }
+    }
+
+    /// Sets what differs on something that is open, found as `found`.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn set(&self, fd: impl AsFd, found: &Meta) -> Result<()> {
+        let uid = self.uid.filter(|uid| *uid != found.uid);
+        let gid = self.gid.filter(|gid| *gid != found.gid);
+        if uid.is_some() || gid.is_some() {
+            rustix::fs::fchown(&fd, uid.map(Uid::from_raw), gid.map(Gid::from_raw)).with_context(|| {
+                let [uid, gid] = [uid.unwrap_or(found.uid), gid.unwrap_or(found.gid)];
+                format!("failed to give it to {}:{}", Owner::name_of(uid), Group::name_of(gid))
+            })?;
+        }
+        // Behind chown, which takes away the bits of setuid and setgid; so also where the mode seems right.
+        let mode = self.mode.unwrap_or(found.mode);
+        if mode != found.mode || uid.is_some() || gid.is_some() {
+            rustix::fs::fchmod(&fd, mode.raw()).with_context(|| format!("failed to set the mode {mode}"))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(json: &str) -> Result<Mode, String> {
+        serde_json::from_str(json).map_err(|error: serde_json::Error| error.to_string())
+    }
+
+    #[test]
+    fn modes_are_octal_texts() {
+        assert_eq!(mode("\"0644\""), Ok(Mode::new(0o644)));
+        assert_eq!(mode("\"644\""), Ok(Mode::new(0o644)));
+        assert_eq!(mode("\"0o4755\""), Ok(Mode::new(0o4755)));
+        assert_eq!(serde_json::to_string(&Mode::new(0o44)).unwrap(), "\"0044\"");
+        for text in ["", "6", "64", "0688", "u=rw", "-644", "17777", "100644", " 644", "0o"] {
+            let error = text.parse::<Mode>().unwrap_err().to_string();
+            let wanted =
+                format!("`{text}` is no mode: write three or four octal digits, such as `0644` or `0755`");
+            assert_eq!(error, wanted);
+        }
+    }
+
+    #[test]
+    fn a_number_is_no_mode() {
+        let error = mode("644").unwrap_err();
+        assert!(
+            error.starts_with("the mode 644 may be octal or not: write it in quotes, such as \"0644\""),
+            "{error}"
+        );
+        assert!(mode("true").unwrap_err().contains("expected a mode as a text of octal digits"));
+        assert_eq!(Mode::new(644).validate(), Ok(())); // 01204: nobody can tell
+        assert!(Mode::new(0o10000).validate().is_err());
+    }
+
+    #[test]
+    fn directories_can_be_entered_where_they_can_be_read() {
+        assert_eq!(Mode::new(0o640).with_search(), Mode::new(0o750));
+        assert_eq!(Mode::new(0o2604).with_search(), Mode::new(0o2705));
+    }
+
+    #[test]
+    fn accounts_have_names_or_numbers() {
+        let read = |json: &str| serde_json::from_str::<Owner>(json).map_err(|error| error.to_string());
+        assert_eq!(read("\"rosa\""), Ok(Owner::Name("rosa".into())));
+        assert_eq!(read("\"1000\""), Ok(Owner::Id(1000)));
+        assert_eq!(read("1000"), Ok(Owner::Id(1000)));
+        assert!(read("\"\"").unwrap_err().starts_with("it must not be empty"));
+        assert!(read("\"a:b\"").unwrap_err().starts_with("it must not contain `:`"));
+        assert!(read("\"a\\u0000b\"").unwrap_err().starts_with("it must not contain `:`"));
+        assert!(read("-1").is_err() && read("4294967295").is_err() && read("[]").is_err());
+        assert!(Owner::Id(u32::MAX).id().is_err());
+        assert_eq!(serde_json::to_string(&Group::from("adm")).unwrap(), "\"adm\"");
+        assert_eq!(serde_json::to_string(&Group::from(4)).unwrap(), "4");
+    }
+
+    #[test]
+    fn names_are_looked_up_on_the_machine() {
+        assert_eq!(Owner::from("root").id().unwrap(), 0);
+        assert_eq!(Owner::name_of(0), "root");
+        assert_eq!(Owner::name_of(4_000_000_001), "4000000001");
+        let unknown = Owner::from("nobody-has-this-name").id().unwrap_err();
+        assert_eq!(unknown.to_string(), "there is no user `nobody-has-this-name`");
+        let unknown = Group::from("nobody-has-this-name").id().unwrap_err();
+        assert_eq!(unknown.to_string(), "there is no group `nobody-has-this-name`");
+        assert_eq!(Owner::Name("a\0b".into()).id().unwrap_err().to_string(), "`a\0b` is no name of a user");
+    }
+}

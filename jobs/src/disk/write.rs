@@ -1,0 +1,404 @@
+//! Writing so that whoever looks, also after a crash, finds the old or the new, and nothing in between.
+//!
+//! What is written beside is known to the job's local storage before it exists, so that the cleanup finds it. Knows
+//! nothing of what is written.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow};
+use dojob::Context;
+use rustix::fs::{AtFlags, CWD, Mode as RawMode, OFlags};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::look::{Links, Meta, meta, read_link};
+use super::owner::{Mode, Resolved};
+
+/// How the names of all that is written beside begin; what has such a name is ours.
+pub(crate) const BESIDE: &str = ".dojob-";
+
+/// Where a job's local storage keeps what its cleanup has to remove.
+const KEY: &str = "beside";
+
+/// The mode of a new file for which none is asked; the same on all machines, whatever the umask.
+pub(crate) const NEW_FILE: Mode = Mode::new(0o644);
+
+/// A path in the local storage, which holds JSON: not every path is a text.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+enum Stored {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl From<&Path> for Stored {
+    fn from(path: &Path) -> Self {
+        match path.to_str() {
+            Some(text) => Stored::Text(text.to_owned()),
+            None => Stored::Bytes(path.as_os_str().as_bytes().to_owned()),
+        }
+    }
+}
+
+impl From<Stored> for PathBuf {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::Text(text) => text.into(),
+            Stored::Bytes(bytes) => OsString::from_vec(bytes).into(),
+        }
+    }
+}
+
+/// A new name in the directory of `path`, already in the local storage: whatever is made there, [`cleanup`] removes it,
+/// also when the process is killed in between.
+///
+/// # Errors
+/// When the path has no name of its own.
+pub(crate) fn beside(cx: &Context, path: &Path) -> Result<PathBuf> {
+    let directory = directory_of(path)?;
+    // Not to be guessed by others who may write there; that it is new is seen to by who makes it.
+    let token = RandomState::new().build_hasher().finish();
+    let beside = directory.join(format!("{BESIDE}{token:016x}"));
+    let mut stored: Vec<Stored> = cx.local().get(KEY)?.unwrap_or_default();
+    stored.push(Stored::from(beside.as_path()));
+    cx.local().set(KEY, stored)?;
+    Ok(beside)
+}
+
+/// What was made beside is where it belongs, or gone: nothing is left for the cleanup.
+///
+/// # Errors
+/// When the storage fails.
+pub(crate) fn settle(cx: &Context, beside: &Path) -> Result<()> {
+    let stored: Vec<Stored> = cx.local().get(KEY)?.unwrap_or_default();
+    let mut left: Vec<PathBuf> = stored.into_iter().map(PathBuf::from).collect();
+    left.retain(|path| path != beside);
+    if left.is_empty() {
+        cx.local().remove(KEY);
+    } else {
+        cx.local().set(KEY, left.iter().map(|path| Stored::from(path.as_path())).collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
+
+/// For `cleanup` of every job that writes: removes what a run that did not end has left beside, file or directory.
+///
+/// # Errors
+/// When something is there and cannot be removed; the rest is removed all the same.
+pub(crate) fn cleanup(cx: &mut Context) -> Result<()> {
+    let stored: Vec<Stored> = cx.local().get(KEY)?.unwrap_or_default();
+    let mut failed = Ok(());
+    for path in stored.into_iter().map(PathBuf::from) {
+        if let Err(error) = remove(&path) {
+            failed = Err(error).with_context(|| format!("failed to remove {}", path.display()));
+        }
+    }
+    if failed.is_ok() {
+        cx.local().remove(KEY);
+    }
+    failed
+}
+
+/// Removes whatever is there, a directory with all that is in it; links are not followed.
+///
+/// # Errors
+/// When something is there and cannot be removed.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    let gone = |result: io::Result<()>| match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    };
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => gone(fs::remove_dir_all(path)),
+        Ok(_) => gone(fs::remove_file(path)),
+        Err(error) => gone(Err(error)),
+    }
+}
+
+/// The directory that `path` is in.
+///
+/// # Errors
+/// When it has no name of its own there: `/`, say.
+pub(crate) fn directory_of(path: &Path) -> Result<&Path> {
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(_)) if parent.as_os_str().is_empty() => Ok(Path::new(".")),
+        (Some(parent), Some(_)) => Ok(parent),
+        _ => Err(anyhow!("{} is not the path of a file", path.display())),
+    }
+}
+
+/// Opens a directory.
+///
+/// # Errors
+/// When there is none, with a hint, or it cannot be opened.
+pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, RawMode::empty()).with_context(|| match meta(path, Links::Follow) {
+        Ok(None) => format!("the directory {} does not exist; a job `Directory` can make it", path.display()),
+        _ => format!("failed to open the directory {}", path.display()),
+    })
+}
+
+/// Where the links at the end of `path` lead to: what is to be written where they are followed. The last one need not
+/// exist.
+///
+/// # Errors
+/// When they lead in a circle, or cannot be read.
+pub(crate) fn follow(path: &Path) -> Result<PathBuf> {
+    // As many as Linux itself follows.
+    const LONGEST_CHAIN: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..LONGEST_CHAIN {
+        match meta(&path, Links::Stay)? {
+            Some(meta) if meta.is_symlink() => {
+                let target = read_link(&path)?;
+                path = directory_of(&path)?.join(target);
+            }
+            _ => return Ok(path),
+        }
+    }
+    Err(anyhow!("the symbolic links at {} lead in a circle", path.display()))
+}
+
+/// Writes the file at `path` anew: `content` streams into a file beside, which gets mode and owner, is on the disk, and then takes
+/// the place of what was there (a link is replaced, not followed; see [`follow`]). What is not asked for is kept as the old
+/// file has it; a new file is [`NEW_FILE`] and belongs to whoever makes it.
+///
+/// Other names (hard links) of the old file keep the old content.
+///
+/// # Errors
+/// When any of that fails; then the old file is still there, and nothing beside it as far as that can be removed.
+pub(crate) fn write(
+    cx: &Context,
+    path: &Path,
+    attributes: &Resolved,
+    content: impl FnOnce(&mut File) -> Result<()>,
+) -> Result<()> {
+    let write = || {
+        let directory = open_directory(directory_of(path)?)?;
+        let beside = beside(cx, path)?;
+        let names = [beside.file_name(), path.file_name()].map(Option::unwrap_or_default);
+        let written = write_beside(&directory, names, attributes, content);
+        if written.is_err() {
+            match rustix::fs::unlinkat(&directory, names[0], AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                // The cleanup tries again, and tells about it.
+                Err(_) => return written,
+            }
+        }
+        settle(cx, &beside)?;
+        written
+    };
+    write().with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// Makes `beside` in `directory`, and `name` of it.
+fn write_beside(
+    directory: &OwnedFd,
+    [beside, name]: [&OsStr; 2],
+    attributes: &Resolved,
+    content: impl FnOnce(&mut File) -> Result<()>,
+) -> Result<()> {
+    let old = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Some(Meta::from(stat)),
+        Err(Errno::NOENT) => None,
+        Err(errno) => return Err(io::Error::from(errno).into()),
+    };
+    let wanted = match &old {
+        Some(old) if old.is_file() => attributes.or_as(old),
+        Some(old) if old.is_dir() => return Err(anyhow!("there is a directory in its place")),
+        _ => Resolved { mode: attributes.mode.or(Some(NEW_FILE)), ..*attributes },
+    };
+    // Until it has its owner, nobody else may read it.
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fd = rustix::fs::openat(directory, beside, flags, RawMode::RUSR | RawMode::WUSR)?;
+    let mut file = File::from(fd);
+    content(&mut file)?;
+    let made = Meta::from(rustix::fs::fstat(&file)?);
+    wanted.set(&file, &made)?;
+    file.sync_all()?;
+    drop(file);
+    rustix::fs::renameat(directory, beside, directory, name)?;
+    Ok(rustix::fs::fsync(directory)?)
+}
+
+/// Sets mode and owner of what is at `path`, a link at its end not followed.
+///
+/// # Errors
+/// When it cannot be opened, is a link, or the system refuses.
+pub(crate) fn set_attributes(path: &Path, attributes: &Resolved) -> Result<()> {
+    let set = || {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(CWD, path, flags, RawMode::empty())?;
+        let found = Meta::from(rustix::fs::fstat(&fd)?);
+        attributes.set(&fd, &found)
+    };
+    set().with_context(|| format!("failed to set mode and owner of {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::sync::{Arc, Mutex};
+
+    use dojob::{Engine, RunOnlyJob};
+
+    use super::*;
+
+    type Call = dyn Fn(&Context) -> Result<()> + Send + Sync;
+
+    /// Calls what it holds, and keeps what that returned.
+    #[derive(Clone)]
+    struct Caller {
+        call: Arc<Call>,
+        returned: Arc<Mutex<Option<Result<()>>>>,
+    }
+
+    impl PartialEq for Caller {
+        fn eq(&self, other: &Self) -> bool {
+            Arc::ptr_eq(&self.returned, &other.returned)
+        }
+    }
+
+    impl RunOnlyJob for Caller {
+        fn run(&mut self, cx: &mut Context) -> Result<()> {
+            *self.returned.lock().unwrap() = Some((self.call)(cx));
+            Ok(())
+        }
+        fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
+            cleanup(cx)
+        }
+    }
+
+    /// Calls `call` with a context, and the cleanup afterwards.
+    fn with_context(call: impl Fn(&Context) -> Result<()> + Send + Sync + 'static) -> Result<()> {
+        let caller = Caller { call: Arc::new(call), returned: Arc::default() };
+        let report = Engine::new(caller.clone())?.converge();
+        assert!(report.success() && report.failed_cleanups().next().is_none(), "{report:?}");
+        caller.returned.lock().unwrap().take().unwrap()
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn write_text(path: &Path, attributes: Resolved, text: &'static str) -> Result<()> {
+        let path = path.to_owned();
+        with_context(move |cx| write(cx, &path, &attributes, |file| Ok(file.write_all(text.as_bytes())?)))
+    }
+
+    fn mode_of(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_file_is_replaced_and_keeps_what_is_not_asked_for() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("file");
+        write_text(&path, Resolved::default(), "one").unwrap();
+        assert_eq!(mode_of(&path), 0o644);
+        write_text(&path, Resolved { mode: Some(Mode::new(0o4750)), ..Resolved::default() }, "two").unwrap();
+        assert_eq!(mode_of(&path), 0o4750);
+        let before = fs::metadata(&path).unwrap().ino();
+        write_text(&path, Resolved::default(), "three").unwrap();
+        assert_eq!((mode_of(&path), fs::read_to_string(&path).unwrap().as_str()), (0o4750, "three"));
+        assert_ne!(fs::metadata(&path).unwrap().ino(), before);
+        assert_eq!(names(root.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_link_is_replaced_and_its_target_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let [target, link] = ["target", "link"].map(|name| root.path().join(name));
+        fs::write(&target, "target").unwrap();
+        symlink("target", &link).unwrap();
+        assert_eq!(follow(&link).unwrap(), target);
+        write_text(&link, Resolved::default(), "new").unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "target");
+        assert!(fs::symlink_metadata(&link).unwrap().is_file());
+        symlink("circle", root.path().join("circle")).unwrap();
+        let error = follow(&root.path().join("circle")).unwrap_err().to_string();
+        assert!(error.ends_with("lead in a circle"), "{error}");
+    }
+
+    #[test]
+    fn a_failure_leaves_the_old_file_and_nothing_beside() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("file");
+        fs::write(&path, "old").unwrap();
+        let to = path.clone();
+        let error = with_context(move |cx| {
+            write(cx, &to, &Resolved::default(), |file| {
+                file.write_all(b"half")?;
+                anyhow::bail!("no more")
+            })
+        });
+        assert_eq!(
+            format!("{:#}", error.unwrap_err()),
+            format!("failed to write {}: no more", path.display())
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(names(root.path()), ["file"]);
+    }
+
+    #[test]
+    fn what_is_in_the_way_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let missing = root.path().join("missing/file");
+        let error = write_text(&missing, Resolved::default(), "").unwrap_err();
+        let shown = root.path().display();
+        assert_eq!(
+            format!("{error:#}"),
+            format!(
+                "failed to write {shown}/missing/file: the directory {shown}/missing does not exist; a job \
+                 `Directory` can make it: No such file or directory (os error 2)"
+            )
+        );
+        let error = write_text(root.path(), Resolved::default(), "").unwrap_err();
+        assert_eq!(
+            format!("{error:#}"),
+            format!("failed to write {shown}: there is a directory in its place")
+        );
+        assert!(write_text(Path::new("/"), Resolved::default(), "").is_err());
+    }
+
+    #[test]
+    fn the_cleanup_removes_what_a_run_left_beside() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join(OsStr::from_bytes(b"not-a-text-\xff")).join("file");
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        let to = path.clone();
+        with_context(move |cx| {
+            fs::write(beside(cx, &to)?, "left")?;
+            let directory = beside(cx, &to)?;
+            fs::create_dir(&directory)?;
+            fs::write(directory.join("file"), "left")?;
+            beside(cx, &to)?; // never made
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(names(path.parent().unwrap()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn attributes_are_set_in_place() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("file");
+        fs::write(&path, "text").unwrap();
+        set_attributes(&path, &Resolved { mode: Some(Mode::new(0o600)), ..Resolved::default() }).unwrap();
+        assert_eq!(mode_of(&path), 0o600);
+        symlink("file", root.path().join("link")).unwrap();
+        assert!(set_attributes(&root.path().join("link"), &Resolved::default()).is_err());
+    }
+}
