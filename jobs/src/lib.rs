@@ -4,7 +4,10 @@
 //! knows; unknown fields are refused. Knows the library's job traits; not how a graph is converged.
 
 mod disk;
+mod file;
 mod span;
+mod validated;
 
 pub use disk::{Group, Mode, ModeError, Owner};
+pub use file::File;
 pub use span::{Span, SpanError};

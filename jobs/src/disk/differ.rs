@@ -105,8 +105,8 @@ pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }
 
-/// Adds a reason, and how the file that was found differs from the bytes that are wanted. It is read here, and must not have been
-/// read before; where it is large only in pieces.
+/// Adds a reason, and how the file that was found (`None`: there is none) differs from the bytes that are wanted. It is
+/// read from its beginning; where it is large, in pieces.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -114,18 +114,62 @@ pub(crate) fn add_file(
     differences: &mut Differences,
     reason: impl Into<String>,
     name: &Path,
-    found: &mut OpenFile,
+    found: Option<&mut OpenFile>,
     wanted: &[u8],
 ) -> io::Result<()> {
-    match found.read(TEXT_LIMIT)? {
-        Some(bytes) => differences.add_content(reason, name, &bytes, wanted),
-        None => {
-            io::Seek::rewind(&mut found.file)?;
-            let found = found.digest()?;
+    match read(found)? {
+        Read::All(bytes) => differences.add_content(reason, name, &bytes, wanted),
+        Read::Large(found) => {
             differences.add_fingerprints(reason, Some(&found), &Fingerprint::of_bytes(wanted));
         }
     }
     Ok(())
+}
+
+/// As [`add_file`], where what is wanted is in a file, too.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub(crate) fn add_files(
+    differences: &mut Differences,
+    reason: impl Into<String>,
+    name: &Path,
+    found: Option<&mut OpenFile>,
+    wanted: &mut OpenFile,
+) -> io::Result<()> {
+    let nothing = found.is_none();
+    match (read(found)?, read(Some(wanted))?) {
+        (Read::All(found), Read::All(wanted)) => differences.add_content(reason, name, &found, &wanted),
+        (found, wanted) => {
+            let found = (!nothing).then(|| found.fingerprint());
+            differences.add_fingerprints(reason, found.as_ref(), &wanted.fingerprint());
+        }
+    }
+    Ok(())
+}
+
+enum Read {
+    All(Vec<u8>),
+    Large(Fingerprint),
+}
+
+impl Read {
+    fn fingerprint(&self) -> Fingerprint {
+        match self {
+            Read::All(bytes) => Fingerprint::of_bytes(bytes),
+            Read::Large(fingerprint) => *fingerprint,
+        }
+    }
+}
+
+fn read(file: Option<&mut OpenFile>) -> io::Result<Read> {
+    let Some(file) = file else { return Ok(Read::All(Vec::new())) };
+    file.rewind()?;
+    if let Some(bytes) = file.read(TEXT_LIMIT)? {
+        return Ok(Read::All(bytes));
+    }
+    file.rewind()?;
+    Ok(Read::Large(file.digest()?))
 }
 
 #[cfg(test)]

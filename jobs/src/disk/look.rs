@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -119,8 +119,8 @@ impl Found {
     }
 }
 
-/// A regular file that was opened for reading. Its offset moves with what is read of it: each of the methods that read
-/// may be called once, and none after another, unless it says otherwise.
+/// A regular file that was opened for reading. Each method reads on from where the last one stopped; see
+/// [`rewind`](OpenFile::rewind).
 #[derive(Debug)]
 pub(crate) struct OpenFile {
     pub(crate) file: File,
@@ -205,8 +205,16 @@ fn non_directory(path: &Path) -> Option<&Path> {
 }
 
 impl OpenFile {
-    /// Whether these bytes are all that is in it, held against it piece by piece. One more system call for a small file, none for one
-    /// of another size.
+    /// Back to its beginning.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn rewind(&mut self) -> io::Result<()> {
+        self.file.rewind()
+    }
+
+    /// Whether these bytes are all that is in it, held against it piece by piece. One more system call for a small file,
+    /// none for one of another size.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -228,6 +236,36 @@ impl OpenFile {
             }
         }
         Ok(true)
+    }
+
+    /// Whether the same is in both, held against each other piece by piece.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub(crate) fn is_same(&mut self, other: &mut OpenFile) -> io::Result<bool> {
+        if self.meta.size != other.meta.size {
+            return Ok(false);
+        }
+        if self.meta.id == other.meta.id {
+            return Ok(true);
+        }
+        let (mut here, mut there) = ([0; PIECE], [0; PIECE]);
+        loop {
+            let count = match other.file.read(&mut there) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            if count == 0 {
+                return Ok(self.file.read(&mut here)? == 0);
+            }
+            match self.file.read_exact(&mut here[..count]) {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+                read => read?,
+            }
+            if here[..count] != there[..count] {
+                return Ok(false);
+            }
+        }
     }
 
     /// All of it, where it has no more than `limit` bytes. Files of `/proc`, whose size is said to be 0, are read, too.
@@ -404,6 +442,28 @@ mod tests {
             assert!(!is(&wanted[..last]), "{size}");
             assert!(!is(&[&wanted[..last], b"y"].concat()), "{size}");
         }
+    }
+
+    #[test]
+    fn two_files_are_compared_piece_by_piece() {
+        let root = tempfile::tempdir().unwrap();
+        let [one, two] = ["one", "two"].map(|name| root.path().join(name));
+        let same = |here: &[u8], there: &[u8]| {
+            fs::write(&one, here).unwrap();
+            fs::write(&two, there).unwrap();
+            let [Found::File(mut one), Found::File(mut two)] =
+                [&one, &two].map(|path| open(path, Links::Stay).unwrap())
+            else {
+                panic!("no files")
+            };
+            one.is_same(&mut two).unwrap()
+        };
+        let long = vec![b'x'; 2 * PIECE + 1];
+        assert!(same(b"", b"") && same(b"a", b"a") && same(&long, &long));
+        assert!(!same(b"", b"a") && !same(b"a", b"b") && !same(&long, &long[1..]));
+        let mut other = long.clone();
+        other[2 * PIECE] = b'y';
+        assert!(!same(&long, &other));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -226,6 +226,42 @@ fn write_beside(
     drop(file);
     rustix::fs::renameat(directory, beside, directory, name)?;
     Ok(rustix::fs::fsync(directory)?)
+}
+
+/// Copies all that is left to read, of any size, and ends early when the run is asked to stop.
+///
+/// # Errors
+/// When it cannot be read or written, or was stopped.
+pub(crate) fn copy(cx: &Context, from: &File, mut to: &File) -> Result<()> {
+    // Large, so that the system can copy without us; small enough to be asked for now and then.
+    const PIECE: u64 = 64 * 1024 * 1024;
+    while io::copy(&mut from.take(PIECE), &mut to)? > 0 {
+        anyhow::ensure!(!cx.is_cancelled(), "stopped while copying");
+    }
+    Ok(())
+}
+
+/// Moves the directory at `path` out of the way while `make` makes something else of that name, and removes it
+/// afterwards; when `make` fails it is moved back.
+///
+/// # Errors
+/// Those of `make`, and when the directory cannot be moved (a mount point cannot) or removed.
+pub(crate) fn in_place_of_directory(
+    cx: &Context,
+    path: &Path,
+    make: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let aside = beside(cx, path)?;
+    fs::rename(path, &aside)
+        .with_context(|| format!("failed to move the directory {} away", path.display()))?;
+    if let Err(error) = make() {
+        fs::rename(&aside, path)
+            .with_context(|| format!("failed to move {} back to {}", aside.display(), path.display()))?;
+        settle(cx, &aside)?;
+        return Err(error);
+    }
+    remove(&aside).with_context(|| format!("failed to remove {}", aside.display()))?;
+    settle(cx, &aside)
 }
 
 /// Sets mode and owner of what is at `path`, a link at its end not followed.

@@ -1,0 +1,358 @@
+//! A file with this content, mode and owner.
+//!
+//! Knows bytes that are given or copied; what is made from a template, and parts of files, are others' business.
+
+use std::fs;
+use std::io::{self, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use dojob::{Context, CouldNotFindOut, Job, OrCouldNotFindOut, Secret};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::disk::differ::{self, Differences};
+use crate::disk::look::{self, Found, Links, OpenFile};
+use crate::disk::owner::{Attributes, Group, Mode, Owner, Resolved};
+use crate::disk::{path, write};
+use crate::validated::validated;
+
+/// A file with this content, mode and owner.
+///
+/// It is replaced in one step: whoever reads it meanwhile finds the old content or the new. Where none of `content`,
+/// `secret` and `source` is given, it may say what it likes, and an empty one is made where there is none.
+///
+/// The directory that it is in has to exist. Other names of the file (hard links) keep the old content.
+///
+/// ```
+/// # use dojob::Engine;
+/// # use dojob_jobs::File;
+/// # let root = tempfile::tempdir()?;
+/// # let path = root.path().join("motd"); let path = path.to_str().unwrap();
+/// # #[cfg(any())]
+/// let path = "/etc/motd";
+/// let report = Engine::new(File::new(path, "Welcome!\n").mode(0o644))?.converge();
+/// assert!(report.success());
+/// # assert_eq!(std::fs::read_to_string(path)?, "Welcome!\n");
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, remote = "File")]
+pub struct File {
+    /// Where it is, such as `/etc/motd`. A relative path counts from the directory that the program was started in.
+    #[serde(deserialize_with = "path::named")]
+    pub path: PathBuf,
+    /// All that is to be in it, as a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// As `content`, for what nobody may see: it is masked wherever it turns up, and no difference is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub secret: Option<Secret<String>>,
+    /// A file to copy, on the machine where this runs; its mode and owner are not copied. It may be of any size.
+    #[serde(default, deserialize_with = "path::optional", skip_serializing_if = "Option::is_none")]
+    pub source: Option<PathBuf>,
+    /// The permissions, such as `"0640"`; unless given they stay as they are, and are `0644` for a new file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// The user that it belongs to, by name or number; unless given it stays with whom it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// The group that it belongs to, by name or number; unless given it stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
+    /// Whether to keep the file that is replaced, as `NAME.dojob-old` beside it (`/etc/motd.dojob-old`): one of them, the
+    /// last one. By default it is not kept.
+    #[serde(default)]
+    pub backup: bool,
+    /// Whether a symbolic link at the path is followed, and the file written that it leads to. By default the link is
+    /// replaced by the file, and what it leads to is left alone.
+    #[serde(default)]
+    pub follow: bool,
+    /// Whether a directory at the path (with all that is in it), a device, a named pipe or a socket may be removed for the
+    /// file. By default that is an error.
+    #[serde(default)]
+    pub force: bool,
+    /// Whether to hide how the content differs, because it is confidential. By default it is shown.
+    #[serde(default)]
+    pub hide: bool,
+}
+
+validated!(File);
+
+/// What is to be in the file.
+enum Wanted<'a> {
+    Anything,
+    Bytes(&'a [u8]),
+    Copy(&'a Path, OpenFile),
+}
+
+impl File {
+    /// The file at `path` with this content.
+    pub fn new(path: impl Into<PathBuf>, content: impl Into<String>) -> Self {
+        File { content: Some(content.into()), ..File::any(path) }
+    }
+
+    /// The file at `path`, a copy of the one at `source`.
+    pub fn copy(path: impl Into<PathBuf>, source: impl Into<PathBuf>) -> Self {
+        File { source: Some(source.into()), ..File::any(path) }
+    }
+
+    /// The file at `path` with this content, which nobody may see.
+    pub fn secret(path: impl Into<PathBuf>, content: impl Into<Secret<String>>) -> Self {
+        File { secret: Some(content.into()), ..File::any(path) }
+    }
+
+    /// A file at `path`, whatever it says.
+    pub fn any(path: impl Into<PathBuf>) -> Self {
+        File {
+            path: path.into(),
+            content: None,
+            secret: None,
+            source: None,
+            mode: None,
+            owner: None,
+            group: None,
+            backup: false,
+            follow: false,
+            force: false,
+            hide: false,
+        }
+    }
+
+    /// With these permissions: `0o640`.
+    #[must_use]
+    pub fn mode(mut self, mode: impl Into<Mode>) -> Self {
+        self.mode = Some(mode.into());
+        self
+    }
+
+    /// Belonging to this user, by name or number.
+    #[must_use]
+    pub fn owner(mut self, owner: impl Into<Owner>) -> Self {
+        self.owner = Some(owner.into());
+        self
+    }
+
+    /// Belonging to this group, by name or number.
+    #[must_use]
+    pub fn group(mut self, group: impl Into<Group>) -> Self {
+        self.group = Some(group.into());
+        self
+    }
+
+    /// Keeping the file that is replaced.
+    #[must_use]
+    pub fn backup(mut self) -> Self {
+        self.backup = true;
+        self
+    }
+
+    /// Following a symbolic link at the path.
+    #[must_use]
+    pub fn follow(mut self) -> Self {
+        self.follow = true;
+        self
+    }
+
+    /// Removing a directory, or what else is in its place.
+    #[must_use]
+    pub fn force(mut self) -> Self {
+        self.force = true;
+        self
+    }
+
+    /// Without showing how the content differs.
+    #[must_use]
+    pub fn hide(mut self) -> Self {
+        self.hide = true;
+        self
+    }
+
+    fn validate(&self) -> Result<()> {
+        path::validate_named(&self.path)?;
+        self.source.as_deref().map_or(Ok(()), path::validate).context("bad `source`")?;
+        let given = [self.content.is_some(), self.secret.is_some(), self.source.is_some()];
+        let given = given.into_iter().filter(|given| *given).count();
+        ensure!(given <= 1, "only one of `content`, `secret` and `source` can be given");
+        Ok(self.mode.map_or(Ok(()), Mode::validate)?)
+    }
+
+    fn attributes(&self) -> Result<Resolved> {
+        Attributes { mode: self.mode, owner: self.owner.as_ref(), group: self.group.as_ref() }.resolve()
+    }
+
+    fn links(&self) -> Links {
+        if self.follow { Links::Follow } else { Links::Stay }
+    }
+
+    fn wanted(&self, cx: &Context) -> Result<Wanted<'_>> {
+        if let Some(content) = &self.content {
+            return Ok(Wanted::Bytes(content.as_bytes()));
+        }
+        if let Some(secret) = &self.secret {
+            cx.mask(secret);
+            return Ok(Wanted::Bytes(secret.expose().as_bytes()));
+        }
+        let Some(source) = &self.source else { return Ok(Wanted::Anything) };
+        let why = match look::open(source, Links::Follow)? {
+            Found::File(file) => return Ok(Wanted::Copy(source, file)),
+            Found::Nothing => format!("there is no {} to copy", source.display()),
+            other => format!("{} is {}, not a file", source.display(), other.what().unwrap_or_default()),
+        };
+        Err(CouldNotFindOut::new(format!("what {} is to say", self.path.display())).because(why).into())
+    }
+
+    /// Adds that the content differs, and how, unless that is to be hidden.
+    fn compare(
+        &self,
+        found: Option<&mut OpenFile>,
+        wanted: &mut Wanted<'_>,
+        differences: &mut Differences,
+    ) -> Result<()> {
+        let path = self.path.display();
+        let reason = match found {
+            None => format!("{path} does not exist{}", self.nor_its_directory()),
+            Some(_) => format!("{path} differs"),
+        };
+        let hide = self.hide || self.secret.is_some();
+        match wanted {
+            Wanted::Bytes(wanted) if !hide => {
+                differ::add_file(differences, reason, &self.path, found, wanted)
+                    .or_could_not_find_out(format_args!("what {path} says"))
+            }
+            Wanted::Copy(source, file) if !hide => {
+                differ::add_files(differences, reason, &self.path, found, file)
+                    .or_could_not_find_out(format_args!("how {path} and {} differ", source.display()))
+            }
+            _ => {
+                differences.add(reason);
+                Ok(())
+            }
+        }
+    }
+
+    /// A part of the reason why there is no file; a run alone will not help then.
+    fn nor_its_directory(&self) -> String {
+        match write::directory_of(&self.path) {
+            Ok(directory) if matches!(look::meta(directory, Links::Follow), Ok(None)) => {
+                format!(", nor does the directory {}", directory.display())
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// Keeps the file at `path` under its other name.
+    fn keep(&self, cx: &Context, path: &Path, old: &OpenFile) -> Result<()> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".dojob-old");
+        let kept = PathBuf::from(name);
+        let keep = || {
+            let beside = write::beside(cx, path)?;
+            match fs::hard_link(path, &beside) {
+                Ok(()) => {
+                    fs::rename(&beside, &kept)?;
+                    // Where both are one file already, a rename does nothing.
+                    write::remove(&beside)?;
+                    write::settle(cx, &beside)
+                }
+                // Not every file system has hard links, nor may everybody make one of somebody else's file.
+                Err(_) => {
+                    write::settle(cx, &beside)?;
+                    let as_it_is = Resolved::default().or_as(&old.meta);
+                    write::write(cx, &kept, &as_it_is, |to| write::copy(cx, &old.file, to))
+                }
+            }
+        };
+        keep().with_context(|| format!("failed to keep the old file as {}", kept.display()))
+    }
+}
+
+impl Job for File {
+    fn name(&self) -> String {
+        format!("File {}", self.path.display())
+    }
+
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        self.validate()?;
+        let attributes = self.attributes()?;
+        let mut wanted = self.wanted(cx)?;
+        let mut differences = Differences::new();
+        match look::open(&self.path, self.links())? {
+            Found::Nothing => self.compare(None, &mut wanted, &mut differences)?,
+            Found::File(mut found) => {
+                let same = wanted.is_in(&mut found);
+                if !same.or_could_not_find_out(format_args!("what {} says", self.path.display()))? {
+                    self.compare(Some(&mut found), &mut wanted, &mut differences)?;
+                }
+                attributes.compare(&found.meta, &mut differences);
+            }
+            Found::Symlink(target, _) => differences.add(format!(
+                "{} is a symbolic link to {}, not a file",
+                self.path.display(),
+                target.display()
+            )),
+            other => {
+                let is =
+                    format!("{} is {}, not a file", self.path.display(), other.what().unwrap_or_default());
+                ensure!(self.force, "{is}; `force` would remove it");
+                differences.add(is);
+            }
+        }
+        differences.into_result()
+    }
+
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        self.validate()?;
+        let path = if self.follow { write::follow(&self.path)? } else { self.path.clone() };
+        let attributes = self.attributes()?;
+        let mut wanted = self.wanted(cx)?;
+        match look::open(&path, Links::Stay)? {
+            Found::File(mut found) => {
+                if wanted.is_in(&mut found)? {
+                    return attributes
+                        .set(&found.file, &found.meta)
+                        .with_context(|| format!("failed to change {}", path.display()));
+                }
+                if self.backup {
+                    found.file.rewind()?;
+                    self.keep(cx, &path, &found)?;
+                }
+            }
+            Found::Nothing | Found::Symlink(..) => {}
+            Found::Directory(_) if self.force => {
+                return write::in_place_of_directory(cx, &path, || wanted.write(cx, &path, &attributes));
+            }
+            Found::Other(_) if self.force => {}
+            other => bail!("{} is {}, not a file", path.display(), other.what().unwrap_or_default()),
+        }
+        wanted.write(cx, &path, &attributes)
+    }
+
+    fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
+        write::cleanup(cx)
+    }
+}
+
+impl Wanted<'_> {
+    /// Whether that is what the file says. Reads both, from where they are.
+    fn is_in(&mut self, found: &mut OpenFile) -> io::Result<bool> {
+        match self {
+            Wanted::Anything => Ok(true),
+            Wanted::Bytes(wanted) => found.is(wanted),
+            Wanted::Copy(_, source) => found.is_same(source),
+        }
+    }
+
+    fn write(&mut self, cx: &Context, path: &Path, attributes: &Resolved) -> Result<()> {
+        write::write(cx, path, attributes, |to| match self {
+            Wanted::Anything => Ok(()),
+            Wanted::Bytes(bytes) => Ok(to.write_all(bytes)?),
+            Wanted::Copy(source, file) => {
+                file.file.rewind()?;
+                write::copy(cx, &file.file, to)
+                    .with_context(|| format!("failed to copy {}", source.display()))
+            }
+        })
+    }
+}

@@ -1,0 +1,25 @@
+//! Jobs whose fields have to fit each other: what cannot be is refused when it is read, not when it is tried.
+//!
+//! Knows `serde`; a job says itself what fits, in `fn validate(&self) -> anyhow::Result<()>`.
+
+/// Implements `Deserialize` and `Serialize` for a job that derives both with `#[serde(remote = "Job")]`, which makes them
+/// methods of its own: what is read is validated before anybody sees it.
+macro_rules! validated {
+    ($Job:ident) => {
+        impl<'de> serde::Deserialize<'de> for $Job {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let job = $Job::deserialize(deserializer)?;
+                job.validate().map_err(|error| serde::de::Error::custom(format!("{error:#}")))?;
+                Ok(job)
+            }
+        }
+
+        impl serde::Serialize for $Job {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                $Job::serialize(self, serializer)
+            }
+        }
+    };
+}
+
+pub(crate) use validated;

@@ -1,0 +1,7 @@
+//! Jobs on files and directories, in temporary roots.
+
+#[path = "files/support.rs"]
+mod support;
+
+#[path = "files/file.rs"]
+mod file;
