@@ -9,6 +9,8 @@ pub(crate) mod differ;
 pub(crate) mod look;
 pub(crate) mod owner;
 pub(crate) mod path;
+pub(crate) mod pattern;
+pub(crate) mod walk;
 pub(crate) mod write;
 
 pub use self::owner::{Group, Mode, ModeError, Owner};

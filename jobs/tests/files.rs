@@ -3,5 +3,7 @@
 #[path = "files/support.rs"]
 mod support;
 
+#[path = "files/directory.rs"]
+mod directory;
 #[path = "files/file.rs"]
 mod file;

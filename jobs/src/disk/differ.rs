@@ -75,7 +75,36 @@ impl Differences {
         self.shown = Some(Shown::Other(difference.into()));
     }
 
-    /// All reasons in one sentence; nothing where there is none.
+    /// Adds a reason and a list, as part of it or as a whole; in all there were `count`.
+    pub(crate) fn add_lines(
+        &mut self,
+        reason: impl Into<String>,
+        lines: impl IntoIterator<Item = String>,
+        count: usize,
+    ) {
+        self.add(reason);
+        let mut text = match self.shown.take() {
+            Some(Shown::Other(text)) => text,
+            _ => String::new(),
+        };
+        let mut left = count;
+        for line in lines {
+            left = left.saturating_sub(1);
+            text += &line;
+            text.push('\n');
+        }
+        if left > 0 {
+            text += &format!("and {left} more\n");
+        }
+        self.shown = Some(Shown::Other(text));
+    }
+
+    /// All reasons in one sentence.
+    pub(crate) fn reasons(&self) -> String {
+        self.reasons.join("; ")
+    }
+
+    /// All reasons in one sentence, as an error; nothing where there is none.
     ///
     /// # Errors
     /// [`NotAsWanted`], where there is a reason.
@@ -83,7 +112,7 @@ impl Differences {
         if self.reasons.is_empty() {
             return Ok(());
         }
-        let error = NotAsWanted::new(self.reasons.join("; "));
+        let error = NotAsWanted::new(self.reasons());
         Err(match self.shown {
             None => error,
             Some(Shown::Text { name, found, wanted }) => error.diff(&name, &found, &wanted),

@@ -1,11 +1,15 @@
 //! Paths as they are written down: which ones no machine could have.
 //!
-//! Looks at no file system.
+//! Looks at the file system only to tell whether something is its root.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
+use anyhow::Result;
+use dojob::CouldNotFindOut;
 use serde::{Deserialize, Deserializer, de};
+
+use super::look::{Links, meta};
 
 /// Why nothing can be at a path, whatever the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +20,10 @@ pub(crate) enum PathError {
     Nul,
     #[error("a path of a file must end with its name, not with `/`, `.` or `..`")]
     NoName,
+    #[error(
+        "nothing may be removed below `/`, nor below a path that leads nowhere else, such as `..` or `.`"
+    )]
+    Root,
 }
 
 /// For the path of anything.
@@ -37,6 +45,37 @@ pub(crate) fn validate_named(path: &Path) -> Result<(), PathError> {
     // `Path` itself overlooks the end of `a/` and `a/.`, the system does not.
     let last = bytes.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     if matches!(last, b"" | b"." | b"..") { Err(PathError::NoName) } else { Ok(()) }
+}
+
+/// Refuses the root of all and what can be seen to be it, before things are removed below. A relative path that climbs
+/// may lead anywhere.
+pub(crate) fn validate_no_root(path: &Path) -> Result<(), PathError> {
+    validate(path)?;
+    let mut depth = 0;
+    for part in path.components() {
+        match part {
+            Component::Normal(_) => depth += 1,
+            Component::ParentDir => depth -= 1,
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    if depth <= 0 { Err(PathError::Root) } else { Ok(()) }
+}
+
+/// Refuses a path that leads to the root of all, through links, say.
+///
+/// # Errors
+/// When it does, or that cannot be found out.
+pub(crate) fn refuse_root(path: &Path) -> Result<()> {
+    let id = |path| Ok::<_, anyhow::Error>(meta(path, Links::Follow)?.map(|meta| meta.id));
+    match id(path)? {
+        Some(found) if Some(found) == id(Path::new("/"))? => {
+            Err(CouldNotFindOut::new(format!("what to remove below {}", path.display()))
+                .because(PathError::Root)
+                .into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// For `#[serde(deserialize_with)]`: a path for which [`validate`] holds.
@@ -63,6 +102,20 @@ pub(crate) fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_root_is_known_in_disguise() {
+        for path in ["/", "//", "/.", "/a/..", ".", "..", "a/..", "../..", "a/../..", "/a/../.."] {
+            assert_eq!(validate_no_root(Path::new(path)), Err(PathError::Root), "{path}");
+        }
+        for path in ["/a", "a", "/a/../b", "./a"] {
+            assert_eq!(validate_no_root(Path::new(path)), Ok(()), "{path}");
+        }
+        let root = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/", root.path().join("link")).unwrap();
+        assert!(refuse_root(&root.path().join("link")).is_err());
+        assert!(refuse_root(root.path()).is_ok() && refuse_root(&root.path().join("none")).is_ok());
+    }
 
     #[test]
     fn a_named_path_ends_with_a_name() {

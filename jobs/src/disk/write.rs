@@ -121,6 +121,36 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes what is there, unless it is a directory (or a link to one).
+///
+/// # Errors
+/// When it cannot be removed.
+pub(crate) fn remove_other(path: &Path) -> Result<()> {
+    match meta(path, Links::Follow)? {
+        Some(meta) if meta.is_dir() => Ok(()),
+        _ => remove(path).with_context(|| format!("failed to remove {}", path.display())),
+    }
+}
+
+/// Gives something another name, unless there is something of that name: `false`.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<bool> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+    match rustix::fs::renameat_with(CWD, from, CWD, to, rustix::fs::RenameFlags::NOREPLACE) {
+        Ok(()) => return Ok(true),
+        Err(Errno::EXIST) => return Ok(false),
+        // Not every file system can do that; then with a look before.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    if fs::symlink_metadata(to).is_ok() {
+        return Ok(false);
+    }
+    fs::rename(from, to).map(|()| true)
+}
+
 /// The directory that `path` is in.
 ///
 /// # Errors
@@ -425,6 +455,17 @@ mod tests {
         })
         .unwrap();
         assert_eq!(names(path.parent().unwrap()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_new_name_takes_no_place() {
+        let root = tempfile::tempdir().unwrap();
+        let [one, two] = ["one", "two"].map(|name| root.path().join(name));
+        fs::create_dir(&one).unwrap();
+        assert!(rename_new(&one, &two).unwrap());
+        fs::create_dir(&one).unwrap();
+        assert!(!rename_new(&one, &two).unwrap());
+        assert!(rename_new(&root.path().join("none"), &root.path().join("x")).is_err());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -10,18 +10,6 @@ use dojob_jobs::File;
 use serde_json::json;
 
 use crate::support::*;
-
-fn mode(path: &Path) -> u32 {
-    fs::symlink_metadata(path).unwrap().mode() & 0o7777
-}
-
-fn set_mode(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
-fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap()
-}
 
 #[test]
 fn a_file_is_made() {
@@ -309,13 +297,7 @@ fn a_job_is_written_as_it_is_read() {
         })
     );
     assert_eq!(serde_json::from_value::<File>(value).unwrap(), job);
-    let schema = schemars::schema_for!(File).to_value();
-    assert_eq!(schema["title"], "File");
-    assert_eq!(schema["required"], json!(["path"]));
-    assert_eq!(schema["additionalProperties"], false);
-    for (field, property) in schema["properties"].as_object().unwrap() {
-        assert!(property["description"].is_string(), "{field} has no description");
-    }
+    check_schema::<File>("File", &["path"]);
 }
 
 #[test]

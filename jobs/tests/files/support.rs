@@ -1,8 +1,9 @@
 //! What the tests of this area share: proving a job, pictures of a tree, and other users and full disks to test with.
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -188,5 +189,29 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+/// The permissions of what is there; a link is not followed.
+pub(crate) fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().mode() & 0o7777
+}
+
+pub(crate) fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+pub(crate) fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+/// The schema of a job describes all of its fields, and allows no others.
+pub(crate) fn check_schema<J: schemars::JsonSchema>(name: &str, required: &[&str]) {
+    let schema = schemars::schema_for!(J).to_value();
+    assert_eq!(schema["title"], name);
+    assert_eq!(schema["required"], Value::from(required));
+    assert_eq!(schema["additionalProperties"], false);
+    for (field, property) in schema["properties"].as_object().unwrap() {
+        assert!(property["description"].is_string(), "{field} has no description");
     }
 }

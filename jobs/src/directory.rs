@@ -1,0 +1,369 @@
+//! A directory with this mode and owner, and where wanted all that is in it.
+//!
+//! Knows who may do what there, and which names may be there; not what files say.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use dojob::{Context, Job};
+use rustix::fs::{AtFlags, Gid, Mode as RawMode, Uid};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::disk::differ::Differences;
+use crate::disk::look::{self, Links, Meta};
+use crate::disk::owner::{Attributes, Group, Mode, Owner, Resolved};
+use crate::disk::pattern::Patterns;
+use crate::disk::walk::{Enter, Entry, names, open_entry, walk};
+use crate::disk::{path, write};
+use crate::validated::validated;
+
+/// The mode of a new directory for which none is asked; the same on all machines, whatever the umask.
+const NEW_DIRECTORY: Mode = Mode::new(0o755);
+
+/// So many differences below a directory are shown one by one.
+const SHOWN: usize = 100;
+
+/// A directory with this mode and owner.
+///
+/// Directories on the way to it that are missing are made, too, with the mode `0755`. A symbolic link that leads to a
+/// directory is as good as one, and what is asked for is asked of what it leads to.
+///
+/// ```
+/// # use dojob::Engine;
+/// # use dojob_jobs::Directory;
+/// # let root = tempfile::tempdir()?;
+/// # let path = root.path().join("srv/site"); let path = path.to_str().unwrap();
+/// # #[cfg(any())]
+/// let path = "/srv/site";
+/// let report = Engine::new(Directory::new(path).mode(0o750))?.converge();
+/// assert!(report.success());
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, remote = "Directory")]
+pub struct Directory {
+    /// Where it is, such as `/srv/site`. A relative path counts from the directory that the program was started in.
+    #[serde(deserialize_with = "path::any")]
+    pub path: PathBuf,
+    /// The permissions, such as `"0755"`; unless given they stay as they are, and are `0755` for a new directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// The user that it belongs to, by name or number; unless given it stays with whom it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// The group that it belongs to, by name or number; unless given it stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
+    /// Whether `owner` and `group` hold for all that is below it, and `mode` for all directories there. Links below it
+    /// are not followed. By default only the directory itself is looked at.
+    #[serde(default)]
+    pub recursive: bool,
+    /// With `recursive`: the permissions of all files below it, such as `"0644"`; unless given they stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_mode: Option<Mode>,
+    /// Whether to remove whatever is in the directory and not listed in `keep`, directories with all that is in them. By
+    /// default nothing is removed.
+    #[serde(default)]
+    pub purge: bool,
+    /// With `purge`: the names that may stay, or patterns of them, such as `["site.conf", "*.pem"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
+    /// Whether a file or something else at the path may be removed for the directory. By default that is an error.
+    #[serde(default)]
+    pub force: bool,
+}
+
+validated!(Directory);
+
+impl Directory {
+    /// The directory at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Directory {
+            path: path.into(),
+            mode: None,
+            owner: None,
+            group: None,
+            recursive: false,
+            file_mode: None,
+            purge: false,
+            keep: Vec::new(),
+            force: false,
+        }
+    }
+
+    /// With these permissions: `0o755`.
+    #[must_use]
+    pub fn mode(mut self, mode: impl Into<Mode>) -> Self {
+        self.mode = Some(mode.into());
+        self
+    }
+
+    /// Belonging to this user, by name or number.
+    #[must_use]
+    pub fn owner(mut self, owner: impl Into<Owner>) -> Self {
+        self.owner = Some(owner.into());
+        self
+    }
+
+    /// Belonging to this group, by name or number.
+    #[must_use]
+    pub fn group(mut self, group: impl Into<Group>) -> Self {
+        self.group = Some(group.into());
+        self
+    }
+
+    /// The same for all that is below it.
+    #[must_use]
+    pub fn recursive(mut self) -> Self {
+        self.recursive = true;
+        self
+    }
+
+    /// With these permissions of all files below it; makes it recursive.
+    #[must_use]
+    pub fn file_mode(mut self, mode: impl Into<Mode>) -> Self {
+        self.file_mode = Some(mode.into());
+        self.recursive()
+    }
+
+    /// With nothing in it but what has one of these names, or fits one of these patterns.
+    #[must_use]
+    pub fn purge<P: Into<String>>(mut self, keep: impl IntoIterator<Item = P>) -> Self {
+        self.purge = true;
+        self.keep.extend(keep.into_iter().map(Into::into));
+        self
+    }
+
+    /// Removing a file, or what else is in its place.
+    #[must_use]
+    pub fn force(mut self) -> Self {
+        self.force = true;
+        self
+    }
+
+    fn validate(&self) -> Result<()> {
+        path::validate(&self.path)?;
+        self.mode.map_or(Ok(()), Mode::validate)?;
+        self.file_mode.map_or(Ok(()), Mode::validate).context("bad `file_mode`")?;
+        ensure!(self.recursive || self.file_mode.is_none(), "`file_mode` needs `recursive`");
+        ensure!(self.purge || self.keep.is_empty(), "`keep` needs `purge`");
+        ensure!(
+            !self.keep.iter().any(|name| name.contains('/')),
+            "`keep` lists names in the directory itself, without `/`"
+        );
+        self.kept()?;
+        if self.purge {
+            path::validate_no_root(&self.path).context("refusing to purge it")?;
+        }
+        Ok(())
+    }
+
+    fn kept(&self) -> Result<Patterns> {
+        Patterns::new(&self.keep).context("bad `keep`")
+    }
+
+    fn attributes(&self) -> Result<Resolved> {
+        Attributes { mode: self.mode, owner: self.owner.as_ref(), group: self.group.as_ref() }.resolve()
+    }
+
+    /// What is wanted of something below.
+    fn below(&self, attributes: &Resolved, meta: &Meta) -> Resolved {
+        let mode = match meta {
+            meta if meta.is_dir() => attributes.mode,
+            meta if meta.is_file() => self.file_mode,
+            _ => None,
+        };
+        Resolved { mode, ..*attributes }
+    }
+
+    /// The names that are to be removed. What a job is just writing beside is not among them.
+    fn unlisted(&self) -> Result<Vec<OsString>> {
+        if !self.purge {
+            return Ok(Vec::new());
+        }
+        path::refuse_root(&self.path)?;
+        let kept = self.kept()?;
+        let mut names = names(&self.path)?;
+        names.retain(|name| {
+            !kept.fit(Path::new(name)) && !name.as_encoded_bytes().starts_with(write::BESIDE.as_bytes())
+        });
+        Ok(names)
+    }
+
+    fn compare_unlisted(&self, differences: &mut Differences) -> Result<()> {
+        let unlisted = self.unlisted()?;
+        let Some(first) = unlisted.first() else { return Ok(()) };
+        let reason = match unlisted.len() {
+            1 => format!("{} is not listed", first.display()),
+            count => format!("{count} names are not listed, such as {}", first.display()),
+        };
+        let lines = unlisted.iter().take(SHOWN).map(|name| format!("-{}", self.path.join(name).display()));
+        differences.add_lines(reason, lines, unlisted.len());
+        Ok(())
+    }
+
+    fn compare_below(
+        &self,
+        cx: &Context,
+        attributes: &Resolved,
+        differences: &mut Differences,
+    ) -> Result<()> {
+        let mut count = 0;
+        let mut shown = Vec::new();
+        walk(&self.path, |entry| {
+            ensure!(!cx.is_cancelled(), "stopped while looking at {}", entry.path.display());
+            let wanted = self.below(attributes, &entry.meta);
+            if !wanted.fits(&entry.meta) {
+                count += 1;
+                if shown.len() < SHOWN {
+                    let mut found = Differences::new();
+                    wanted.compare(&entry.meta, &mut found);
+                    shown.push(format!("{}: {}", entry.path.display(), found.reasons()));
+                }
+            }
+            Ok(Enter::Yes)
+        })?;
+        shown.sort();
+        match (count, shown.first()) {
+            (1, Some(only)) => differences.add(format!("below it {only}")),
+            (_, Some(first)) => {
+                let reason = format!("{count} below it differ, such as {first}");
+                differences.add_lines(reason, shown, count);
+            }
+            (_, None) => {}
+        }
+        Ok(())
+    }
+
+    fn set_below(&self, cx: &Context, attributes: &Resolved) -> Result<()> {
+        walk(&self.path, |entry| {
+            ensure!(!cx.is_cancelled(), "stopped before {}", entry.path.display());
+            let wanted = self.below(attributes, &entry.meta);
+            if !wanted.fits(&entry.meta) {
+                set(entry, &wanted)
+                    .with_context(|| format!("failed to change {}", self.path.join(entry.path).display()))?;
+            }
+            Ok(Enter::Yes)
+        })
+    }
+
+    /// Makes it, and what is missing on the way.
+    fn make(&self, cx: &Context, attributes: &Resolved) -> Result<()> {
+        let mut missing = Vec::new();
+        for path in self.path.ancestors().filter(|path| !path.as_os_str().is_empty()) {
+            match look::meta(path, Links::Follow)? {
+                Some(meta) if meta.is_dir() => break,
+                // The path itself: then it may be moved away.
+                Some(_) if missing.is_empty() && self.force => missing.push(path),
+                Some(meta) => bail!("{} is {}, not a directory", path.display(), meta.what()),
+                None => missing.push(path),
+            }
+        }
+        while let Some(path) = missing.pop() {
+            let wanted = if missing.is_empty() { *attributes } else { Resolved::default() };
+            make_one(cx, path, &wanted, missing.is_empty() && self.force)?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes a directory that has its mode and owner from the start, unless somebody else makes it meanwhile.
+fn make_one(cx: &Context, path: &Path, attributes: &Resolved, force: bool) -> Result<()> {
+    // A path such as `a/..` has no name, and is there as soon as `a` is.
+    let Some(name) = path.file_name() else { return Ok(()) };
+    let make = || -> Result<()> {
+        let parent = write::directory_of(path)?;
+        // Without the end of `a/.`, which is no name to give.
+        let path = &parent.join(name);
+        let parent = write::open_directory(parent)?;
+        let beside = write::beside(cx, path)?;
+        rustix::fs::mkdir(&beside, RawMode::RWXU)?;
+        let made = write::open_directory(&beside)?;
+        let found = Meta::from(rustix::fs::fstat(&made)?);
+        let wanted = Resolved { mode: attributes.mode.or(Some(NEW_DIRECTORY)), ..*attributes };
+        wanted.set(&made, &found)?;
+        if force {
+            // A directory takes the place of nothing else in one step.
+            write::remove_other(path)?;
+        }
+        if !write::rename_new(&beside, path)? {
+            write::remove(&beside)?;
+        }
+        write::settle(cx, &beside)?;
+        Ok(rustix::fs::fsync(&parent)?)
+    };
+    make().with_context(|| format!("failed to make the directory {}", path.display()))
+}
+
+/// Sets what is wanted of something that a walk has come by; links are not followed.
+fn set(entry: &Entry<'_>, wanted: &Resolved) -> Result<()> {
+    if !entry.meta.is_dir() && !entry.meta.is_file() {
+        // A mode is not asked for; and to open a device or a link is not wanted.
+        let ids = (wanted.uid.map(Uid::from_raw), wanted.gid.map(Gid::from_raw));
+        return Ok(rustix::fs::chownat(entry.parent, entry.name, ids.0, ids.1, AtFlags::SYMLINK_NOFOLLOW)?);
+    }
+    let fd = open_entry(entry)?;
+    let found = Meta::from(rustix::fs::fstat(&fd)?);
+    // Somebody may have put something else there, whose mode is not for us to set.
+    ensure!(found.id == entry.meta.id, "it was replaced meanwhile");
+    wanted.set(&fd, &found)
+}
+
+impl Job for Directory {
+    fn name(&self) -> String {
+        format!("Directory {}", self.path.display())
+    }
+
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        self.validate()?;
+        let attributes = self.attributes()?;
+        let mut differences = Differences::new();
+        match look::meta(&self.path, Links::Follow)? {
+            Some(meta) if meta.is_dir() => {
+                attributes.compare(&meta, &mut differences);
+                self.compare_unlisted(&mut differences)?;
+                if self.recursive {
+                    self.compare_below(cx, &attributes, &mut differences)?;
+                }
+            }
+            None if look::meta(&self.path, Links::Stay)?.is_none() => {
+                differences.add(format!("{} does not exist", self.path.display()));
+            }
+            found => {
+                let what = found.map_or("a symbolic link to nothing", |meta| meta.what());
+                let is = format!("{} is {what}, not a directory", self.path.display());
+                ensure!(self.force, "{is}; `force` would remove it");
+                differences.add(is);
+            }
+        }
+        differences.into_result()
+    }
+
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        self.validate()?;
+        let attributes = self.attributes()?;
+        match look::meta(&self.path, Links::Follow)? {
+            Some(meta) if meta.is_dir() => {}
+            None if !self.force && look::meta(&self.path, Links::Stay)?.is_some() => {
+                bail!("{} is a symbolic link to nothing, not a directory", self.path.display());
+            }
+            _ => return self.make(cx, &attributes),
+        }
+        for name in self.unlisted()? {
+            let path = self.path.join(name);
+            write::remove(&path).with_context(|| format!("failed to remove {}", path.display()))?;
+        }
+        let change = || {
+            let directory = write::open_directory(&self.path)?;
+            attributes.set(&directory, &Meta::from(rustix::fs::fstat(&directory)?))
+        };
+        change().with_context(|| format!("failed to change {}", self.path.display()))?;
+        if self.recursive { self.set_below(cx, &attributes) } else { Ok(()) }
+    }
+
+    fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
+        write::cleanup(cx)
+    }
+}

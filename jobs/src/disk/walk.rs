@@ -1,0 +1,201 @@
+//! Walking through all that is below a directory, without following links and without being led astray: each step is
+//! taken from a directory that is open already, so that nobody can put a link in the way meanwhile.
+//!
+//! Knows what is there; not what is wanted of it. Holds one open directory for each level.
+
+use std::ffi::{CStr, OsStr};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use dojob::{CouldNotFindOut, OrCouldNotFindOut};
+use rustix::fs::{AtFlags, CWD, Dir, Mode as RawMode, OFlags};
+use rustix::io::Errno;
+
+use super::look::{Meta, unseen};
+
+/// Something below the directory.
+pub(crate) struct Entry<'a> {
+    /// The directory that it is in, open.
+    pub(crate) parent: BorrowedFd<'a>,
+    /// Its name there.
+    pub(crate) name: &'a CStr,
+    /// Where it is, from the directory that is walked through.
+    pub(crate) path: &'a Path,
+    pub(crate) meta: Meta,
+}
+
+impl Entry<'_> {
+    /// Its name.
+    pub(crate) fn file_name(&self) -> &OsStr {
+        OsStr::from_bytes(self.name.to_bytes())
+    }
+}
+
+/// Whether the walk goes into a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Enter {
+    Yes,
+    No,
+}
+
+/// A walk under way.
+struct Walk<'a> {
+    root: &'a Path,
+    /// Where it is, from the root.
+    path: PathBuf,
+    /// The directories that it is in, the outermost first.
+    open: Vec<Dir>,
+}
+
+/// Calls `visit` for all that is below `root`, a directory before what is in it, otherwise in no order. What disappears
+/// meanwhile is left out.
+///
+/// # Errors
+/// Those of `visit`, which end the walk; [`CouldNotFindOut`] when something cannot be seen.
+pub(crate) fn walk(root: &Path, mut visit: impl FnMut(&Entry<'_>) -> Result<Enter>) -> Result<()> {
+    // A link at the root itself is followed: who names it means the directory.
+    let directory = open(CWD, root, OFlags::empty()).map_err(|errno| unseen(root, errno))?;
+    let mut walk = Walk { root, path: PathBuf::new(), open: Vec::new() };
+    walk.enter(directory)?;
+    while let Some(directory) = walk.open.last_mut() {
+        let Some(entry) = directory.read() else {
+            walk.open.pop();
+            walk.path.pop();
+            continue;
+        };
+        let entry = entry.map_err(|errno| walk.unseen(errno))?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        walk.path.push(OsStr::from_bytes(name.to_bytes()));
+        match walk.visit(name, &mut visit)? {
+            Some(below) => walk.enter(below)?,
+            None => {
+                walk.path.pop();
+            }
+        }
+    }
+    Ok(())
+}
+
+fn open(from: impl AsFd, path: impl rustix::path::Arg, more: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NONBLOCK | more;
+    rustix::fs::openat(from, path, flags, RawMode::empty())
+}
+
+impl Walk<'_> {
+    fn unseen(&self, errno: Errno) -> anyhow::Error {
+        unseen(&self.root.join(&self.path), errno)
+    }
+
+    fn enter(&mut self, directory: OwnedFd) -> Result<()> {
+        let directory = Dir::new(directory).map_err(|errno| self.unseen(errno))?;
+        self.open.push(directory);
+        Ok(())
+    }
+
+    /// Visits what has this name in the innermost directory; where it is one that is to be entered, it is opened.
+    fn visit(
+        &self,
+        name: &CStr,
+        visit: &mut impl FnMut(&Entry<'_>) -> Result<Enter>,
+    ) -> Result<Option<OwnedFd>> {
+        let Some(directory) = self.open.last() else { return Ok(None) };
+        let parent = directory.fd().map_err(|errno| self.unseen(errno))?;
+        let meta = match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Meta::from(stat),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(self.unseen(errno)),
+        };
+        let entry = Entry { parent, name, path: &self.path, meta };
+        if visit(&entry)? == Enter::No || !meta.is_dir() {
+            return Ok(None);
+        }
+        match open(parent, name, OFlags::NOFOLLOW) {
+            Ok(below) => Ok(Some(below)),
+            // Gone, or no directory any more.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(self.unseen(errno)),
+        }
+    }
+}
+
+/// The names in a directory, sorted.
+///
+/// # Errors
+/// [`CouldNotFindOut`] when it cannot be read.
+pub(crate) fn names(directory: &Path) -> Result<Vec<std::ffi::OsString>> {
+    let what = || format!("what is in {}", directory.display());
+    let entries = std::fs::read_dir(directory).or_could_not_find_out(what())?;
+    let names: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.file_name())).collect();
+    let mut names = names.map_err(|error| CouldNotFindOut::new(what()).because(error))?;
+    names.sort();
+    Ok(names)
+}
+
+/// Opens what a walk has come by, unless it is a link by now.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(crate) fn open_entry(entry: &Entry<'_>) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::openat(entry.parent, entry.name, flags, RawMode::empty())
+        .with_context(|| format!("failed to open {}", entry.path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn walked(root: &Path, enter: impl Fn(&Path) -> bool) -> Vec<String> {
+        let mut seen = Vec::new();
+        walk(root, |entry| {
+            assert_eq!(entry.path.file_name().unwrap(), entry.file_name());
+            seen.push(entry.path.display().to_string());
+            Ok(if enter(entry.path) { Enter::Yes } else { Enter::No })
+        })
+        .unwrap();
+        seen.sort();
+        seen
+    }
+
+    #[test]
+    fn all_below_is_visited_and_no_link_followed() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("a/b/c")).unwrap();
+        fs::write(root.path().join("a/b/file"), "").unwrap();
+        fs::create_dir(root.path().join("empty")).unwrap();
+        symlink("..", root.path().join("a/up")).unwrap();
+        assert_eq!(walked(root.path(), |_| true), ["a", "a/b", "a/b/c", "a/b/file", "a/up", "empty"]);
+        assert_eq!(walked(root.path(), |path| path != Path::new("a/b")), ["a", "a/b", "a/up", "empty"]);
+        assert_eq!(names(root.path()).unwrap(), ["a", "empty"]);
+        let link = root.path().join("a/up");
+        assert_eq!(walked(&link, |_| false), ["a", "empty"]);
+    }
+
+    #[test]
+    fn what_is_no_directory_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        let error = walk(&root.path().join("none"), |_| Ok(Enter::Yes)).unwrap_err();
+        assert!(error.is::<CouldNotFindOut>() && error.to_string().ends_with("none is"), "{error}");
+        assert!(names(&root.path().join("none")).unwrap_err().is::<CouldNotFindOut>());
+    }
+
+    #[test]
+    fn a_deep_tree_needs_no_deep_stack() {
+        let root = tempfile::tempdir().unwrap();
+        let mut path = root.path().to_owned();
+        for _ in 0..200 {
+            path.push("d");
+        }
+        fs::create_dir_all(&path).unwrap();
+        assert_eq!(walked(root.path(), |_| true).len(), 200);
+    }
+}
