@@ -3,13 +3,17 @@
 //! Each is a plain struct with public fields, which can be written down in Rust, or read from any format that `serde`
 //! knows; unknown fields are refused. Knows the library's job traits; not how a graph is converged.
 
+mod absent;
 mod directory;
 mod disk;
 mod file;
 mod span;
+mod symlink;
 mod validated;
 
+pub use absent::Absent;
 pub use directory::Directory;
 pub use disk::{Group, Mode, ModeError, Owner};
 pub use file::File;
 pub use span::{Span, SpanError};
+pub use symlink::Symlink;

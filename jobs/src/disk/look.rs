@@ -172,6 +172,18 @@ pub(crate) fn meta(path: &Path, links: Links) -> Result<Option<Meta>> {
     }
 }
 
+/// As [`meta`], links not followed, where a file on the way means that there is nothing behind it.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn meta_if_any(path: &Path) -> Result<Option<Meta>> {
+    match rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(stat.into())),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(errno) => Err(unseen(path, errno)),
+    }
+}
+
 /// Where the link at `path` leads, as it is written there.
 ///
 /// # Errors

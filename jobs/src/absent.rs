@@ -1,0 +1,103 @@
+//! Nothing at a path.
+//!
+//! Knows what is there; not what is in it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use dojob::{Context, Job, NotAsWanted};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::disk::look::{self, Meta};
+use crate::disk::{path, walk, write};
+use crate::validated::validated;
+
+/// Nothing at a path: a file, a link (not what it leads to) or an empty directory that is there is removed.
+///
+/// ```
+/// # use dojob::Engine;
+/// # use dojob_jobs::Absent;
+/// # let root = tempfile::tempdir()?;
+/// # let path = root.path().join("default"); std::fs::write(&path, "")?; let path = path.to_str().unwrap();
+/// # #[cfg(any())]
+/// let path = "/etc/nginx/sites-enabled/default";
+/// let report = Engine::new(Absent::new(path))?.converge();
+/// assert!(report.success());
+/// # assert!(!std::fs::exists(path)?);
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, remote = "Absent")]
+pub struct Absent {
+    /// Where nothing is to be, such as `/etc/motd`. A relative path counts from the directory that the program was
+    /// started in.
+    #[serde(deserialize_with = "path::any")]
+    pub path: PathBuf,
+    /// Whether a directory is removed with all that is in it. By default one that is not empty is an error.
+    #[serde(default)]
+    pub recursive: bool,
+}
+
+validated!(Absent);
+
+impl Absent {
+    /// Nothing at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Absent { path: path.into(), recursive: false }
+    }
+
+    /// Removing a directory with all that is in it.
+    #[must_use]
+    pub fn recursive(mut self) -> Self {
+        self.recursive = true;
+        self
+    }
+
+    fn validate(&self) -> Result<()> {
+        path::validate_no_root(&self.path)?;
+        Ok(path::validate_named(&self.path)?)
+    }
+
+    /// Whether it is a directory that nobody has allowed us to remove.
+    fn is_kept(&self, meta: &Meta) -> Result<bool> {
+        Ok(meta.is_dir() && !self.recursive && !walk::names(&self.path)?.is_empty())
+    }
+}
+
+impl Job for Absent {
+    fn name(&self) -> String {
+        format!("Absent {}", self.path.display())
+    }
+
+    fn check(&mut self, _: &mut Context) -> Result<()> {
+        self.validate()?;
+        let path = self.path.display();
+        let Some(meta) = look::meta_if_any(&self.path)? else { return Ok(()) };
+        ensure!(
+            !self.is_kept(&meta)?,
+            "{path} is a directory with something in it; `recursive` would remove it all"
+        );
+        Err(NotAsWanted::new(format!("{path} is there: {}", meta.what())).into())
+    }
+
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        self.validate()?;
+        let remove = || match look::meta_if_any(&self.path)? {
+            None => Ok(()),
+            Some(meta) if self.is_kept(&meta)? => bail!("it is a directory with something in it"),
+            Some(meta) if meta.is_dir() => {
+                path::refuse_root(&self.path)?;
+                // Gone at once, and not half of it for a while.
+                write::in_place_of_directory(cx, &self.path, || Ok(()))
+            }
+            Some(_) => Ok(fs::remove_file(&self.path)?),
+        };
+        remove().with_context(|| format!("failed to remove {}", self.path.display()))
+    }
+
+    fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
+        write::cleanup(cx)
+    }
+}
