@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "the jobs that use it all come one by one")]
 
 pub(crate) mod differ;
+pub(crate) mod edit;
 pub(crate) mod look;
 pub(crate) mod owner;
 pub(crate) mod path;

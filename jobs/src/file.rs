@@ -2,7 +2,6 @@
 //!
 //! Knows bytes that are given or copied; what is made from a template, and parts of files, are others' business.
 
-use std::fs;
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 
@@ -241,31 +240,6 @@ impl File {
             _ => String::new(),
         }
     }
-
-    /// Keeps the file at `path` under its other name.
-    fn keep(&self, cx: &Context, path: &Path, old: &OpenFile) -> Result<()> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".dojob-old");
-        let kept = PathBuf::from(name);
-        let keep = || {
-            let beside = write::beside(cx, path)?;
-            match fs::hard_link(path, &beside) {
-                Ok(()) => {
-                    fs::rename(&beside, &kept)?;
-                    // Where both are one file already, a rename does nothing.
-                    write::remove(&beside)?;
-                    write::settle(cx, &beside)
-                }
-                // Not every file system has hard links, nor may everybody make one of somebody else's file.
-                Err(_) => {
-                    write::settle(cx, &beside)?;
-                    let as_it_is = Resolved::default().or_as(&old.meta);
-                    write::write(cx, &kept, &as_it_is, |to| write::copy(cx, &old.file, to))
-                }
-            }
-        };
-        keep().with_context(|| format!("failed to keep the old file as {}", kept.display()))
-    }
 }
 
 impl Job for File {
@@ -315,8 +289,7 @@ impl Job for File {
                         .with_context(|| format!("failed to change {}", path.display()));
                 }
                 if self.backup {
-                    found.file.rewind()?;
-                    self.keep(cx, &path, &found)?;
+                    write::keep(cx, &path, &mut found)?;
                 }
             }
             Found::Nothing | Found::Symlink(..) => {}

@@ -4,16 +4,22 @@
 //! knows; unknown fields are refused. Knows the library's job traits; not how a graph is converged.
 
 mod absent;
+mod block;
 mod directory;
 mod disk;
 mod file;
+mod line;
+mod replace;
 mod span;
 mod symlink;
 mod validated;
 
 pub use absent::Absent;
+pub use block::Block;
 pub use directory::Directory;
 pub use disk::{Group, Mode, ModeError, Owner};
 pub use file::File;
+pub use line::Line;
+pub use replace::Replace;
 pub use span::{Span, SpanError};
 pub use symlink::Symlink;

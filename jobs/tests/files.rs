@@ -5,9 +5,15 @@ mod support;
 
 #[path = "files/absent.rs"]
 mod absent;
+#[path = "files/block.rs"]
+mod block;
 #[path = "files/directory.rs"]
 mod directory;
 #[path = "files/file.rs"]
 mod file;
+#[path = "files/line.rs"]
+mod line;
+#[path = "files/replace.rs"]
+mod replace;
 #[path = "files/symlink.rs"]
 mod symlink;

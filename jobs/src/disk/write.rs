@@ -17,11 +17,14 @@ use rustix::fs::{AtFlags, CWD, Mode as RawMode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::look::{Links, Meta, meta, read_link};
+use super::look::{Links, Meta, OpenFile, meta, read_link};
 use super::owner::{Mode, Resolved};
 
 /// How the names of all that is written beside begin; what has such a name is ours.
 pub(crate) const BESIDE: &str = ".dojob-";
+
+/// What stands behind the name of a file that was kept.
+pub(crate) const KEPT: &str = ".dojob-old";
 
 /// Where a job's local storage keeps what its cleanup has to remove.
 const KEY: &str = "beside";
@@ -292,6 +295,36 @@ pub(crate) fn in_place_of_directory(
     }
     remove(&aside).with_context(|| format!("failed to remove {}", aside.display()))?;
     settle(cx, &aside)
+}
+
+/// Keeps the file at `path`, found as `old`, under a second name beside it, before it is replaced: with [`KEPT`] behind its own, in
+/// place of the one kept before.
+///
+/// # Errors
+/// When that name cannot be given.
+pub(crate) fn keep(cx: &Context, path: &Path, old: &mut OpenFile) -> Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(KEPT);
+    let kept = PathBuf::from(name);
+    let mut keep = || {
+        let beside = beside(cx, path)?;
+        match fs::hard_link(path, &beside) {
+            Ok(()) => {
+                fs::rename(&beside, &kept)?;
+                // Where both are one file already, a rename does nothing.
+                remove(&beside)?;
+                settle(cx, &beside)
+            }
+            // Not every file system has hard links, nor may everybody make one of somebody else's file.
+            Err(_) => {
+                settle(cx, &beside)?;
+                old.rewind()?;
+                let as_it_is = Resolved::default().or_as(&old.meta);
+                write(cx, &kept, &as_it_is, |to| copy(cx, &old.file, to))
+            }
+        }
+    };
+    keep().with_context(|| format!("failed to keep the old file as {}", kept.display()))
 }
 
 /// Sets mode and owner of what is at `path`, a link at its end not followed.

@@ -1,0 +1,133 @@
+//! What a regular expression fits in a text file, replaced.
+//!
+//! Knows the text as a whole; lines that have to be there are [`Line`](crate::Line)'s business.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use dojob::{Context, Job};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::disk::edit::{self, Edited, Editor};
+use crate::disk::{path, write};
+use crate::validated::validated;
+
+/// Whatever a regular expression fits in a text file is replaced. Where it fits nothing, all is as wanted.
+///
+/// A replacement that the regular expression would change again, and so without end (`a` by `aa`), is an error before
+/// anything is written. A symbolic link at the path is followed.
+///
+/// ```
+/// # use dojob::Engine;
+/// # use dojob_jobs::Replace;
+/// # let root = tempfile::tempdir()?;
+/// # let path = root.path().join("sources.list"); std::fs::write(&path, "deb http://old.example/debian stable main\n")?;
+/// # let path = path.to_str().unwrap();
+/// # #[cfg(any())]
+/// let path = "/etc/apt/sources.list";
+/// let job = Replace::new(path, "^(deb(?:-src)?) http://old.example/", "$1 https://new.example/");
+/// assert!(Engine::new(job)?.converge().success());
+/// # assert_eq!(std::fs::read_to_string(path)?, "deb https://new.example/debian stable main\n");
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, remote = "Replace")]
+pub struct Replace {
+    /// Which file, such as `/etc/apt/sources.list`. A relative path counts from the directory that the program was started
+    /// in.
+    #[serde(deserialize_with = "path::named")]
+    pub path: PathBuf,
+    /// What is to be replaced, wherever it is: a regular expression in the syntax of the Rust library `regex`. `^` and `$`
+    /// stand for the ends of lines; `.` fits no line's end, unless after `(?s)`.
+    pub regex: String,
+    /// What to write instead; `$1` or `${name}` is what a group of the regular expression fits, `$$` is a `$`.
+    pub replacement: String,
+    /// Whether to keep the file as it was before, as `NAME.dojob-old` beside it. By default it is not kept.
+    #[serde(default)]
+    pub backup: bool,
+    /// Whether to hide how the file differs, because that is confidential. By default it is shown.
+    #[serde(default)]
+    pub hide: bool,
+}
+
+validated!(Replace);
+
+impl Replace {
+    /// In the file at `path`, `replacement` in place of what `regex` fits.
+    pub fn new(path: impl Into<PathBuf>, regex: impl Into<String>, replacement: impl Into<String>) -> Self {
+        Replace {
+            path: path.into(),
+            regex: regex.into(),
+            replacement: replacement.into(),
+            backup: false,
+            hide: false,
+        }
+    }
+
+    /// Keeping the file as it was before.
+    #[must_use]
+    pub fn backup(mut self) -> Self {
+        self.backup = true;
+        self
+    }
+
+    /// Without showing how the file differs.
+    #[must_use]
+    pub fn hide(mut self) -> Self {
+        self.hide = true;
+        self
+    }
+
+    fn validate(&self) -> Result<()> {
+        path::validate_named(&self.path)?;
+        ensure!(!self.regex.is_empty(), "`regex` must not be empty");
+        edit::regex("regex", &self.regex).map(drop)
+    }
+
+    fn editor(&self) -> Editor<'_> {
+        Editor { path: &self.path, create: false, backup: self.backup, hide: self.hide }
+    }
+
+    /// What is to be done to the text.
+    fn edit(&self, text: &[u8]) -> Result<Option<Edited>> {
+        let regex = edit::regex("regex", &self.regex)?;
+        let replacement = self.replacement.as_bytes();
+        let Cow::Owned(replaced) = regex.replace_all(text, replacement) else { return Ok(None) };
+        if replaced == text {
+            return Ok(None);
+        }
+        ensure!(
+            regex.replace_all(&replaced, replacement) == replaced,
+            "`regex` would change what it has replaced in {} again, and so each time: make it fit less",
+            self.path.display()
+        );
+        let count = regex.find_iter(text).count();
+        let places = if count == 1 { "1 place".to_owned() } else { format!("{count} places") };
+        Ok(Some(Edited {
+            reason: format!("{} has {places} to be replaced", self.path.display()),
+            text: replaced,
+        }))
+    }
+}
+
+impl Job for Replace {
+    fn name(&self) -> String {
+        format!("Replace {}: {}", self.path.display(), self.regex)
+    }
+
+    fn check(&mut self, _: &mut Context) -> Result<()> {
+        self.validate()?;
+        self.editor().check(|text| self.edit(text))
+    }
+
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        self.validate()?;
+        self.editor().run(cx, |text| self.edit(text))
+    }
+
+    fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
+        write::cleanup(cx)
+    }
+}

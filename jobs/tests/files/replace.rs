@@ -1,0 +1,92 @@
+use std::fs;
+use std::path::Path;
+
+use dojob::IntoJob;
+use dojob_jobs::Replace;
+use serde_json::json;
+
+use crate::support::*;
+
+fn made(text: &str, regex: &'static str, replacement: &'static str) -> String {
+    let prepare = |root: &Path| fs::write(root.join("file"), text).unwrap();
+    let root = prove(prepare, |root| Replace::new(root.join("file"), regex, replacement).into_job());
+    assert_eq!(names(root.path()), ["file"]);
+    read(&root.path().join("file"))
+}
+
+#[test]
+fn all_that_fits_is_replaced() {
+    assert_eq!(made("a b\na\n", "a", "x"), "x b\nx\n");
+    assert_eq!(made("a = 1\nb = 2\n", "^(\\w) = (?<value>\\d)$", "$1: ${value}"), "a: 1\nb: 2\n");
+    assert_eq!(made("cost\n", "cost", "$$5"), "$5\n");
+    assert_eq!(made("a\nb\nc\n", "(?s)a.*b\n", ""), "c\n");
+    assert_eq!(made("  a\n b\n", "^ +", ""), "a\nb\n");
+}
+
+#[test]
+fn what_fits_already_as_it_should_is_fine() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("file");
+    fs::write(&path, "x = 1\n").unwrap();
+    for (regex, replacement) in [("^x = .*", "x = 1"), ("y", "z"), ("^(x)", "$1")] {
+        assert_eq!(converge(Replace::new(&path, regex, replacement)).counts().in_place, 1, "{regex}");
+    }
+}
+
+#[test]
+fn what_would_be_done_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("file");
+    fs::write(&path, "a\nb\na\n").unwrap();
+    assert_eq!(
+        would(Replace::new(&path, "a", "x"), root.path()),
+        (
+            "ROOT/file has 2 places to be replaced".into(),
+            "--- ROOT/file\n+++ ROOT/file (wanted)\n@@ -1,3 +1,3 @@\n-a\n+x\n b\n-a\n+x\n".into()
+        )
+    );
+    assert_eq!(
+        would(Replace::new(&path, "b", "x").hide(), root.path()),
+        ("ROOT/file has 1 place to be replaced".into(), String::new())
+    );
+}
+
+#[test]
+fn what_would_never_end_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("file");
+    fs::write(&path, "a\n").unwrap();
+    let text = failed(Replace::new(&path, "a", "aa"), root.path());
+    let wanted =
+        "`regex` would change what it has replaced in ROOT/file again, and so each time: make it fit less";
+    assert!(text.contains(&format!("check: {wanted}")) && text.contains(&format!("run: {wanted}")), "{text}");
+    assert!(
+        failed(Replace::new(root.path().join("none"), "a", "b"), root.path())
+            .contains("ROOT/none does not exist")
+    );
+}
+
+#[test]
+fn the_old_file_is_kept() {
+    let prepare = |root: &Path| fs::write(root.join("file"), "a\n").unwrap();
+    let root = prove(prepare, |root| Replace::new(root.join("file"), "a", "b").backup().into_job());
+    assert_eq!(read(&root.path().join("file.dojob-old")), "a\n");
+}
+
+#[test]
+fn what_cannot_be_is_refused_when_read() {
+    let replace = |more: serde_json::Value| {
+        let mut value = json!({ "path": "/a", "regex": "a", "replacement": "b" });
+        value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        refused::<Replace>(value)
+    };
+    assert_eq!(refused::<Replace>(json!({ "path": "/a", "regex": "a" })), "missing field `replacement`");
+    assert_eq!(replace(json!({ "path": "" })), "a path must not be empty");
+    assert_eq!(replace(json!({ "regex": "" })), "`regex` must not be empty");
+    assert!(replace(json!({ "regex": "(" })).starts_with("`regex` is no regular expression"));
+    assert!(replace(json!({ "regexp": "(" })).starts_with("unknown field `regexp`"));
+    for field in ["regex", "replacement", "backup", "hide"] {
+        assert!(replace(json!({ field: [1] })).starts_with("invalid type: sequence"), "{field}");
+    }
+    check_schema::<Replace>("Replace", &["path", "regex", "replacement"]);
+}
