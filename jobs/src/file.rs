@@ -1,6 +1,7 @@
 //! A file with this content, mode and owner.
 //!
-//! Knows bytes that are given or copied; what is made from a template, and parts of files, are others' business.
+//! Knows bytes that are given or copied; what is made from a template is [`Template`](crate::Template)'s business, parts
+//! of a file are [`Line`](crate::Line)'s, [`Block`](crate::Block)'s and [`Replace`](crate::Replace)'s.
 
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};

@@ -13,7 +13,11 @@ mod directory;
 mod file;
 #[path = "files/line.rs"]
 mod line;
+#[path = "files/prune.rs"]
+mod prune;
 #[path = "files/replace.rs"]
 mod replace;
 #[path = "files/symlink.rs"]
 mod symlink;
+#[path = "files/template.rs"]
+mod template;

@@ -47,7 +47,7 @@ pub(crate) fn validate_named(path: &Path) -> Result<(), PathError> {
     if matches!(last, b"" | b"." | b"..") { Err(PathError::NoName) } else { Ok(()) }
 }
 
-/// Refuses the root of all and what can be seen to be it, before things are removed below. A relative path that climbs
+/// Refuses the root of all, and what can be seen to be it, before things are removed below. A relative path that climbs
 /// may lead anywhere.
 pub(crate) fn validate_no_root(path: &Path) -> Result<(), PathError> {
     validate(path)?;
@@ -62,20 +62,46 @@ pub(crate) fn validate_no_root(path: &Path) -> Result<(), PathError> {
     if depth <= 0 { Err(PathError::Root) } else { Ok(()) }
 }
 
-/// Refuses a path that leads to the root of all, through links, say.
+/// Directories below which nobody wants things to be removed by rule.
+const OF_THE_SYSTEM: [&str; 20] = [
+    "/",
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/home",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/proc",
+    "/root",
+    "/run",
+    "/sbin",
+    "/sys",
+    "/usr",
+    "/usr/bin",
+    "/usr/lib",
+    "/usr/sbin",
+    "/var",
+    "/var/lib",
+];
+
+/// Refuses a path that leads, through links, say, to the root of all or to another of the system's own directories.
 ///
 /// # Errors
 /// When it does, or that cannot be found out.
 pub(crate) fn refuse_root(path: &Path) -> Result<()> {
-    let id = |path| Ok::<_, anyhow::Error>(meta(path, Links::Follow)?.map(|meta| meta.id));
-    match id(path)? {
-        Some(found) if Some(found) == id(Path::new("/"))? => {
-            Err(CouldNotFindOut::new(format!("what to remove below {}", path.display()))
-                .because(PathError::Root)
-                .into())
+    let Some(found) = meta(path, Links::Follow)? else { return Ok(()) };
+    for name in OF_THE_SYSTEM {
+        // One that cannot be seen is not the one that was.
+        if meta(Path::new(name), Links::Follow).is_ok_and(|meta| meta.is_some_and(|meta| meta.id == found.id))
+        {
+            let what = format!("what may be removed below {}", path.display());
+            let why = format!("it is {name}, of which the system itself lives");
+            return Err(CouldNotFindOut::new(what).because(why).into());
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// For `#[serde(deserialize_with)]`: a path for which [`validate`] holds.
@@ -114,6 +140,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/", root.path().join("link")).unwrap();
         assert!(refuse_root(&root.path().join("link")).is_err());
+        assert!(refuse_root(Path::new("/etc/.")).is_err());
         assert!(refuse_root(root.path()).is_ok() && refuse_root(&root.path().join("none")).is_ok());
     }
 

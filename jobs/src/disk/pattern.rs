@@ -27,6 +27,18 @@ impl Patterns {
         Ok(Patterns(set.build().context("the patterns are too long")?))
     }
 
+    /// As [`new`](Patterns::new), but a pattern without `/` is one of names, in whatever directory.
+    ///
+    /// # Errors
+    /// When one is no pattern.
+    pub(crate) fn anywhere(patterns: &[String]) -> Result<Self> {
+        let anywhere = |pattern: &String| match pattern {
+            pattern if pattern.is_empty() || pattern.contains('/') => pattern.clone(),
+            pattern => format!("**/{pattern}"),
+        };
+        Patterns::new(&patterns.iter().map(anywhere).collect::<Vec<_>>())
+    }
+
     /// Whether one of them fits.
     pub(crate) fn fit(&self, path: &Path) -> bool {
         self.0.is_match(path)

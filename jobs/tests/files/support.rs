@@ -170,25 +170,36 @@ pub(crate) fn as_nobody() -> Option<PathBuf> {
 }
 
 /// A file system of a few pages, while it lives.
-pub(crate) struct SmallDisk(tempfile::TempDir);
+pub(crate) struct SmallDisk {
+    path: PathBuf,
+    /// Removed when nothing is mounted there any more.
+    _root: Option<tempfile::TempDir>,
+}
 
 impl SmallDisk {
     pub(crate) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let mount =
-            Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(root.path()).status();
+        let mut disk = SmallDisk::at(root.path());
+        disk._root = Some(root);
+        disk
+    }
+
+    /// Mounted there.
+    pub(crate) fn at(path: &Path) -> Self {
+        fs::create_dir_all(path).unwrap();
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(path).status();
         assert!(mount.unwrap().success(), "mount");
-        SmallDisk(root)
+        SmallDisk { path: path.to_owned(), _root: None }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.0.path()
+        &self.path
     }
 }
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).status();
+        let _ = Command::new("umount").arg(&self.path).status();
     }
 }
 

@@ -1,0 +1,294 @@
+//! A file whose content is made from a template and variables.
+//!
+//! Knows templates; the file itself is [`File`](crate::File)'s business.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail, ensure};
+use dojob::{Context, CouldNotFindOut, Job, Secret};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{self as jinja, Serde};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::disk::look::{self, TEXT_LIMIT};
+use crate::disk::owner::{Group, Mode, Owner};
+use crate::disk::{path, write};
+use crate::file::File;
+use crate::validated::validated;
+
+/// So many steps may a template take: one that is written by mistake ends, too.
+const FUEL: u64 = 10_000_000;
+
+/// What a template in the configuration itself is called in messages.
+const INLINE: &str = "template";
+
+/// A file with this mode and owner, its content made from a template in the language Jinja: `{{ name }}` is a variable,
+/// `{% for host in hosts %}` … `{% endfor %}` and `{% if … %}` … `{% endif %}` are loops and conditions, `{# … #}` is a
+/// comment. A line with nothing but such a tag leaves nothing behind.
+///
+/// A variable that is not there is an error, and nothing is written then; `{{ name | default("none") }}` asks for less.
+/// Nothing is escaped: what is written is text, whatever the file's name.
+///
+/// ```
+/// # use dojob::Engine;
+/// # use dojob_jobs::Template;
+/// # let root = tempfile::tempdir()?;
+/// # let path = root.path().join("motd"); let path = path.to_str().unwrap();
+/// # #[cfg(any())]
+/// let path = "/etc/motd";
+/// let job = Template::new(path, "Welcome to {{ host }}!\n").var("host", "athena").mode(0o644);
+/// assert!(Engine::new(job)?.converge().success());
+/// # assert_eq!(std::fs::read_to_string(path)?, "Welcome to athena!\n");
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, remote = "Template")]
+pub struct Template {
+    /// Where the file is, such as `/etc/motd`. A relative path counts from the directory that the program was started in.
+    #[serde(deserialize_with = "path::named")]
+    pub path: PathBuf,
+    /// The template itself. Either this or `source` is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// A file with the template, on the machine where this runs, of at most 1 MiB. Templates that it includes are looked
+    /// for in its directory.
+    #[serde(default, deserialize_with = "path::optional", skip_serializing_if = "Option::is_none")]
+    pub source: Option<PathBuf>,
+    /// The variables: texts, numbers, lists, maps.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub vars: BTreeMap<String, Value>,
+    /// Variables that nobody may see: they are masked wherever they turn up, and no difference is shown.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub secrets: BTreeMap<String, Secret<String>>,
+    /// The permissions, such as `"0640"`; unless given they stay as they are, and are `0644` for a new file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// The user that it belongs to, by name or number; unless given it stays with whom it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// The group that it belongs to, by name or number; unless given it stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
+    /// Whether to keep the file that is replaced, as `NAME.dojob-old` beside it. By default it is not kept.
+    #[serde(default)]
+    pub backup: bool,
+    /// Whether a symbolic link at the path is followed, and the file written that it leads to. By default the link is
+    /// replaced by the file, and what it leads to is left alone.
+    #[serde(default)]
+    pub follow: bool,
+    /// Whether a directory at the path (with all that is in it), a device, a named pipe or a socket may be removed for the
+    /// file. By default that is an error.
+    #[serde(default)]
+    pub force: bool,
+    /// Whether to hide how the content differs, because it is confidential. By default it is shown.
+    #[serde(default)]
+    pub hide: bool,
+}
+
+validated!(Template);
+
+impl Template {
+    /// The file at `path`, made from this template.
+    pub fn new(path: impl Into<PathBuf>, template: impl Into<String>) -> Self {
+        Template { template: Some(template.into()), ..Template::empty(path) }
+    }
+
+    /// The file at `path`, made from the template in the file at `source`.
+    pub fn from_file(path: impl Into<PathBuf>, source: impl Into<PathBuf>) -> Self {
+        Template { source: Some(source.into()), ..Template::empty(path) }
+    }
+
+    fn empty(path: impl Into<PathBuf>) -> Self {
+        Template {
+            path: path.into(),
+            template: None,
+            source: None,
+            vars: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            mode: None,
+            owner: None,
+            group: None,
+            backup: false,
+            follow: false,
+            force: false,
+            hide: false,
+        }
+    }
+
+    /// With this variable.
+    #[must_use]
+    pub fn var(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.vars.insert(name.into(), value.into());
+        self
+    }
+
+    /// With this variable, which nobody may see.
+    #[must_use]
+    pub fn secret(mut self, name: impl Into<String>, value: impl Into<Secret<String>>) -> Self {
+        self.secrets.insert(name.into(), value.into());
+        self
+    }
+
+    /// With these permissions: `0o640`.
+    #[must_use]
+    pub fn mode(mut self, mode: impl Into<Mode>) -> Self {
+        self.mode = Some(mode.into());
+        self
+    }
+
+    /// Belonging to this user, by name or number.
+    #[must_use]
+    pub fn owner(mut self, owner: impl Into<Owner>) -> Self {
+        self.owner = Some(owner.into());
+        self
+    }
+
+    /// Belonging to this group, by name or number.
+    #[must_use]
+    pub fn group(mut self, group: impl Into<Group>) -> Self {
+        self.group = Some(group.into());
+        self
+    }
+
+    /// Keeping the file that is replaced.
+    #[must_use]
+    pub fn backup(mut self) -> Self {
+        self.backup = true;
+        self
+    }
+
+    /// Following a symbolic link at the path.
+    #[must_use]
+    pub fn follow(mut self) -> Self {
+        self.follow = true;
+        self
+    }
+
+    /// Removing a directory, or what else is in its place.
+    #[must_use]
+    pub fn force(mut self) -> Self {
+        self.force = true;
+        self
+    }
+
+    /// Without showing how the content differs.
+    #[must_use]
+    pub fn hide(mut self) -> Self {
+        self.hide = true;
+        self
+    }
+
+    fn validate(&self) -> Result<()> {
+        path::validate_named(&self.path)?;
+        self.mode.map_or(Ok(()), Mode::validate)?;
+        ensure!(
+            self.template.is_some() != self.source.is_some(),
+            "either `template` or `source` is needed, and not both"
+        );
+        if let Some(twice) = self.secrets.keys().find(|name| self.vars.contains_key(*name)) {
+            bail!("`{twice}` is in `vars` and in `secrets`");
+        }
+        if let Some(template) = &self.template {
+            environment(None).template_from_named_str(INLINE, template).map_err(|error| plain(&error))?;
+        }
+        Ok(())
+    }
+
+    /// What the file is to say.
+    fn render(&self) -> Result<String> {
+        let vars = self.vars.iter().map(|(name, value)| (name.as_str(), Serde(value).into()));
+        let secrets =
+            self.secrets.iter().map(|(name, secret)| (name.as_str(), secret.expose().as_str().into()));
+        let vars = jinja::Value::from_pairs::<_, _, jinja::Value>(vars.chain(secrets));
+        let render = |name: &str, text: &str, environment: &Environment<'_>| {
+            environment.render_named_str(name, text, vars).map_err(|error| plain(&error))
+        };
+        match (&self.template, &self.source) {
+            (Some(template), _) => render(INLINE, template, &environment(None)),
+            (None, Some(source)) => {
+                let Some(text) = look::read_text(source, TEXT_LIMIT)? else {
+                    bail!("there is no template {}", source.display());
+                };
+                let directory = source.parent().unwrap_or(Path::new("."));
+                render(&source.display().to_string(), &text, &environment(Some(directory)))
+            }
+            (None, None) => bail!("there is no template"),
+        }
+    }
+
+    /// The job that sees to the file.
+    fn file(&self, cx: &Context) -> Result<File> {
+        self.validate()?;
+        self.secrets.values().for_each(|secret| cx.mask(secret));
+        let unknown = || CouldNotFindOut::new(format!("what {} is to say", self.path.display()));
+        let content = self.render().map_err(|error| unknown().because(error))?;
+        Ok(File {
+            path: self.path.clone(),
+            content: Some(content),
+            secret: None,
+            source: None,
+            mode: self.mode,
+            owner: self.owner.clone(),
+            group: self.group.clone(),
+            backup: self.backup,
+            follow: self.follow,
+            force: self.force,
+            hide: self.hide || !self.secrets.is_empty(),
+        })
+    }
+}
+
+/// The language. With a directory, templates there can be included.
+fn environment(directory: Option<&Path>) -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_fuel(Some(FUEL));
+    // Then an error knows which variable was not there.
+    environment.set_debug(true);
+    let mut syntax = SyntaxConfig::builder();
+    syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true);
+    // These settings alone are never refused.
+    if let Ok(syntax) = syntax.build() {
+        environment.set_syntax(syntax);
+    }
+    if let Some(directory) = directory {
+        environment.set_loader(minijinja::path_loader(directory));
+    }
+    environment
+}
+
+/// Where and what, without the values around it, which may be secret.
+fn plain(error: &minijinja::Error) -> anyhow::Error {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    anyhow::Error::msg(text)
+}
+
+impl Job for Template {
+    fn name(&self) -> String {
+        format!("Template {}", self.path.display())
+    }
+
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        self.file(cx)?.check(cx)
+    }
+
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        self.file(cx)?.run(cx)
+    }
+
+    fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
+        write::cleanup(cx)
+    }
+}
