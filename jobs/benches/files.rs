@@ -54,7 +54,8 @@ fn time(mut what: impl FnMut() -> Result<()>) -> Result<Duration> {
 fn files(root: &Path) -> Result<Vec<(PathBuf, String)>> {
     (0..FILES)
         .map(|number| {
-            let (path, content) = (root.join(format!("{number}.conf")), format!("number = {number}\n").repeat(20));
+            let (path, content) =
+                (root.join(format!("{number}.conf")), format!("number = {number}\n").repeat(20));
             fs::write(&path, &content)?;
             Ok((path, content))
         })

@@ -13,6 +13,8 @@ mod directory;
 mod file;
 #[path = "files/line.rs"]
 mod line;
+#[path = "files/proofs.rs"]
+mod proofs;
 #[path = "files/prune.rs"]
 mod prune;
 #[path = "files/replace.rs"]
