@@ -16,6 +16,8 @@ use dojob::{Deps, DummyJob, Engine, JobGraph};
 use dojob_jobs::File;
 
 const FILES: usize = 10_000;
+/// By name, which has to be looked up.
+const OWNER: &str = "root";
 const ROUNDS: usize = 9;
 
 #[derive(Clone, PartialEq)]
@@ -65,7 +67,7 @@ fn files(root: &Path) -> Result<Vec<(PathBuf, String)>> {
 fn main() -> Result<()> {
     let root = tempfile::tempdir()?;
     let files = files(root.path())?;
-    let jobs = files.iter().map(|(path, content)| File::new(path, content.as_str()).mode(0o644));
+    let jobs = files.iter().map(|(path, content)| File::new(path, content.as_str()).mode(0o644).owner(OWNER));
     let graph = JobGraph::new(All(jobs.collect()))?;
     let mut engine = Engine::with_graph(graph);
     for _ in 0..2 {

@@ -164,8 +164,8 @@ impl Directory {
         Patterns::new(&self.keep).context("bad `keep`")
     }
 
-    fn attributes(&self) -> Result<Resolved> {
-        Attributes { mode: self.mode, owner: self.owner.as_ref(), group: self.group.as_ref() }.resolve()
+    fn attributes(&self, cx: &Context) -> Result<Resolved> {
+        Attributes { mode: self.mode, owner: self.owner.as_ref(), group: self.group.as_ref() }.resolve(cx)
     }
 
     /// What is wanted of something below.
@@ -318,7 +318,7 @@ impl Job for Directory {
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
         self.validate()?;
-        let attributes = self.attributes()?;
+        let attributes = self.attributes(cx)?;
         let mut differences = Differences::new();
         match look::meta(&self.path, Links::Follow)? {
             Some(meta) if meta.is_dir() => {
@@ -343,7 +343,7 @@ impl Job for Directory {
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         self.validate()?;
-        let attributes = self.attributes()?;
+        let attributes = self.attributes(cx)?;
         match look::meta(&self.path, Links::Follow)? {
             Some(meta) if meta.is_dir() => {}
             None if !self.force && look::meta(&self.path, Links::Stay)?.is_some() => {

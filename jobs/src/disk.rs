@@ -13,5 +13,7 @@ pub(crate) mod path;
 pub(crate) mod pattern;
 pub(crate) mod walk;
 pub(crate) mod write;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod xattr;
 
 pub use self::owner::{Group, Mode, ModeError, Owner};

@@ -178,8 +178,8 @@ impl File {
         Ok(self.mode.map_or(Ok(()), Mode::validate)?)
     }
 
-    fn attributes(&self) -> Result<Resolved> {
-        Attributes { mode: self.mode, owner: self.owner.as_ref(), group: self.group.as_ref() }.resolve()
+    fn attributes(&self, cx: &Context) -> Result<Resolved> {
+        Attributes { mode: self.mode, owner: self.owner.as_ref(), group: self.group.as_ref() }.resolve(cx)
     }
 
     fn links(&self) -> Links {
@@ -250,7 +250,7 @@ impl Job for File {
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
         self.validate()?;
-        let attributes = self.attributes()?;
+        let attributes = self.attributes(cx)?;
         let mut wanted = self.wanted(cx)?;
         let mut differences = Differences::new();
         match look::open(&self.path, self.links())? {
@@ -280,7 +280,7 @@ impl Job for File {
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         self.validate()?;
         let path = if self.follow { write::follow(&self.path)? } else { self.path.clone() };
-        let attributes = self.attributes()?;
+        let attributes = self.attributes(cx)?;
         let mut wanted = self.wanted(cx)?;
         match look::open(&path, Links::Stay)? {
             Found::File(mut found) => {

@@ -85,8 +85,8 @@ impl Symlink {
         path::validate(&self.target).context("bad `target`")
     }
 
-    fn attributes(&self) -> Result<Resolved> {
-        Attributes { mode: None, owner: self.owner.as_ref(), group: self.group.as_ref() }.resolve()
+    fn attributes(&self, cx: &Context) -> Result<Resolved> {
+        Attributes { mode: None, owner: self.owner.as_ref(), group: self.group.as_ref() }.resolve(cx)
     }
 
     /// Makes the link, in place of what else may be there (but a directory).
@@ -116,9 +116,9 @@ impl Job for Symlink {
         format!("Symlink {}", self.path.display())
     }
 
-    fn check(&mut self, _: &mut Context) -> Result<()> {
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
         self.validate()?;
-        let attributes = self.attributes()?;
+        let attributes = self.attributes(cx)?;
         let path = self.path.display();
         let mut differences = Differences::new();
         match look::meta(&self.path, Links::Stay)? {
@@ -148,7 +148,7 @@ impl Job for Symlink {
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         self.validate()?;
-        let attributes = self.attributes()?;
+        let attributes = self.attributes(cx)?;
         let make = || match look::meta(&self.path, Links::Stay)? {
             Some(meta)
                 if meta.is_symlink()

@@ -3,17 +3,22 @@
 //! Knows the machine's users and groups by name; not what belongs to whom.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
+use dojob::Context;
 use rustix::fs::{Gid, Mode as RawMode, Uid};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::differ::Differences;
-use super::look::Meta;
+use super::look::{Links, Meta, meta};
 
 /// The permissions of a file or directory, as `chmod` takes them in octal digits: `0644`, `0755`, `4755`.
 ///
@@ -127,7 +132,7 @@ impl JsonSchema for Mode {
 
 /// Makes the type of a user or a group, which differ in little but their words.
 macro_rules! account {
-    ($Name:ident, $kind:literal, $example:literal, $doc:literal, $find:path, $id_of:ident, $by_id:path) => {
+    ($Name:ident, $kind:literal, $example:literal, $doc:literal, $file:literal, $find:path, $id_of:ident, $by_id:path) => {
         #[doc = $doc]
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub enum $Name {
@@ -153,6 +158,13 @@ macro_rules! account {
                         Ok(found.$id_of())
                     }
                 }
+            }
+
+            /// As [`id`](Self::id), which reads the whole list of names each time: with this, thousands of jobs read it once.
+            fn id_for(&self, cx: &Context) -> Result<u32> {
+                let $Name::Name(name) = self else { return self.id() };
+                let known = cx.handles().get_or_try_put(|| Ok::<_, anyhow::Error>(Known::<$Name>::new($file)))?;
+                known.id(name, || self.id())
             }
 
             /// For messages: the name of a number, where it has one.
@@ -244,6 +256,7 @@ account!(
     "user",
     "`www-data` or `33`",
     "The user that something belongs to, by name or number.",
+    "/etc/passwd",
     uzers::get_user_by_name,
     uid,
     uzers::get_user_by_uid
@@ -253,10 +266,52 @@ account!(
     "group",
     "`adm` or `4`",
     "The group that something belongs to, by name or number.",
+    "/etc/group",
     uzers::get_group_by_name,
     gid,
     uzers::get_group_by_gid
 );
+
+/// The numbers of the names of users or groups that were asked for, as long as the list of them stays the same.
+struct Known<T> {
+    /// Where the system keeps the list.
+    file: &'static Path,
+    of: PhantomData<T>,
+    ids: Mutex<Ids>,
+}
+
+#[derive(Default)]
+struct Ids {
+    /// What the list was when they were looked up.
+    stamp: Option<Stamp>,
+    ids: HashMap<String, u32>,
+}
+
+/// Which file a list is in, how long it is, and when it was changed.
+type Stamp = ((u64, u64), u64, (i64, u32));
+
+impl<T> Known<T> {
+    fn new(file: &'static str) -> Self {
+        Known { file: Path::new(file), of: PhantomData, ids: Mutex::default() }
+    }
+
+    fn id(&self, name: &str, look_up: impl FnOnce() -> Result<u32>) -> Result<u32> {
+        let list = meta(self.file, Links::Follow).ok().flatten();
+        // Taken before the name is looked up: what is added meanwhile makes it another one.
+        let stamp = list.map(|meta| (meta.id, meta.size, meta.modified));
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if ids.stamp != stamp {
+            *ids = Ids { stamp, ids: HashMap::new() };
+        }
+        if let Some(id) = ids.ids.get(name) {
+            return Ok(*id);
+        }
+        // A name that is not there is not remembered: it may come from elsewhere than the list.
+        let id = look_up()?;
+        ids.ids.insert(name.to_owned(), id);
+        Ok(id)
+    }
+}
 
 fn validate_name(name: &str) -> Result<()> {
     if name.is_empty() {
@@ -277,16 +332,16 @@ pub(crate) struct Attributes<'a> {
 }
 
 impl Attributes<'_> {
-    /// With names turned into numbers.
+    /// With names turned into numbers, which are remembered for other jobs.
     ///
     /// # Errors
     /// When there is no such user, group or mode.
-    pub(crate) fn resolve(self) -> Result<Resolved> {
+    pub(crate) fn resolve(self, cx: &Context) -> Result<Resolved> {
         self.mode.map_or(Ok(()), Mode::validate)?;
         Ok(Resolved {
             mode: self.mode,
-            uid: self.owner.map(Owner::id).transpose()?,
-            gid: self.group.map(Group::id).transpose()?,
+            uid: self.owner.map(|owner| owner.id_for(cx)).transpose()?,
+            gid: self.group.map(|group| group.id_for(cx)).transpose()?,
         })
     }
 }
@@ -404,6 +459,19 @@ mod tests {
         assert!(Owner::Id(u32::MAX).id().is_err());
         assert_eq!(serde_json::to_string(&Group::from("adm")).unwrap(), "\"adm\"");
         assert_eq!(serde_json::to_string(&Group::from(4)).unwrap(), "4");
+    }
+
+    #[test]
+    fn numbers_are_remembered_while_the_list_is_the_same() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("list");
+        std::fs::write(&path, "one").unwrap();
+        let known = Known::<Owner>::new(Box::leak(path.to_str().unwrap().to_owned().into_boxed_str()));
+        assert!(known.id("rosa", || bail!("nobody")).is_err());
+        assert_eq!(known.id("rosa", || Ok(1)).unwrap(), 1);
+        assert_eq!(known.id("rosa", || Ok(2)).unwrap(), 1);
+        std::fs::write(&path, "one two").unwrap();
+        assert_eq!(known.id("rosa", || Ok(2)).unwrap(), 2);
     }
 
     #[test]

@@ -201,7 +201,8 @@ pub(crate) fn follow(path: &Path) -> Result<PathBuf> {
 
 /// Writes the file at `path` anew: `content` streams into a file beside, which gets mode and owner, is on the disk, and then takes
 /// the place of what was there (a link is replaced, not followed; see [`follow`]). What is not asked for is kept as the old
-/// file has it; a new file is [`NEW_FILE`] and belongs to whoever makes it.
+/// file has it, an access control list, a label and notes of users among it; a new file is [`NEW_FILE`] and belongs to
+/// whoever makes it.
 ///
 /// Other names (hard links) of the old file keep the old content.
 ///
@@ -253,12 +254,25 @@ fn write_beside(
     let fd = rustix::fs::openat(directory, beside, flags, RawMode::RUSR | RawMode::WUSR)?;
     let mut file = File::from(fd);
     content(&mut file)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if old.is_some_and(|old| old.is_file())
+        && let Ok(old) = open_old(directory, name)
+    {
+        super::xattr::carry_over(&old, &file)?;
+    }
     let made = Meta::from(rustix::fs::fstat(&file)?);
     wanted.set(&file, &made)?;
     file.sync_all()?;
     drop(file);
     rustix::fs::renameat(directory, beside, directory, name)?;
     Ok(rustix::fs::fsync(directory)?)
+}
+
+/// The file that is to be replaced; it may be one that we may replace, and not read.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn open_old(directory: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::openat(directory, name, flags, RawMode::empty())
 }
 
 /// Copies all that is left to read, of any size, and ends early when the run is asked to stop.
