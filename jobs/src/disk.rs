@@ -3,8 +3,6 @@
 //!
 //! Knows the file system and where a job keeps what its cleanup needs; not what any job wants.
 
-#![allow(dead_code, reason = "the jobs that use it all come one by one")]
-
 pub(crate) mod differ;
 pub(crate) mod edit;
 pub(crate) mod look;

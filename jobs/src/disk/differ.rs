@@ -28,10 +28,6 @@ impl Differences {
         Differences::default()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.reasons.is_empty()
-    }
-
     /// Adds a reason.
     pub(crate) fn add(&mut self, reason: impl Into<String>) {
         self.reasons.push(reason.into());

@@ -54,11 +54,6 @@ impl Mode {
     pub(crate) fn raw(self) -> RawMode {
         RawMode::from_raw_mode((self.0 & 0o7777) as rustix::fs::RawMode)
     }
-
-    /// With the right to enter (`x`) wherever there is one to read: what a directory needs where its files have this mode.
-    pub(crate) fn with_search(self) -> Self {
-        Mode(self.0 | (self.0 & 0o444) >> 2)
-    }
 }
 
 impl From<u32> for Mode {
@@ -438,12 +433,6 @@ mod tests {
         assert!(mode("true").unwrap_err().contains("expected a mode as a text of octal digits"));
         assert_eq!(Mode::new(644).validate(), Ok(())); // 01204: nobody can tell
         assert!(Mode::new(0o10000).validate().is_err());
-    }
-
-    #[test]
-    fn directories_can_be_entered_where_they_can_be_read() {
-        assert_eq!(Mode::new(0o640).with_search(), Mode::new(0o750));
-        assert_eq!(Mode::new(0o2604).with_search(), Mode::new(0o2705));
     }
 
     #[test]

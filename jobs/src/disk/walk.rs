@@ -27,13 +27,6 @@ pub(crate) struct Entry<'a> {
     pub(crate) meta: Meta,
 }
 
-impl Entry<'_> {
-    /// Its name.
-    pub(crate) fn file_name(&self) -> &OsStr {
-        OsStr::from_bytes(self.name.to_bytes())
-    }
-}
-
 /// Whether the walk goes into a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Enter {
@@ -157,7 +150,7 @@ mod tests {
     fn walked(root: &Path, enter: impl Fn(&Path) -> bool) -> Vec<String> {
         let mut seen = Vec::new();
         walk(root, |entry| {
-            assert_eq!(entry.path.file_name().unwrap(), entry.file_name());
+            assert!(entry.path.as_os_str().as_bytes().ends_with(entry.name.to_bytes()));
             seen.push(entry.path.display().to_string());
             Ok(if enter(entry.path) { Enter::Yes } else { Enter::No })
         })
