@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::edit::{self, Edited, Editor, Lines};
-use crate::disk::{path, write};
+use crate::disk::{Validate, path, write};
 use crate::validated::validated;
 
 /// Some lines of a text file are there, between a line that begins and one that ends them, or are not.
@@ -68,6 +68,10 @@ pub struct Block {
     /// Whether to keep the file as it was before, as `NAME.dojob-old` beside it. By default it is not kept.
     #[serde(default)]
     pub backup: bool,
+    /// A command that has to accept the new file before it takes the old one's place, program and arguments one by one;
+    /// `{}` stands for where the new file is until then: `["visudo", "-cf", "{}"]`. By default nobody is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validate: Option<Validate>,
     /// Whether to hide how the file differs, because that is confidential. By default it is shown.
     #[serde(default)]
     pub hide: bool,
@@ -94,6 +98,7 @@ impl Block {
             absent: true,
             create: false,
             backup: false,
+            validate: None,
             hide: false,
         }
     }
@@ -146,8 +151,16 @@ impl Block {
         (marker(&self.begin, "begin"), marker(&self.end, "end"))
     }
 
+    /// Once this command accepts it, program and arguments; `{}` stands for the new file.
+    #[must_use]
+    pub fn validated_by<W: Into<String>>(mut self, command: impl IntoIterator<Item = W>) -> Self {
+        self.validate = Some(Validate::new(command));
+        self
+    }
+
     fn validate(&self) -> Result<()> {
         path::validate_named(&self.path)?;
+        self.validate.as_ref().map_or(Ok(()), Validate::validate)?;
         edit::one_line("name", &self.name)?;
         ensure!(!self.name.trim().is_empty(), "`name` must not be empty");
         edit::validate_place(self.after.as_deref(), self.before.as_deref())?;
@@ -179,6 +192,7 @@ impl Block {
             create: self.create || self.absent,
             backup: self.backup,
             hide: self.hide,
+            validate: self.validate.as_ref(),
         }
     }
 

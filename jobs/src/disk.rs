@@ -9,9 +9,11 @@ pub(crate) mod look;
 pub(crate) mod owner;
 pub(crate) mod path;
 pub(crate) mod pattern;
+pub(crate) mod validate;
 pub(crate) mod walk;
 pub(crate) mod write;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod xattr;
 
 pub use self::owner::{Group, Mode, ModeError, Owner};
+pub use self::validate::Validate;

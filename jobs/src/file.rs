@@ -3,7 +3,8 @@
 //! Knows bytes that are given or copied; what is made from a template is [`Template`](crate::Template)'s business, parts
 //! of a file are [`Line`](crate::Line)'s, [`Block`](crate::Block)'s and [`Replace`](crate::Replace)'s.
 
-use std::io::{self, Seek, Write};
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk::differ::{self, Differences};
 use crate::disk::look::{self, Found, Links, OpenFile};
 use crate::disk::owner::{Attributes, Group, Mode, Owner, Resolved};
-use crate::disk::{path, write};
+use crate::disk::{Validate, path, write};
 use crate::validated::validated;
 
 /// A file with this content, mode and owner.
@@ -65,6 +66,10 @@ pub struct File {
     /// last one. By default it is not kept.
     #[serde(default)]
     pub backup: bool,
+    /// A command that has to accept the new file before it takes the old one's place, program and arguments one by one;
+    /// `{}` stands for where the new file is until then: `["visudo", "-cf", "{}"]`. By default nobody is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validate: Option<Validate>,
     /// Whether a symbolic link at the path is followed, and the file written that it leads to. By default the link is
     /// replaced by the file, and what it leads to is left alone.
     #[serde(default)]
@@ -114,6 +119,7 @@ impl File {
             owner: None,
             group: None,
             backup: false,
+            validate: None,
             follow: false,
             force: false,
             hide: false,
@@ -169,8 +175,16 @@ impl File {
         self
     }
 
+    /// Once this command accepts it, program and arguments; `{}` stands for the new file.
+    #[must_use]
+    pub fn validated_by<W: Into<String>>(mut self, command: impl IntoIterator<Item = W>) -> Self {
+        self.validate = Some(Validate::new(command));
+        self
+    }
+
     fn validate(&self) -> Result<()> {
         path::validate_named(&self.path)?;
+        self.validate.as_ref().map_or(Ok(()), Validate::validate)?;
         self.source.as_deref().map_or(Ok(()), path::validate).context("bad `source`")?;
         let given = [self.content.is_some(), self.secret.is_some(), self.source.is_some()];
         let given = given.into_iter().filter(|given| *given).count();
@@ -232,6 +246,32 @@ impl File {
         }
     }
 
+    fn write(
+        &self,
+        cx: &Context,
+        path: &Path,
+        attributes: &Resolved,
+        wanted: &mut Wanted<'_>,
+        old: Option<OpenFile>,
+    ) -> Result<()> {
+        let content = |to: &mut fs::File| match wanted {
+            Wanted::Anything => Ok(()),
+            Wanted::Bytes(bytes) => Ok(to.write_all(bytes)?),
+            Wanted::Copy(source, file) => {
+                file.rewind()?;
+                write::copy(cx, &file.file, to)
+                    .with_context(|| format!("failed to copy {}", source.display()))
+            }
+        };
+        write::write_after(cx, path, attributes, content, |new| {
+            self.validate.as_ref().map_or(Ok(()), |validate| validate.accept(cx, new))?;
+            match old.filter(|_| self.backup) {
+                Some(mut old) => write::keep(cx, path, &mut old),
+                None => Ok(()),
+            }
+        })
+    }
+
     /// A part of the reason why there is no file; a run alone will not help then.
     fn nor_its_directory(&self) -> String {
         match write::directory_of(&self.path) {
@@ -282,6 +322,7 @@ impl Job for File {
         let path = if self.follow { write::follow(&self.path)? } else { self.path.clone() };
         let attributes = self.attributes(cx)?;
         let mut wanted = self.wanted(cx)?;
+        let mut old = None;
         match look::open(&path, Links::Stay)? {
             Found::File(mut found) => {
                 if wanted.is_in(&mut found)? {
@@ -289,18 +330,18 @@ impl Job for File {
                         .set(&found.file, &found.meta)
                         .with_context(|| format!("failed to change {}", path.display()));
                 }
-                if self.backup {
-                    write::keep(cx, &path, &mut found)?;
-                }
+                old = Some(found);
             }
             Found::Nothing | Found::Symlink(..) => {}
             Found::Directory(_) if self.force => {
-                return write::in_place_of_directory(cx, &path, || wanted.write(cx, &path, &attributes));
+                return write::in_place_of_directory(cx, &path, || {
+                    self.write(cx, &path, &attributes, &mut wanted, None)
+                });
             }
             Found::Other(_) if self.force => {}
             other => bail!("{} is {}, not a file", path.display(), other.what().unwrap_or_default()),
         }
-        wanted.write(cx, &path, &attributes)
+        self.write(cx, &path, &attributes, &mut wanted, old)
     }
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
@@ -316,17 +357,5 @@ impl Wanted<'_> {
             Wanted::Bytes(wanted) => found.is(wanted),
             Wanted::Copy(_, source) => found.is_same(source),
         }
-    }
-
-    fn write(&mut self, cx: &Context, path: &Path, attributes: &Resolved) -> Result<()> {
-        write::write(cx, path, attributes, |to| match self {
-            Wanted::Anything => Ok(()),
-            Wanted::Bytes(bytes) => Ok(to.write_all(bytes)?),
-            Wanted::Copy(source, file) => {
-                file.file.rewind()?;
-                write::copy(cx, &file.file, to)
-                    .with_context(|| format!("failed to copy {}", source.display()))
-            }
-        })
     }
 }

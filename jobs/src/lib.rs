@@ -19,7 +19,7 @@ mod validated;
 pub use absent::Absent;
 pub use block::Block;
 pub use directory::Directory;
-pub use disk::{Group, Mode, ModeError, Owner};
+pub use disk::{Group, Mode, ModeError, Owner, Validate};
 pub use file::File;
 pub use line::Line;
 pub use prune::Prune;

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::edit::{self, Edited, Editor, Lines};
-use crate::disk::{path, write};
+use crate::disk::{Validate, path, write};
 use crate::validated::validated;
 
 /// One line of a text file is there, or is not.
@@ -70,6 +70,10 @@ pub struct Line {
     /// Whether to keep the file as it was before, as `NAME.dojob-old` beside it. By default it is not kept.
     #[serde(default)]
     pub backup: bool,
+    /// A command that has to accept the new file before it takes the old one's place, program and arguments one by one;
+    /// `{}` stands for where the new file is until then: `["visudo", "-cf", "{}"]`. By default nobody is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validate: Option<Validate>,
     /// Whether to hide the line, because it is confidential: no difference is shown, and the job is named after `regex`,
     /// which is needed then. By default it is shown.
     #[serde(default)]
@@ -100,6 +104,7 @@ impl Line {
             every: false,
             create: false,
             backup: false,
+            validate: None,
             hide: false,
         }
     }
@@ -160,8 +165,16 @@ impl Line {
         self
     }
 
+    /// Once this command accepts it, program and arguments; `{}` stands for the new file.
+    #[must_use]
+    pub fn validated_by<W: Into<String>>(mut self, command: impl IntoIterator<Item = W>) -> Self {
+        self.validate = Some(Validate::new(command));
+        self
+    }
+
     fn validate(&self) -> Result<()> {
         path::validate_named(&self.path)?;
+        self.validate.as_ref().map_or(Ok(()), Validate::validate)?;
         self.line.as_deref().map_or(Ok(()), |line| edit::one_line("line", line))?;
         self.regex.as_deref().map_or(Ok(()), |regex| edit::regex("regex", regex).map(drop))?;
         edit::validate_place(self.after.as_deref(), self.before.as_deref())?;
@@ -190,6 +203,7 @@ impl Line {
             create: self.create || self.absent,
             backup: self.backup,
             hide: self.hide,
+            validate: self.validate.as_ref(),
         }
     }
 

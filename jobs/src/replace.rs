@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::edit::{self, Edited, Editor};
-use crate::disk::{path, write};
+use crate::disk::{Validate, path, write};
 use crate::validated::validated;
 
 /// Whatever a regular expression fits in a text file is replaced. Where it fits nothing, all is as wanted.
@@ -47,6 +47,10 @@ pub struct Replace {
     /// Whether to keep the file as it was before, as `NAME.dojob-old` beside it. By default it is not kept.
     #[serde(default)]
     pub backup: bool,
+    /// A command that has to accept the new file before it takes the old one's place, program and arguments one by one;
+    /// `{}` stands for where the new file is until then: `["visudo", "-cf", "{}"]`. By default nobody is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validate: Option<Validate>,
     /// Whether to hide how the file differs, because that is confidential. By default it is shown.
     #[serde(default)]
     pub hide: bool,
@@ -62,6 +66,7 @@ impl Replace {
             regex: regex.into(),
             replacement: replacement.into(),
             backup: false,
+            validate: None,
             hide: false,
         }
     }
@@ -80,14 +85,28 @@ impl Replace {
         self
     }
 
+    /// Once this command accepts it, program and arguments; `{}` stands for the new file.
+    #[must_use]
+    pub fn validated_by<W: Into<String>>(mut self, command: impl IntoIterator<Item = W>) -> Self {
+        self.validate = Some(Validate::new(command));
+        self
+    }
+
     fn validate(&self) -> Result<()> {
         path::validate_named(&self.path)?;
+        self.validate.as_ref().map_or(Ok(()), Validate::validate)?;
         ensure!(!self.regex.is_empty(), "`regex` must not be empty");
         edit::regex("regex", &self.regex).map(drop)
     }
 
     fn editor(&self) -> Editor<'_> {
-        Editor { path: &self.path, create: false, backup: self.backup, hide: self.hide }
+        Editor {
+            path: &self.path,
+            create: false,
+            backup: self.backup,
+            hide: self.hide,
+            validate: self.validate.as_ref(),
+        }
     }
 
     /// What is to be done to the text.

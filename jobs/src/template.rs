@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::disk::look::{self, TEXT_LIMIT};
 use crate::disk::owner::{Group, Mode, Owner};
-use crate::disk::{path, write};
+use crate::disk::{Validate, path, write};
 use crate::file::File;
 use crate::validated::validated;
 
@@ -78,6 +78,10 @@ pub struct Template {
     /// Whether to keep the file that is replaced, as `NAME.dojob-old` beside it. By default it is not kept.
     #[serde(default)]
     pub backup: bool,
+    /// A command that has to accept the new file before it takes the old one's place, program and arguments one by one;
+    /// `{}` stands for where the new file is until then: `["visudo", "-cf", "{}"]`. By default nobody is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validate: Option<Validate>,
     /// Whether a symbolic link at the path is followed, and the file written that it leads to. By default the link is
     /// replaced by the file, and what it leads to is left alone.
     #[serde(default)]
@@ -115,6 +119,7 @@ impl Template {
             owner: None,
             group: None,
             backup: false,
+            validate: None,
             follow: false,
             force: false,
             hide: false,
@@ -184,8 +189,16 @@ impl Template {
         self
     }
 
+    /// Once this command accepts it, program and arguments; `{}` stands for the new file.
+    #[must_use]
+    pub fn validated_by<W: Into<String>>(mut self, command: impl IntoIterator<Item = W>) -> Self {
+        self.validate = Some(Validate::new(command));
+        self
+    }
+
     fn validate(&self) -> Result<()> {
         path::validate_named(&self.path)?;
+        self.validate.as_ref().map_or(Ok(()), Validate::validate)?;
         self.mode.map_or(Ok(()), Mode::validate)?;
         ensure!(
             self.template.is_some() != self.source.is_some(),
@@ -237,6 +250,7 @@ impl Template {
             owner: self.owner.clone(),
             group: self.group.clone(),
             backup: self.backup,
+            validate: self.validate.clone(),
             follow: self.follow,
             force: self.force,
             hide: self.hide || !self.secrets.is_empty(),

@@ -2,6 +2,7 @@
 //!
 //! Knows bytes and lines, so that a file need not be UTF-8; not what is to be changed in them.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::differ::Differences;
 use super::look::{self, Found, Links, OpenFile};
 use super::owner::Resolved;
+use super::validate::Validate;
 use super::write;
 
 /// A file that is edited is held in memory as a whole, so it may not be larger: 64 MiB.
@@ -25,6 +27,7 @@ pub(crate) struct Editor<'a> {
     pub(crate) backup: bool,
     /// Whether no difference is shown.
     pub(crate) hide: bool,
+    pub(crate) validate: Option<&'a Validate>,
 }
 
 /// What a change comes to.
@@ -86,10 +89,14 @@ impl Editor<'_> {
         let text = found.as_ref().map_or(&[][..], |(_, text)| text);
         let Some(edited) = edit(text)? else { return Ok(()) };
         let path = write::follow(self.path)?;
-        if let Some((old, _)) = found.as_mut().filter(|_| self.backup) {
-            write::keep(cx, &path, old)?;
-        }
-        write::write(cx, &path, &Resolved::default(), |to| Ok(to.write_all(&edited.text)?))
+        let content = |to: &mut File| Ok(to.write_all(&edited.text)?);
+        write::write_after(cx, &path, &Resolved::default(), content, |new| {
+            self.validate.map_or(Ok(()), |validate| validate.accept(cx, new))?;
+            match found.as_mut().filter(|_| self.backup) {
+                Some((old, _)) => write::keep(cx, &path, old),
+                None => Ok(()),
+            }
+        })
     }
 }
 

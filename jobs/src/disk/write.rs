@@ -214,11 +214,26 @@ pub(crate) fn write(
     attributes: &Resolved,
     content: impl FnOnce(&mut File) -> Result<()>,
 ) -> Result<()> {
+    write_after(cx, path, attributes, content, |_| Ok(()))
+}
+
+/// As [`write`]; when the new file is complete, and before it takes the old one's place, `before` is called with where
+/// it is: to look whether it will do, or to keep the old one.
+///
+/// # Errors
+/// As there, and those of `before`.
+pub(crate) fn write_after(
+    cx: &Context,
+    path: &Path,
+    attributes: &Resolved,
+    content: impl FnOnce(&mut File) -> Result<()>,
+    before: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
     let write = || {
         let directory = open_directory(directory_of(path)?)?;
         let beside = beside(cx, path)?;
         let names = [beside.file_name(), path.file_name()].map(Option::unwrap_or_default);
-        let written = write_beside(&directory, names, attributes, content);
+        let written = write_beside(&directory, names, attributes, content, || before(&beside));
         if written.is_err() {
             match rustix::fs::unlinkat(&directory, names[0], AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
@@ -238,6 +253,7 @@ fn write_beside(
     [beside, name]: [&OsStr; 2],
     attributes: &Resolved,
     content: impl FnOnce(&mut File) -> Result<()>,
+    before: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
     let old = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Some(Meta::from(stat)),
@@ -264,6 +280,7 @@ fn write_beside(
     wanted.set(&file, &made)?;
     file.sync_all()?;
     drop(file);
+    before()?;
     rustix::fs::renameat(directory, beside, directory, name)?;
     Ok(rustix::fs::fsync(directory)?)
 }

@@ -361,3 +361,29 @@ fn a_full_disk_leaves_the_old_file() {
     assert!(text.contains("No space left on device"), "{text}");
     assert_eq!((read(&path).as_str(), names(disk.path()).len()), ("Old\n", 1));
 }
+
+#[test]
+fn a_file_that_is_not_accepted_stays_as_it_was() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("sudoers");
+    fs::write(&path, "good\n").unwrap();
+    let job = |content: &str| File::new(&path, content).validated_by(["grep", "-q", "good", "{}"]);
+    let text = failures(&converge(job("bad\n")), root.path());
+    assert!(
+        text.contains("run: failed to write ROOT/sudoers: the new file is not accepted: `grep -q good "),
+        "{text}"
+    );
+    assert_eq!((read(&path).as_str(), names(root.path()).len()), ("good\n", 1));
+    assert!(converge(job("very good\n")).success());
+    assert_eq!(read(&path), "very good\n");
+    let text = failures(&converge(File::new(&path, "").validated_by(["no-such-program", "{}"])), root.path());
+    assert!(text.contains("there is no program `no-such-program`"), "{text}");
+    assert_eq!(
+        refused::<File>(json!({ "path": "/a", "validate": ["visudo"] })),
+        "`validate` needs an argument with `{}`, which stands for the new file"
+    );
+    assert!(
+        refused::<File>(json!({ "path": "/a", "validate": "visudo {}" })).starts_with("invalid type: string")
+    );
+}

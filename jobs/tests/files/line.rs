@@ -206,3 +206,17 @@ fn the_line_of_a_hidden_one_is_nowhere() {
     let job = Line::new("/a", "password = hunter2").regex("^password").hide();
     assert_eq!(job.into_job().name(), "Line /a: ^password");
 }
+
+#[test]
+fn a_file_that_is_not_accepted_stays_as_it_was() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("sshd"), SSHD).unwrap();
+    let text = failures(
+        &converge(job(root.path()).backup().validated_by(["grep", "-q", "nothing", "{}"])),
+        root.path(),
+    );
+    assert!(text.contains("failed to write ROOT/sshd: the new file is not accepted"), "{text}");
+    assert_eq!((read(&root.path().join("sshd")).as_str(), names(root.path()).len()), (SSHD, 1));
+    assert!(converge(job(root.path()).validated_by(["grep", "-q", "no$", "{}"])).success());
+}

@@ -1,0 +1,87 @@
+//! A command that has to accept a new file before it takes the old one's place.
+//!
+//! Knows the command; not what it looks for.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+use dojob::Context;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What stands for the new file.
+const FILE: &str = "{}";
+
+/// A command that has to accept a new file: program and arguments one by one, no shell. `{}` stands for where the file
+/// is, and has to be there.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Validate(Vec<String>);
+
+impl Validate {
+    /// This program with these arguments: `["visudo", "-cf", "{}"]`.
+    pub fn new<W: Into<String>>(command: impl IntoIterator<Item = W>) -> Self {
+        Validate(command.into_iter().map(Into::into).collect())
+    }
+
+    /// # Errors
+    /// When there is no program, or it is not told of the file.
+    pub(crate) fn validate(&self) -> Result<()> {
+        let program = self.0.first().is_some_and(|program| !program.is_empty() && !program.contains(FILE));
+        ensure!(program, "`validate` begins with a program");
+        ensure!(
+            self.0.iter().any(|word| word.contains(FILE)),
+            "`validate` needs an argument with `{{}}`, which stands for the new file"
+        );
+        ensure!(!self.0.iter().any(|word| word.contains('\0')), "`validate` must not contain a NUL byte");
+        Ok(())
+    }
+
+    /// Asks the command about the file.
+    ///
+    /// # Errors
+    /// When it does not accept it, or cannot be run.
+    pub(crate) fn accept(&self, cx: &Context, file: &Path) -> Result<()> {
+        self.validate()?;
+        let [program, arguments @ ..] = &self.0[..] else { return Ok(()) };
+        // It may start elsewhere than we count from.
+        let file = std::path::absolute(file)?;
+        let arguments = arguments.iter().map(|word| with_file(word, &file));
+        cx.command(program).args(arguments).run().context("the new file is not accepted")?;
+        Ok(())
+    }
+}
+
+/// The word with the file's path, which need not be a text, in place of each `{}`.
+fn with_file(word: &str, file: &Path) -> OsString {
+    let parts: Vec<_> = word.split(FILE).map(str::as_bytes).collect();
+    OsString::from_vec(parts.join(file.as_os_str().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_stands_where_it_is_wanted() {
+        assert_eq!(with_file("{}", Path::new("/a")), "/a");
+        assert_eq!(with_file("--file={},{}", Path::new("/a")), "--file=/a,/a");
+        assert_eq!(with_file("-c", Path::new("/a")), "-c");
+    }
+
+    #[test]
+    fn a_command_that_is_not_told_of_the_file_is_refused() {
+        let error = |words: &[&str]| Validate::new(words.iter().copied()).validate().unwrap_err().to_string();
+        assert_eq!(error(&[]), "`validate` begins with a program");
+        assert_eq!(error(&["", "{}"]), "`validate` begins with a program");
+        assert_eq!(error(&["{}"]), "`validate` begins with a program");
+        assert_eq!(
+            error(&["visudo", "-c"]),
+            "`validate` needs an argument with `{}`, which stands for the new file"
+        );
+        assert_eq!(error(&["visudo", "{}\0"]), "`validate` must not contain a NUL byte");
+        assert!(Validate::new(["visudo", "-cf", "{}"]).validate().is_ok());
+    }
+}
