@@ -55,8 +55,8 @@ pub struct Block {
     /// default at the end of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
-    /// Where to add the block: before the first line that this regular expression fits; an error where it fits none. `^`
-    /// is the beginning of the file.
+    /// Where to add the block: before the first line that this regular expression fits; an error where it fits none.
+    /// `^` is the beginning of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
     /// Whether the block is to be removed, with its markers. By default it is added.

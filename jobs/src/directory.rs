@@ -63,8 +63,8 @@ pub struct Directory {
     /// With `recursive`: the permissions of all files below it, such as `"0644"`; unless given they stay as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_mode: Option<Mode>,
-    /// Whether to remove whatever is in the directory and not listed in `keep`, directories with all that is in them. By
-    /// default nothing is removed.
+    /// Whether to remove whatever is in the directory and not listed in `keep`, directories with all that is in them.
+    /// By default nothing is removed.
     #[serde(default)]
     pub purge: bool,
     /// With `purge`: the names that may stay, or patterns of them, such as `["site.conf", "*.pem"]`.

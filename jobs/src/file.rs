@@ -1,7 +1,7 @@
 //! A file with this content, mode and owner.
 //!
-//! Knows bytes that are given or copied; what is made from a template is [`Template`](crate::Template)'s business, parts
-//! of a file are [`Line`](crate::Line)'s, [`Block`](crate::Block)'s and [`Replace`](crate::Replace)'s.
+//! Knows bytes that are given or copied; what is made from a template is [`Template`](crate::Template)'s business,
+//! parts of a file are [`Line`](crate::Line)'s, [`Block`](crate::Block)'s and [`Replace`](crate::Replace)'s.
 
 use std::fs;
 use std::io::{self, Write};
@@ -62,8 +62,8 @@ pub struct File {
     /// The group that it belongs to, by name or number; unless given it stays as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Group>,
-    /// Whether to keep the file that is replaced, as `NAME.dojob-old` beside it (`/etc/motd.dojob-old`): one of them, the
-    /// last one. By default it is not kept.
+    /// Whether to keep the file that is replaced, as `NAME.dojob-old` beside it (`/etc/motd.dojob-old`): one of them,
+    /// the last one. By default it is not kept.
     #[serde(default)]
     pub backup: bool,
     /// A command that has to accept the new file before it takes the old one's place, program and arguments one by one;
@@ -74,8 +74,8 @@ pub struct File {
     /// replaced by the file, and what it leads to is left alone.
     #[serde(default)]
     pub follow: bool,
-    /// Whether a directory at the path (with all that is in it), a device, a named pipe or a socket may be removed for the
-    /// file. By default that is an error.
+    /// Whether a directory at the path (with all that is in it), a device, a named pipe or a socket may be removed
+    /// for the file. By default that is an error.
     #[serde(default)]
     pub force: bool,
     /// Whether to hide how the content differs, because it is confidential. By default it is shown.

@@ -16,9 +16,9 @@ use crate::validated::validated;
 
 /// One line of a text file is there, or is not.
 ///
-/// With `regex`, the line that it fits is replaced by `line`; where none fits, and where no `regex` is given, the line is
-/// added, unless it is there. Where the line is does not matter once it is there. A symbolic link at the path is followed. Lines end as the first one does (`\n` or
-/// `\r\n`).
+/// With `regex`, the line that it fits is replaced by `line`; where none fits, and where no `regex` is given, the
+/// line is added, unless it is there. Where the line is does not matter once it is there. A symbolic link at the path
+/// is followed. Lines end as the first one does (`\n` or `\r\n`).
 ///
 /// Where several lines fit `regex`, that is an error, since the others would still say something else; with `every` the
 /// first is replaced and the others are removed.
@@ -39,15 +39,15 @@ use crate::validated::validated;
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Line")]
 pub struct Line {
-    /// Which file, such as `/etc/ssh/sshd_config`. A relative path counts from the directory that the program was started
-    /// in.
+    /// Which file, such as `/etc/ssh/sshd_config`. A relative path counts from the directory that the program was
+    /// started in.
     #[serde(deserialize_with = "path::named")]
     pub path: PathBuf,
     /// The line, without its end. Needed unless `absent` with `regex`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<String>,
-    /// Which line is to be replaced, or with `absent` which lines are removed: a regular expression in the syntax of the
-    /// Rust library `regex`, such as `^#?PermitRootLogin `. It may fit any part of a line.
+    /// Which line is to be replaced, or with `absent` which lines are removed: a regular expression in the syntax of
+    /// the Rust library `regex`, such as `^#?PermitRootLogin `. It may fit any part of a line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regex: Option<String>,
     /// Where to add the line: behind the last one that this regular expression fits; an error where it fits none. By
@@ -61,7 +61,8 @@ pub struct Line {
     /// Whether the line is to be removed, wherever it is, or with `regex` all lines that fit. By default it is added.
     #[serde(default)]
     pub absent: bool,
-    /// Whether several lines may fit `regex`: the first is replaced, the others are removed. By default that is an error.
+    /// Whether several lines may fit `regex`: the first is replaced, the others are removed. By default that is an
+    /// error.
     #[serde(default)]
     pub every: bool,
     /// Whether a file that is missing is made, with the mode `0644`. By default that is an error.
@@ -74,8 +75,8 @@ pub struct Line {
     /// `{}` stands for where the new file is until then: `["visudo", "-cf", "{}"]`. By default nobody is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validate: Option<Validate>,
-    /// Whether to hide the line, because it is confidential: no difference is shown, and the job is named after `regex`,
-    /// which is needed then. By default it is shown.
+    /// Whether to hide the line, because it is confidential: no difference is shown, and the job is named after
+    /// `regex`, which is needed then. By default it is shown.
     #[serde(default)]
     pub hide: bool,
 }

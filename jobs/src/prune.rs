@@ -51,8 +51,8 @@ const NOW: &str = "now";
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Prune")]
 pub struct Prune {
-    /// Which directory, such as `/srv/backup`. A relative path counts from the directory that the program was started in.
-    /// Where there is none, there is nothing to remove.
+    /// Which directory, such as `/srv/backup`. A relative path counts from the directory that the program was started
+    /// in. Where there is none, there is nothing to remove.
     #[serde(deserialize_with = "path::any")]
     pub path: PathBuf,
     /// Files may be removed when their content is older than this: `30 days`. This or `keep` is needed.

@@ -23,7 +23,8 @@ use crate::validated::validated;
 /// # use dojob::Engine;
 /// # use dojob_jobs::Replace;
 /// # let root = tempfile::tempdir()?;
-/// # let path = root.path().join("sources.list"); std::fs::write(&path, "deb http://old.example/debian stable main\n")?;
+/// # let path = root.path().join("sources.list");
+/// # std::fs::write(&path, "deb http://old.example/debian stable main\n")?;
 /// # let path = path.to_str().unwrap();
 /// # #[cfg(any())]
 /// let path = "/etc/apt/sources.list";
@@ -35,12 +36,12 @@ use crate::validated::validated;
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Replace")]
 pub struct Replace {
-    /// Which file, such as `/etc/apt/sources.list`. A relative path counts from the directory that the program was started
-    /// in.
+    /// Which file, such as `/etc/apt/sources.list`. A relative path counts from the directory that the program was
+    /// started in.
     #[serde(deserialize_with = "path::named")]
     pub path: PathBuf,
-    /// What is to be replaced, wherever it is: a regular expression in the syntax of the Rust library `regex`. `^` and `$`
-    /// stand for the ends of lines; `.` fits no line's end, unless after `(?s)`.
+    /// What is to be replaced, wherever it is: a regular expression in the syntax of the Rust library `regex`. `^`
+    /// and `$` stand for the ends of lines; `.` fits no line's end, unless after `(?s)`.
     pub regex: String,
     /// What to write instead; `$1` or `${name}` is what a group of the regular expression fits, `$$` is a `$`.
     pub replacement: String,

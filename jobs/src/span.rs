@@ -11,8 +11,8 @@ use jiff::{SignedDuration, SpanRelativeTo};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A span of time: `20ms`, `5s`, `2 min`, `1h 30m`, `30 days`, `2 weeks`. A day has 24 hours; months and years, which are
-/// not all of one length, are refused, and so is a bare number, which has no unit.
+/// A span of time: `20ms`, `5s`, `2 min`, `1h 30m`, `30 days`, `2 weeks`. A day has 24 hours; months and years, which
+/// are not all of one length, are refused, and so is a bare number, which has no unit.
 ///
 /// ```
 /// # use dojob_jobs::Span;

@@ -49,14 +49,15 @@ const INLINE: &str = "template";
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Template")]
 pub struct Template {
-    /// Where the file is, such as `/etc/motd`. A relative path counts from the directory that the program was started in.
+    /// Where the file is, such as `/etc/motd`. A relative path counts from the directory that the program was started
+    /// in.
     #[serde(deserialize_with = "path::named")]
     pub path: PathBuf,
     /// The template itself. Either this or `source` is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
-    /// A file with the template, on the machine where this runs, of at most 1 MiB. Templates that it includes are looked
-    /// for in its directory.
+    /// A file with the template, on the machine where this runs, of at most 1 MiB. Templates that it includes are
+    /// looked for in its directory.
     #[serde(default, deserialize_with = "path::optional", skip_serializing_if = "Option::is_none")]
     pub source: Option<PathBuf>,
     /// The variables: texts, numbers, lists, maps.
@@ -86,8 +87,8 @@ pub struct Template {
     /// replaced by the file, and what it leads to is left alone.
     #[serde(default)]
     pub follow: bool,
-    /// Whether a directory at the path (with all that is in it), a device, a named pipe or a socket may be removed for the
-    /// file. By default that is an error.
+    /// Whether a directory at the path (with all that is in it), a device, a named pipe or a socket may be removed
+    /// for the file. By default that is an error.
     #[serde(default)]
     pub force: bool,
     /// Whether to hide how the content differs, because it is confidential. By default it is shown.

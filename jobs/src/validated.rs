@@ -2,8 +2,8 @@
 //!
 //! Knows `serde`; a job says itself what fits, in `fn validate(&self) -> anyhow::Result<()>`.
 
-/// Implements `Deserialize` and `Serialize` for a job that derives both with `#[serde(remote = "Job")]`, which makes them
-/// methods of its own: what is read is validated before anybody sees it.
+/// Implements `Deserialize` and `Serialize` for a job that derives both with `#[serde(remote = "Job")]`, which makes
+/// them methods of its own: what is read is validated before anybody sees it.
 macro_rules! validated {
     ($Job:ident) => {
         impl<'de> serde::Deserialize<'de> for $Job {

@@ -127,8 +127,8 @@ pub(crate) struct OpenFile {
     pub(crate) meta: Meta,
 }
 
-/// Opens what is at `path`, in two system calls where it is a file or nothing. Of a device or a pipe nothing is read, and
-/// nobody is waited for.
+/// Opens what is at `path`, in two system calls where it is a file or nothing. Of a device or a pipe nothing is read,
+/// and nobody is waited for.
 ///
 /// # Errors
 /// [`CouldNotFindOut`], with a hint, for whatever stands between us and the answer.
@@ -225,8 +225,8 @@ impl OpenFile {
         self.file.rewind()
     }
 
-    /// Whether these bytes are all that is in it, held against it piece by piece. One more system call for a small file,
-    /// none for one of another size.
+    /// Whether these bytes are all that is in it, held against it piece by piece. One more system call for a small
+    /// file, none for one of another size.
     ///
     /// # Errors
     /// When it cannot be read.

@@ -22,8 +22,8 @@ use super::look::{Links, Meta, meta};
 
 /// The permissions of a file or directory, as `chmod` takes them in octal digits: `0644`, `0755`, `4755`.
 ///
-/// In a configuration file it is a text, `"0644"`; a number is refused there, since nobody can tell whether 644 was meant
-/// to be octal. In Rust it is `Mode::new(0o644)`, or just `0o644` where a mode is asked for.
+/// In a configuration file it is a text, `"0644"`; a number is refused there, since nobody can tell whether 644 was
+/// meant to be octal. In Rust it is `Mode::new(0o644)`, or just `0o644` where a mode is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mode(u32);
 
@@ -155,7 +155,8 @@ macro_rules! account {
                 }
             }
 
-            /// As [`id`](Self::id), which reads the whole list of names each time: with this, thousands of jobs read it once.
+            /// As [`id`](Self::id), which reads the whole list of names each time: with this, thousands of jobs read
+            /// it once.
             fn id_for(&self, cx: &Context) -> Result<u32> {
                 let $Name::Name(name) = self else { return self.id() };
                 let known = cx.handles().get_or_try_put(|| Ok::<_, anyhow::Error>(Known::<$Name>::new($file)))?;

@@ -199,10 +199,10 @@ pub(crate) fn follow(path: &Path) -> Result<PathBuf> {
     Err(anyhow!("the symbolic links at {} lead in a circle", path.display()))
 }
 
-/// Writes the file at `path` anew: `content` streams into a file beside, which gets mode and owner, is on the disk, and then takes
-/// the place of what was there (a link is replaced, not followed; see [`follow`]). What is not asked for is kept as the old
-/// file has it, an access control list, a label and notes of users among it; a new file is [`NEW_FILE`] and belongs to
-/// whoever makes it.
+/// Writes the file at `path` anew: `content` streams into a file beside, which gets mode and owner, is on the disk,
+/// and then takes the place of what was there (a link is replaced, not followed; see [`follow`]). What is not asked
+/// for is kept as the old file has it, an access control list, a label and notes of users among it; a new file is
+/// [`NEW_FILE`] and belongs to whoever makes it.
 ///
 /// Other names (hard links) of the old file keep the old content.
 ///
@@ -234,15 +234,16 @@ pub(crate) fn write_after(
         let beside = beside(cx, path)?;
         let names = [beside.file_name(), path.file_name()].map(Option::unwrap_or_default);
         let written = write_beside(&directory, names, attributes, content, || before(&beside));
-        if written.is_err() {
-            match rustix::fs::unlinkat(&directory, names[0], AtFlags::empty()) {
-                Ok(()) | Err(Errno::NOENT) => {}
-                // The cleanup tries again, and tells about it.
-                Err(_) => return written,
-            }
+        if written.is_err()
+            && let Err(errno) = rustix::fs::unlinkat(&directory, names[0], AtFlags::empty())
+            && errno != Errno::NOENT
+        {
+            // The cleanup tries again, and tells about it.
+            return written;
         }
-        settle(cx, &beside)?;
-        written
+        let settled = settle(cx, &beside);
+        written?;
+        settled
     };
     write().with_context(|| format!("failed to write {}", path.display()))
 }
@@ -319,8 +320,9 @@ pub(crate) fn in_place_of_directory(
     fs::rename(path, &aside)
         .with_context(|| format!("failed to move the directory {} away", path.display()))?;
     if let Err(error) = make() {
-        fs::rename(&aside, path)
-            .with_context(|| format!("failed to move {} back to {}", aside.display(), path.display()))?;
+        fs::rename(&aside, path).with_context(|| {
+            format!("failed to move {} back to {} after this: {error:#}", aside.display(), path.display())
+        })?;
         settle(cx, &aside)?;
         return Err(error);
     }
@@ -328,8 +330,8 @@ pub(crate) fn in_place_of_directory(
     settle(cx, &aside)
 }
 
-/// Keeps the file at `path`, found as `old`, under a second name beside it, before it is replaced: with [`KEPT`] behind its own, in
-/// place of the one kept before.
+/// Keeps the file at `path`, found as `old`, under a second name beside it, before it is replaced: with [`KEPT`]
+/// behind its own, in place of the one kept before.
 ///
 /// # Errors
 /// When that name cannot be given.

@@ -15,8 +15,8 @@ const LABEL: &str = "security.selinux";
 /// As the kernel bounds both the list of names and a value.
 const LONGEST: usize = 64 * 1024;
 
-/// Gives the new file what the old one has, and takes away an access control list that it has from its directory, where the old one
-/// has none. To be called before the mode is set, which is part of such a list.
+/// Gives the new file what the old one has, and takes away an access control list that it has from its directory,
+/// where the old one has none. To be called before the mode is set, which is part of such a list.
 ///
 /// # Errors
 /// When something can be read and not be set; a label apart, which the system may have chosen well.

@@ -387,3 +387,38 @@ fn a_file_that_is_not_accepted_stays_as_it_was() {
         refused::<File>(json!({ "path": "/a", "validate": "visudo {}" })).starts_with("invalid type: string")
     );
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_access_control_list_stays_with_the_name() {
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
+    use rustix::io::Errno;
+
+    const ACL: &str = "system.posix_acl_access";
+    // As the kernel takes it: the owner, user 65534, the group, the mask and all others, each with rights and number.
+    let entries: [(u16, u16, u32); 5] =
+        [(1, 6, u32::MAX), (2, 4, 65534), (4, 4, u32::MAX), (16, 4, u32::MAX), (32, 0, u32::MAX)];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, rights, id) in entries {
+        list.extend(tag.to_le_bytes().into_iter().chain(rights.to_le_bytes()).chain(id.to_le_bytes()));
+    }
+    let found = |path: &Path| {
+        let mut buffer = vec![0; 1000];
+        getxattr(path, ACL, &mut buffer[..]).map(|length| buffer[..length].to_vec())
+    };
+
+    let root = tempfile::tempdir().unwrap();
+    let [with, without] = ["with", "without"].map(|name| root.path().join(name));
+    for path in [&with, &without] {
+        fs::write(path, "old").unwrap();
+    }
+    if setxattr(&with, ACL, &list, XattrFlags::empty()) == Err(Errno::OPNOTSUPP) {
+        return; // A file system without such lists.
+    }
+    setxattr(root.path(), "system.posix_acl_default", &list, XattrFlags::empty()).unwrap();
+    assert!(converge(File::new(&with, "new")).success());
+    assert_eq!(found(&with).unwrap(), list);
+    assert!(converge(File::new(&without, "new")).success());
+    assert_eq!(found(&without), Err(Errno::NODATA));
+    assert_eq!((mode(&with), mode(&without)), (0o640, 0o644));
+}

@@ -1,5 +1,5 @@
-//! Each job in its ordinary cases: a dry run that changes nothing, one run that is enough, phases called twice, and kills
-//! in the middle, after all of which the world is the same.
+//! Each job in its ordinary cases: a dry run that changes nothing, one run that is enough, phases called twice, and
+//! kills in the middle, after all of which the world is the same.
 //!
 //! One proof a test: each starts its own test again to be killed.
 
@@ -18,8 +18,8 @@ trait ProveAlone {
 }
 
 impl ProveAlone for Proof {
-    /// While no other test starts a process: until that has begun its program, it holds the lock of the proof's journal,
-    /// which is opened again and again.
+    /// While no other test starts a process: until that has begun its program, it holds the lock of the proof's
+    /// journal, which is opened again and again.
     fn prove_alone(self) {
         let _alone = alone();
         self.prove();

@@ -113,8 +113,8 @@ pub(crate) fn names(root: &Path) -> Vec<String> {
     tree(root).keys().map(|path| path.display().to_string()).filter(|name| !name.is_empty()).collect()
 }
 
-/// What every job keeps to: a dry run changes nothing; a run makes the check pass; the next convergence runs nothing and
-/// changes nothing. Returns the root.
+/// What every job keeps to: a dry run changes nothing; a run makes the check pass; the next convergence runs nothing
+/// and changes nothing. Returns the root.
 pub(crate) fn prove(prepare: impl Fn(&Path), job: impl Fn(&Path) -> AnyJob) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     prepare(root.path());
