@@ -378,7 +378,7 @@ fn a_file_that_is_not_accepted_stays_as_it_was() {
     assert!(converge(job("very good\n")).success());
     assert_eq!(read(&path), "very good\n");
     let text = failures(&converge(File::new(&path, "").validated_by(["no-such-program", "{}"])), root.path());
-    assert!(text.contains("there is no program `no-such-program`"), "{text}");
+    assert!(text.contains("the new file is not accepted: failed to run `no-such-program "), "{text}");
     assert_eq!(
         refused::<File>(json!({ "path": "/a", "validate": ["visudo"] })),
         "`validate` needs an argument with `{}`, which stands for the new file"
@@ -421,4 +421,27 @@ fn an_access_control_list_stays_with_the_name() {
     assert!(converge(File::new(&without, "new")).success());
     assert_eq!(found(&without), Err(Errno::NODATA));
     assert_eq!((mode(&with), mode(&without)), (0o640, 0o644));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_huge_file_needs_little_memory() {
+    const SIZE: u64 = 150 * 1024 * 1024;
+    if let Some(root) = as_nobody() {
+        let [from, to] = ["from", "to"].map(|name| root.join(name));
+        fs::File::create(&from).unwrap().set_len(SIZE).unwrap();
+        assert!(converge(File::copy(&to, &from)).success());
+        assert_eq!(fs::metadata(&to).unwrap().len(), SIZE);
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let kilobytes: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(kilobytes < 60 * 1024, "{kilobytes} kB");
+        return;
+    }
+    if !is_root() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    set_mode(root.path(), 0o777);
+    run_as_nobody("file::a_huge_file_needs_little_memory", root.path());
 }
