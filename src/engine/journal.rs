@@ -187,11 +187,14 @@ impl Journal {
 
     fn open_with(directory: &Path, limit: Option<Duration>) -> Result<Journal, JournalError> {
         let unusable = |doing, source| JournalError::Unusable { doing, path: directory.to_owned(), source };
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .map_err(|source| unusable("make the state directory", source))?;
+        // To look first takes a moment, to make what is there already waits for whoever writes to the disk.
+        if !directory.is_dir() {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(directory)
+                .map_err(|source| unusable("make the state directory", source))?;
+        }
         let Some(lock) =
             take_lock(directory, limit).map_err(|source| unusable("open the state directory", source))?
         else {
