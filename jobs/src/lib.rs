@@ -4,11 +4,15 @@
 //! knows; unknown fields are refused. Knows the library's job traits; not how a graph is converged.
 
 mod absent;
+#[cfg(feature = "archive")]
+mod archive;
 mod block;
 mod directory;
 mod disk;
 mod file;
 mod line;
+#[cfg(feature = "archive")]
+mod packed;
 mod prune;
 mod replace;
 mod span;
@@ -17,6 +21,8 @@ mod template;
 mod validated;
 
 pub use absent::Absent;
+#[cfg(feature = "archive")]
+pub use archive::Archive;
 pub use block::Block;
 pub use directory::Directory;
 pub use disk::{Group, Mode, ModeError, Owner, Validate};

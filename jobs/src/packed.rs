@@ -1,0 +1,60 @@
+//! What `Archive` and `Unarchive` have in common: formats, and archives as a sequence of entries that streams by.
+//!
+//! Knows the formats; not where entries come from or go to.
+
+pub(crate) mod format;
+pub(crate) mod read;
+pub(crate) mod write;
+
+pub(crate) use self::format::Format;
+
+/// What is at a name in an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Directory,
+    /// With so many bytes.
+    File(u64),
+    /// To there, as it is written.
+    Symlink(Vec<u8>),
+    /// Another name of the entry of this name, which came before.
+    HardLink(Vec<u8>),
+    /// What is never packed or unpacked: "a device", say.
+    Other(&'static str),
+}
+
+/// One entry of an archive, without its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// As it is written in the archive: no promise that it leads nowhere else.
+    pub(crate) name: Vec<u8>,
+    pub(crate) kind: Kind,
+    /// Permissions; `None` where the archive does not know.
+    pub(crate) mode: Option<u32>,
+    /// Seconds since 1970; `None` where the archive does not know, or not in which time zone.
+    pub(crate) modified: Option<i64>,
+}
+
+/// A name for people: what is no text, and what a terminal might take for a command, is escaped.
+pub(crate) fn show(name: &[u8]) -> String {
+    let mut shown = String::with_capacity(name.len());
+    for chunk in name.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+        }
+        for byte in chunk.invalid() {
+            shown.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shown_without_commands_for_a_terminal() {
+        assert_eq!(show("süß/a b".as_bytes()), "süß/a b");
+        assert_eq!(show(b"a\x1b[31m\n\xff"), "a\\u{1b}[31m\\n\\xff");
+    }
+}

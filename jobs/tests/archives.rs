@@ -1,0 +1,7 @@
+//! Packing and unpacking, on real files.
+#![cfg(feature = "archive")]
+
+#[path = "archives/pack.rs"]
+mod pack;
+#[path = "support/net.rs"]
+mod support;

@@ -1,0 +1,137 @@
+//! What black-box tests of archives and of HTTP share: converging one job, telling what a tree holds, and a proof that every job
+//! has to pass.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Command;
+
+use dojob::{AnyJob, Engine, IntoJob, Outcome, Report};
+
+/// Converges one job, trying once.
+pub(crate) fn converge<M>(job: impl IntoJob<M>) -> Report {
+    Engine::new(job).expect("a graph of one job").tries(1).converge()
+}
+
+/// Converges one job, and says how that ended.
+pub(crate) fn outcome<M>(job: impl IntoJob<M>) -> Outcome {
+    let report = converge(job);
+    let cleanups: Vec<_> = report.failed_cleanups().collect();
+    assert!(cleanups.is_empty(), "{cleanups:?}");
+    report.jobs().next().expect("one job").outcome()
+}
+
+/// What a dry run says of one job: how it ended, why, and the difference.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) outcome: Outcome,
+    pub(crate) reason: String,
+    pub(crate) diff: String,
+}
+
+/// A dry run of one job.
+pub(crate) fn dry<M>(job: impl IntoJob<M>) -> Told {
+    let report = Engine::new(job).expect("a graph of one job").no_act(true).converge();
+    let job = report.jobs().next().expect("one job");
+    Told {
+        outcome: job.outcome(),
+        reason: job.reason().unwrap_or_default().to_owned(),
+        diff: job.diff().unwrap_or_default().to_owned(),
+    }
+}
+
+/// All that went wrong with one job that failed, phase by phase.
+pub(crate) fn failures<M>(job: impl IntoJob<M>) -> Vec<String> {
+    let report = converge(job);
+    let job = report.jobs().next().expect("one job");
+    assert_eq!(job.outcome(), Outcome::Failed);
+    job.failures().iter().map(|failure| format!("{}: {}", failure.phase.as_str(), failure.reason)).collect()
+}
+
+/// All below `root`, with modes, owners and contents, and where asked for the times of changes.
+pub(crate) fn tree(root: &Path, times: bool) -> String {
+    let mut told = String::new();
+    let mut open = vec![root.to_owned()];
+    let mut paths = Vec::new();
+    while let Some(path) = open.pop() {
+        if fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_dir()) {
+            open.extend(
+                fs::read_dir(&path).expect("a directory").map(|entry| entry.expect("an entry").path()),
+            );
+        }
+        paths.push(path);
+    }
+    paths.sort();
+    for path in paths {
+        let meta = fs::symlink_metadata(&path).expect("something");
+        let name = path.strip_prefix(root).expect("below").as_os_str().as_bytes().escape_ascii();
+        write!(told, "{name} {:o} {}:{}", meta.mode(), meta.uid(), meta.gid()).expect("a string");
+        if times {
+            write!(told, " {}.{}", meta.mtime(), meta.mtime_nsec()).expect("a string");
+        }
+        if meta.is_file() {
+            let content = fs::read(&path).expect("a file");
+            let shown = &content[..content.len().min(200)];
+            write!(told, " {} {}", content.len(), shown.escape_ascii()).expect("a string");
+        } else if meta.is_symlink() {
+            write!(told, " -> {}", fs::read_link(&path).expect("a link").display()).expect("a string");
+        }
+        told.push('\n');
+    }
+    told
+}
+
+/// What every job keeps: a dry run changes nothing, not even a time; a run makes the check pass; a second start has nothing to do,
+/// and changes nothing; nothing is left lying about.
+pub(crate) fn prove(prepare: impl Fn(&Path), job: impl Fn(&Path) -> AnyJob) {
+    let root = tempfile::tempdir().expect("a temporary directory");
+    prepare(root.path());
+    let before = tree(root.path(), true);
+    assert_eq!(dry(job(root.path())).outcome, Outcome::WouldRun);
+    assert_eq!(tree(root.path(), true), before, "a dry run has changed something");
+    let report = converge(job(root.path()));
+    let first = report.jobs().next().expect("one job");
+    assert_eq!(first.outcome(), Outcome::Changed, "{:?}", first.failures());
+    let after = tree(root.path(), true);
+    assert!(!after.contains(".dojob-"), "something is left behind:\n{after}");
+    assert_eq!(outcome(job(root.path())), Outcome::InPlace);
+    assert_eq!(dry(job(root.path())).outcome, Outcome::InPlace);
+    assert_eq!(tree(root.path(), true), after, "a start with nothing to do has changed something");
+}
+
+/// Calls the test of this name again as a user without rights, in a process of its own; says whether this is that process. Without
+/// root that user is who runs the tests anyway.
+pub(crate) fn as_nobody(test: &str) -> bool {
+    const MARK: &str = "DOJOB_TEST_AS_NOBODY";
+    if !rustix::process::geteuid().is_root() || std::env::var_os(MARK).is_some() {
+        return true;
+    }
+    let own = std::env::current_exe().expect("a test knows its own file");
+    let mut child = Command::new("setpriv");
+    child.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(own);
+    child.args([test, "--exact", "--nocapture"]).env(MARK, "1").current_dir("/");
+    let ran = child.output().expect("setpriv starts");
+    let printed = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{printed}{}", String::from_utf8_lossy(&ran.stderr));
+    assert!(printed.contains("1 passed"), "{printed}");
+    false
+}
+
+/// Whether what a test needs is missing; in CI that is a failure.
+pub(crate) fn skipped(missing: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{missing} is missing");
+    println!("skipped: {missing} is missing");
+}
+
+/// Whether a program is installed.
+pub(crate) fn has(program: &str) -> bool {
+    let found = Command::new("sh").args(["-c", "command -v \"$0\" >/dev/null", program]).status();
+    let found = found.is_ok_and(|status| status.success());
+    if !found {
+        skipped(program);
+    }
+    found
+}
