@@ -13,12 +13,13 @@ use dojob::{Context, CouldNotFindOut, Job, NotAsWanted};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use self::folder::{Exclude, Look, Sources, sources};
+use self::folder::{Look, Sources, sources};
 use crate::disk::differ::Differences;
 use crate::disk::look::{Found, Links, OpenFile, open};
 use crate::disk::owner::{Attributes, Resolved};
 use crate::disk::write::{self, follow};
 use crate::disk::{Group, Mode, Owner, path};
+use crate::packed::exclude::{self, Exclude};
 use crate::packed::write::Packer;
 use crate::packed::{Format, Kind};
 
@@ -55,7 +56,7 @@ pub struct Archive {
     pub target_file_path: PathBuf,
     /// What to leave out, such as `["*.log", "cache/**"]`. A pattern without a slash is meant at any depth, one with a slash counts
     /// from the folder on; `*` does not go beyond a slash, `**` does. What is in an excluded directory is out, too.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "patterns")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "exclude::patterns")]
     pub exclude: Vec<String>,
     /// Whether to keep the times at which files were changed, in whole seconds. Then touching a file makes the archive differ. Only
     /// with tar: the times of zip have no time zone. Unless given, no.
@@ -83,12 +84,6 @@ fn target<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Erro
     let path = path::named(deserializer)?;
     Format::of_name(&path).map_err(de::Error::custom)?;
     Ok(path)
-}
-
-fn patterns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let patterns = Vec::deserialize(deserializer)?;
-    Exclude::new(&patterns).map_err(de::Error::custom)?;
-    Ok(patterns)
 }
 
 fn validate_input(path: &Path) -> Result<()> {

@@ -15,9 +15,13 @@ mod line;
 mod packed;
 mod prune;
 mod replace;
+#[cfg(feature = "archive")]
+mod size;
 mod span;
 mod symlink;
 mod template;
+#[cfg(feature = "archive")]
+mod unarchive;
 mod validated;
 
 pub use absent::Absent;
@@ -30,6 +34,10 @@ pub use file::File;
 pub use line::Line;
 pub use prune::Prune;
 pub use replace::Replace;
+#[cfg(feature = "archive")]
+pub use size::{Size, SizeError};
 pub use span::{Span, SpanError};
 pub use symlink::Symlink;
 pub use template::Template;
+#[cfg(feature = "archive")]
+pub use unarchive::Unarchive;

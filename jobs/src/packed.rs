@@ -2,6 +2,8 @@
 //!
 //! Knows the formats; not where entries come from or go to.
 
+pub(crate) mod changes;
+pub(crate) mod exclude;
 pub(crate) mod format;
 pub(crate) mod read;
 pub(crate) mod write;

@@ -5,3 +5,5 @@
 mod pack;
 #[path = "support/net.rs"]
 mod support;
+#[path = "archives/unpack.rs"]
+mod unpack;

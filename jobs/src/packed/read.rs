@@ -6,16 +6,21 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use anyhow::Result;
-use dojob::Context;
+use dojob::{Context, OrCouldNotFindOut};
 
 use super::format::FormatError;
 use super::{Entry, Format, Kind};
+use crate::size::Size;
 
 /// How many bytes there may be in between two contents: a header, with long names and extended attributes. The library holds them
 /// in memory.
 const LONGEST_HEADER: u64 = 1024 * 1024;
+
+/// Contents are compared in pieces of this size.
+const PIECE: usize = 64 * 1024;
 
 /// As much memory as the dictionary of the most compressed ordinary `.xz` (level 9) needs, and some more: in KiB.
 #[cfg(feature = "xz")]
@@ -30,8 +35,8 @@ const LONGEST_LINK: u64 = 4096;
 pub(crate) enum ReadError {
     #[error("it is damaged, or no {format} archive")]
     Damaged { format: Format, source: io::Error },
-    #[error("it holds more than {limit} bytes")]
-    TooLarge { limit: u64 },
+    #[error("it holds more than {limit}")]
+    TooLarge { limit: Size },
     #[error("it holds more than {limit} entries")]
     TooMany { limit: u64 },
     #[error("the run was asked to stop")]
@@ -103,7 +108,7 @@ impl Guard<'_> {
     /// What an error of a reader means: libraries wrap those that were made here.
     fn explain(&self, source: io::Error) -> ReadError {
         match self.trip.get() {
-            Some(Trip::TooLarge) => ReadError::TooLarge { limit: self.limits.bytes },
+            Some(Trip::TooLarge) => ReadError::TooLarge { limit: Size::bytes(self.limits.bytes) },
             Some(Trip::Stopped) => ReadError::Stopped,
             Some(Trip::LongHeader) => {
                 let source = io::Error::other("the description of an entry is too long");
@@ -141,16 +146,25 @@ impl Content<'_> {
     /// # Errors
     /// When the archive cannot be read on.
     pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ReadError> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.reader.read(&mut buffer[filled..]) {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.guard.explain(error)),
+        fill(self.reader, buffer).map_err(|error| self.guard.explain(error))
+    }
+
+    /// Whether what is left of it is what `file`, found at `path`, holds from its offset on.
+    ///
+    /// # Errors
+    /// When the archive cannot be read on, or [`CouldNotFindOut`](dojob::CouldNotFindOut) what is in the file.
+    pub(crate) fn is_in(&mut self, file: &mut File, path: &Path) -> Result<bool> {
+        let (mut packed, mut own) = (vec![0; PIECE], vec![0; PIECE]);
+        loop {
+            let length = self.fill(&mut packed)?;
+            let read = fill(file, &mut own).or_could_not_find_out(format!("what {} says", path.display()))?;
+            if packed[..length] != own[..read] {
+                return Ok(false);
+            }
+            if length < PIECE {
+                return Ok(true);
             }
         }
-        Ok(filled)
     }
 
     /// Reads over what is left.
@@ -158,6 +172,20 @@ impl Content<'_> {
         let all = io::copy(self.reader, &mut io::sink());
         all.map(drop).map_err(|error| self.guard.explain(error))
     }
+}
+
+/// Fills `buffer` as far as the reader goes.
+fn fill(reader: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 /// Calls `visit` for each entry, in the order of the archive, until there are no more or it says to break. What it does not read

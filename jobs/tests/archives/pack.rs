@@ -13,14 +13,14 @@ use dojob_jobs::Archive;
 
 use super::support::{as_nobody, converge, dry, failures, has, outcome, prove, tree};
 
-const FORMATS: [&str; 5] = ["tar.gz", "tgz", "tar.xz", "tar.zst", "zip"];
+pub(super) const FORMATS: [&str; 5] = ["tar.gz", "tgz", "tar.xz", "tar.zst", "zip"];
 
-fn chmod(path: &Path, mode: u32) {
+pub(super) fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
 /// A folder with a bit of everything that all formats can hold.
-fn site(root: &Path) {
+pub(super) fn site(root: &Path) {
     let site = root.join("site");
     fs::create_dir_all(site.join("deep/er")).unwrap();
     fs::create_dir(site.join("empty")).unwrap();
@@ -46,7 +46,7 @@ fn job(root: &Path, target: &str) -> Archive {
 }
 
 /// What cannot be compressed.
-fn noise(length: usize) -> Vec<u8> {
+pub(super) fn noise(length: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -507,18 +507,7 @@ fn a_full_disk_leaves_the_old_archive() {
     site(root.path());
     let small = root.path().join("small");
     fs::create_dir(&small).unwrap();
-    let mount =
-        Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(&small).output().unwrap();
-    if !mount.status.success() {
-        return super::support::skipped("the right to mount");
-    }
-    struct Mounted(PathBuf);
-    impl Drop for Mounted {
-        fn drop(&mut self) {
-            let _ = Command::new("umount").arg(&self.0).status();
-        }
-    }
-    let _mounted = Mounted(small.clone());
+    let Some(_mounted) = Mounted::small(&small) else { return super::support::skipped("the right to mount") };
     assert_eq!(outcome(job(root.path(), "small/site.tar.gz")), Outcome::Changed);
     let before = tree(&small, true);
     fs::write(root.path().join("site/noise"), noise(300_000)).unwrap();
@@ -528,4 +517,24 @@ fn a_full_disk_leaves_the_old_archive() {
     assert_eq!(names, ["site.tar.gz"]);
     let without_time = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(without_time(&tree(&small, true)), without_time(&before));
+}
+
+/// A very small disk; away when this is dropped.
+pub(super) struct Mounted(PathBuf);
+
+impl Mounted {
+    pub(super) fn small(path: &Path) -> Option<Self> {
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
+            .arg(path)
+            .output()
+            .unwrap();
+        mount.status.success().then(|| Mounted(path.to_owned()))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
 }

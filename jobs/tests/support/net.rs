@@ -120,7 +120,8 @@ pub(crate) fn as_nobody(test: &str) -> bool {
     false
 }
 
-/// Whether what a test needs is missing; in CI that is a failure.
+/// Says that a test is skipped for what is missing; in CI that is a failure.
+#[allow(clippy::print_stdout, reason = "who runs the tests is to see it")]
 pub(crate) fn skipped(missing: &str) {
     assert!(std::env::var_os("CI").is_none(), "{missing} is missing");
     println!("skipped: {missing} is missing");

@@ -1,0 +1,125 @@
+//! Places in a folder, reached step by step from its descriptor, so that no link on the way, also one made meanwhile, leads
+//! elsewhere.
+//!
+//! Knows places on the disk; nothing of archives.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use dojob::CouldNotFindOut;
+use rustix::fs::{AtFlags, Gid, Mode as RawMode, OFlags, Uid};
+use rustix::io::Errno;
+
+use crate::disk::Mode;
+use crate::disk::look::Meta;
+use crate::disk::owner::Resolved;
+
+/// The mode of a folder that is made, and of directories in it that have no entry.
+pub(crate) const NEW_DIRECTORY: Mode = Mode::new(0o755);
+
+/// A folder, and all that is in it and nowhere else.
+pub(crate) struct Beneath {
+    root: OwnedFd,
+    /// For messages.
+    path: PathBuf,
+}
+
+/// Directories are opened so on the way.
+const STEP: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+impl Beneath {
+    /// The folder at `path`; links on the way to it are followed.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is no directory.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(path, flags, RawMode::empty())?;
+        Ok(Beneath { root, path: path.to_owned() })
+    }
+
+    /// The path of a place, for messages.
+    pub(crate) fn path(&self, place: &Path) -> PathBuf {
+        self.path.join(place)
+    }
+
+    pub(crate) fn root(&self) -> &OwnedFd {
+        &self.root
+    }
+
+    /// The directory that `place` is in, and its name there; `None` where it does not exist, and is not to be made. One that is made has
+    /// no entry of its own, and gets what is given here.
+    ///
+    /// # Errors
+    /// When something else than a directory is on the way, also a link to one, or it cannot be opened or made.
+    pub(crate) fn parent<'p>(
+        &self,
+        place: &'p Path,
+        make: Option<&Resolved>,
+    ) -> Result<Option<(OwnedFd, &'p OsStr)>> {
+        let (Some(parent), Some(name)) = (place.parent(), place.file_name()) else {
+            bail!("`{}` is no place in a folder", place.display())
+        };
+        let mut at = self.root.try_clone()?;
+        let mut way = PathBuf::new();
+        for component in parent.components() {
+            let Component::Normal(step) = component else {
+                bail!("`{}` is no place in a folder", place.display())
+            };
+            way.push(step);
+            let open = || rustix::fs::openat(&at, step, STEP, RawMode::empty());
+            let opened = match (open(), make) {
+                (Err(Errno::NOENT), Some(attributes)) => {
+                    make_directory(&at, step, attributes).and_then(|()| open())
+                }
+                (opened, _) => opened,
+            };
+            at = match opened {
+                Ok(next) => next,
+                Err(Errno::NOENT) => return Ok(None),
+                Err(Errno::LOOP | Errno::MLINK | Errno::NOTDIR) => return Err(self.in_the_way(&way)),
+                Err(errno) => {
+                    let error = io::Error::from(errno);
+                    return Err(error).context(format!("failed to open {}", self.path(&way).display()));
+                }
+            };
+        }
+        Ok(Some((at, name)))
+    }
+
+    fn in_the_way(&self, way: &Path) -> anyhow::Error {
+        let way = self.path(way);
+        let why = format!("{} is there, and no directory; links are not followed", way.display());
+        CouldNotFindOut::new(format!("how to unpack below {}", way.display())).because(why).into()
+    }
+}
+
+fn make_directory(at: &OwnedFd, step: &OsStr, attributes: &Resolved) -> rustix::io::Result<()> {
+    match rustix::fs::mkdirat(at, step, RawMode::RWXU) {
+        Ok(()) => {
+            let made = rustix::fs::openat(at, step, STEP, RawMode::empty())?;
+            let [uid, gid] = [attributes.uid, attributes.gid];
+            if uid.is_some() || gid.is_some() {
+                rustix::fs::fchown(&made, uid.map(Uid::from_raw), gid.map(Gid::from_raw))?;
+            }
+            rustix::fs::fchmod(&made, NEW_DIRECTORY.raw())
+        }
+        Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// What is at `name` in `directory`, a link not followed; `None` for nothing.
+///
+/// # Errors
+/// When it cannot be seen.
+pub(crate) fn meta_at(directory: impl AsFd, name: &OsStr) -> io::Result<Option<Meta>> {
+    match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(stat.into())),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
