@@ -9,13 +9,17 @@ mod archive;
 mod block;
 mod directory;
 mod disk;
+#[cfg(feature = "http")]
+mod download;
 mod file;
+#[cfg(feature = "http")]
+mod http;
 mod line;
 #[cfg(feature = "archive")]
 mod packed;
 mod prune;
 mod replace;
-#[cfg(feature = "archive")]
+#[cfg(any(feature = "archive", feature = "http"))]
 mod size;
 mod span;
 mod symlink;
@@ -30,11 +34,14 @@ pub use archive::Archive;
 pub use block::Block;
 pub use directory::Directory;
 pub use disk::{Group, Mode, ModeError, Owner, Validate};
+pub use disk::{Group, Mode, ModeError, Owner};
+#[cfg(feature = "http")]
+pub use download::Download;
 pub use file::File;
 pub use line::Line;
 pub use prune::Prune;
 pub use replace::Replace;
-#[cfg(feature = "archive")]
+#[cfg(any(feature = "archive", feature = "http"))]
 pub use size::{Size, SizeError};
 pub use span::{Span, SpanError};
 pub use symlink::Symlink;
