@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use dojob::{Context, CouldNotFindOut, Job, OrCouldNotFindOut};
 use rustix::fs::{AtFlags, CWD, Mode as RawMode, OFlags};
 use rustix::io::Errno;
@@ -310,7 +310,7 @@ impl Download {
                 return Err(error);
             }
         }
-        Ok(write::settle(cx, &beside)?)
+        write::settle(cx, &beside)
     }
 
     /// Fetches a file whose hash is known, from where an earlier start has left it.
@@ -368,7 +368,7 @@ impl Download {
             206 if from > 0 && answer.header("content-range").is_some_and(is_there) => Ok(answer),
             206 => bail!("{} sends another part than the one that was asked for", answer.url),
             416 if from > 0 => Ok(answer),
-            status => Err(refused(status, &answer.url)),
+            _ => Err(answer.refused()),
         }
     }
 
@@ -394,19 +394,6 @@ impl Download {
         }
         failed.map_or(Ok(()), |error| Err(answer.explain(error)))
     }
-}
-
-/// What an answer that is no file means.
-fn refused(status: u16, url: &Url) -> anyhow::Error {
-    let hint = match status {
-        401 | 403 => " (does it need a header such as `Authorization`?)",
-        404 | 410 => " (there is no such file; is the URL right?)",
-        407 => " (the proxy wants to know who you are)",
-        429 | 500..=599 => " (trouble of the server; later it may work)",
-        300..=399 => " (a redirect to nowhere)",
-        _ => "",
-    };
-    anyhow!("{url} answers with status {status}{hint}")
 }
 
 /// Where a file is written to, hashed and counted on the way.

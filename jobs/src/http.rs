@@ -131,6 +131,25 @@ impl Answer<'_> {
         self.client.explain(ureq::Error::from(error), &self.url).into()
     }
 
+    /// What an answer means that is not the one hoped for.
+    pub(crate) fn refused(&self) -> anyhow::Error {
+        let hint = match self.status {
+            401 | 403 => " (does it need a header such as `Authorization`?)",
+            404 | 410 => " (there is nothing of that name; is the URL right?)",
+            407 => " (the proxy wants to know who you are)",
+            429 | 500..=599 => " (trouble of the server; later it may work)",
+            300..=399 if self.headers.contains_key(LOCATION) => " (a redirect, which is not followed here)",
+            300..=399 => " (a redirect to nowhere)",
+            _ => "",
+        };
+        anyhow!("{} answers with status {}{hint}", self.url, self.status)
+    }
+
+    /// Whether the answer leaves open how things are: the server has trouble, or does not tell everybody.
+    pub(crate) fn tells_nothing(&self) -> bool {
+        matches!(self.status, 401 | 403 | 407 | 408 | 429 | 500..=599)
+    }
+
     /// The body, as far as `limit` bytes go.
     ///
     /// # Errors
@@ -240,9 +259,13 @@ impl Client {
             ureq::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 (format!("{url} broke off"), "")
             }
-            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => (
+            error if is_of_tls(error) && error.to_string().contains("certificate") => (
                 format!("{} could not be trusted", url.origin()),
                 "if its certificate is signed by an authority of your own, add that to the system's, or name its file in SSL_CERT_FILE",
+            ),
+            error if is_of_tls(error) => (
+                format!("{} does not encrypt as it should", url.origin()),
+                "is it a server for https at all?",
             ),
             ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
                 (format!("{url} gave no answer that can be understood"), "is it a server for HTTP at all?")
@@ -254,6 +277,15 @@ impl Client {
             _ => (format!("{url} could not be asked"), ""),
         };
         HttpError { source: Some(error), ..HttpError::new(what, hint) }
+    }
+}
+
+/// Whether the encryption failed. The library hands on such an error as one of reading.
+fn is_of_tls(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => true,
+        ureq::Error::Io(error) => error.kind() == io::ErrorKind::InvalidData,
+        _ => false,
     }
 }
 

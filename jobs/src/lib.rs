@@ -14,6 +14,8 @@ mod download;
 mod file;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "http")]
+mod http_request;
 mod line;
 #[cfg(feature = "archive")]
 mod packed;
@@ -26,6 +28,8 @@ mod symlink;
 mod template;
 #[cfg(feature = "archive")]
 mod unarchive;
+#[cfg(feature = "http")]
+mod upload;
 mod validated;
 
 pub use absent::Absent;
@@ -38,6 +42,8 @@ pub use disk::{Group, Mode, ModeError, Owner};
 #[cfg(feature = "http")]
 pub use download::Download;
 pub use file::File;
+#[cfg(feature = "http")]
+pub use http_request::{Expect, HttpMethod, HttpRequest, SendRequest, Statuses};
 pub use line::Line;
 pub use prune::Prune;
 pub use replace::Replace;
@@ -48,3 +54,5 @@ pub use symlink::Symlink;
 pub use template::Template;
 #[cfg(feature = "archive")]
 pub use unarchive::Unarchive;
+#[cfg(feature = "http")]
+pub use upload::Upload;

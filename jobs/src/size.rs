@@ -47,11 +47,6 @@ impl Size {
         Size(bytes)
     }
 
-    /// So many times 1024³ bytes.
-    pub(crate) const fn gibibytes(number: u64) -> Self {
-        Size(number << 30)
-    }
-
     /// How many bytes it is.
     pub const fn as_bytes(self) -> u64 {
         self.0
@@ -147,7 +142,7 @@ mod tests {
             assert_eq!(size.to_string().parse::<Size>(), Ok(size), "{size}");
         }
         assert_eq!(Size::bytes(0).to_string(), "0 B");
-        assert_eq!(Size::gibibytes(16).to_string(), "16 GiB");
+        assert_eq!(Size::bytes(16 << 30).to_string(), "16 GiB");
         assert_eq!(serde_json::from_str::<Size>("7").unwrap(), Size::bytes(7));
         let error = serde_json::from_str::<Size>("\"7 apples\"").unwrap_err().to_string();
         assert!(error.starts_with("`7 apples` is no size: write a whole number and a unit"), "{error}");

@@ -82,7 +82,7 @@ pub struct Unarchive {
     pub max_entries: Option<u64>,
 }
 
-const MAX_SIZE: Size = Size::gibibytes(16);
+const MAX_SIZE: Size = Size::bytes(16 << 30);
 const MAX_ENTRIES: u64 = 1_000_000;
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -1,5 +1,5 @@
 //! Packing and unpacking, on real files.
-#![cfg(feature = "archive")]
+#![cfg(all(feature = "archive", feature = "xz", feature = "zip", feature = "zstd"))]
 
 #[path = "archives/pack.rs"]
 mod pack;

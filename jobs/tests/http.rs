@@ -3,7 +3,13 @@
 
 #[path = "http/download.rs"]
 mod download;
+#[path = "http/request.rs"]
+mod request;
 #[path = "support/server.rs"]
 mod server;
 #[path = "support/net.rs"]
 mod support;
+#[path = "http/tls.rs"]
+mod tls;
+#[path = "http/upload.rs"]
+mod upload;

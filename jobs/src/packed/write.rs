@@ -56,9 +56,10 @@ impl<'f> Packer<'f> {
                 Compressor::Zst(encoder)
             }
             // A time and a system would be written into the header, were they known.
-            Format::TarGz => Compressor::Gz(
-                flate2::GzBuilder::new().operating_system(255).write(file, flate2::Compression::default()),
-            ),
+            Format::TarGz => {
+                let header = flate2::GzBuilder::new().operating_system(255);
+                Compressor::Gz(Box::new(header.write(file, flate2::Compression::default())))
+            }
             // Whether a format is built in was asked before.
             _ => Compressor::None(file),
         }))))
@@ -96,7 +97,7 @@ type Output<'f> = BufWriter<&'f mut File>;
 /// What a tar archive is written through.
 pub(crate) enum Compressor<'f> {
     None(Output<'f>),
-    Gz(flate2::write::GzEncoder<Output<'f>>),
+    Gz(Box<flate2::write::GzEncoder<Output<'f>>>),
     #[cfg(feature = "xz")]
     Xz(Box<lzma_rust2::XzWriter<Output<'f>>>),
     #[cfg(feature = "zstd")]

@@ -148,8 +148,11 @@ impl Drop for Server {
 fn serve(stream: TcpStream, handler: &Handler, all: &Mutex<Vec<Seen>>, until_dropped: &Mutex<Receiver<()>>) {
     let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
     let mut line = String::new();
-    if reader.read_line(&mut line).unwrap_or(0) == 0 {
-        return;
+    match reader.read_line(&mut line) {
+        Ok(0) => return,
+        Ok(_) => {}
+        // No text: somebody wants to encrypt.
+        Err(_) => return drop((&stream).write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")),
     }
     let mut words = line.split_whitespace().map(str::to_owned);
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
