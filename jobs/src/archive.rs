@@ -158,7 +158,7 @@ impl Archive {
         let exclude = Exclude::new(&self.exclude)?;
         let attributes =
             Attributes { mode: self.mode, owner: self.owner.as_ref(), group: self.group.as_ref() }
-                .resolve()?;
+                .resolve(cx)?;
         let sources = sources(
             cx,
             &Look {

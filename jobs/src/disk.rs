@@ -13,7 +13,7 @@ pub(crate) mod validate;
 pub(crate) mod walk;
 pub(crate) mod write;
 #[cfg(any(target_os = "linux", target_os = "android"))]
-mod xattr;
+pub(crate) mod xattr;
 
 pub use self::owner::{Group, Mode, ModeError, Owner};
 pub use self::validate::Validate;

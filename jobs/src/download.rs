@@ -24,6 +24,10 @@ use crate::http::{self, Answer, Call, Client, Headers, Patience, Url, headers, u
 use crate::size::Size;
 use crate::span::Span;
 
+/// How the file is opened that is to be replaced.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const OLD: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+
 /// How much is read at once.
 const PIECE: usize = 64 * 1024;
 
@@ -167,7 +171,7 @@ impl Download {
         headers::mask(cx, &self.headers);
         let attributes =
             Attributes { mode: self.mode, owner: self.owner.as_ref(), group: self.group.as_ref() }
-                .resolve()?;
+                .resolve(cx)?;
         let sha256 = self.sha256.as_deref().map(parse_hash).transpose()?;
         Ok(Prepared { url: Url::parse(&self.url)?, sha256, attributes })
     }
@@ -527,6 +531,12 @@ impl Part {
             Some(old) if old.is_file() => attributes.or_as(old),
             _ => Resolved { mode: attributes.mode.or(Some(write::NEW_FILE)), ..*attributes },
         };
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if old.is_some_and(|old| old.is_file())
+            && let Ok(old) = rustix::fs::open(target, OLD, RawMode::empty())
+        {
+            crate::disk::xattr::carry_over(&old, &self.file)?;
+        }
         wanted.set(&self.file, &rustix::fs::fstat(&self.file)?.into())?;
         self.file.sync_all()?;
         rustix::fs::rename(&self.path, target)?;

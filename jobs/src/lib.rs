@@ -38,7 +38,6 @@ pub use archive::Archive;
 pub use block::Block;
 pub use directory::Directory;
 pub use disk::{Group, Mode, ModeError, Owner, Validate};
-pub use disk::{Group, Mode, ModeError, Owner};
 #[cfg(feature = "http")]
 pub use download::Download;
 pub use file::File;

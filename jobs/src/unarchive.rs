@@ -162,14 +162,14 @@ impl Unarchive {
         self
     }
 
-    fn prepare(&self) -> Result<Prepared> {
+    fn prepare(&self, cx: &Context) -> Result<Prepared> {
         path::validate_named(&self.source)?;
         path::validate_named(&self.dest)?;
         let owners = Attributes { mode: None, owner: self.owner.as_ref(), group: self.group.as_ref() };
         let max_size = self.max_size.unwrap_or(MAX_SIZE).as_bytes();
         Ok(Prepared {
             exclude: Exclude::new(&self.exclude)?,
-            owners: owners.resolve()?,
+            owners: owners.resolve(cx)?,
             limits: Limits { bytes: max_size, entries: self.max_entries.unwrap_or(MAX_ENTRIES) },
         })
     }
@@ -248,7 +248,7 @@ impl Job for Unarchive {
     }
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        let prepared = self.prepare()?;
+        let prepared = self.prepare(cx)?;
         let exists = folder(&self.dest)?.is_some();
         let difference = check::difference(self, cx, &prepared, exists)?;
         let (dest, source) = (self.dest.display(), self.source.display());
@@ -265,7 +265,7 @@ impl Job for Unarchive {
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        let prepared = self.prepare()?;
+        let prepared = self.prepare(cx)?;
         let exists = folder(&self.dest)?.is_some();
         unpack::unpack(self, cx, &prepared, exists)
     }

@@ -191,6 +191,10 @@ impl Staged {
             rustix::fs::unlinkat(&self.directory, name.as_str(), AtFlags::empty())?;
             return Ok(false);
         }
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Some((old, _)) = old {
+            crate::disk::xattr::carry_over(&old.into(), &file)?;
+        }
         wanted(item, owners).set(&file, &rustix::fs::fstat(&file)?.into())?;
         let modified = item.modified.and_then(|seconds| u64::try_from(seconds).ok());
         if let Some(time) = modified.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))

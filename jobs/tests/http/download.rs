@@ -54,18 +54,38 @@ fn the_part(root: &Path) -> PathBuf {
     root.join(part)
 }
 
-#[test]
-fn a_download_is_proved() {
+/// A greeting, and where it is to be had.
+fn greeting() -> (Server, String) {
     let server = Server::start(|_| Reply::ok("Hello\n"));
     let url = server.url("/hello");
+    (server, url)
+}
+
+#[test]
+fn a_download_with_a_hash_is_proved() {
+    let (_server, url) = greeting();
     prove(
         |_| {},
-        |root| Download::new(&url, root.join("hello")).sha256(sha256(b"Hello\n")).mode(0o600).into_job(),
+        move |root| Download::new(&url, root.join("hello")).sha256(sha256(b"Hello\n")).mode(0o600).into_job(),
     );
-    prove(|_| {}, |root| Download::new(&url, root.join("hello")).into_job());
+}
+
+#[test]
+fn a_download_without_a_hash_is_proved() {
+    let (_server, url) = greeting();
+    prove(|_| {}, move |root| Download::new(&url, root.join("hello")).into_job());
+}
+
+#[test]
+fn a_download_in_place_of_another_file_is_proved() {
+    let (_server, url) = greeting();
     let prepare = |root: &Path| fs::write(root.join("hello"), "something else").unwrap();
-    prove(prepare, |root| Download::new(&url, root.join("hello")).sha256(sha256(b"Hello\n")).into_job());
-    let prepare = |root: &Path| fs::write(root.join("source"), "Hello\n").unwrap();
+    prove(prepare, move |root| Download::new(&url, root.join("hello")).sha256(sha256(b"Hello\n")).into_job());
+}
+
+#[test]
+fn a_copy_is_proved() {
+    let prepare = |root: &Path| fs::write(root.join("source"), content()).unwrap();
     prove(prepare, |root| {
         Download::new(format!("file://{}/source", root.display()), root.join("hello")).into_job()
     });

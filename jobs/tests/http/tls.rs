@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use dojob::Outcome;
 use dojob_jobs::Download;
 
-use super::support::{failures, has, outcome};
+use super::support::{alone, failures, has, outcome, run};
 
 /// Where the child of this test finds the server, and what it is to come to.
 const PORT: &str = "DOJOB_TEST_TLS_PORT";
@@ -26,7 +26,7 @@ fn certificates(root: &Path) {
             "-days",
             "2",
         ];
-        let made = Command::new("openssl").args(new).args(args).current_dir(root).output().unwrap();
+        let made = run(Command::new("openssl").args(new).args(args).current_dir(root));
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     };
     openssl(&["-subj", "/CN=Authority", "-keyout", "ca.key", "-out", "ca.pem"]);
@@ -59,6 +59,7 @@ impl Drop for Server {
 
 /// A server that gives away the files of a directory, and its port.
 fn server(root: &Path) -> (Server, String) {
+    let _alone = alone();
     let mut child = Command::new("openssl");
     child.args(["s_server", "-accept", "127.0.0.1:0", "-cert", "cert.pem", "-key", "key.pem", "-WWW"]);
     let mut child = child
@@ -111,7 +112,7 @@ fn an_authority_of_ones_own_counts_where_it_is_named() {
         if let Some(trust) = trust {
             child.env("SSL_CERT_FILE", root.path().join(trust));
         }
-        let ran = child.output().unwrap();
+        let ran = run(&mut child);
         assert!(ran.status.success(), "{trust:?} {}", String::from_utf8_lossy(&ran.stdout));
     }
 }

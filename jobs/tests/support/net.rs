@@ -7,8 +7,10 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use dojob::testing::Proof;
 use dojob::{AnyJob, Engine, IntoJob, Outcome, Report};
 
 /// Converges one job, trying once.
@@ -84,22 +86,23 @@ pub(crate) fn tree(root: &Path, times: bool) -> String {
     told
 }
 
-/// What every job keeps: a dry run changes nothing, not even a time; a run makes the check pass; a second start has nothing to do,
-/// and changes nothing; nothing is left lying about.
-pub(crate) fn prove(prepare: impl Fn(&Path), job: impl Fn(&Path) -> AnyJob) {
-    let root = tempfile::tempdir().expect("a temporary directory");
-    prepare(root.path());
-    let before = tree(root.path(), true);
-    assert_eq!(dry(job(root.path())).outcome, Outcome::WouldRun);
-    assert_eq!(tree(root.path(), true), before, "a dry run has changed something");
-    let report = converge(job(root.path()));
-    let first = report.jobs().next().expect("one job");
-    assert_eq!(first.outcome(), Outcome::Changed, "{:?}", first.failures());
-    let after = tree(root.path(), true);
-    assert!(!after.contains(".dojob-"), "something is left behind:\n{after}");
-    assert_eq!(outcome(job(root.path())), Outcome::InPlace);
-    assert_eq!(dry(job(root.path())).outcome, Outcome::InPlace);
-    assert_eq!(tree(root.path(), true), after, "a start with nothing to do has changed something");
+/// Proves a job, for which `prepare` makes the world, as [`Proof`] says. While no other test starts a process: until that has begun
+/// its program, it holds the lock of the proof's journal, which is opened again and again.
+pub(crate) fn prove(prepare: impl Fn(&Path) + 'static, job: impl Fn(&Path) -> AnyJob + 'static) {
+    let _alone = alone();
+    Proof::new(job).prepare(prepare).prove();
+}
+
+/// Among the tests that start processes, one at a time.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs a program to its end.
+pub(crate) fn run(command: &mut Command) -> Output {
+    let _alone = alone();
+    command.output().expect("the program starts")
 }
 
 /// Calls the test of this name again as a user without rights, in a process of its own; says whether this is that process. Without
@@ -113,7 +116,7 @@ pub(crate) fn as_nobody(test: &str) -> bool {
     let mut child = Command::new("setpriv");
     child.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]).arg(own);
     child.args([test, "--exact", "--nocapture"]).env(MARK, "1").current_dir("/");
-    let ran = child.output().expect("setpriv starts");
+    let ran = run(&mut child);
     let printed = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{printed}{}", String::from_utf8_lossy(&ran.stderr));
     assert!(printed.contains("1 passed"), "{printed}");
@@ -129,8 +132,8 @@ pub(crate) fn skipped(missing: &str) {
 
 /// Whether a program is installed.
 pub(crate) fn has(program: &str) -> bool {
-    let found = Command::new("sh").args(["-c", "command -v \"$0\" >/dev/null", program]).status();
-    let found = found.is_ok_and(|status| status.success());
+    let found =
+        run(Command::new("sh").args(["-c", "command -v \"$0\" >/dev/null", program])).status.success();
     if !found {
         skipped(program);
     }
