@@ -3,16 +3,18 @@
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use dojob::{Engine, Job, Outcome, StopHandle};
+use dojob::{Engine, IntoJob, Job, Outcome, StopHandle};
 use dojob_jobs::{Expect, HttpRequest, SendRequest};
 use serde_json::json;
 
-use super::server::{Reply, Seen, Server};
-use super::support::{converge, dry, failures, outcome};
+use super::server::{Reply, Seen, Server, shared};
+use super::support::{converge, dry, failures, outcome, prove_elsewhere};
+
+/// What a server has.
+type Thing = Arc<Mutex<Option<Vec<u8>>>>;
 
 /// A server with one thing, which it gives, takes and forgets.
-fn thing(at_first: Option<&str>) -> Server {
-    let thing = Mutex::new(at_first.map(|text| text.as_bytes().to_vec()));
+fn server_of(thing: Thing) -> Server {
     Server::start(move |seen| {
         let mut thing = thing.lock().unwrap();
         match seen.method.as_str() {
@@ -27,6 +29,25 @@ fn thing(at_first: Option<&str>) -> Server {
             }
         }
     })
+}
+
+fn thing(at_first: Option<&str>) -> Server {
+    server_of(Arc::new(Mutex::new(at_first.map(|text| text.as_bytes().to_vec()))))
+}
+
+#[test]
+fn a_request_is_proved() {
+    let thing = Thing::default();
+    let (_server, url) = shared("request", || server_of(thing.clone()));
+    let forgotten = thing.clone();
+    prove_elsewhere(
+        move |_| *forgotten.lock().unwrap() = None,
+        move |_| {
+            let send = SendRequest::put().json(json!({"name": "ops"}));
+            HttpRequest::new(&url, Expect::json("/name", "ops"), send).into_job()
+        },
+        move || format!("{:?}", thing.lock().unwrap()),
+    );
 }
 
 fn methods(server: &Server) -> String {

@@ -1,29 +1,39 @@
 //! `Upload`.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use base64::Engine as _;
-use dojob::{Engine, Job, Outcome, StopHandle};
+use dojob::{Engine, IntoJob, Job, Outcome, StopHandle};
 use dojob_jobs::Upload;
 use sha2::{Digest, Sha256};
 
-use super::server::{Reply, Seen, Server};
-use super::support::{converge, dry, failures, outcome};
+use super::server::{Reply, Seen, Server, shared};
+use super::support::{converge, dry, failures, outcome, prove_elsewhere};
 
 /// How a server tells the hash of what it has.
 type Tells = fn(&[u8]) -> Option<(&'static str, String)>;
 
+/// What a server has, by path.
+type Kept = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
+
 /// A server that keeps what it is sent.
 fn store(tells: Tells) -> Server {
-    let kept: Mutex<HashMap<String, Vec<u8>>> = Mutex::default();
+    store_of(Kept::default(), tells)
+}
+
+fn store_of(kept: Kept, tells: Tells) -> Server {
     Server::start(move |seen: &Seen| {
         let mut kept = kept.lock().unwrap();
         if seen.method == "PUT" {
-            kept.insert(seen.path.clone(), seen.body.clone());
+            // What broke off on the way is not kept.
+            let is_whole = seen.header("content-length") == Some(&seen.body.len().to_string());
+            if is_whole {
+                kept.insert(seen.path.clone(), seen.body.clone());
+            }
             return Reply::status(201);
         }
         let Some(body) = kept.get(&seen.path) else { return Reply::status(404) };
@@ -33,6 +43,21 @@ fn store(tells: Tells) -> Server {
             None => reply,
         }
     })
+}
+
+#[test]
+fn an_upload_is_proved() {
+    let kept = Kept::default();
+    let (_server, url) = shared("upload", || store_of(kept.clone(), |_| None));
+    let forgotten = kept.clone();
+    prove_elsewhere(
+        move |root| {
+            forgotten.lock().unwrap().clear();
+            file(root, &[7; 1_000_000]);
+        },
+        move |root| Upload::new(root.join("file"), format!("{url}kept")).into_job(),
+        move || kept.lock().unwrap().iter().map(|(name, bytes)| format!("{name} {}", hex(bytes))).collect(),
+    );
 }
 
 fn hex(bytes: &[u8]) -> String {

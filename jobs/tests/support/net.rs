@@ -93,6 +93,16 @@ pub(crate) fn prove(prepare: impl Fn(&Path) + 'static, job: impl Fn(&Path) -> An
     Proof::new(job).prepare(prepare).prove();
 }
 
+/// As [`prove`], where the world is on a server.
+pub(crate) fn prove_elsewhere(
+    prepare: impl Fn(&Path) + 'static,
+    job: impl Fn(&Path) -> AnyJob + 'static,
+    look: impl Fn() -> String + 'static,
+) {
+    let _alone = alone();
+    Proof::new(job).prepare(prepare).look(move |_| look()).prove();
+}
+
 /// Among the tests that start processes, one at a time.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -96,6 +97,8 @@ pub(crate) struct Server {
     /// Dropped with the server: whoever keeps a connection open waits for that.
     alive: Option<Sender<()>>,
     accepting: Option<thread::JoinHandle<()>>,
+    /// Removed in the end.
+    remove: Option<PathBuf>,
 }
 
 impl Server {
@@ -119,7 +122,7 @@ impl Server {
                 thread::spawn(move || serve(stream, &*handler, &all, &until_dropped));
             }
         });
-        Server { address, seen, alive: Some(alive), accepting: Some(accepting) }
+        Server { address, seen, alive: Some(alive), accepting: Some(accepting), remove: None }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -136,8 +139,27 @@ impl Server {
     }
 }
 
+/// A server that the processes share which a proof starts to be killed: they are started by the test that has it. Its address is the
+/// same for all; the server is that of the first.
+pub(crate) fn shared(name: &str, start: impl FnOnce() -> Server) -> (Option<Server>, String) {
+    let file = |pid: u32| std::env::temp_dir().join(format!("dojob-test-server-{pid}-{name}"));
+    if std::env::var_os("DOJOB_PROOF_VICTIM").is_some() {
+        let parent = std::os::unix::process::parent_id();
+        return (None, std::fs::read_to_string(file(parent)).expect("the parent has written it"));
+    }
+    let mut server = start();
+    let url = server.url("/");
+    let file = file(std::process::id());
+    std::fs::write(&file, &url).expect("a temporary file");
+    server.remove = Some(file);
+    (Some(server), url)
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
+        if let Some(file) = &self.remove {
+            let _ = std::fs::remove_file(file);
+        }
         drop(self.alive.take());
         // So that it looks.
         let _ = TcpStream::connect(self.address);
