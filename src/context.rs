@@ -163,7 +163,7 @@ pub struct Context {
     /// Whether this job was told of a change that it has to see to.
     was_told: Cell<bool>,
     /// For what a revert is called.
-    failures: Arc<BTreeMap<String, Failure>>,
+    failures: Option<Arc<BTreeMap<String, Failure>>>,
 }
 
 impl Context {
@@ -178,7 +178,7 @@ impl Context {
             result: None,
             absent: false,
             was_told: Cell::new(false),
-            failures: Arc::default(),
+            failures: None,
         }
     }
 
@@ -470,7 +470,8 @@ impl Context {
     /// In a revert: why everything is taken back, the failures that stand by the names of their jobs; empty in other
     /// phases.
     pub fn failures(&self) -> &BTreeMap<String, Failure> {
-        &self.failures
+        static NONE: BTreeMap<String, Failure> = BTreeMap::new();
+        self.failures.as_deref().unwrap_or(&NONE)
     }
 
     /// In a revert or a cleanup: what this try has set as its [result](Context::set_result), if it has.
@@ -578,7 +579,7 @@ impl Context {
     }
 
     pub(crate) fn set_failures(&mut self, failures: &Arc<BTreeMap<String, Failure>>) {
-        self.failures = failures.clone();
+        self.failures = Some(failures.clone());
     }
 }
 

@@ -150,6 +150,21 @@ pub struct Failure {
     pub diff: Option<String>,
 }
 
+impl Failure {
+    pub(crate) fn new(phase: Phase, attempt: u32, kind: FailureKind, reason: String) -> Failure {
+        Failure {
+            phase,
+            attempt,
+            kind,
+            reason,
+            causes: Vec::new(),
+            location: None,
+            backtrace: None,
+            diff: None,
+        }
+    }
+}
+
 /// Where a line of a job's output came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -295,6 +310,14 @@ pub enum Event {
         /// How long it took.
         #[serde(rename = "seconds", serialize_with = "seconds")]
         duration: Duration,
+    },
+    /// Processes were ended that a command of an earlier run had left when the program was killed.
+    #[non_exhaustive]
+    SurvivorsEnded {
+        /// The name of the job whose command it was.
+        job: Arc<str>,
+        /// How many.
+        processes: usize,
     },
     /// A cleanup or a revert is owed and was not called.
     #[non_exhaustive]

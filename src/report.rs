@@ -45,6 +45,8 @@ pub struct Report {
     pub(crate) cleanups: Vec<CleanupReport>,
     pub(crate) debts: Vec<Debt>,
     pub(crate) refusal: Option<String>,
+    /// Something is owed that somebody has to see to.
+    pub(crate) unpaid: bool,
     pub(crate) started: Timestamp,
     pub(crate) duration: Duration,
     pub(crate) no_act: bool,
@@ -53,9 +55,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether every job is in its wanted state, and every cleanup that was called succeeded.
+    /// Whether every job is in its wanted state, every cleanup that was called succeeded, and no process that an earlier
+    /// run has left was beyond ending.
     pub fn success(&self) -> bool {
-        self.converged() && self.failed_cleanups().next().is_none()
+        self.converged() && self.failed_cleanups().next().is_none() && !self.unpaid
     }
 
     /// Whether every job is in its wanted state, whatever became of the cleanups.

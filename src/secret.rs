@@ -125,6 +125,22 @@ pub(crate) static IN_LOGS: Redactor = Redactor::new();
 /// A line of a secret of several lines is masked on its own when it has so many characters: less is punctuation.
 const SHORTEST_LINE: usize = 4;
 
+/// `revealed` with the mask wherever `hidden`, the same value serialized with its secrets hidden, has it.
+pub(crate) fn hide_again(revealed: &mut Value, hidden: &Value) {
+    match (revealed, hidden) {
+        (revealed, Value::String(mask)) if mask == MASK => *revealed = Value::String(MASK.to_owned()),
+        (Value::Array(revealed), Value::Array(hidden)) => {
+            revealed.iter_mut().zip(hidden).for_each(|(revealed, hidden)| hide_again(revealed, hidden));
+        }
+        (Value::Object(revealed), Value::Object(hidden)) => {
+            for (key, value) in revealed {
+                hidden.get(key).into_iter().for_each(|hidden| hide_again(value, hidden));
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Masks the texts of the secrets of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Redactor {
@@ -231,14 +247,50 @@ impl Redactor {
         }
     }
 
-    /// Whether `value` has a secret anywhere in it.
+    /// Whether a text has a secret in it that must not be written down: it is one, or has one of more than a few
+    /// characters. (What has a very short one in it has it by accident, and may be the name of what is to be removed.)
+    fn must_not_be_kept(&self, text: &str) -> bool {
+        let is_one = || {
+            let texts = self.texts.read().unwrap_or_else(PoisonError::into_inner);
+            texts.iter().any(|secret| secret == text)
+        };
+        !self.is_idle() && (is_one() || self.finds_in(text))
+    }
+
+    /// Whether `value` has a secret anywhere in it that must not be written down.
     pub(crate) fn finds_in_value(&self, value: &Value) -> bool {
-        if self.is_idle() {
-            return false;
+        !self.is_idle() && {
+            let mut kept = value.clone();
+            self.mask_for_keeping(&mut kept);
+            kept != *value
         }
-        let mut masked = value.clone();
-        self.mask_value(&mut masked);
-        masked != *value
+    }
+
+    /// `value` as it may be written down: what must not be kept becomes the mask, each string and number as a whole.
+    pub(crate) fn mask_for_keeping(&self, value: &mut Value) {
+        match value {
+            Value::Null | Value::Bool(_) => {}
+            Value::Number(number) => {
+                if self.must_not_be_kept(&number.to_string()) {
+                    *value = Value::String(MASK.to_owned());
+                }
+            }
+            Value::String(text) => {
+                if self.must_not_be_kept(text) {
+                    MASK.clone_into(text);
+                }
+            }
+            Value::Array(values) => values.iter_mut().for_each(|value| self.mask_for_keeping(value)),
+            Value::Object(fields) => {
+                fields.retain(|key, _| !self.must_not_be_kept(key));
+                fields.values_mut().for_each(|value| self.mask_for_keeping(value));
+            }
+        }
+    }
+
+    /// Whether a name must not be written down.
+    pub(crate) fn forbids(&self, key: &str) -> bool {
+        self.must_not_be_kept(key)
     }
 
     /// `value` without secrets, in every string and every key; a number that is a secret becomes the mask.

@@ -123,7 +123,9 @@ fn the_page_and_the_lines_agree() {
         }
     }
     for (section, fields) in &schema {
-        for field in fields.keys().filter(|field| field.as_str() != "backtrace") {
+        // Only after a crash; the tests that kill a program see to it.
+        let is_rare = section == "survivors_ended";
+        for field in fields.keys().filter(|field| field.as_str() != "backtrace" && !is_rare) {
             assert!(
                 seen.get(section).is_some_and(|seen| seen.contains(field)),
                 "{section}.{field} is documented and never comes"

@@ -56,7 +56,12 @@ fn doing(graph: &mut GraphBuilder, world: &World, log: &Log, name: &'static str,
             },
         )
         .retry(Retry::tries(2))
-        .revert(move |_| {
+        .revert(move |cx| {
+            let result: Option<String> = cx.own_result()?;
+            ensure!(
+                result == Some(format!("result of {name}")),
+                "it is not handed its result, but {result:?}"
+            );
             revert_log.note(format!("revert {name}"));
             reverted.set(name, false);
             Ok(())
@@ -399,7 +404,14 @@ fn resume_after_job_removed() {
     let lost: Vec<(&str, Phase, bool)> =
         report.debts().iter().map(|debt| (&*debt.job, debt.phase, debt.payable)).collect();
     assert_eq!(lost, [("b", Phase::Revert, false)]);
-    assert!(without_b.debts().iter().any(|debt| &*debt.job == "b" && !debt.payable), "it is kept");
+    let kept = without_b.debts();
+    assert!(kept.iter().any(|debt| &*debt.job == "b" && debt.phase == Phase::Revert), "it is kept: {kept:?}");
+    drop(without_b);
+    let report = engine(line(&world, &log)).journal(Journal::open(directory.path()).unwrap()).converge();
+    assert_eq!(
+        (log.take(), endings(&report)),
+        (vec!["revert b".to_owned(), "clean b".to_owned()], vec![("b", "reverted")])
+    );
 }
 
 #[test]

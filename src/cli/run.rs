@@ -83,7 +83,7 @@ impl Write for Kept {
 impl Flags {
     /// Does all that the flags say with the engine that `engine` makes, and returns the exit code: 0 converged (no-act:
     /// nothing to do), 1 a job failed or could not find out, 2 wrong usage or an invalid graph (nothing was started), 3
-    /// no-act: something would run, 130 stopped by a signal.
+    /// no-act: something would run, 4 another start is at work in the same scope, 130 stopped by a signal.
     ///
     /// `cli` is the struct that these flags are flattened into; its fields become the keyword arguments of the jobs (those
     /// with `#[serde(skip)]` do not). What `engine` sets is the binary's default; flags that are given count before it.

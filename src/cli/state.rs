@@ -13,7 +13,7 @@ use crate::report::Debt;
 /// The name of this program: what is typed to start it, whatever the package is called.
 pub(crate) fn program() -> String {
     let file = std::env::args_os().next().map(PathBuf::from);
-    let name = file.as_deref().and_then(std::path::Path::file_stem);
+    let name = file.as_deref().and_then(std::path::Path::file_name);
     name.map_or("job".into(), |name| name.to_string_lossy()).into_owned()
 }
 
@@ -23,18 +23,29 @@ impl Flags {
         if engine.has_journal() {
             return Ok(engine);
         }
+        let only_looks = self.no_act || self.list || self.debts;
         let directory = match &self.state_dir {
             Some(base) => Journal::directory_below(base, &program(), engine.get_scope()),
-            None => Journal::usual_directory(&program(), engine.get_scope())?,
+            None => match Journal::usual_directory(&program(), engine.get_scope()) {
+                Ok(directory) => directory,
+                // There is nothing to look at, and nothing to write down.
+                Err(_) if only_looks => return Ok(engine),
+                Err(error) => return Err(error),
+            },
         };
-        let journal = if self.no_act || self.list || self.debts {
-            Journal::look(directory)
-        } else {
-            match self.wait {
-                None => Journal::open(directory),
-                Some(Patience::Forever) => Journal::wait(directory, None),
-                Some(Patience::AtMost(limit)) => Journal::wait(directory, Some(limit)),
+        if only_looks {
+            return Ok(engine.journal(Journal::look(directory)?));
+        }
+        let journal = match (Journal::open(&directory), self.wait) {
+            (Err(locked @ JournalError::Locked { .. }), Some(patience)) => {
+                super::say(&format!("waiting: {locked}"));
+                let limit = match patience {
+                    Patience::Forever => None,
+                    Patience::AtMost(limit) => Some(limit),
+                };
+                Journal::wait(&directory, limit)
             }
+            (journal, _) => journal,
         };
         Ok(engine.journal(journal?))
     }

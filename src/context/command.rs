@@ -172,16 +172,22 @@ impl<'cx> Command<'cx> {
         let mut command = self.prepare(true);
         let page = self.cx.page();
         if let Some(page) = page {
-            command.env(RUN_VARIABLE, page.diary.run());
+            command.env(RUN_VARIABLE, &*page.run);
         }
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.stdin(if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
-        let started = self.cx.groups().spawn(&mut command).map_err(|source| self.not_started(source))?;
+        let started = match page {
+            Some(page) => page.spawn(|note| {
+                session::note(&mut command, note);
+                self.cx.groups().spawn(&mut command)
+            }),
+            None => self.cx.groups().spawn(&mut command),
+        };
+        let started = started.map_err(|source| self.not_started(source))?;
         let Some(child) = started else {
             return Err(CommandError::Stopped { command: self.to_string() });
         };
         let group = child.id() as i32;
-        page.into_iter().for_each(|page| page.spawned(group));
 
         let mut captured = [Captured::new(self.keep), Captured::new(self.keep)];
         let mut lines = [Lines::default(), Lines::default()];

@@ -2,7 +2,9 @@
 //!
 //! Does not know who keeps the diary, nor for whom.
 
+use std::fs::File;
 use std::io;
+use std::process::Child;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -13,8 +15,6 @@ pub(crate) const RUN_VARIABLE: &str = "DOJOB_RUN";
 
 /// Keeps what a crash must not lose.
 pub(crate) trait Diary: Send + Sync {
-    /// The name of the convergence that is under way.
-    fn run(&self) -> &str;
     /// Whether `job` may have changed something that `reader` has not seen.
     fn is_unseen(&self, job: &str, reader: &str) -> bool;
     /// The `n`th run has put something into its local storage; no value: a secret.
@@ -23,10 +23,23 @@ pub(crate) trait Diary: Send + Sync {
     fn settled(&self, n: u64) -> io::Result<()>;
     /// It was taken back.
     fn undone(&self, n: u64) -> io::Result<()>;
-    /// It has started a command, as the leader of this process group.
-    fn spawned(&self, n: u64, group: i32);
+    /// It starts a command, by calling `spawn`; the new process writes the note before it becomes the command, so that
+    /// there is none of which nobody knows.
+    fn spawn(
+        &self,
+        n: u64,
+        spawn: &mut dyn FnMut(Note) -> io::Result<Option<Child>>,
+    ) -> io::Result<Option<Child>>;
     /// That command has ended by itself.
     fn ended(&self, n: u64, group: i32);
+}
+
+/// What a new process writes about itself: a line, with a place in it for its number.
+pub(crate) struct Note {
+    pub(crate) file: Arc<File>,
+    pub(crate) line: Vec<u8>,
+    /// Fills in the number; it must neither allocate nor take a lock.
+    pub(crate) fill: fn(&mut [u8], u32),
 }
 
 /// Where one run of a job is written down.
@@ -34,6 +47,8 @@ pub(crate) trait Diary: Send + Sync {
 pub(crate) struct Page {
     pub(crate) diary: Arc<dyn Diary>,
     pub(crate) n: u64,
+    /// The name of the convergence that has begun it, which its commands carry.
+    pub(crate) run: Arc<str>,
     /// Whether it has to survive power loss.
     pub(crate) durable: bool,
 }
@@ -43,9 +58,13 @@ impl Page {
         self.diary.set(self.n, self.durable, key, value)
     }
 
-    /// Notes a command for as long as it is at work. One whose end is not noted is ended by the next start.
-    pub(crate) fn spawned(&self, group: i32) {
-        self.diary.spawned(self.n, group);
+    /// Starts a command, which is noted for as long as it is at work. One whose end is not noted is ended by the next
+    /// start.
+    pub(crate) fn spawn(
+        &self,
+        mut spawn: impl FnMut(Note) -> io::Result<Option<Child>>,
+    ) -> io::Result<Option<Child>> {
+        self.diary.spawn(self.n, &mut spawn)
     }
 
     pub(crate) fn ended(&self, group: i32) {

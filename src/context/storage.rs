@@ -4,12 +4,12 @@
 
 use std::any::{Any, TypeId, type_name};
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::context::diary::Page;
 use crate::secret::{Redactor, reveal};
@@ -76,19 +76,26 @@ fn missing(key: &str) -> StorageError {
 }
 
 /// Values by name that live for one try of one job, and on to that try's cleanup and revert; also when these are called by
-/// the next start, after a crash, where the engine has a [`Journal`](crate::Journal). (Secrets are never written down, so
-/// they are not there then.)
+/// the next start, after a crash, where the engine has a [`Journal`](crate::Journal). (Secrets, and what has
+/// one in it, are never written down, so they are not there then.)
 #[derive(Debug)]
 pub struct Local {
     values: RefCell<BTreeMap<String, Value>>,
     redactor: Arc<Redactor>,
+    /// The keys under which there are secrets.
+    secret: RefCell<BTreeSet<String>>,
     /// Once a run has begun: where it is written down.
     page: Option<Page>,
 }
 
 impl Local {
     pub(crate) fn new(redactor: &Arc<Redactor>) -> Self {
-        Local { values: RefCell::default(), redactor: redactor.clone(), page: None }
+        Local {
+            values: RefCell::default(),
+            redactor: redactor.clone(),
+            secret: RefCell::default(),
+            page: None,
+        }
     }
 
     /// What an earlier run has left, after a crash.
@@ -98,7 +105,7 @@ impl Local {
         page: Page,
     ) -> Self {
         let values = RefCell::new(values.into_iter().collect());
-        Local { values, redactor: redactor.clone(), page: Some(page) }
+        Local { values, redactor: redactor.clone(), secret: RefCell::default(), page: Some(page) }
     }
 
     pub(crate) fn open(&mut self, page: Page) {
@@ -109,8 +116,11 @@ impl Local {
         self.page.as_ref()
     }
 
-    pub(crate) fn snapshot(&self) -> BTreeMap<String, Value> {
-        self.values.borrow().clone()
+    /// What may be written down of it.
+    pub(crate) fn without_secrets(&self) -> Map<String, Value> {
+        let (values, secret) = (self.values.borrow(), self.secret.borrow());
+        let open = values.iter().filter(|(key, _)| !secret.contains(*key));
+        open.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     /// The value under `key`, if there is one.
@@ -135,11 +145,19 @@ impl Local {
     /// # Errors
     /// When the value has no JSON form, or cannot be written down.
     pub fn set(&self, key: &str, value: impl Serialize) -> Result<(), StorageError> {
+        let hidden = serde_json::to_value(&value);
         let value = encode_for(key, &self.redactor, &value)?;
-        if let Some(page) = &self.page {
-            let shown = Some(&value).filter(|value| !self.redactor.finds_in_value(value));
-            page.set(key, shown)
+        // A secret hides itself when nobody reveals it.
+        let has_secret = hidden.is_ok_and(|hidden| hidden != value);
+        let is_secret = has_secret || self.redactor.forbids(key) || self.redactor.finds_in_value(&value);
+        if let Some(page) = self.page.as_ref().filter(|_| !self.redactor.forbids(key)) {
+            page.set(key, Some(&value).filter(|_| !is_secret))
                 .map_err(|source| StorageError::NotWritten { key: key.to_owned(), source })?;
+        }
+        if is_secret {
+            self.secret.borrow_mut().insert(key.to_owned());
+        } else {
+            self.secret.borrow_mut().remove(key);
         }
         self.values.borrow_mut().insert(key.to_owned(), value);
         Ok(())

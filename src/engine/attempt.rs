@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::journal::Shared;
 use super::journal::record::Record;
-use super::journal::{Shared, intent};
 use super::scheduler::TryEnd;
 use crate::clock::Clock;
 use crate::context::current::AtWork;
@@ -195,8 +195,9 @@ impl Attempt<'_> {
         let n = self.site.runs_begun.fetch_add(1, Ordering::Relaxed);
         if let Some(journal) = &self.site.journal {
             let (job, attempt) = (self.site.graph.job(self.task.job), (self.task.attempt, self.task.tries));
-            let local = self.cx.local().snapshot();
-            let record = intent(n, &job.name, attempt, local, self.site.run.emitter.redactor());
+            let (attempt, tries) = attempt;
+            let local = self.cx.local().without_secrets();
+            let record = Record::Intent { n, job: job.name.to_string(), attempt, tries, local };
             let page = journal.intend(record, n, self.site.durable || job.durable).with_context(|| {
                 format!("failed to write down in {} what is about to be run", journal.path().display())
             })?;

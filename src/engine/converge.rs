@@ -12,7 +12,7 @@ use tracing::Span;
 
 use super::Engine;
 use super::accounts::Ahead;
-use super::attempt::{Done, Site, Task};
+use super::attempt::{Begun, Done, Site, Task};
 use super::journal::ledger::Ledger;
 use super::journal::record::Record;
 use super::policy::OnFailure;
@@ -25,6 +25,7 @@ use crate::context::directory::Directory;
 use crate::context::storage::Global;
 use crate::event::{Counts, Event, Outcome, Phase};
 use crate::graph::SharedGraph;
+use crate::panics::catch;
 use crate::report::{
     CleanupReport, Debt, Detail, Record as JobRecord, Report, RevertReport, decisive_failure, hindrances,
 };
@@ -37,7 +38,11 @@ pub(super) struct Converging<'e> {
     pub(super) records: Vec<JobRecord>,
     pub(super) counts: Counts,
     /// A job has failed for good, and all is going to be taken back.
-    is_undoing: bool,
+    pub(super) is_undoing: bool,
+    /// Something that has to be taken back cannot be, for lack of its job.
+    pub(super) has_lost_reverts: bool,
+    /// Something is owed that could not be paid, and that somebody has to see to.
+    pub(super) is_unpaid: bool,
     pub(super) reverts: Vec<RevertReport>,
     pub(super) cleanups: Vec<CleanupReport>,
     pub(super) debts: Vec<Debt>,
@@ -50,11 +55,15 @@ pub(super) struct Converging<'e> {
 impl<'e> Converging<'e> {
     pub(super) fn new(engine: &'e mut Engine) -> Self {
         let journal = engine.journal.as_ref().map(|journal| journal.shared().clone());
-        if journal.is_some() {
-            // It knows of them.
-            engine.begun.clear();
-        } else if !engine.no_act {
-            engine.begun.retain(|begun| begun.owed);
+        if !engine.no_act {
+            // What was declined is let go of; what is owed a journal knows, too. To drop a run is the user's code.
+            let begun = std::mem::take(&mut engine.begun);
+            let is_kept = |begun: &Begun| begun.owed && journal.is_none();
+            let (kept, gone): (Vec<Begun>, Vec<Begun>) = begun.into_iter().partition(is_kept);
+            gone.into_iter().for_each(|begun| _ = catch(|| drop(begun)));
+            // An earlier convergence has ended, and so has the taking back of what it did.
+            let settled = |begun| Begun { is_revertible: false, is_stuck: false, ..begun };
+            engine.begun = kept.into_iter().map(settled).collect();
         }
         let next = match &journal {
             Some(journal) => journal.with_ledger(Ledger::next),
@@ -98,6 +107,8 @@ impl<'e> Converging<'e> {
             records: vec![unsettled; engine.graph.len()],
             counts: Counts::default(),
             is_undoing: false,
+            has_lost_reverts: false,
+            is_unpaid: false,
             reverts: Vec::new(),
             cleanups: Vec::new(),
             debts: Vec::new(),
@@ -330,6 +341,7 @@ impl<'e> Converging<'e> {
             cleanups: std::mem::take(&mut self.cleanups),
             debts: std::mem::take(&mut self.debts),
             refusal,
+            unpaid: self.is_unpaid,
             started: self.at,
             duration: self.site.clock.now().saturating_sub(self.started),
             no_act: self.engine.no_act,

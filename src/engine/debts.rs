@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::attempt::Begun;
-use super::journal::ledger::{Entry, Ledger};
+use super::journal::ledger::{Entry, Ledger, Start};
 use super::journal::record::Record;
 use super::journal::{Shared, processes};
 use crate::context::{Context, Run};
-use crate::event::Phase;
+use crate::event::{Emitter, Event, Phase};
 use crate::graph::SharedGraph;
 use crate::panics::catch;
 use crate::report::Debt;
@@ -35,10 +35,12 @@ pub(crate) fn list(ledger: &Ledger, graph: &SharedGraph) -> Vec<Debt> {
     debts.collect()
 }
 
-/// What an earlier convergence has left, ready to be called; and what cannot be.
+/// What an earlier convergence has left, ready to be called; and what cannot be, with why.
 pub(crate) struct Rebuilt {
     pub(crate) begun: Vec<Begun>,
-    pub(crate) lost: Vec<Debt>,
+    pub(crate) lost: Vec<(Debt, String)>,
+    /// Whether a job is there and cannot be cloned.
+    pub(crate) is_broken: bool,
 }
 
 /// Rebuilds the open runs that are `wanted`, with the arguments of their own convergence and the secrets of this one.
@@ -46,36 +48,39 @@ pub(crate) fn rebuild(
     journal: &Arc<Shared>,
     graph: &SharedGraph,
     run: &Arc<Run>,
-    wanted: impl Fn(&Entry) -> bool,
+    wanted: impl Fn(u64, &Entry) -> bool,
 ) -> Rebuilt {
-    let mut rebuilt = Rebuilt { begun: Vec::new(), lost: Vec::new() };
+    let mut rebuilt = Rebuilt { begun: Vec::new(), lost: Vec::new(), is_broken: false };
     let mut runs: HashMap<String, Arc<Run>> = HashMap::new();
-    let open: Vec<(u64, Entry)> = journal.with_ledger(|ledger| {
-        let wanted = ledger.entries().filter(|(_, entry)| wanted(entry));
-        wanted.map(|(n, entry)| (n, entry.clone())).collect()
+    let (open, undoing): (Vec<(u64, Entry, Start)>, bool) = journal.with_ledger(|ledger| {
+        let wanted = ledger.entries().filter(|(n, entry)| wanted(*n, entry));
+        let open = wanted.map(|(n, entry)| (n, entry.clone(), ledger.start_of(entry).clone()));
+        (open.collect(), ledger.undo().is_some())
     });
-    for (n, entry) in open {
-        let start = journal.with_ledger(|ledger| ledger.start_of(&entry).clone());
+    for (n, entry, start) in open {
         let id = graph.number(&entry.job);
-        let body = id.and_then(|id| catch(|| graph.job(id).body.clone_box()).ok());
-        let (Some(id), Some(body)) = (id, body) else {
-            let phase = if entry.revertible { Phase::Revert } else { Phase::Cleanup };
-            rebuilt.lost.push(Debt {
-                job: entry.job.as_str().into(),
-                attempt: entry.attempt,
-                of: start.at,
-                phase,
-                declined: entry.declined,
-                payable: false,
-            });
-            continue;
+        let body = id.map(|id| (id, catch(|| graph.job(id).body.clone_box())));
+        let (id, body) = match body {
+            Some((id, Ok(body))) => (id, body),
+            other => {
+                rebuilt.is_broken |= other.is_some();
+                let why = match other {
+                    Some((_, Err(caught))) => format!("it cannot be cloned: {}", caught.message),
+                    _ => "the graph has no job of this name any more".to_owned(),
+                };
+                let phase = if undoing && entry.revertible { Phase::Revert } else { Phase::Cleanup };
+                let (job, attempt, of) = (entry.job.as_str().into(), entry.attempt, start.at);
+                let (declined, payable) = (entry.declined, false);
+                rebuilt.lost.push((Debt { job, attempt, of, phase, declined, payable }, why));
+                continue;
+            }
         };
-        let own = runs.entry(start.run.clone()).or_insert_with(|| {
+        let page = journal.page(n, &start.run, graph.job(id).durable);
+        let own = runs.entry(start.run).or_insert_with(|| {
             let redactor = run.emitter.redactor();
             let args = run.args.restored(start.args, start.positional, redactor);
             Arc::new(run.of_earlier(args, graph.clone()))
         });
-        let page = journal.page(n, graph.job(id).durable);
         let tries = (entry.attempt, entry.tries);
         rebuilt.begun.push(Begun {
             order: n,
@@ -92,8 +97,9 @@ pub(crate) fn rebuild(
     rebuilt
 }
 
-/// Ends what is left of the commands of earlier convergences, and says of which jobs and how many processes.
-pub(crate) fn end_survivors(journal: &Shared) -> Vec<(String, usize)> {
+/// Ends what is left of the commands of earlier convergences; returns the numbers of the runs of which somebody could not
+/// be ended.
+pub(crate) fn end_survivors(journal: &Shared, emitter: &Emitter) -> Vec<u64> {
     if journal.with_ledger(|ledger| ledger.entries().all(|(_, entry)| entry.groups.is_empty())) {
         return Vec::new();
     }
@@ -105,29 +111,25 @@ pub(crate) fn end_survivors(journal: &Shared) -> Vec<(String, usize)> {
         };
         let commands = |(n, entry): (u64, &Entry)| {
             let (run, job) = (ledger.start_of(entry).run.clone(), entry.job.clone());
-            entry
-                .groups
-                .clone()
-                .into_iter()
-                .map(move |(group, start)| (n, group, start, run.clone(), job.clone()))
+            let groups = entry.groups.clone().into_iter();
+            groups.map(move |(group, start)| (n, group, start, run.clone(), job.clone()))
         };
         ledger.entries().filter(|(_, entry)| of_this_boot(entry)).flat_map(commands).collect()
     });
-    let mut ended = Vec::new();
+    let mut unended = Vec::new();
     for (n, group, start, run, job) in open {
         match processes::end_survivors(group, start, &run) {
             Ok(count) => {
                 if count > 0 {
-                    tracing::warn!(
-                        job,
-                        "ended {count} processes that an earlier run has left in group {group}"
-                    );
-                    ended.push((job, count));
+                    emitter.emit(|| Event::SurvivorsEnded { job: job.as_str().into(), processes: count });
                 }
                 let _ = journal.append(&Record::Ended { n, group }, false);
             }
-            Err(error) => tracing::error!(job, "failed to end what an earlier run has left: {error}"),
+            Err(error) => {
+                tracing::error!(job, "failed to end what an earlier run has left: {error}");
+                unended.push(n);
+            }
         }
     }
-    ended
+    unended
 }

@@ -17,19 +17,20 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use self::ledger::Ledger;
 use self::lock::{Holder, Lock};
-use self::record::{Record, Unreadable, VERSION, decode, encode};
+use self::record::{Record, Unreadable, VERSION, decode, encode, fill_spawned_line, spawned_line};
 use crate::clock::{Clock, SystemClock, Wake};
 use crate::context::args::Args;
-use crate::context::diary::{Diary, Page};
+use crate::context::diary::{Diary, Note, Page};
 use crate::event::Failure;
 use crate::secret::Redactor;
 
@@ -48,7 +49,7 @@ const DYING: Duration = Duration::from_secs(2);
 #[non_exhaustive]
 pub enum JournalError {
     /// Another process is at work in this scope.
-    #[error("{} is locked by {holder}; wait for it to end (or let --wait do that)", directory.display())]
+    #[error("{} is locked by {holder}", directory.display())]
     Locked {
         /// The state directory.
         directory: PathBuf,
@@ -127,18 +128,20 @@ pub(crate) struct Shared {
     written: AtomicU64,
     synced: Mutex<Synced>,
     sync_ended: Condvar,
-    /// The name of the convergence under way.
-    run: OnceLock<String>,
     watcher: OnceLock<Watcher>,
 }
 
 struct State {
     ledger: Ledger,
     file: Option<Arc<File>>,
+    /// Whether its name may not be on the disk yet.
+    is_new: bool,
     /// Of the whole records in it.
     length: u64,
     /// The record of the convergence under way, until something has to be written down.
     start: Option<Record>,
+    /// The name of the convergence under way.
+    run: Arc<str>,
     /// Whether an intent of the convergence under way was written.
     has_begun: bool,
     line: Vec<u8>,
@@ -150,6 +153,7 @@ struct State {
 struct Synced {
     up_to: u64,
     is_under_way: bool,
+    has_failed: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -189,11 +193,7 @@ impl Journal {
         let unusable = |doing, source| JournalError::Unusable { doing, path: directory.to_owned(), source };
         // To look first takes a moment, to make what is there already waits for whoever writes to the disk.
         if !directory.is_dir() {
-            std::fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(directory)
-                .map_err(|source| unusable("make the state directory", source))?;
+            make_directory(directory).map_err(|source| unusable("make the state directory", source))?;
         }
         let Some(lock) =
             take_lock(directory, limit).map_err(|source| unusable("open the state directory", source))?
@@ -224,8 +224,17 @@ impl Journal {
         file: Option<Arc<File>>,
         length: u64,
     ) -> Self {
-        let state =
-            State { ledger, file, length, start: None, has_begun: false, line: Vec::new(), is_broken: false };
+        let state = State {
+            ledger,
+            file,
+            is_new: false,
+            length,
+            start: None,
+            run: "".into(),
+            has_begun: false,
+            line: Vec::new(),
+            is_broken: false,
+        };
         Journal {
             shared: Arc::new(Shared {
                 directory: directory.to_owned(),
@@ -234,7 +243,6 @@ impl Journal {
                 written: AtomicU64::new(0),
                 synced: Mutex::default(),
                 sync_ended: Condvar::new(),
-                run: OnceLock::new(),
                 watcher: OnceLock::new(),
             }),
         }
@@ -288,7 +296,7 @@ fn take_lock(directory: &Path, limit: Option<Duration>) -> io::Result<Option<Loc
         }
         let now = clock.now();
         // Of a holder that has died, a command may have the lock for a moment longer, until it is its own program.
-        let is_dying = now < DYING && lock::holder(directory).pid.is_none();
+        let is_dying = now < DYING && lock::holder(directory).since.is_none();
         let limit = if is_dying { limit.map(|limit| limit.max(DYING)) } else { limit };
         if limit.is_some_and(|limit| now >= limit) {
             return Ok(None);
@@ -296,6 +304,18 @@ fn take_lock(directory: &Path, limit: Option<Duration>) -> io::Result<Option<Loc
         let until = now + GLANCE;
         clock.wait(Some(limit.map_or(until, |limit| until.min(limit))), &Wake::default());
     }
+}
+
+/// Makes a directory and those above it that are missing, and brings their names to the disk.
+fn make_directory(directory: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> =
+        directory.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.is_dir()).collect();
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    for made in missing {
+        let above = made.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(above)?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
@@ -336,7 +356,9 @@ impl Shared {
     pub(crate) fn begin(&self, at: Timestamp, revert: bool, args: &Args, redactor: &Redactor) {
         let mut state = self.state();
         let pid = std::process::id();
-        let run = self.run.get_or_init(|| format!("{at}/{pid}")).clone();
+        // Two convergences of one process may begin in the same instant of a clock that stands still.
+        let run = format!("{at}/{pid}/{}", state.ledger.next());
+        state.run = run.as_str().into();
         let (args, positional) = args.without_secrets(redactor);
         state.has_begun = false;
         state.start = Some(Record::Start { run, at, pid, boot: None, revert, args, positional });
@@ -359,14 +381,24 @@ impl Shared {
             }
             None => self.write(&mut state, &[&intent])?,
         }
+        let run = state.run.clone();
         drop(state);
-        self.sync(durable)?;
-        Ok(Page { diary: self.clone(), n, durable })
+        if let Err(error) = self.sync(durable) {
+            // It is not begun, so nobody owes anything for it.
+            let _ = self.append(&Record::Settled { n }, false);
+            return Err(error);
+        }
+        Ok(Page { diary: self.clone(), n, run, durable })
     }
 
     /// Where a run that was begun earlier goes on to be written down.
-    pub(crate) fn page(self: &Arc<Self>, n: u64, durable: bool) -> Page {
-        Page { diary: self.clone(), n, durable }
+    pub(crate) fn page(self: &Arc<Self>, n: u64, run: &str, durable: bool) -> Page {
+        Page { diary: self.clone(), n, run: run.into(), durable }
+    }
+
+    /// Whether it may be written to.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.lock.is_some()
     }
 
     pub(crate) fn append(&self, record: &Record, durable: bool) -> io::Result<()> {
@@ -407,7 +439,8 @@ impl Shared {
         if state.ledger.is_empty() {
             self.step(|| std::fs::remove_file(self.path()))?;
             (state.file, state.length, state.ledger) = (None, 0, Ledger::default());
-            return Ok(());
+            // Where nothing was to survive power loss, what comes back after it is paid once more, and that is all.
+            return self.sync_names(lock(&self.synced).up_to > 0);
         }
         if state.length <= SMALL {
             return Ok(());
@@ -463,7 +496,7 @@ impl Shared {
             Some(file) => file.clone(),
             None => {
                 let file = Arc::new(open_file(&self.path())?);
-                state.file = Some(file.clone());
+                (state.file, state.is_new) = (Some(file.clone()), true);
                 file
             }
         };
@@ -480,7 +513,8 @@ impl Shared {
     }
 
     /// Brings all that was written so far to the disk, when that is asked for. Of several who ask at once, one does it for
-    /// all.
+    /// all. Once that has failed nobody is told again that it has succeeded: what the system could not write it may have
+    /// dropped, and a second `fsync` would not say so.
     fn sync(&self, durable: bool) -> io::Result<()> {
         if !durable {
             return Ok(());
@@ -488,37 +522,45 @@ impl Shared {
         let wanted = self.written.load(Ordering::Acquire);
         let mut synced = lock(&self.synced);
         while synced.up_to < wanted {
+            if synced.has_failed {
+                return Err(io::Error::other("an earlier record could not be brought to the disk"));
+            }
             if synced.is_under_way {
                 synced = self.sync_ended.wait(synced).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
             synced.is_under_way = true;
-            let is_first = synced.up_to == 0;
             drop(synced);
             let up_to = self.written.load(Ordering::Acquire);
-            let file = self.state().file.clone();
-            let done = file.map_or(Ok(()), |file| file.sync_data()).and_then(|()| match &self.lock {
-                // The name of a new file has to get there, too.
-                Some(lock) if is_first => lock.sync_names(),
-                _ => Ok(()),
-            });
+            let done = self.sync_file();
             synced = lock(&self.synced);
             synced.is_under_way = false;
-            if done.is_ok() {
-                synced.up_to = synced.up_to.max(up_to);
+            match &done {
+                Ok(()) => synced.up_to = synced.up_to.max(up_to),
+                Err(_) => synced.has_failed = true,
             }
             self.sync_ended.notify_all();
             done?;
         }
         Ok(())
     }
+
+    fn sync_file(&self) -> io::Result<()> {
+        let (file, is_new) = {
+            let mut state = self.state();
+            (state.file.clone(), std::mem::take(&mut state.is_new))
+        };
+        file.map_or(Ok(()), |file| file.sync_data())?;
+        // The name of a new file has to get there, too.
+        self.sync_names(is_new)
+    }
+
+    fn sync_names(&self, wanted: bool) -> io::Result<()> {
+        self.lock.as_ref().filter(|_| wanted).map_or(Ok(()), Lock::sync_names)
+    }
 }
 
 impl Diary for Shared {
-    fn run(&self) -> &str {
-        self.run.get().map_or("", String::as_str)
-    }
-
     fn is_unseen(&self, job: &str, reader: &str) -> bool {
         self.with_ledger(|ledger| ledger.is_unseen(job, reader))
     }
@@ -540,11 +582,27 @@ impl Diary for Shared {
         self.append(&Record::Undone { n }, false)
     }
 
-    fn spawned(&self, n: u64, group: i32) {
-        let start = processes::start_ticks(group);
-        if let Err(error) = self.append(&Record::Spawned { n, group, start }, false) {
-            tracing::warn!("failed to write down that a command was started: {error}");
+    fn spawn(
+        &self,
+        n: u64,
+        spawn: &mut dyn FnMut(Note) -> io::Result<Option<Child>>,
+    ) -> io::Result<Option<Child>> {
+        // Nobody else writes meanwhile: the length has to be right.
+        let mut state = self.state();
+        let Some(file) = state.file.clone().filter(|_| !state.is_broken) else {
+            return Err(io::Error::other("the journal cannot be written to"));
+        };
+        let note = Note { file: file.clone(), line: spawned_line(n), fill: fill_spawned_line };
+        let spawned = spawn(note);
+        state.length = file.metadata()?.len();
+        if let Ok(Some(child)) = &spawned {
+            let group = child.id() as i32;
+            let record = Record::Spawned { n, group, start: processes::start_ticks(group) };
+            if let Err(error) = self.write(&mut state, &[&record]) {
+                tracing::warn!("failed to write down when a command was started: {error}");
+            }
         }
+        spawned
     }
 
     fn ended(&self, n: u64, group: i32) {
@@ -552,17 +610,4 @@ impl Diary for Shared {
             tracing::warn!("failed to write down that a command has ended: {error}");
         }
     }
-}
-
-/// The record of a run that is about to begin; what is secret in its local storage is left out.
-pub(crate) fn intent(
-    n: u64,
-    job: &str,
-    (attempt, tries): (u32, u32),
-    local: impl IntoIterator<Item = (String, Value)>,
-    redactor: &Redactor,
-) -> Record {
-    let local: Map<String, Value> =
-        local.into_iter().filter(|(_, value)| !redactor.finds_in_value(value)).collect();
-    Record::Intent { n, job: job.to_owned(), attempt, tries, local }
 }

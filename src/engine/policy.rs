@@ -9,7 +9,8 @@ pub enum OnFailure {
     #[default]
     Keep,
     /// Nothing new starts, what is at work ends, and then every run that was started is taken back
-    /// ([`Job::revert`](crate::Job::revert)). A job whose check passed was not changed and is left alone.
+    /// ([`Job::revert`](crate::Job::revert)). A job whose check passed was not changed and is left alone. A stop is no
+    /// failure: nothing is taken back for it, and the next start goes on.
     Revert,
 }
 

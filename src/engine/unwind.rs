@@ -57,6 +57,7 @@ pub(crate) fn clean_up(declined_and_owed: &mut Vec<Begun>, clock: &dyn Clock) ->
     let mut owed = Vec::new();
     while let Some(mut begun) = begun.pop() {
         if begun.is_clean {
+            let _ = catch(|| drop(begun));
             continue;
         }
         if begun.is_stuck {
@@ -68,6 +69,7 @@ pub(crate) fn clean_up(declined_and_owed: &mut Vec<Begun>, clock: &dyn Clock) ->
         let Called { failure, is_absent, duration } = call(&mut begun, Phase::Cleanup, clock, settle);
         if is_absent {
             // The trait's own, empty cleanup: nothing happened that anybody would want to hear of.
+            let _ = catch(|| drop(begun));
             continue;
         }
         let (job, attempt, of) = (begun.cx.job().clone(), begun.attempt, begun.of);

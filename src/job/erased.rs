@@ -32,6 +32,10 @@ pub(crate) trait Erased: Send + Sync {
     fn value(&self) -> &dyn Any;
     /// Compares the values alone.
     fn compare(&self, other: &dyn Erased) -> Sameness;
+    /// Whether it has a cleanup, where that can be told without calling it.
+    fn has_cleanup(&self) -> Option<bool> {
+        None
+    }
     /// The dependencies that its type does not know of.
     fn more_deps(&self) -> &[Dep] {
         &[]
@@ -173,6 +177,9 @@ pub(crate) struct Needing {
 }
 
 impl Erased for Needing {
+    fn has_cleanup(&self) -> Option<bool> {
+        self.body.has_cleanup()
+    }
     fn kind(&self) -> JobKind {
         self.body.kind()
     }
@@ -242,6 +249,9 @@ fn call(body: Option<&Body>, cx: &mut Context) -> Result<()> {
 }
 
 impl Erased for Closures {
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(self.0.cleanup.is_some())
+    }
     fn kind(&self) -> JobKind {
         self.0.kind
     }

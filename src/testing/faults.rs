@@ -188,6 +188,9 @@ pub(crate) fn kill_ourselves() -> ! {
 }
 
 impl Erased for Faulty {
+    fn has_cleanup(&self) -> Option<bool> {
+        self.body.has_cleanup()
+    }
     fn kind(&self) -> JobKind {
         self.body.kind()
     }

@@ -440,6 +440,14 @@ impl Observer for Console {
             Event::RevertEnded { job, exists, passed, failure, .. } => {
                 self.revert(job, *exists, *passed, failure.as_deref());
             }
+            Event::SurvivorsEnded { job, processes } => {
+                let line = format!(
+                    "ended {} that {} had left when it was killed\n",
+                    text::processes(*processes),
+                    text::name(job)
+                );
+                self.write(&line);
+            }
             Event::DebtKept { job, phase, of, reason, .. } => self.owed(job, *phase, *of, reason),
             Event::CleanupEnded { job, of, passed, failure, .. } => {
                 self.cleanup(job, *of, *passed, failure.as_deref());

@@ -85,7 +85,11 @@ impl Ledger {
                 entry.local.insert(key.clone(), value.clone());
             }),
             Record::Unset { n, key } => self.with(*n, |entry| _ = entry.local.remove(key)),
-            Record::Spawned { n, group, start } => self.with(*n, |entry| entry.groups.push((*group, *start))),
+            Record::Spawned { n, group, start } => self.with(*n, |entry| {
+                // The process notes itself, and then whoever has started it, who can tell more.
+                entry.groups.retain(|(known, _)| known != group);
+                entry.groups.push((*group, *start));
+            }),
             Record::Ended { n, group } => {
                 self.with(*n, |entry| entry.groups.retain(|(known, _)| known != group));
             }

@@ -114,32 +114,67 @@ pub(crate) fn encode(record: &Record, line: &mut Vec<u8>) -> serde_json::Result<
     Ok(())
 }
 
-/// The records of a journal. A record that was torn can only be the last: it has no line feed, or bytes that never came
-/// to the disk.
+/// The line of a process that is about to become a command of the `n`th run, but for its number and its sum.
+pub(crate) fn spawned_line(n: u64) -> Vec<u8> {
+    format!("00000000 {{\"is\":\"spawned\",\"n\":{n},\"group\":{:>WIDTH$}}}\n", 0).into_bytes()
+}
+
+/// How many places there are for the number of a process.
+const WIDTH: usize = 10;
+
+/// Fills in what is missing in a [line](spawned_line): called in a process that was just forked, where nothing may be
+/// allocated.
+pub(crate) fn fill_spawned_line(line: &mut [u8], pid: u32) {
+    let Some(end) = line.len().checked_sub(2) else { return };
+    let mut rest = pid;
+    for place in line[end - WIDTH..end].iter_mut().rev() {
+        *place = if rest == 0 && pid != 0 { b' ' } else { b'0' + (rest % 10) as u8 };
+        rest /= 10;
+    }
+    let sum = crc32fast::hash(&line[9..=end]);
+    for (place, digit) in line[..8].iter_mut().zip((0..8).rev()) {
+        *place = b"0123456789abcdef"[(sum >> (4 * digit)) as usize & 15];
+    }
+}
+
+/// The records of a journal. A record that was torn can only be the last: it is the beginning of one, perhaps followed by
+/// zeros, which stand for what never came to the disk.
 pub(crate) fn decode(text: &[u8]) -> Result<Decoded, Unreadable> {
     let mut records = Vec::new();
     let mut at = 0;
     while at < text.len() {
-        let Some(length) = text[at..].iter().position(|byte| *byte == b'\n') else { break };
-        let line = &text[at..at + length];
-        match decode_line(line, records.is_empty()) {
+        let rest = &text[at..];
+        let end = rest.iter().position(|byte| *byte == b'\n');
+        let line = end
+            .map_or(Err(corrupt("a record has no end")), |end| decode_line(&rest[..end], records.is_empty()));
+        match line {
             Ok(record) => records.push(record),
-            Err(unreadable @ Unreadable::Newer { .. }) => return Err(unreadable),
-            // A page that was not written before the power went is full of zeros.
-            Err(Unreadable::Corrupt { .. })
-                if text[at..].contains(&0) && !has_record(&text[at + length..]) =>
-            {
-                break;
-            }
+            Err(newer @ Unreadable::Newer { .. }) => return Err(newer),
+            Err(Unreadable::Corrupt { .. }) if is_torn(rest, records.is_empty()) => break,
             Err(Unreadable::Corrupt { what, .. }) => return Err(Unreadable::Corrupt { offset: at, what }),
         }
-        at += length + 1;
+        at += end.map_or(rest.len(), |end| end + 1);
     }
     Ok(Decoded { records, whole: at })
 }
 
-fn has_record(text: &[u8]) -> bool {
-    text.split(|byte| *byte == b'\n').any(|line| json_of(line).is_ok())
+/// Whether this is the beginning of a record, and nothing behind it but zeros.
+fn is_torn(rest: &[u8], is_first: bool) -> bool {
+    let written = rest.iter().rposition(|byte| *byte != 0).map_or(&rest[..0], |last| &rest[..=last]);
+    if written.contains(&b'\n') || written.contains(&0) {
+        return false;
+    }
+    let mut first = Vec::new();
+    if is_first {
+        return encode(&Record::Journal { version: VERSION }, &mut first).is_ok()
+            && first.starts_with(written);
+    }
+    written.iter().enumerate().all(|(at, byte)| match at {
+        0..8 => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        8 => *byte == b' ',
+        9 => *byte == b'{',
+        _ => true,
+    })
 }
 
 fn corrupt(what: impl Into<String>) -> Unreadable {
@@ -212,6 +247,17 @@ mod tests {
     }
 
     #[test]
+    fn a_process_writes_of_itself_what_everybody_reads() {
+        for pid in [1, 42, 4_194_304, i32::MAX as u32] {
+            let mut line = [text(&some_records()), spawned_line(7)].concat();
+            let at = line.len() - spawned_line(7).len();
+            fill_spawned_line(&mut line[at..], pid);
+            let read = decode(&line).unwrap().records.pop();
+            assert_eq!(read, Some(Record::Spawned { n: 7, group: pid as i32, start: None }));
+        }
+    }
+
+    #[test]
     fn wherever_it_is_cut_the_whole_records_before_are_read() {
         let text = text(&some_records());
         for cut in 0..text.len() {
@@ -223,13 +269,21 @@ mod tests {
     }
 
     #[test]
-    fn a_last_record_that_is_partly_zeros_was_torn() {
-        let mut text = text(&some_records());
-        let whole = text.len();
-        text.extend_from_slice(b"0011\0\0\0\0\0\0\n");
-        assert_eq!(decode(&text).unwrap().whole, whole);
-        text.extend_from_slice(&super::tests::text(&some_records()[4..]));
-        assert!(matches!(decode(&text), Err(Unreadable::Corrupt { offset, .. }) if offset == whole));
+    fn a_beginning_of_a_record_was_torn_and_anything_else_is_not_ours() {
+        let whole = text(&some_records());
+        let and = |more: &[u8]| [&whole[..], more].concat();
+        for torn in [&b"0011"[..], b"0011\0\0\0\0", b"\0\0\0\0", b"01234567 {\"is\":\0"] {
+            assert_eq!(decode(&and(torn)).unwrap().whole, whole.len(), "{torn:?}");
+        }
+        for foreign in [&b"my notes"[..], b"0011\0\0\n", b"0011\0x", b"0123456789"] {
+            assert!(
+                matches!(decode(&and(foreign)), Err(Unreadable::Corrupt { offset, .. }) if offset == whole.len())
+            );
+            assert!(matches!(decode(foreign), Err(Unreadable::Corrupt { offset: 0, .. })), "{foreign:?}");
+        }
+        let mut hole = whole.clone();
+        hole[whole.len() - 5] = 0;
+        assert!(decode(&hole).is_err(), "a whole record was changed");
     }
 
     #[test]
@@ -241,7 +295,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_changed_byte_is_found_wherever_it_is(at in 0..400_usize, to in 1_u8..) {
+        fn a_changed_byte_is_found_wherever_it_is(at in 0..400_usize, to in any::<u8>()) {
             let mut text = text(&some_records());
             let at = at % text.len();
             text[at] = to;
