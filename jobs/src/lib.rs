@@ -4,6 +4,7 @@
 //! knows; unknown fields are refused. Knows the library's job traits; not how a graph is converged.
 
 mod absent;
+mod account;
 #[cfg(feature = "archive")]
 mod archive;
 mod block;
@@ -12,11 +13,13 @@ mod disk;
 #[cfg(feature = "http")]
 mod download;
 mod file;
+mod group;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "http")]
 mod http_request;
 mod line;
+mod machine;
 #[cfg(feature = "archive")]
 mod packed;
 mod prune;
@@ -30,17 +33,21 @@ mod template;
 mod unarchive;
 #[cfg(feature = "http")]
 mod upload;
+mod user;
 mod validated;
+mod written;
 
 pub use absent::Absent;
+pub use account::Presence;
 #[cfg(feature = "archive")]
 pub use archive::Archive;
 pub use block::Block;
 pub use directory::Directory;
-pub use disk::{Group, Mode, ModeError, Owner, Validate};
+pub use disk::{Group as OwnerGroup, Mode, ModeError, Owner, Validate};
 #[cfg(feature = "http")]
 pub use download::Download;
 pub use file::File;
+pub use group::Group;
 #[cfg(feature = "http")]
 pub use http_request::{Expect, HttpMethod, HttpRequest, SendRequest, Statuses};
 pub use line::Line;
@@ -55,3 +62,4 @@ pub use template::Template;
 pub use unarchive::Unarchive;
 #[cfg(feature = "http")]
 pub use upload::Upload;
+pub use user::User;

@@ -1,0 +1,227 @@
+//! The local accounts of a machine, as its files tell them: `/etc/passwd`, `/etc/group`, `/etc/shadow`, and what
+//! `/etc/login.defs` says of new ones.
+//!
+//! Knows nothing of users that a directory service tells of, and changes nothing.
+
+pub(crate) mod home;
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Result, bail};
+use dojob::{Command, Context, CouldNotFindOut, OrCouldNotFindOut};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::machine::Machine;
+
+/// Whether something is to be there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    /// It is there.
+    #[default]
+    Present,
+    /// It is not there.
+    Absent,
+}
+
+/// Held while tools change accounts: they lock the files, and a second one would wait for seconds or give up.
+pub(crate) fn changing() -> MutexGuard<'static, ()> {
+    static CHANGING: Mutex<()> = Mutex::new(());
+    CHANGING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A tool of the `shadow` suite and its arguments. It is this machine's own also for a tree, which need not have one.
+pub(crate) fn call<'cx>(cx: &'cx Context, machine: Machine<'_>, words: &[String]) -> Result<Command<'cx>> {
+    let Some((program, args)) = words.split_first() else { bail!("there is no command to run") };
+    Ok(machine.command_with(cx, program, "--root").args(args))
+}
+
+/// A line of `/etc/passwd`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UserLine {
+    pub(crate) name: String,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) comment: String,
+    pub(crate) home: String,
+    pub(crate) shell: String,
+}
+
+/// A line of `/etc/group`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GroupLine {
+    pub(crate) name: String,
+    pub(crate) gid: u32,
+    pub(crate) members: Vec<String>,
+}
+
+/// All local users and groups.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Accounts {
+    pub(crate) users: Vec<UserLine>,
+    pub(crate) groups: Vec<GroupLine>,
+}
+
+impl Accounts {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// [`CouldNotFindOut`], where one of the files cannot be read.
+    pub(crate) fn read(machine: Machine<'_>) -> Result<Self> {
+        let passwd = read(machine, "/etc/passwd", "which users there are")?;
+        let group = read(machine, "/etc/group", "which groups there are")?;
+        Ok(Accounts::parse(&passwd, &group))
+    }
+
+    fn parse(passwd: &str, group: &str) -> Self {
+        Accounts {
+            users: passwd.lines().filter_map(user_line).collect(),
+            groups: group.lines().filter_map(group_line).collect(),
+        }
+    }
+
+    pub(crate) fn user(&self, name: &str) -> Option<&UserLine> {
+        self.users.iter().find(|user| user.name == name)
+    }
+
+    pub(crate) fn group(&self, name: &str) -> Option<&GroupLine> {
+        self.groups.iter().find(|group| group.name == name)
+    }
+
+    /// The group of this name, or of this number.
+    pub(crate) fn group_or_gid(&self, name_or_number: &str) -> Option<&GroupLine> {
+        self.group(name_or_number).or_else(|| {
+            let gid: u32 = name_or_number.parse().ok()?;
+            self.groups.iter().find(|group| group.gid == gid)
+        })
+    }
+
+    /// The name of a group, or its number where it has none.
+    pub(crate) fn group_name(&self, gid: u32) -> String {
+        let group = self.groups.iter().find(|group| group.gid == gid);
+        group.map_or_else(|| gid.to_string(), |group| group.name.clone())
+    }
+}
+
+fn user_line(line: &str) -> Option<UserLine> {
+    let fields: Vec<&str> = line.split(':').collect();
+    let [name, _, uid, gid, comment, home, shell] = fields.as_slice() else { return None };
+    Some(UserLine {
+        name: (*name).to_owned(),
+        uid: uid.parse().ok()?,
+        gid: gid.parse().ok()?,
+        comment: (*comment).to_owned(),
+        home: (*home).to_owned(),
+        shell: (*shell).to_owned(),
+    })
+}
+
+fn group_line(line: &str) -> Option<GroupLine> {
+    let fields: Vec<&str> = line.split(':').collect();
+    let [name, _, gid, members] = fields.as_slice() else { return None };
+    let members = members.split(',').map(str::trim).filter(|member| !member.is_empty());
+    Some(GroupLine {
+        name: (*name).to_owned(),
+        gid: gid.parse().ok()?,
+        members: members.map(str::to_owned).collect(),
+    })
+}
+
+/// What `/etc/shadow` says of a user's password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Password {
+    /// Whether it is locked: `!` stands before the hash.
+    pub(crate) locked: bool,
+    /// The hash, or what stands in its place; empty where the account never had one.
+    pub(crate) hash: String,
+}
+
+impl Password {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`CouldNotFindOut`], where the file cannot be read, as by most users.
+    pub(crate) fn read(machine: Machine<'_>, user: &str) -> Result<Self> {
+        let shadow = read(machine, "/etc/shadow", "which password is set (only root may read it)")?;
+        Ok(Password::parse(&shadow, user))
+    }
+
+    fn parse(shadow: &str, user: &str) -> Self {
+        let fields = shadow
+            .lines()
+            .map(|line| line.split(':'))
+            .find_map(|mut fields| (fields.next() == Some(user)).then(|| fields.next().unwrap_or_default()));
+        // Without a line nobody can log in with a password, which is what a lone `!` says.
+        let field = fields.unwrap_or("!");
+        let hash = field.trim_start_matches('!');
+        Password { locked: hash.len() < field.len(), hash: hash.to_owned() }
+    }
+}
+
+/// A setting of `/etc/login.defs`, where it is there.
+pub(crate) fn login_setting(machine: Machine<'_>, name: &str) -> Option<String> {
+    let path = machine.locate_target(Path::new("/etc/login.defs")).ok()?;
+    let text = fs::read(path).ok()?;
+    setting(&String::from_utf8_lossy(&text), name)
+}
+
+fn setting(text: &str, name: &str) -> Option<String> {
+    let mut values = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        (words.next() == Some(name)).then(|| words.next().unwrap_or_default().to_owned())
+    });
+    values.next_back()
+}
+
+fn read(machine: Machine<'_>, file: &str, what: &str) -> Result<String> {
+    let path = machine.locate_target(Path::new(file))?;
+    match fs::read(&path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound && machine.root().is_some() => {
+            let what = format!("{what} ({} is missing; is `root` the tree of a system?)", path.display());
+            Err(CouldNotFindOut::new(what).into())
+        }
+        Err(error) => Err(error).or_could_not_find_out(format!("{what}: failed to read {}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_and_others_are_passed_over() {
+        let accounts = Accounts::parse(
+            "root:x:0:0:root:/root:/bin/bash\n# comment\n+::::::\nrosa:x:1000:100:Rosa,,,:/home/rosa:\n",
+            "root:x:0:\nusers:x:100:\nadm:x:4:syslog,rosa\nbroken\n",
+        );
+        assert_eq!(accounts.users.len(), 2);
+        assert_eq!(accounts.user("rosa").unwrap().shell, "");
+        assert_eq!(accounts.group("adm").unwrap().members, ["syslog", "rosa"]);
+        assert_eq!(accounts.group_or_gid("100").unwrap().name, "users");
+        assert_eq!((accounts.group_name(4), accounts.group_name(5)), ("adm".to_owned(), "5".to_owned()));
+    }
+
+    #[test]
+    fn passwords_are_locked_by_a_mark() {
+        let of =
+            |field: &str| Password::parse(&format!("root:*:1::::::\nrosa:{field}:2:0:99999:7:::\n"), "rosa");
+        assert_eq!(of("$6$a$b"), Password { locked: false, hash: "$6$a$b".into() });
+        assert_eq!(of("!$6$a$b"), Password { locked: true, hash: "$6$a$b".into() });
+        assert_eq!(of("!!"), Password { locked: true, hash: String::new() });
+        assert_eq!(of("*"), Password { locked: false, hash: "*".into() });
+        assert_eq!(Password::parse("", "rosa"), Password { locked: true, hash: String::new() });
+    }
+
+    #[test]
+    fn the_last_setting_counts() {
+        let text = "#UMASK 077\nUMASK\t\t022\n HOME_MODE 0700 \nUMASK 027\n";
+        assert_eq!(setting(text, "UMASK").as_deref(), Some("027"));
+        assert_eq!(setting(text, "HOME_MODE").as_deref(), Some("0700"));
+        assert_eq!(setting(text, "MAIL"), None);
+    }
+}

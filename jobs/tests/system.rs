@@ -1,0 +1,10 @@
+//! Jobs about the system: users, groups, keys, host names, crontabs, packages, services.
+
+#[path = "system/accounts.rs"]
+mod accounts;
+#[path = "system/fixtures.rs"]
+mod fixtures;
+#[path = "system/stand_in.rs"]
+mod stand_in;
+#[path = "system/tree.rs"]
+mod tree;
