@@ -7,13 +7,16 @@ mod absent;
 mod account;
 #[cfg(feature = "archive")]
 mod archive;
+mod authorized_key;
 mod block;
+mod cron_entry;
 mod directory;
 mod disk;
 #[cfg(feature = "http")]
 mod download;
 mod file;
 mod group;
+mod hosts;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "http")]
@@ -29,6 +32,7 @@ mod size;
 mod span;
 mod symlink;
 mod template;
+mod text_file;
 #[cfg(feature = "archive")]
 mod unarchive;
 #[cfg(feature = "http")]
@@ -41,13 +45,16 @@ pub use absent::Absent;
 pub use account::Presence;
 #[cfg(feature = "archive")]
 pub use archive::Archive;
+pub use authorized_key::AuthorizedKey;
 pub use block::Block;
+pub use cron_entry::CronEntry;
 pub use directory::Directory;
 pub use disk::{Group as OwnerGroup, Mode, ModeError, Owner, Validate};
 #[cfg(feature = "http")]
 pub use download::Download;
 pub use file::File;
 pub use group::Group;
+pub use hosts::Hosts;
 #[cfg(feature = "http")]
 pub use http_request::{Expect, HttpMethod, HttpRequest, SendRequest, Statuses};
 pub use line::Line;

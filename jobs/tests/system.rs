@@ -2,6 +2,10 @@
 
 #[path = "system/accounts.rs"]
 mod accounts;
+#[path = "system/chroot.rs"]
+mod chroot;
+#[path = "system/files.rs"]
+mod files;
 #[path = "system/fixtures.rs"]
 mod fixtures;
 #[path = "system/stand_in.rs"]

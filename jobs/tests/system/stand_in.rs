@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use dojob::{AnyJob, Engine, IntoJob};
-use dojob_jobs::{Group, User};
+use dojob_jobs::{AuthorizedKey, CronEntry, Group, Hosts, User};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -120,7 +120,10 @@ fn job_of(kind: &str, value: Value) -> serde_json::Result<AnyJob> {
         Ok(serde_json::from_value::<J>(value)?.into_job())
     }
     match kind {
+        "authorized_key" => read::<AuthorizedKey, _>(value),
+        "cron_entry" => read::<CronEntry, _>(value),
         "group" => read::<Group, _>(value),
+        "hosts" => read::<Hosts, _>(value),
         "user" => read::<User, _>(value),
         _ => panic!("there is no job type for the fixtures of {kind}"),
     }

@@ -1,0 +1,362 @@
+//! Who may log in by SSH with which key: lines of a user's `authorized_keys`.
+//!
+//! Knows the format of that file, and where it is unless `sshd` was told otherwise; does not read the settings of `sshd`.
+
+mod line;
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail, ensure};
+use dojob::{Context, Job, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::line::{Key, KeyLine, end_of_options};
+use crate::account::{Accounts, Presence, UserLine};
+use crate::disk::differ::Differences;
+use crate::disk::look::{self, Links};
+use crate::disk::owner::{Mode, Resolved};
+use crate::disk::write;
+use crate::machine::{Machine, account_name};
+use crate::text_file::{self, TextFile, joined, lines};
+use crate::written::{no_break, path, validated};
+
+const DIRECTORY_MODE: Mode = Mode::new(0o700);
+const FILE_MODE: Mode = Mode::new(0o600);
+
+/// A public key is in a user's `~/.ssh/authorized_keys`, or is not. Other lines, comments and the order stay as they are.
+///
+/// The directory is made where it is missing; its mode is 0700, that of the file 0600, and both belong to the user: others
+/// are refused by `sshd`.
+///
+/// ```
+/// # use dojob_jobs::AuthorizedKey;
+/// # let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJzTjY8yHbfyfGgbqcLYNPpIe0vDiQ0Jkh8Cf4yHdQWn rosa@laptop";
+/// let login = AuthorizedKey::new("rosa", key).options("no-agent-forwarding");
+/// # let same: AuthorizedKey = serde_json::from_value(serde_json::json!({
+/// #     "user": "rosa", "key": key, "options": "no-agent-forwarding"
+/// # }))?;
+/// # assert_eq!(login, same);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, remote = "Self")]
+pub struct AuthorizedKey {
+    /// Whose file it is. It can be left out where `path` is given; then the file's owner and mode are not looked at.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The file, where it is not `~/.ssh/authorized_keys`. Its directory has to exist.
+    #[serde(default)]
+    pub path: Option<PathBuf>,
+    /// The public key, as it is in a file such as `id_ed25519.pub`, or several, one a line. A key is known by its type and
+    /// content; the comment behind it is written, but not compared.
+    pub key: String,
+    /// What stands before the key: `command="backup",no-pty`, say. Unless given, whatever is there stays; an empty text
+    /// is for none.
+    #[serde(default)]
+    pub options: Option<String>,
+    /// Whether no other keys are in the file; false unless given.
+    #[serde(default)]
+    pub exclusive: bool,
+    /// `present` unless given, or `absent`.
+    #[serde(default)]
+    pub state: Presence,
+    /// The tree of another system, to be worked on in place of this one: `/mnt/image`, say.
+    #[serde(default)]
+    pub root: Option<PathBuf>,
+}
+
+validated!(AuthorizedKey);
+
+/// Which file it is, and who it belongs to.
+struct Place {
+    file: PathBuf,
+    /// `~/.ssh`, where that is our business.
+    directory: Option<PathBuf>,
+    owner: Option<(u32, u32)>,
+}
+
+impl Place {
+    fn attributes(&self, mode: Mode) -> Resolved {
+        match self.owner {
+            None => Resolved::default(),
+            Some((uid, gid)) => Resolved { mode: Some(mode), uid: Some(uid), gid: Some(gid) },
+        }
+    }
+}
+
+impl AuthorizedKey {
+    /// The key for `user`.
+    pub fn new(user: impl Into<String>, key: impl Into<String>) -> Self {
+        AuthorizedKey { user: Some(user.into()), ..AuthorizedKey::empty(key.into()) }
+    }
+
+    /// The key in the file `path`, whoever it belongs to.
+    pub fn in_file(path: impl Into<PathBuf>, key: impl Into<String>) -> Self {
+        AuthorizedKey { path: Some(path.into()), ..AuthorizedKey::empty(key.into()) }
+    }
+
+    fn empty(key: String) -> Self {
+        AuthorizedKey {
+            user: None,
+            path: None,
+            key,
+            options: None,
+            exclusive: false,
+            state: Presence::Present,
+            root: None,
+        }
+    }
+
+    /// In this file in place of the usual one.
+    #[must_use]
+    pub fn path(mut self, path: impl Into<PathBuf>) -> Self {
+        self.path = Some(path.into());
+        self
+    }
+
+    /// With these options before the key.
+    #[must_use]
+    pub fn options(mut self, options: impl Into<String>) -> Self {
+        self.options = Some(options.into());
+        self
+    }
+
+    /// And no other keys.
+    #[must_use]
+    pub fn exclusive(mut self, exclusive: bool) -> Self {
+        self.exclusive = exclusive;
+        self
+    }
+
+    /// Present or absent.
+    #[must_use]
+    pub fn state(mut self, state: Presence) -> Self {
+        self.state = state;
+        self
+    }
+
+    /// In the tree of another system.
+    #[must_use]
+    pub fn root(mut self, root: impl Into<PathBuf>) -> Self {
+        self.root = Some(root.into());
+        self
+    }
+
+    fn machine(&self) -> Machine<'_> {
+        Machine::new(self.root.as_ref())
+    }
+
+    fn keys(&self) -> Result<Vec<Key>> {
+        let lines = self.key.lines().filter(|line| !line.trim().is_empty());
+        let mut keys: Vec<Key> = Vec::new();
+        for key in
+            lines.map(|line| Key::parse(line).map_err(|error| anyhow!("`key` is no public key: {error}")))
+        {
+            let key = key?;
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        ensure!(!keys.is_empty(), "`key` is empty");
+        Ok(keys)
+    }
+
+    fn validate(&self) -> Result<()> {
+        ensure!(self.user.is_some() || self.path.is_some(), "one of `user` and `path` is wanted");
+        if let Some(user) = &self.user {
+            account_name("user", user)?;
+        }
+        if let Some(file) = &self.path {
+            path("path", file)?;
+            ensure!(file.file_name().is_some(), "`path` is {}, which is no file", file.display());
+        }
+        ensure!(!self.key.contains('\0'), "`key` has a NUL byte in it");
+        self.keys()?;
+        if let Some(options) = &self.options {
+            no_break("options", options)?;
+            ensure!(
+                end_of_options(options) == Some(options.len()),
+                "`options` is `{options}`: blanks are allowed in double quotes only, and every quote has to be closed"
+            );
+        }
+        let is_absent = self.state == Presence::Absent;
+        ensure!(!is_absent || !self.exclusive, "`exclusive` says nothing where `state` is `absent`");
+        ensure!(!is_absent || self.options.is_none(), "`options` says nothing where `state` is `absent`");
+        self.machine().validate()
+    }
+
+    fn place(&self) -> Result<Place> {
+        let user = self.user.as_ref().map(|name| self.user_line(name)).transpose()?;
+        let owner = user.as_ref().map(|user| (user.uid, user.gid));
+        match (&self.path, user) {
+            (Some(path), _) => Ok(Place { file: path.clone(), directory: None, owner }),
+            (None, Some(user)) => {
+                let directory = Path::new(&user.home).join(".ssh");
+                Ok(Place { file: directory.join("authorized_keys"), directory: Some(directory), owner })
+            }
+            (None, None) => bail!("one of `user` and `path` is wanted"),
+        }
+    }
+
+    fn user_line(&self, name: &str) -> Result<UserLine> {
+        let accounts = Accounts::read(self.machine())?;
+        let user = accounts.user(name).cloned();
+        user.with_context(|| format!("there is no user {name}; a job `User` before this one can make it"))
+    }
+
+    /// What the file is to say, and in what it differs.
+    fn edit(&self, text: &str) -> Result<(String, Vec<String>)> {
+        let (mut kept, mut reasons, mut others) = (Vec::new(), Vec::new(), 0_usize);
+        let mut missing = self.keys()?;
+        let wanted = missing.clone();
+        for line in lines(text) {
+            let Some(found) = KeyLine::parse(&line) else {
+                kept.push(line);
+                continue;
+            };
+            if !wanted.contains(&found.key) {
+                if self.exclusive {
+                    others += 1;
+                } else {
+                    kept.push(line);
+                }
+                continue;
+            }
+            if self.state == Presence::Absent {
+                reasons.push(format!("the key {} is there", found.key));
+                continue;
+            }
+            let Some(index) = missing.iter().position(|key| *key == found.key) else {
+                // The first line counts for `sshd` unless its options say otherwise: a second one would let in those.
+                reasons.push(format!("the key {} is there twice", found.key));
+                continue;
+            };
+            missing.remove(index);
+            match &self.options {
+                Some(options) if *options != found.options => {
+                    reasons.push(format!("the options of the key {} differ", found.key));
+                    kept.push(KeyLine { options: options.clone(), key: found.key }.to_string());
+                }
+                _ => kept.push(line),
+            }
+        }
+        if self.state == Presence::Present {
+            for key in missing {
+                reasons.push(format!("the key {key} is missing"));
+                kept.push(KeyLine { options: self.options.clone().unwrap_or_default(), key }.to_string());
+            }
+        }
+        match others {
+            0 => {}
+            1 => reasons.push("another key is there".to_owned()),
+            others => reasons.push(format!("{others} other keys are there")),
+        }
+        Ok((joined(&kept), reasons))
+    }
+
+    /// The directory and what differs about it. As root we would do in it what its user could turn elsewhere by a link.
+    fn compare_directory(&self, place: &Place, differences: &mut Differences) -> Result<()> {
+        let Some(directory) = &place.directory else { return Ok(()) };
+        let found = look::meta(&self.machine().locate(directory)?, Links::Stay)?;
+        match found {
+            None if self.state == Presence::Absent => {}
+            None => {
+                let home = directory.parent().unwrap_or(Path::new("/"));
+                if look::meta(&self.machine().locate_target(home)?, Links::Follow)?.is_none() {
+                    bail!("the home directory {} does not exist", home.display());
+                }
+                differences.add(format!("{} does not exist", directory.display()));
+            }
+            Some(meta) if meta.is_dir() && self.state == Presence::Absent => {}
+            Some(meta) if meta.is_dir() => {
+                let mut own = Differences::new();
+                place.attributes(DIRECTORY_MODE).compare(&meta, &mut own);
+                if let Err(error) = own.into_result() {
+                    differences.add(format!("{}: {error}", directory.display()));
+                }
+            }
+            Some(meta) => bail!(
+                "{} is {}, not a directory; give the file that it leads to as `path`",
+                directory.display(),
+                meta.what()
+            ),
+        }
+        Ok(())
+    }
+
+    fn differences(&self, place: &Place, file: &TextFile) -> Result<Differences> {
+        let mut differences = Differences::new();
+        self.compare_directory(place, &mut differences)?;
+        let (wanted, reasons) = self.edit(&file.text)?;
+        if !reasons.is_empty() {
+            file.compare(reasons.join("; "), &wanted, &mut differences)?;
+        }
+        if let Some(meta) = file.meta.as_ref().filter(|_| self.state == Presence::Present) {
+            place.attributes(FILE_MODE).compare(meta, &mut differences);
+        }
+        Ok(differences)
+    }
+
+    fn read(&self, place: &Place) -> Result<TextFile> {
+        // In a directory of the user's own a link is refused: as root we would write wherever it leads to.
+        let links = if place.directory.is_some() { Links::Stay } else { Links::Follow };
+        TextFile::read(self.machine(), &place.file, links)
+    }
+
+    fn make_directory(&self, place: &Place) -> Result<()> {
+        let Some(directory) = &place.directory else { return Ok(()) };
+        let path = self.machine().locate(directory)?;
+        if look::meta(&path, Links::Stay)?.is_none() {
+            DirBuilder::new()
+                .mode(DIRECTORY_MODE.bits())
+                .create(&path)
+                .with_context(|| format!("failed to make {}", directory.display()))?;
+        }
+        write::set_attributes(&path, &place.attributes(DIRECTORY_MODE))
+    }
+}
+
+impl Job for AuthorizedKey {
+    fn name(&self) -> String {
+        let whose = match (&self.user, &self.path) {
+            (Some(user), None) => user.clone(),
+            (_, Some(path)) => path.display().to_string(),
+            (None, None) => "nobody".to_owned(),
+        };
+        match self.keys().unwrap_or_default().as_slice() {
+            [] => format!("AuthorizedKey {whose}"),
+            [key] => format!("AuthorizedKey {whose} {key}"),
+            [key, more @ ..] => format!("AuthorizedKey {whose} {key} and {} more", more.len()),
+        }
+    }
+
+    fn check(&mut self, _: &mut Context) -> Result<()> {
+        self.validate()?;
+        let place = self.place()?;
+        let file = self.read(&place)?;
+        self.differences(&place, &file)?.into_result()
+    }
+
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        self.validate()?;
+        let _editing = text_file::editing();
+        let place = self.place()?;
+        let file = self.read(&place)?;
+        if self.differences(&place, &file)?.into_result().is_ok() {
+            return Ok(());
+        }
+        let (wanted, _) = self.edit(&file.text)?;
+        if self.state == Presence::Present {
+            self.make_directory(&place)?;
+            return file.write(cx, &wanted, &place.attributes(FILE_MODE));
+        }
+        file.write(cx, &wanted, &Resolved::default())
+    }
+
+    fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
+        write::cleanup(cx)
+    }
+}

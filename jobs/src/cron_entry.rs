@@ -1,0 +1,356 @@
+//! What cron starts: an entry of a user's crontab, or of a file in `/etc/cron.d`.
+//!
+//! Knows the program `crontab` and the format of crontabs; not whether a cron is at work.
+
+mod schedule;
+mod table;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, ensure};
+use dojob::{Command, Context, CouldNotFindOut, Job, NotAsWanted, OrCouldNotFindOut, Result};
+use rustix::process::geteuid;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::account::Presence;
+use crate::disk::differ::Differences;
+use crate::disk::look::Links;
+use crate::disk::owner::{Mode, Resolved};
+use crate::disk::write;
+use crate::machine::{Machine, account_name};
+use crate::text_file::{self, Text, TextFile};
+use crate::written::{one_line, validated};
+
+const DIRECTORY: &str = "/etc/cron.d";
+
+/// A file that others than root own or may write is not read by cron.
+const ATTRIBUTES: Resolved = Resolved { mode: Some(Mode::new(0o644)), uid: Some(0), gid: None };
+
+/// Cron starts a command at certain times. The entry is marked by a comment line with its name; all else in the crontab
+/// stays as it is.
+///
+/// ```
+/// # use dojob_jobs::CronEntry;
+/// let backup = CronEntry::new("backup", "30 3 * * *", "/usr/local/bin/backup --all").user("rosa");
+/// let same: CronEntry = serde_json::from_str(
+///     r#"{"name": "backup", "schedule": "30 3 * * *", "command": "/usr/local/bin/backup --all", "user": "rosa"}"#,
+/// )?;
+/// assert_eq!(backup, same);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, remote = "Self")]
+pub struct CronEntry {
+    /// The entry's name, by which it is found again: it stands in a comment before it.
+    pub name: String,
+    /// When it is started: minute, hour, day of the month, month and day of the week, as in `30 3 * * mon-fri`, or
+    /// `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`, `@reboot`. Not for state `absent`.
+    #[serde(default)]
+    pub schedule: Option<String>,
+    /// What is started: a line for the shell. A `%` is just that, and is escaped for cron. Not for state `absent`.
+    #[serde(default)]
+    pub command: Option<String>,
+    /// Whose crontab it is; unless given, that of the user who runs this. With `file` the user as whom it is started:
+    /// root unless given.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The name of a file in `/etc/cron.d` that the entry is in, in place of a user's crontab; made where it is missing,
+    /// removed with its last line. Letters, digits, `_` and `-`: cron passes over other files.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// Variables that are set before the entry: `MAILTO`, `PATH`, `SHELL`. Cron keeps them for all entries below as well: give
+    /// an entry with variables a file of its own.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// `present` unless given, or `absent`.
+    #[serde(default)]
+    pub state: Presence,
+    /// The tree of another system, to be worked on in place of this one: `/mnt/image`, say. A user's crontab there is
+    /// handled by that tree's own `crontab`, which takes root's rights.
+    #[serde(default)]
+    pub root: Option<PathBuf>,
+}
+
+validated!(CronEntry);
+
+/// Where the entry is, as it was found.
+enum Place {
+    File(TextFile),
+    Crontab(Text),
+}
+
+impl Place {
+    fn text(&self) -> &str {
+        match self {
+            Place::File(file) => &file.text,
+            Place::Crontab(text) => text,
+        }
+    }
+}
+
+impl CronEntry {
+    /// Starts `command` when `schedule` says so.
+    pub fn new(name: impl Into<String>, schedule: impl Into<String>, command: impl Into<String>) -> Self {
+        let entry = CronEntry::absent(name);
+        CronEntry {
+            schedule: Some(schedule.into()),
+            command: Some(command.into()),
+            state: Presence::Present,
+            ..entry
+        }
+    }
+
+    /// No entry of this name.
+    pub fn absent(name: impl Into<String>) -> Self {
+        CronEntry {
+            name: name.into(),
+            schedule: None,
+            command: None,
+            user: None,
+            file: None,
+            env: BTreeMap::new(),
+            state: Presence::Absent,
+            root: None,
+        }
+    }
+
+    /// In the crontab of this user, or as this user.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    /// In this file of `/etc/cron.d`.
+    #[must_use]
+    pub fn file(mut self, file: impl Into<String>) -> Self {
+        self.file = Some(file.into());
+        self
+    }
+
+    /// With a variable.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// In the tree of another system.
+    #[must_use]
+    pub fn root(mut self, root: impl Into<PathBuf>) -> Self {
+        self.root = Some(root.into());
+        self
+    }
+
+    fn machine(&self) -> Machine<'_> {
+        Machine::new(self.root.as_ref())
+    }
+
+    fn validate(&self) -> Result<()> {
+        one_line("name", &self.name)?;
+        ensure!(self.name.trim() == self.name, "`name` is `{}`: blanks around it would be lost", self.name);
+        if let Some(user) = &self.user {
+            account_name("user", user)?;
+        }
+        if let Some(file) = &self.file {
+            let fits = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+            ensure!(
+                !file.is_empty() && file.chars().all(fits),
+                "`file` is `{}`: cron passes over files whose names have more than letters, digits, `_` and `-`",
+                file.escape_debug()
+            );
+        }
+        for (name, value) in &self.env {
+            variable(name, value)?;
+        }
+        if let Some(command) = &self.command {
+            one_line("command", command)?;
+        }
+        self.schedule.as_deref().map_or(Ok(()), schedule::validate)?;
+        if self.state == Presence::Present {
+            ensure!(self.schedule.is_some(), "`schedule` is missing: `30 3 * * *` is one, or `@daily`");
+            ensure!(self.command.is_some(), "`command` is missing");
+        }
+        self.machine().validate()
+    }
+
+    /// The lines behind the mark; none where the entry is not wanted.
+    fn entry(&self) -> Result<Option<Vec<String>>> {
+        if self.state == Presence::Absent {
+            return Ok(None);
+        }
+        let (Some(schedule), Some(command)) = (&self.schedule, &self.command) else {
+            bail!("`schedule` and `command` are wanted")
+        };
+        let mut lines = Vec::with_capacity(self.env.len() + 1);
+        for (name, value) in &self.env {
+            lines.push(variable(name, value)?);
+        }
+        let schedule = schedule.split_whitespace().collect::<Vec<_>>().join(" ");
+        let command = escaped(command.trim());
+        lines.push(match &self.file {
+            None => format!("{schedule} {command}"),
+            Some(_) => format!("{schedule} {} {command}", self.user.as_deref().unwrap_or("root")),
+        });
+        Ok(Some(lines))
+    }
+
+    /// What people call the crontab.
+    fn place_name(&self) -> String {
+        match (&self.file, &self.user) {
+            (Some(file), _) => format!("{DIRECTORY}/{file}"),
+            (None, Some(user)) => format!("the crontab of {user}"),
+            (None, None) => "the own crontab".to_owned(),
+        }
+    }
+
+    fn crontab<'cx>(&self, cx: &'cx Context) -> Command<'cx> {
+        let crontab = self.machine().command(cx, "crontab");
+        match self.user.as_ref().filter(|user| !is_self(user)) {
+            None => crontab,
+            Some(user) => crontab.args(["-u", user]),
+        }
+    }
+
+    fn look(&self, cx: &Context) -> Result<Place> {
+        if let Some(file) = &self.file {
+            let path = Path::new(DIRECTORY).join(file);
+            return Ok(Place::File(TextFile::read(self.machine(), &path, Links::Follow)?));
+        }
+        let what = || format!("what is in {}", self.place_name());
+        let output =
+            self.crontab(cx).arg("-l").quiet().keep(LARGEST).output().or_could_not_find_out(what())?;
+        if output.success() && output.stdout.dropped() == 0 {
+            return Ok(Place::Crontab(Text::decode(output.stdout.bytes())));
+        }
+        let said = output.stderr.text();
+        if output.status.code() == Some(1) && said.to_lowercase().contains("no crontab for") {
+            return Ok(Place::Crontab(Text::default()));
+        }
+        let hint = if said.contains("privileged") || said.contains("must be root") {
+            " (run this as root, or as that user)"
+        } else {
+            ""
+        };
+        let said = said.lines().map(str::trim).collect::<Vec<_>>().join("; ");
+        Err(CouldNotFindOut::new(format!("{}{hint}", what())).because(said).into())
+    }
+
+    fn reason(&self, text: &str) -> String {
+        let (name, place) = (&self.name, self.place_name());
+        match (self.state, table::has(text, name)) {
+            (Presence::Absent, _) => format!("{name} is in {place}"),
+            (Presence::Present, true) => format!("{name} differs in {place}"),
+            (Presence::Present, false) => format!("{name} is not in {place}"),
+        }
+    }
+
+    fn write(&self, cx: &Context, place: &Place, wanted: &str) -> Result<()> {
+        match place {
+            Place::File(file) if wanted.trim().is_empty() => file.remove(),
+            Place::File(file) => file.write(cx, wanted, &ATTRIBUTES),
+            Place::Crontab(_) if wanted.is_empty() => {
+                self.crontab(cx).arg("-r").run().map(drop).map_err(Into::into)
+            }
+            Place::Crontab(text) => {
+                let bytes = text.encode(wanted)?.into_owned();
+                self.crontab(cx).arg("-").stdin(bytes).run()?;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// More than any crontab should ever have.
+const LARGEST: usize = 16 * 1024 * 1024;
+
+/// Whether it is the user at work, who need not, and unless root must not, say so.
+fn is_self(user: &str) -> bool {
+    let own = geteuid();
+    !own.is_root() && uzers::get_user_by_name(user).is_some_and(|user| user.uid() == own.as_raw())
+}
+
+/// The line that sets a variable. Cron knows quotes around the whole value, and no escapes.
+fn variable(name: &str, value: &str) -> Result<String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    ensure!(
+        !name.is_empty() && name.chars().all(fits) && !name.starts_with(|c: char| c.is_ascii_digit()),
+        "`env` has `{}` in it, which is no name of a variable",
+        name.escape_debug()
+    );
+    crate::written::no_break(&format!("env.{name}"), value)?;
+    let is_plain = value.trim() == value && !value.is_empty() && !value.starts_with(['"', '\'']);
+    let quote = match value {
+        _ if is_plain => "",
+        value if !value.contains('"') => "\"",
+        value if !value.contains('\'') => "'",
+        _ => bail!("`env.{name}` cannot be written down for cron: it has quotes of both kinds in it"),
+    };
+    Ok(format!("{name}={quote}{value}{quote}"))
+}
+
+/// A `%` would end the command for cron, and begin what it reads.
+fn escaped(command: &str) -> String {
+    let mut text = String::with_capacity(command.len());
+    let mut before = ' ';
+    for c in command.chars() {
+        if c == '%' && before != '\\' {
+            text.push('\\');
+        }
+        text.push(c);
+        before = c;
+    }
+    text
+}
+
+impl Job for CronEntry {
+    fn name(&self) -> String {
+        match (&self.file, &self.user) {
+            (None, None) => format!("CronEntry {}", self.name),
+            _ => format!("CronEntry {} in {}", self.name, self.place_name()),
+        }
+    }
+
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        self.validate()?;
+        let place = self.look(cx)?;
+        let text = place.text();
+        let wanted = table::set(text, &self.name, self.entry()?.as_deref());
+        let differs = wanted != text;
+        let mut differences = Differences::new();
+        match &place {
+            Place::File(file) => {
+                if differs {
+                    file.compare(self.reason(text), &wanted, &mut differences)?;
+                }
+                if let Some(meta) = file.meta.as_ref().filter(|_| self.state == Presence::Present) {
+                    ATTRIBUTES.compare(meta, &mut differences);
+                }
+            }
+            Place::Crontab(_) if differs => {
+                let name = self.place_name();
+                return Err(NotAsWanted::new(self.reason(text)).diff(&name, text, &wanted).into());
+            }
+            Place::Crontab(_) => {}
+        }
+        differences.into_result()
+    }
+
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        self.validate()?;
+        let _editing = text_file::editing();
+        let place = self.look(cx)?;
+        let wanted = table::set(place.text(), &self.name, self.entry()?.as_deref());
+        let is_file = matches!(place, Place::File(_)) && self.state == Presence::Present;
+        if wanted == place.text() && !is_file {
+            return Ok(());
+        }
+        self.write(cx, &place, &wanted)
+    }
+
+    fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
+        write::cleanup(cx)
+    }
+}

@@ -1,0 +1,289 @@
+//! Jobs about single files of a system: keys, host names, crontabs.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::Path;
+
+use dojob::{Deps, DummyJob, Engine, Outcome};
+use dojob_jobs::{AuthorizedKey, CronEntry, Hosts, Presence};
+use tempfile::TempDir;
+
+use crate::chroot::{inside, run, system};
+use crate::tree::{converge, ended, is_root, no_act, prove, read, snapshot, tree, write};
+
+pub(crate) const ONE: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB rosa@laptop";
+pub(crate) const TWO: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIC rosa@phone";
+
+fn mode(path: &Path) -> (u32, u32) {
+    let meta = fs::symlink_metadata(path).unwrap();
+    (meta.mode() & 0o7777, meta.uid())
+}
+
+/// A tree in which the user rosa, who owns what is in her home, is the one that the test runs as.
+fn home() -> TempDir {
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let tree = tree(&[("etc/group", "root:x:0:\n"), ("home/rosa/.profile", "")]);
+    write(tree.path(), "etc/passwd", &format!("rosa:x:{uid}:{gid}::/home/rosa:/bin/sh\n"));
+    tree
+}
+
+fn home_with(keys: &str) -> TempDir {
+    let tree = home();
+    write(tree.path(), "home/rosa/.ssh/authorized_keys", keys);
+    tree
+}
+
+fn keys(tree: &TempDir) -> String {
+    read(tree.path(), "home/rosa/.ssh/authorized_keys")
+}
+
+#[test]
+fn a_key_is_proved() {
+    let tree = prove(home, |root| AuthorizedKey::new("rosa", ONE).root(root));
+    assert_eq!(keys(&tree), format!("{ONE}\n"));
+    let own = rustix::process::geteuid().as_raw();
+    assert_eq!(mode(&tree.path().join("home/rosa/.ssh")), (0o700, own));
+    assert_eq!(mode(&tree.path().join("home/rosa/.ssh/authorized_keys")), (0o600, own));
+}
+
+#[test]
+fn a_key_is_added_and_the_rest_stays() {
+    let found = format!("# mine\n\n  {TWO}\r\nnonsense\n");
+    let tree =
+        prove(|| home_with(&found), |root| AuthorizedKey::new("rosa", ONE).options("no-pty").root(root));
+    assert_eq!(keys(&tree), format!("{found}no-pty {ONE}\n"));
+}
+
+#[test]
+fn only_the_modes_differ() {
+    let tree = home_with(&format!("{ONE}\n"));
+    let ssh = tree.path().join("home/rosa/.ssh");
+    fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(ssh.join("authorized_keys"), fs::Permissions::from_mode(0o664)).unwrap();
+    let report = no_act(AuthorizedKey::new("rosa", ONE).root(tree.path()));
+    assert_eq!(ended(&report).1.unwrap(), "/home/rosa/.ssh: mode is 0755, not 0700; mode is 0664, not 0600");
+    assert!(converge(AuthorizedKey::new("rosa", ONE).root(tree.path())).success());
+    assert_eq!((mode(&ssh).0, mode(&ssh.join("authorized_keys")).0), (0o700, 0o600));
+}
+
+#[test]
+fn only_the_owner_differs() {
+    if !is_root("only_the_owner_differs") {
+        return;
+    }
+    let tree = home_with(&format!("{ONE}\n"));
+    let file = tree.path().join("home/rosa/.ssh/authorized_keys");
+    fs::set_permissions(file.parent().unwrap(), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    chown(&file, Some(4711), None).unwrap();
+    let report = converge(AuthorizedKey::new("rosa", ONE).root(tree.path()));
+    assert_eq!(ended(&report), (Outcome::Changed, Some("owner is 4711, not root".to_owned())));
+    assert_eq!(mode(&file).1, 0);
+}
+
+#[test]
+fn an_exclusive_key_is_alone() {
+    let found = format!("# mine\nno-pty {ONE}\n{TWO}\n{TWO} again\n");
+    let tree = prove(|| home_with(&found), |root| AuthorizedKey::new("rosa", ONE).exclusive(true).root(root));
+    assert_eq!(keys(&tree), format!("# mine\nno-pty {ONE}\n"));
+}
+
+#[test]
+fn a_key_goes_and_takes_its_repetitions() {
+    let found = format!("{ONE}\nno-pty {ONE}\n{TWO}\n");
+    let absent = |root: &Path| AuthorizedKey::new("rosa", ONE).state(Presence::Absent).root(root);
+    assert_eq!(keys(&prove(|| home_with(&found), absent)), format!("{TWO}\n"));
+    assert_eq!(no_act(absent(home().path())).counts().in_place, 1, "nothing is made to be empty");
+}
+
+#[test]
+fn a_directory_that_leads_elsewhere_is_refused() {
+    let tree = home();
+    fs::create_dir(tree.path().join("etc/secret")).unwrap();
+    symlink("/etc/secret", tree.path().join("home/rosa/.ssh")).unwrap();
+    let before = snapshot(tree.path());
+    let report = converge(AuthorizedKey::new("rosa", ONE).root(tree.path()));
+    assert_eq!(
+        ended(&report).1.unwrap(),
+        "/home/rosa/.ssh is a symbolic link, not a directory; give the file that it leads to as `path`"
+    );
+    assert_eq!(before, snapshot(tree.path()));
+}
+
+#[test]
+fn a_file_of_keys_may_be_elsewhere() {
+    let prepare = || tree(&[("etc/ssh/keys/rosa", "")]);
+    let tree = prove(prepare, |root| AuthorizedKey::in_file("/etc/ssh/keys/rosa", ONE).root(root));
+    assert_eq!(read(tree.path(), "etc/ssh/keys/rosa"), format!("{ONE}\n"));
+}
+
+const HOSTS: &str = "127.0.0.1\tlocalhost\n\n# servers\n10.0.0.1\tdb db.example  # old\n";
+
+#[test]
+fn a_line_of_hosts_is_proved() {
+    let prepare = || tree(&[("etc/hosts", HOSTS)]);
+    let moved = prove(prepare, |root| Hosts::new("10.0.0.7", ["db", "db.example"]).root(root));
+    assert_eq!(read(moved.path(), "etc/hosts"), HOSTS.replace("10.0.0.1", "10.0.0.7"));
+    let gone = |root: &Path| Hosts::new("10.0.0.1", ["db.example"]).state(Presence::Absent).root(root);
+    assert_eq!(read(prove(prepare, gone).path(), "etc/hosts"), HOSTS.replace("db db.example", "db"));
+    let empty = || tree(&[("etc/motd", "")]);
+    let made = prove(empty, |root| Hosts::new("fd00::1", ["db"]).root(root));
+    assert_eq!(read(made.path(), "etc/hosts"), "fd00::1 db\n");
+    assert_eq!(mode(&made.path().join("etc/hosts")).0, 0o644);
+}
+
+#[test]
+fn mode_owner_links_and_bytes_of_hosts_stay() {
+    let prepare = || {
+        let tree = tree(&[("etc/real", "")]);
+        fs::write(tree.path().join("etc/real"), b"127.0.0.1 localhost # caf\xe9\n").unwrap();
+        fs::set_permissions(tree.path().join("etc/real"), fs::Permissions::from_mode(0o664)).unwrap();
+        symlink("/etc/real", tree.path().join("etc/hosts")).unwrap();
+        tree
+    };
+    let tree = prove(prepare, |root| Hosts::new("10.0.0.1", ["db"]).root(root));
+    assert!(tree.path().join("etc/hosts").is_symlink());
+    let found = fs::read(tree.path().join("etc/real")).unwrap();
+    assert_eq!(found, b"127.0.0.1 localhost # caf\xe9\n10.0.0.1 db\n");
+    assert_eq!(mode(&tree.path().join("etc/real")).0, 0o664);
+}
+
+/// All jobs of a list.
+#[derive(Clone, PartialEq)]
+struct All<J>(Vec<J>);
+
+impl<J: dojob::Job> DummyJob for All<J> {
+    fn deps(&self) -> Deps {
+        let mut deps = Deps::new();
+        deps.extend(self.0.iter().cloned());
+        deps
+    }
+}
+
+#[test]
+fn many_jobs_edit_one_file_at_once() {
+    let tree = tree(&[("etc/hosts", HOSTS)]);
+    let jobs =
+        (1..=50).map(|n| Hosts::new(format!("10.1.0.{n}"), [format!("n{n}")]).root(tree.path())).collect();
+    let report = Engine::new(All(jobs)).unwrap().tries(1).workers(8).converge();
+    assert!(report.success(), "{report:?}");
+    assert_eq!(read(tree.path(), "etc/hosts").lines().count(), 54);
+}
+
+#[test]
+fn what_is_no_file_is_refused() {
+    let tree = tree(&[("etc/hosts/file", "")]);
+    let report = converge(Hosts::new("10.0.0.1", ["db"]).root(tree.path()));
+    assert_eq!(ended(&report), (Outcome::Failed, Some("/etc/hosts is a directory, not a file".to_owned())));
+    fs::remove_dir_all(tree.path().join("etc/hosts")).unwrap();
+    symlink("hosts", tree.path().join("etc/hosts")).unwrap();
+    let report = converge(Hosts::new("10.0.0.1", ["db"]).root(tree.path()));
+    let reason = ended(&report).1.unwrap();
+    assert!(reason.ends_with("/etc/hosts is: Too many levels of symbolic links (os error 40)"), "{reason}");
+}
+
+#[test]
+fn a_file_that_is_a_mount_is_written_in_place() {
+    if !is_root("a_file_that_is_a_mount_is_written_in_place") {
+        return;
+    }
+    let tree = tree(&[("etc/hosts", ""), ("outside", HOSTS)]);
+    let [outside, hosts] = ["outside", "etc/hosts"].map(|name| tree.path().join(name));
+    // A mount of its own namespace goes with it, whatever becomes of the test.
+    let unshared =
+        std::process::Command::new("mount").arg("--bind").args([&outside, &hosts]).output().unwrap();
+    if !unshared.status.success() {
+        crate::tree::skipped("a_file_that_is_a_mount_is_written_in_place", "may not mount");
+        return;
+    }
+    let report = converge(Hosts::new("10.0.0.7", ["db", "db.example"]).root(tree.path()));
+    run("umount", [&hosts]);
+    assert!(report.success(), "{:?}", report.jobs().next().unwrap().failures());
+    assert_eq!(read(tree.path(), "outside"), HOSTS.replace("10.0.0.1", "10.0.0.7"));
+    assert_eq!(fs::read_dir(tree.path().join("etc")).unwrap().count(), 1, "nothing is left beside");
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_file() {
+    if !is_root("a_full_disk_leaves_the_old_file") {
+        return;
+    }
+    let tree = tree(&[("motd", "")]);
+    let etc = tree.path().join("etc");
+    fs::create_dir(&etc).unwrap();
+    run("mount", ["-t", "tmpfs", "-o", "size=16k", "tmpfs", etc.to_str().unwrap()]);
+    write(tree.path(), "etc/hosts", HOSTS);
+    fs::write(etc.join("full"), vec![0; 8 * 1024]).unwrap();
+    let _ = fs::write(etc.join("fuller"), vec![0; 16 * 1024]);
+    let report = converge(Hosts::new("10.0.0.7", ["web"]).root(tree.path()));
+    let (found, count) = (read(tree.path(), "etc/hosts"), fs::read_dir(&etc).unwrap().count());
+    run("umount", [&etc]);
+    assert!(!report.success());
+    assert_eq!((found.as_str(), count), (HOSTS, 3), "the old file is there, and nothing beside it");
+    let failures = serde_json::to_string(&report).unwrap();
+    assert!(failures.contains("No space left on device"), "{failures}");
+}
+
+#[test]
+fn an_entry_in_cron_d_is_proved() {
+    if !is_root("an_entry_in_cron_d_is_proved") {
+        return;
+    }
+    let backup = |root: &Path| {
+        let entry =
+            CronEntry::new("backup", "30  3 * * *", "backup --date $(date +%F)").file("backup").user("rosa");
+        entry.env("MAILTO", "ops@example.org").env("NOTE", " two words ").root(root)
+    };
+    let tree = prove(|| tree(&[("etc/cron.d/other", "# other\n")]), backup);
+    assert_eq!(
+        read(tree.path(), "etc/cron.d/backup"),
+        "# dojob: backup\nMAILTO=ops@example.org\nNOTE=\" two words \"\n30 3 * * * rosa backup --date $(date +\\%F)\n"
+    );
+    assert_eq!(mode(&tree.path().join("etc/cron.d/backup")), (0o644, 0));
+
+    fs::set_permissions(tree.path().join("etc/cron.d/backup"), fs::Permissions::from_mode(0o666)).unwrap();
+    assert_eq!(
+        ended(&converge(backup(tree.path()))),
+        (Outcome::Changed, Some("mode is 0666, not 0644".to_owned()))
+    );
+
+    let with_entry = || {
+        let tree = self::tree(&[("etc/motd", ""), ("etc/cron.d/other", "")]);
+        assert!(converge(backup(tree.path())).success());
+        tree
+    };
+    let tree = prove(with_entry, |root| CronEntry::absent("backup").file("backup").root(root));
+    assert!(!tree.path().join("etc/cron.d/backup").exists(), "an empty file goes with its last entry");
+}
+
+#[test]
+fn an_entry_in_a_crontab_is_proved() {
+    let Some(system) = system("an_entry_in_a_crontab_is_proved") else { return };
+    let root = system.path();
+    inside(root, "useradd rosa; printf '# mine\\n5 4 * * sun echo hi\\n' | crontab -u rosa -");
+    let entry = |schedule: &str| CronEntry::new("backup", schedule, "backup").user("rosa").root(root);
+
+    let report = no_act(entry("@daily"));
+    assert_eq!(ended(&report), (Outcome::WouldRun, Some("backup is not in the crontab of rosa".to_owned())));
+    assert_eq!(ended(&converge(entry("@daily"))).0, Outcome::Changed);
+    assert_eq!(ended(&converge(entry("@daily"))).0, Outcome::InPlace);
+    let report = converge(entry("0 3 * * *"));
+    assert_eq!(ended(&report), (Outcome::Changed, Some("backup differs in the crontab of rosa".to_owned())));
+    let found = inside(root, "crontab -u rosa -l");
+    assert_eq!(found, "# mine\n5 4 * * sun echo hi\n# dojob: backup\n0 3 * * * backup\n");
+
+    assert_eq!(ended(&converge(CronEntry::absent("backup").user("rosa").root(root))).0, Outcome::Changed);
+    assert_eq!(inside(root, "crontab -u rosa -l"), "# mine\n5 4 * * sun echo hi\n");
+
+    // A user who has no crontab yet, and loses it with its only entry.
+    let own = CronEntry::new("x", "@daily", "x").root(root);
+    assert_eq!(ended(&converge(own)).0, Outcome::Changed);
+    assert_eq!(ended(&converge(CronEntry::absent("x").root(root))).0, Outcome::Changed);
+    assert_eq!(inside(root, "crontab -l 2>&1 || true"), "no crontab for root\n");
+
+    let report = converge(CronEntry::new("x", "@daily", "x").user("nobody-here").root(root));
+    let reason = ended(&report).1.unwrap();
+    assert!(reason.starts_with("could not find out what is in the crontab of nobody-here"), "{reason}");
+}
