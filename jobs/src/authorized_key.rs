@@ -21,7 +21,8 @@ use crate::disk::owner::{Mode, Resolved};
 use crate::disk::write;
 use crate::machine::{Machine, account_name};
 use crate::text_file::{self, TextFile, joined, lines};
-use crate::written::{no_break, path, validated};
+use crate::validated::validated;
+use crate::written::{no_break, path};
 
 const DIRECTORY_MODE: Mode = Mode::new(0o700);
 const FILE_MODE: Mode = Mode::new(0o600);
@@ -42,7 +43,7 @@ const FILE_MODE: Mode = Mode::new(0o600);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, remote = "Self")]
+#[serde(deny_unknown_fields, remote = "AuthorizedKey")]
 pub struct AuthorizedKey {
     /// Whose file it is. It can be left out where `path` is given; then the file's owner and mode are not looked at.
     #[serde(default)]

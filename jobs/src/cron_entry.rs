@@ -21,7 +21,8 @@ use crate::disk::owner::{Mode, Resolved};
 use crate::disk::write;
 use crate::machine::{Machine, account_name};
 use crate::text_file::{self, Text, TextFile};
-use crate::written::{one_line, validated};
+use crate::validated::validated;
+use crate::written::one_line;
 
 const DIRECTORY: &str = "/etc/cron.d";
 
@@ -41,7 +42,7 @@ const ATTRIBUTES: Resolved = Resolved { mode: Some(Mode::new(0o644)), uid: Some(
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, remote = "Self")]
+#[serde(deny_unknown_fields, remote = "CronEntry")]
 pub struct CronEntry {
     /// The entry's name, by which it is found again: it stands in a comment before it.
     pub name: String,

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::{self, Accounts, GroupLine, Presence};
 use crate::machine::{Machine, account_name};
-use crate::written::{listed, validated};
+use crate::validated::validated;
+use crate::written::listed;
 
 /// A local group is there, or is not.
 ///
@@ -24,7 +25,7 @@ use crate::written::{listed, validated};
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, remote = "Self")]
+#[serde(deny_unknown_fields, remote = "Group")]
 pub struct Group {
     /// The group's name, at most 32 bytes.
     pub name: String,

@@ -19,7 +19,8 @@ use crate::disk::owner::Resolved;
 use crate::disk::write;
 use crate::machine::Machine;
 use crate::text_file::{self, TextFile};
-use crate::written::{one_line, one_or_many, path, validated};
+use crate::validated::validated;
+use crate::written::{one_line, one_or_many, path};
 
 const FILE: &str = "/etc/hosts";
 
@@ -36,7 +37,7 @@ const FILE: &str = "/etc/hosts";
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, remote = "Self")]
+#[serde(deny_unknown_fields, remote = "Hosts")]
 pub struct Hosts {
     /// The address, of version 4 or 6: `10.0.0.7`, `fd00::7`, `fe80::1%eth0`.
     pub ip: String,

@@ -19,7 +19,8 @@ use crate::account::{self, Accounts, Password, Presence, home};
 use crate::disk::look::{self, Links};
 use crate::disk::write;
 use crate::machine::{Machine, account_name};
-use crate::written::{name_or_number, no_break, path, validated};
+use crate::validated::validated;
+use crate::written::{name_or_number, no_break, path};
 
 /// Where a run that removes a home directory keeps which one, for the recheck and the cleanup.
 const REMOVED_HOME: &str = "removed_home";
@@ -35,7 +36,7 @@ const REMOVED_HOME: &str = "removed_home";
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, remote = "Self")]
+#[serde(deny_unknown_fields, remote = "User")]
 pub struct User {
     /// The user's name, at most 32 bytes.
     pub name: String,

@@ -1,5 +1,4 @@
-//! What is written down is validated as it is read: rules for the texts of configurations, and the glue that applies a
-//! job's own rules when it is deserialized.
+//! Rules for the texts of configurations, and forms in which they may be written down.
 //!
 //! Looks at nothing but the values.
 
@@ -8,31 +7,6 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use serde::de::{self, Deserializer, Visitor};
-
-/// Reads and writes a job that is derived with `#[serde(remote = "Self")]`, and refuses what its `validate` refuses.
-macro_rules! validated {
-    ($job:ty) => {
-        impl<'de> ::serde::Deserialize<'de> for $job {
-            fn deserialize<D: ::serde::Deserializer<'de>>(
-                deserializer: D,
-            ) -> ::std::result::Result<Self, D::Error> {
-                let job = <$job>::deserialize(deserializer)?;
-                job.validate().map_err(|error| ::serde::de::Error::custom(format!("{error:#}")))?;
-                Ok(job)
-            }
-        }
-
-        impl ::serde::Serialize for $job {
-            fn serialize<S: ::serde::Serializer>(
-                &self,
-                serializer: S,
-            ) -> ::std::result::Result<S::Ok, S::Error> {
-                <$job>::serialize(self, serializer)
-            }
-        }
-    };
-}
-pub(crate) use validated;
 
 /// Refuses an empty text, and one that would not stay on its line.
 pub(crate) fn one_line(field: &str, text: &str) -> Result<()> {
