@@ -20,7 +20,7 @@ use crate::disk::write;
 use crate::machine::Machine;
 use crate::text_file::{self, TextFile};
 use crate::validated::validated;
-use crate::written::{one_line, one_or_many, path};
+use crate::written::{OneOrMany, one_line, one_or_many, path};
 
 const FILE: &str = "/etc/hosts";
 
@@ -43,6 +43,7 @@ pub struct Hosts {
     pub ip: String,
     /// The host's names, the full one first: one, or a list.
     #[serde(deserialize_with = "one_or_many")]
+    #[schemars(with = "OneOrMany")]
     pub names: Vec<String>,
     /// Whether these names are taken off the lines of other addresses of the same version, of which the system would use
     /// the first; true unless given. Set it to false for a host with several addresses.

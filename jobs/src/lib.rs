@@ -23,6 +23,7 @@ mod http;
 mod http_request;
 mod line;
 mod machine;
+mod package;
 #[cfg(feature = "archive")]
 mod packed;
 mod prune;
@@ -58,6 +59,7 @@ pub use hosts::Hosts;
 #[cfg(feature = "http")]
 pub use http_request::{Expect, HttpMethod, HttpRequest, SendRequest, Statuses};
 pub use line::Line;
+pub use package::{Package, PackageState};
 pub use prune::Prune;
 pub use replace::Replace;
 #[cfg(any(feature = "archive", feature = "http"))]

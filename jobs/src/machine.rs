@@ -103,6 +103,23 @@ impl<'a> Machine<'a> {
         plain(command)
     }
 
+    /// Whether that machine has a program of this name.
+    ///
+    /// # Errors
+    /// When its tree cannot be seen.
+    pub(crate) fn has(self, program: &str) -> Result<bool> {
+        let path = match self.root {
+            None => path_with_tools(env::var_os("PATH")),
+            Some(_) => path_with_tools(None),
+        };
+        for directory in env::split_paths(&path) {
+            if self.locate_target(&directory.join(program))?.is_file() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// A command of *this* machine that knows an option for working on a tree; `option` is joined with the tree.
     pub(crate) fn command_with<'cx>(self, cx: &'cx Context, program: &str, option: &str) -> Command<'cx> {
         let command = plain(cx.command(program));

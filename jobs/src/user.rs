@@ -20,7 +20,7 @@ use crate::disk::look::{self, Links};
 use crate::disk::write;
 use crate::machine::{Machine, account_name};
 use crate::validated::validated;
-use crate::written::{name_or_number, no_break, path};
+use crate::written::{NameOrNumber, name_or_number, no_break, path};
 
 /// Where a run that removes a home directory keeps which one, for the recheck and the cleanup.
 const REMOVED_HOME: &str = "removed_home";
@@ -47,6 +47,7 @@ pub struct User {
     /// The primary group, by name or number; it has to exist. Unless given, a new user gets what the system is set to: on
     /// most a group of the user's own name.
     #[serde(default, deserialize_with = "name_or_number")]
+    #[schemars(with = "Option<NameOrNumber>")]
     pub group: Option<String>,
     /// Further groups, by name; they have to exist. Groups that the user is in beside these are left alone unless
     /// `exact_groups` is true.

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use schemars::JsonSchema;
 use serde::de::{self, Deserializer, Visitor};
 
 /// Refuses an empty text, and one that would not stay on its line.
@@ -37,10 +38,28 @@ pub(crate) fn path(field: &str, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The schema of what [`one_or_many`] reads.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// The schema of what [`name_or_number`] reads.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "only its schema is used")]
+pub(crate) enum NameOrNumber {
+    Name(String),
+    Number(u32),
+}
+
 /// Reads one text or a list of them.
 pub(crate) fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    struct OneOrMany;
-    impl<'de> Visitor<'de> for OneOrMany {
+    struct Reader;
+    impl<'de> Visitor<'de> for Reader {
         type Value = Vec<String>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,13 +76,13 @@ pub(crate) fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
             Ok(found)
         }
     }
-    deserializer.deserialize_any(OneOrMany)
+    deserializer.deserialize_any(Reader)
 }
 
 /// Reads a name, or a number that stands for one.
 pub(crate) fn name_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    struct NameOrNumber;
-    impl<'de> Visitor<'de> for NameOrNumber {
+    struct Reader;
+    impl<'de> Visitor<'de> for Reader {
         type Value = Option<String>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,7 +103,7 @@ pub(crate) fn name_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
                 .map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
         }
     }
-    deserializer.deserialize_any(NameOrNumber)
+    deserializer.deserialize_any(Reader)
 }
 
 /// A list for a message: `a`, `a and b`, `a, b and c`.

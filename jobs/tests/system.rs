@@ -8,6 +8,8 @@ mod chroot;
 mod files;
 #[path = "system/fixtures.rs"]
 mod fixtures;
+#[path = "system/packages.rs"]
+mod packages;
 #[path = "system/stand_in.rs"]
 mod stand_in;
 #[path = "system/tree.rs"]

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use dojob::{AnyJob, Engine, IntoJob};
-use dojob_jobs::{AuthorizedKey, CronEntry, Group, Hosts, User};
+use dojob_jobs::{AuthorizedKey, CronEntry, Group, Hosts, Package, User};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// What a stand-in is there for: none of these is ever called for real here.
-const PROGRAMS: [&str; 18] = [
+const PROGRAMS: &[&str] = &[
     "apt-cache",
     "apt-get",
     "apt-mark",
@@ -30,6 +30,7 @@ const PROGRAMS: [&str; 18] = [
     "restorecon",
     "service",
     "systemctl",
+    "touch",
     "useradd",
     "userdel",
     "usermod",
@@ -124,6 +125,7 @@ fn job_of(kind: &str, value: Value) -> serde_json::Result<AnyJob> {
         "cron_entry" => read::<CronEntry, _>(value),
         "group" => read::<Group, _>(value),
         "hosts" => read::<Hosts, _>(value),
+        "package" => read::<Package, _>(value),
         "user" => read::<User, _>(value),
         _ => panic!("there is no job type for the fixtures of {kind}"),
     }

@@ -1,0 +1,368 @@
+//! Packages of Debian and its kin, by `apt-get`, `apt-cache` and `dpkg-query`.
+//!
+//! Knows how these are called so that they never ask, and what they print; not what is wanted.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{bail, ensure};
+use dojob::{
+    Clock, Command, CommandOutput, Context, CouldNotFindOut, OrCouldNotFindOut, Result, SystemClock, Wake,
+};
+
+use super::manager::{Action, Change, Found, PackageManager, Status, Transaction};
+use crate::disk::look::{self, Links};
+use crate::machine::Machine;
+
+const LISTS: &str = "/var/lib/apt/lists";
+/// Where dpkg keeps what it was doing, as long as it has not done it.
+const JOURNAL: &str = "/var/lib/dpkg/updates";
+const DATABASE: &str = "/var/lib/dpkg";
+
+/// One line a package, fields apart by tabs.
+const FORMAT: &str = "-f=${Package}\\t${Architecture}\\t${Version}\\t${Status}\\n";
+
+/// How long to wait before a lock is tried again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Nobody is there to answer, neither debconf nor about files of configuration: those that people have changed stay.
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("DEBIAN_FRONTEND", "noninteractive"),
+    ("DEBCONF_NONINTERACTIVE_SEEN", "true"),
+    ("APT_LISTCHANGES_FRONTEND", "none"),
+    ("UCF_FORCE_CONFFOLD", "1"),
+];
+
+/// Names are names: without the last of these, one that is unknown and has a dot is taken for a regular expression, and
+/// installs whatever fits it.
+const OPTIONS: [&str; 8] = [
+    "-y",
+    "-q",
+    "-o",
+    "Dpkg::Options::=--force-confdef",
+    "-o",
+    "Dpkg::Options::=--force-confold",
+    "-o",
+    "APT::Cmd::Pattern-Only=true",
+];
+
+/// apt on a machine.
+pub(super) struct Apt<'a> {
+    pub(super) machine: Machine<'a>,
+    /// How long to wait for others who hold a lock.
+    pub(super) patience: Duration,
+}
+
+impl<'a> Apt<'a> {
+    fn apt_get<'cx>(&self, cx: &'cx Context) -> Command<'cx> {
+        self.command(cx, "apt-get").args(OPTIONS)
+    }
+
+    fn command<'cx>(&self, cx: &'cx Context, program: &str) -> Command<'cx> {
+        ENVIRONMENT
+            .into_iter()
+            .fold(self.machine.command(cx, program), |command, (name, value)| command.env(name, value))
+    }
+
+    /// `apt-get` waits for locks itself when it installs; not when it fetches lists, nor does `dpkg` at all.
+    fn patiently<'cx>(&self, cx: &'cx Context, command: impl Fn() -> Command<'cx>) -> Result<()> {
+        let clock = SystemClock::new();
+        let end = clock.now().saturating_add(self.patience);
+        let mut is_told = false;
+        loop {
+            let error = match command().run() {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            let said = error.output().map(|output| output.stderr.text()).unwrap_or_default();
+            if !is_locked(&said) || clock.now() >= end {
+                return Err(error.into());
+            }
+            if !is_told {
+                cx.log("another process is at work on packages: waiting for it");
+                is_told = true;
+            }
+            ensure!(!cx.is_cancelled(), "the wait for another process at work on packages was stopped");
+            clock.wait(Some(clock.now() + PAUSE), &Wake::default());
+        }
+    }
+
+    fn transaction<'cx>(&self, cx: &'cx Context, transaction: &Transaction, simulate: bool) -> Command<'cx> {
+        let seconds = self.patience.as_secs().max(1);
+        let mut command = self.apt_get(cx);
+        command = match simulate {
+            true => command.arg("--simulate"),
+            false => command.args(["-o".to_owned(), format!("DPkg::Lock::Timeout={seconds}")]),
+        };
+        command.args(arguments(transaction))
+    }
+}
+
+fn arguments(transaction: &Transaction) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut add = |word: &str| words.push(word.to_owned());
+    let mut suffix = String::new();
+    match &transaction.action {
+        Action::Install { version, recommends, may_remove } => {
+            match recommends {
+                Some(true) => add("--install-recommends"),
+                Some(false) => add("--no-install-recommends"),
+                None => {}
+            }
+            if !may_remove {
+                add("--no-remove");
+            }
+            if let Some(version) = version {
+                add("--allow-downgrades");
+                suffix = format!("={version}");
+            }
+            add("install");
+        }
+        Action::Remove { purge: false } => add("remove"),
+        Action::Remove { purge: true } => add("purge"),
+    }
+    words.extend(transaction.names.iter().map(|name| format!("{name}{suffix}")));
+    words
+}
+
+fn is_locked(said: &str) -> bool {
+    [
+        "Could not get lock",
+        "Unable to acquire",
+        "Unable to lock",
+        "was locked by another process",
+        "is locked by another process",
+    ]
+    .iter()
+    .any(|part| said.contains(part))
+}
+
+impl PackageManager for Apt<'_> {
+    fn find(&self, cx: &Context, names: &[String]) -> Result<Vec<Found>> {
+        let what = || "which packages are installed";
+        let this_one = Machine::new(None);
+        let is_tree = self.machine.root().is_some();
+        // This machine's own program can read the tree's database, too, which takes no rights.
+        let own = !is_tree || this_one.has("dpkg-query")?;
+        let mut command = if own { this_one } else { self.machine }.command(cx, "dpkg-query");
+        if is_tree && own {
+            let mut option = OsString::from("--admindir=");
+            option.push(self.machine.locate_target(Path::new(DATABASE))?);
+            command = command.arg(option);
+        }
+        let output =
+            command.args(["-W", FORMAT]).args(names).quiet().output().or_could_not_find_out(what())?;
+        // 1: some of the names are unknown.
+        if !matches!(output.status.code(), Some(0 | 1)) {
+            return Err(could_not(what(), &output));
+        }
+        let text = output.text();
+        let lines: Vec<Line<'_>> = text.lines().filter_map(Line::parse).collect();
+        Ok(names.iter().map(|name| found(name, &lines)).collect())
+    }
+
+    fn candidates(&self, cx: &Context, names: &[String]) -> Result<BTreeMap<String, String>> {
+        let what = || "which versions of packages there are";
+        let output = self.command(cx, "apt-cache").arg("policy").args(names).quiet().output();
+        let output = output.or_could_not_find_out(what())?;
+        if !output.success() {
+            return Err(could_not(what(), &output));
+        }
+        Ok(candidates(&output.text()))
+    }
+
+    fn preview(&self, cx: &Context, transaction: &Transaction) -> Result<Vec<Change>> {
+        let output = self.transaction(cx, transaction, true).quiet().output()?;
+        if !output.success() {
+            bail!("{}", errors(&output.stderr.text()));
+        }
+        Ok(output.text().lines().filter_map(change).collect())
+    }
+
+    fn age(&self) -> Result<Option<Duration>> {
+        let path = self.machine.locate_target(Path::new(LISTS))?;
+        let Some(meta) = look::meta(&path, Links::Follow)? else { return Ok(None) };
+        let mut entries = fs::read_dir(&path).or_could_not_find_out("how old the lists of packages are")?;
+        // An image may have been delivered without lists: then there is a lock at most.
+        let has_lists = entries.any(|entry| {
+            entry.is_ok_and(|entry| {
+                entry.file_name() != "lock" && entry.file_type().is_ok_and(|kind| kind.is_file())
+            })
+        });
+        if !has_lists {
+            return Ok(None);
+        }
+        let now = SystemClock::new().wall().as_second();
+        Ok(Some(Duration::from_secs(u64::try_from(now - meta.modified.0).unwrap_or(0))))
+    }
+
+    fn refresh(&self, cx: &Context) -> Result<()> {
+        self.patiently(cx, || self.apt_get(cx).args(["-o", "APT::Update::Error-Mode=any", "update"]))?;
+        // apt leaves the directory alone where nothing is new.
+        self.machine.command(cx, "touch").arg(LISTS).run()?;
+        Ok(())
+    }
+
+    fn finish(&self, cx: &Context) -> Result<()> {
+        self.patiently(cx, || {
+            let command = self.command(cx, "dpkg").args(["--force-confdef", "--force-confold"]);
+            command.args(["--configure", "--pending"])
+        })
+    }
+
+    fn apply(&self, cx: &Context, transaction: &Transaction) -> Result<()> {
+        let path = self.machine.locate_target(Path::new(JOURNAL))?;
+        let is_interrupted = match fs::read_dir(path) {
+            Ok(mut entries) => entries.next().is_some(),
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            Err(error) => return Err(error.into()),
+        };
+        if is_interrupted {
+            self.finish(cx)?;
+        }
+        self.transaction(cx, transaction, false).run()?;
+        Ok(())
+    }
+}
+
+/// A line of [`FORMAT`].
+struct Line<'t> {
+    name: &'t str,
+    architecture: &'t str,
+    version: &'t str,
+    want: &'t str,
+    status: &'t str,
+}
+
+impl<'t> Line<'t> {
+    fn parse(line: &'t str) -> Option<Self> {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [name, architecture, version, status] = fields.as_slice() else { return None };
+        let words: Vec<&str> = status.split(' ').collect();
+        let [want, _, status] = words.as_slice() else { return None };
+        Some(Line { name, architecture, version, want, status })
+    }
+
+    fn is(&self, name: &str) -> bool {
+        match name.split_once(':') {
+            None => self.name == name,
+            Some((name, architecture)) => {
+                self.name == name && [architecture, "all"].contains(&self.architecture)
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        match self.status {
+            "installed" => Status::Installed(self.version.to_owned()),
+            "config-files" => Status::ConfigurationLeft,
+            "not-installed" => Status::Absent,
+            other => Status::Unfinished(other.to_owned()),
+        }
+    }
+}
+
+/// Of several architectures the one that is installed counts.
+fn found(name: &str, lines: &[Line<'_>]) -> Found {
+    let ours = || lines.iter().filter(|line| line.is(name));
+    let line = ours().find(|line| line.status == "installed").or_else(|| ours().next());
+    match line {
+        None => Found { status: Status::Absent, held: false },
+        Some(line) => Found { status: line.status(), held: line.want == "hold" },
+    }
+}
+
+/// What `apt-cache policy` says would be installed.
+fn candidates(text: &str) -> BTreeMap<String, String> {
+    let mut candidates = BTreeMap::new();
+    let mut name = "";
+    for line in text.lines() {
+        if !line.starts_with(' ') {
+            name = line.trim_end().trim_end_matches(':');
+        } else if let Some(version) = line.trim_start().strip_prefix("Candidate:").map(str::trim)
+            && version != "(none)"
+        {
+            candidates.insert(name.to_owned(), version.to_owned());
+        }
+    }
+    candidates
+}
+
+/// A line of `apt-get --simulate`: `Inst name [old] (new …)`, `Remv name [old]`, `Purg name [old]`.
+fn change(line: &str) -> Option<Change> {
+    let (word, rest) = line.split_once(' ')?;
+    let name = rest.split(' ').next()?.to_owned();
+    let between = |open: char, close: char| {
+        let (_, behind) = rest.split_once(open)?;
+        let end = behind.find([close, ' '])?;
+        Some(behind[..end].to_owned())
+    };
+    // What is in brackets behind the parenthesis is the architecture.
+    let before = rest.split('(').next().unwrap_or_default();
+    let from = before.contains('[').then(|| between('[', ']')).flatten();
+    match word {
+        "Inst" => Some(Change { name, from, to: between('(', ')') }),
+        "Remv" | "Purg" => Some(Change { name, from, to: None }),
+        _ => None,
+    }
+}
+
+/// What went wrong, of all that was said.
+fn errors(said: &str) -> String {
+    let errors: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("E: ")).map(str::trim).collect();
+    if errors.is_empty() { said.trim().to_owned() } else { errors.join("; ") }
+}
+
+fn could_not(what: &str, output: &CommandOutput) -> anyhow::Error {
+    CouldNotFindOut::new(what).because(errors(&output.stderr.text())).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn installed_is_what_dpkg_says() {
+        let text = "a\tall\t1.0\tinstall ok installed\nb\tamd64\t1:2-3\thold ok installed\nb\ti386\t\tunknown ok not-installed\n\
+                    c\tamd64\t1\tdeinstall ok config-files\nd\tamd64\t1\tinstall reinstreq half-installed\nbroken\n";
+        let lines: Vec<Line<'_>> = text.lines().filter_map(Line::parse).collect();
+        let of = |name: &str| found(name, &lines);
+        assert_eq!(of("a"), Found { status: Status::Installed("1.0".into()), held: false });
+        assert_eq!(of("a:amd64").status, Status::Installed("1.0".into()));
+        assert_eq!(of("b"), Found { status: Status::Installed("1:2-3".into()), held: true });
+        assert_eq!(of("b:i386").status, Status::Absent);
+        assert_eq!(of("c").status, Status::ConfigurationLeft);
+        assert_eq!(of("d").status, Status::Unfinished("half-installed".into()));
+        assert_eq!(of("e").status, Status::Absent);
+    }
+
+    #[test]
+    fn candidates_are_what_the_policy_says() {
+        let text = "a:\n  Installed: 1.0\n  Candidate: 2.0\n  Version table:\n     2.0 500\nb:\n  Installed: (none)\n  Candidate: (none)\n";
+        assert_eq!(candidates(text), BTreeMap::from([("a".to_owned(), "2.0".to_owned())]));
+    }
+
+    #[test]
+    fn changes_are_what_the_simulation_says() {
+        let of = |line: &str| change(line).map(|change| change.to_string());
+        assert_eq!(of("Inst a (1.0 localhost [all])").unwrap(), "a (none) -> 1.0");
+        assert_eq!(of("Inst a [1.0] (2.0 Debian:12/stable [amd64]) []").unwrap(), "a 1.0 -> 2.0");
+        assert_eq!(of("Remv a [1.0] [b ]").unwrap(), "a 1.0 -> (none)");
+        assert_eq!(of("Purg a").unwrap(), "a (configuration) -> (none)");
+        assert_eq!(of("Conf a (1.0 localhost [all])"), None);
+        assert_eq!(of("Reading package lists..."), None);
+    }
+
+    #[test]
+    fn errors_are_found_among_warnings() {
+        assert_eq!(
+            errors("W: old\nE: Unable to locate package a\nE: No.\n"),
+            "Unable to locate package a; No."
+        );
+        assert_eq!(errors("dpkg: sorry\n"), "dpkg: sorry");
+    }
+}
