@@ -28,6 +28,7 @@ mod package;
 mod packed;
 mod prune;
 mod replace;
+mod service;
 #[cfg(any(feature = "archive", feature = "http"))]
 mod size;
 mod span;
@@ -62,6 +63,7 @@ pub use line::Line;
 pub use package::{Package, PackageState};
 pub use prune::Prune;
 pub use replace::Replace;
+pub use service::{Service, ServiceState};
 #[cfg(any(feature = "archive", feature = "http"))]
 pub use size::{Size, SizeError};
 pub use span::{Span, SpanError};

@@ -8,8 +8,12 @@ mod chroot;
 mod files;
 #[path = "system/fixtures.rs"]
 mod fixtures;
+#[path = "system/own_process.rs"]
+mod own_process;
 #[path = "system/packages.rs"]
 mod packages;
+#[path = "system/services.rs"]
+mod services;
 #[path = "system/stand_in.rs"]
 mod stand_in;
 #[path = "system/tree.rs"]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use dojob::{AnyJob, Engine, IntoJob};
-use dojob_jobs::{AuthorizedKey, CronEntry, Group, Hosts, Package, User};
+use dojob_jobs::{AuthorizedKey, CronEntry, Group, Hosts, Package, Service, User};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -126,6 +126,7 @@ fn job_of(kind: &str, value: Value) -> serde_json::Result<AnyJob> {
         "group" => read::<Group, _>(value),
         "hosts" => read::<Hosts, _>(value),
         "package" => read::<Package, _>(value),
+        "service" => read::<Service, _>(value),
         "user" => read::<User, _>(value),
         _ => panic!("there is no job type for the fixtures of {kind}"),
     }
