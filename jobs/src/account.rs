@@ -9,13 +9,15 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
-use dojob::{Command, Context, CouldNotFindOut, OrCouldNotFindOut};
+use dojob::{Context, CouldNotFindOut, OrCouldNotFindOut, Secret};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::machine::Machine;
+use crate::patience::patiently;
 
 /// Whether something is to be there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -34,10 +36,29 @@ pub(crate) fn changing() -> MutexGuard<'static, ()> {
     CHANGING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A tool of the `shadow` suite and its arguments. It is this machine's own also for a tree, which need not have one.
-pub(crate) fn call<'cx>(cx: &'cx Context, machine: Machine<'_>, words: &[String]) -> Result<Command<'cx>> {
+/// How long to wait for others who change accounts, or for what a killed tool has left to be seen as such.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Calls a tool of the `shadow` suite. It is this machine's own also for a tree, which need not have one. These tools give
+/// up at once where another one is at work.
+///
+/// # Errors
+/// When it fails.
+pub(crate) fn call(
+    cx: &Context,
+    machine: Machine<'_>,
+    words: &[String],
+    input: Option<&Secret<String>>,
+) -> Result<()> {
     let Some((program, args)) = words.split_first() else { bail!("there is no command to run") };
-    Ok(machine.command_with(cx, program, "--root").args(args))
+    let is_locked = |said: &str| said.contains("try again later");
+    patiently(cx, PATIENCE, is_locked, || {
+        let command = machine.command_with(cx, program, "--root").args(args);
+        match input {
+            None => command,
+            Some(input) => command.stdin(input.expose().as_bytes()),
+        }
+    })
 }
 
 /// A line of `/etc/passwd`.
@@ -148,6 +169,12 @@ impl Password {
     pub(crate) fn read(machine: Machine<'_>, user: &str) -> Result<Self> {
         let shadow = read(machine, "/etc/shadow", "which password is set (only root may read it)")?;
         Ok(Password::parse(&shadow, user))
+    }
+
+    /// Whether there is a line for the user at all; `None` where that cannot be seen.
+    pub(crate) fn is_there(machine: Machine<'_>, user: &str) -> Option<bool> {
+        let shadow = read(machine, "/etc/shadow", "which passwords there are").ok()?;
+        Some(shadow.lines().any(|line| line.split(':').next() == Some(user)))
     }
 
     fn parse(shadow: &str, user: &str) -> Self {

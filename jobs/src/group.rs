@@ -178,7 +178,6 @@ impl Job for Group {
         let _changing = account::changing();
         // Again: another job may have changed accounts since the check.
         let Some(plan) = self.plan(&Accounts::read(machine)?)? else { return Ok(()) };
-        account::call(cx, machine, &plan.command)?.run()?;
-        Ok(())
+        account::call(cx, machine, &plan.command, None)
     }
 }

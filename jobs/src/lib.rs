@@ -26,6 +26,7 @@ mod machine;
 mod package;
 #[cfg(feature = "archive")]
 mod packed;
+mod patience;
 mod prune;
 mod replace;
 mod service;

@@ -5,7 +5,6 @@
 
 mod plan;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::plan::{Found, Plan};
-use crate::account::{self, Accounts, Password, Presence, home};
+use crate::account::{self, Accounts, Password, Presence, home, login_setting};
 use crate::disk::look::{self, Links};
 use crate::disk::write;
 use crate::machine::{Machine, account_name};
@@ -24,6 +23,8 @@ use crate::written::{NameOrNumber, name_or_number, no_break, path};
 
 /// Where a run that removes a home directory keeps which one, for the recheck and the cleanup.
 const REMOVED_HOME: &str = "removed_home";
+/// And where it keeps the number of the user's own group.
+const REMOVED_GROUP: &str = "removed_group";
 
 /// A local user is there, with these attributes, or is not. What is not given may be anything.
 ///
@@ -41,7 +42,8 @@ pub struct User {
     /// The user's name, at most 32 bytes.
     pub name: String,
     /// The user's number; unless given, the system chooses one, and any is fine. Where it changes, the files in the home
-    /// directory change their owner with it; others have to be seen to by hand.
+    /// directory change their owner with it; others have to be seen to by hand, and so have those of a change that was
+    /// interrupted. The same goes for `group`.
     #[serde(default)]
     pub uid: Option<u32>,
     /// The primary group, by name or number; it has to exist. Unless given, a new user gets what the system is set to: on
@@ -278,7 +280,8 @@ impl User {
             true => Some(Password::read(machine, &self.name)?),
             false => None,
         };
-        Ok(Found { accounts, password })
+        let has_shadow = Password::is_there(machine, &self.name);
+        Ok(Found { accounts, password, has_shadow })
     }
 
     /// Says in what the home directory is not as wanted.
@@ -292,6 +295,23 @@ impl User {
         }
     }
 
+    /// Writes down what goes with the user, before anything goes.
+    fn remember(&self, cx: &Context, accounts: &Accounts) -> Result<()> {
+        let Some(user) = accounts.user(&self.name).filter(|_| self.state == Presence::Absent) else {
+            return Ok(());
+        };
+        let is_shared = accounts.users.iter().any(|other| other.name != user.name && other.home == user.home);
+        if self.remove_home && user.uid != 0 && user.home != "/" && !is_shared {
+            cx.local().set(REMOVED_HOME, (&user.home, user.uid))?;
+        }
+        let has_own_group = accounts.group(&user.name).is_some_and(|group| group.gid == user.gid);
+        let goes = login_setting(self.machine(), "USERGROUPS_ENAB").as_deref() == Some("yes");
+        if has_own_group && goes {
+            cx.local().set(REMOVED_GROUP, user.gid)?;
+        }
+        Ok(())
+    }
+
     /// A home directory that a run began to remove, and did not finish with; nobody else's.
     fn left_home(&self, cx: &Context) -> Result<Option<PathBuf>> {
         let Some((home, uid)) = cx.local().get::<(PathBuf, u32)>(REMOVED_HOME)? else { return Ok(None) };
@@ -301,22 +321,20 @@ impl User {
         Ok((gone && is_left).then_some(path))
     }
 
-    fn remember_home(&self, cx: &Context, found: &Found) -> Result<()> {
-        let Some(user) = found.accounts.user(&self.name).filter(|_| self.remove_home) else { return Ok(()) };
-        let shared: BTreeSet<&str> = found
-            .accounts
-            .users
-            .iter()
-            .filter(|other| other.name != user.name)
-            .map(|other| other.home.as_str())
-            .collect();
-        if user.uid == 0 || user.home == "/" || shared.contains(user.home.as_str()) {
-            return Ok(());
-        }
-        Ok(cx.local().set(REMOVED_HOME, (&user.home, user.uid))?)
+    /// Whether the user's own group was to go with the user, and has not; nobody else's.
+    fn has_left_group(&self, cx: &Context) -> Result<bool> {
+        let Some(gid) = cx.local().get::<u32>(REMOVED_GROUP)? else { return Ok(false) };
+        let accounts = Accounts::read(self.machine())?;
+        let is_used = accounts.users.iter().any(|user| user.name == self.name || user.gid == gid);
+        let is_left =
+            accounts.group(&self.name).is_some_and(|group| group.gid == gid && group.members.is_empty());
+        Ok(is_left && !is_used)
     }
 
-    fn remove_left_home(&self, cx: &Context) -> Result<()> {
+    fn remove_what_is_left(&self, cx: &Context) -> Result<()> {
+        if self.has_left_group(cx)? {
+            account::call(cx, self.machine(), &["groupdel", &self.name].map(str::to_owned), None)?;
+        }
         let Some(home) = self.left_home(cx)? else { return Ok(()) };
         fs::remove_dir_all(&home).with_context(|| format!("failed to remove {}", home.display()))
     }
@@ -338,6 +356,9 @@ impl Job for User {
         if let Some(home) = self.left_home(cx)? {
             plan.reasons.push(format!("the home directory {} is still there", home.display()));
         }
+        if self.has_left_group(cx)? {
+            plan.reasons.push(format!("the group {} is still there", self.name));
+        }
         if plan.reasons.is_empty() {
             return Ok(());
         }
@@ -352,15 +373,11 @@ impl Job for User {
         let _changing = account::changing();
         let found = self.look(machine)?;
         let plan = Plan::new(self, &found)?;
-        self.remember_home(cx, &found)?;
+        self.remember(cx, &found.accounts)?;
         for call in &plan.calls {
-            let command = account::call(cx, machine, &call.words)?;
-            match &call.input {
-                None => command.run()?,
-                Some(input) => command.stdin(input.expose().as_bytes()).run()?,
-            };
+            account::call(cx, machine, &call.words, call.input.as_ref())?;
         }
-        self.remove_left_home(cx)?;
+        self.remove_what_is_left(cx)?;
         // Only now is it known which home a new user has.
         let found = self.look(machine)?;
         if let Some(user) = found.accounts.user(&self.name)
@@ -373,6 +390,6 @@ impl Job for User {
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
         write::cleanup(cx)?;
-        self.remove_left_home(cx)
+        self.remove_what_is_left(cx)
     }
 }

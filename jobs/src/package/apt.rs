@@ -9,14 +9,15 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::bail;
 use dojob::{
-    Clock, Command, CommandOutput, Context, CouldNotFindOut, OrCouldNotFindOut, Result, SystemClock, Wake,
+    Clock, Command, CommandOutput, Context, CouldNotFindOut, OrCouldNotFindOut, Result, SystemClock,
 };
 
 use super::manager::{Action, Change, Found, PackageManager, Status, Transaction};
 use crate::disk::look::{self, Links};
 use crate::machine::Machine;
+use crate::patience::patiently;
 
 const LISTS: &str = "/var/lib/apt/lists";
 /// Where dpkg keeps what it was doing, as long as it has not done it.
@@ -25,9 +26,6 @@ const DATABASE: &str = "/var/lib/dpkg";
 
 /// One line a package, fields apart by tabs.
 const FORMAT: &str = "-f=${Package}\\t${Architecture}\\t${Version}\\t${Status}\\n";
-
-/// How long to wait before a lock is tried again.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// Nobody is there to answer, neither debconf nor about files of configuration: those that people have changed stay.
 const ENVIRONMENT: [(&str, &str); 4] = [
@@ -70,25 +68,7 @@ impl<'a> Apt<'a> {
 
     /// `apt-get` waits for locks itself when it installs; not when it fetches lists, nor does `dpkg` at all.
     fn patiently<'cx>(&self, cx: &'cx Context, command: impl Fn() -> Command<'cx>) -> Result<()> {
-        let clock = SystemClock::new();
-        let end = clock.now().saturating_add(self.patience);
-        let mut is_told = false;
-        loop {
-            let error = match command().run() {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
-            };
-            let said = error.output().map(|output| output.stderr.text()).unwrap_or_default();
-            if !is_locked(&said) || clock.now() >= end {
-                return Err(error.into());
-            }
-            if !is_told {
-                cx.log("another process is at work on packages: waiting for it");
-                is_told = true;
-            }
-            ensure!(!cx.is_cancelled(), "the wait for another process at work on packages was stopped");
-            clock.wait(Some(clock.now() + PAUSE), &Wake::default());
-        }
+        patiently(cx, self.patience, is_locked, command)
     }
 
     fn transaction<'cx>(&self, cx: &'cx Context, transaction: &Transaction, simulate: bool) -> Command<'cx> {

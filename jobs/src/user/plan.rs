@@ -16,6 +16,8 @@ pub(super) struct Found {
     pub(super) accounts: Accounts,
     /// Where it matters.
     pub(super) password: Option<Password>,
+    /// Whether the file of passwords has a line for the user, where that can be seen.
+    pub(super) has_shadow: Option<bool>,
 }
 
 /// A call of a tool: its words, and what it reads.
@@ -51,17 +53,30 @@ impl Plan {
             ..Plan::default()
         };
         match (wanted.state, user) {
-            (Presence::Absent, None) => {}
-            (Presence::Absent, Some(user)) => plan.remove(wanted, user),
+            (Presence::Absent, None) => plan.forget(found),
+            (Presence::Absent, Some(user)) => plan.remove(wanted, user, found),
             (Presence::Present, None) => plan.create(wanted, found)?,
             (Presence::Present, Some(user)) => plan.change(wanted, user, found)?,
         }
         Ok(plan)
     }
 
-    fn remove(&mut self, wanted: &User, user: &UserLine) {
+    /// What a `userdel` that was killed has left.
+    fn forget(&mut self, found: &Found) {
+        if found.has_shadow == Some(true) {
+            self.reasons.push("has a line in /etc/shadow still".to_owned());
+            self.calls.push(Call { words: vec!["pwconv".to_owned()], input: None });
+        }
+    }
+
+    fn remove(&mut self, wanted: &User, user: &UserLine, found: &Found) {
         self.reasons.push(format!("the user {} exists", user.name));
         self.found = format!("user {}\nuid {}\nhome {}\n", user.name, user.uid, user.home);
+        // First of all, while it can still be seen that something is to do: who gets this name next would be in them.
+        if found.accounts.groups.iter().any(|group| group.members.contains(&user.name)) {
+            let words = ["usermod", "--groups", "", &user.name].map(str::to_owned);
+            self.calls.push(Call { words: words.to_vec(), input: None });
+        }
         let mut words = vec!["userdel".to_owned()];
         words.extend(wanted.remove_home.then(|| "--remove".to_owned()));
         words.push(user.name.clone());
@@ -92,7 +107,24 @@ impl Plan {
         self.password(wanted, &none)
     }
 
+    /// `useradd` writes one file after the other: one that was killed in between has left a part.
+    fn complete(&mut self, wanted: &User, user: &UserLine, found: &Found) {
+        let is_lonely = !found.accounts.groups.iter().any(|group| group.gid == user.gid);
+        if is_lonely && wanted.group.is_none() && found.accounts.group(&user.name).is_none() {
+            self.reasons.push(format!("the primary group {} does not exist", user.gid));
+            let words = ["groupadd", "--gid", &user.gid.to_string(), &user.name].map(str::to_owned);
+            self.calls.push(Call { words: words.to_vec(), input: None });
+        }
+        if found.has_shadow == Some(false) {
+            self.reasons.push("has no line in /etc/shadow".to_owned());
+            // As `useradd` has it: no password yet.
+            let line = Secret::new(format!("{}:!\n", user.name));
+            self.calls.push(Call { words: vec!["chpasswd".into(), "--encrypted".into()], input: Some(line) });
+        }
+    }
+
     fn change(&mut self, wanted: &User, user: &UserLine, found: &Found) -> Result<()> {
+        self.complete(wanted, user, found);
         let accounts = &found.accounts;
         self.set("uid", "--uid", Some(user.uid.to_string()), uid(wanted, found)?);
         let group = primary_group(wanted, found)?;

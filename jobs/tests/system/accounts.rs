@@ -4,10 +4,13 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
+use dojob::testing::Proof;
 use dojob::{Engine, Outcome, deps};
 use dojob_jobs::{Group, Presence, User};
 use tempfile::TempDir;
 
+use crate::chroot::run;
+use crate::own_process::alone;
 use crate::tree::{content, converge, ended, is_root, no_act, prove, read, tree, write};
 
 const HASH: &str = "$6$salt$hash";
@@ -43,6 +46,81 @@ fn line(root: &Path, file: &str, name: &str) -> String {
     let text = read(root, file);
     let line = text.lines().find(|line| line.starts_with(&format!("{name}:")));
     line.unwrap_or_default().to_owned()
+}
+
+/// A proof in a tree beside the directory that is compared: the tools leave copies of old files, and locks when they are
+/// killed, which are not the job's business. What matters is compared by this.
+fn accounts_of(root: &Path) -> String {
+    let root = beside(root);
+    let text = |file: &str| {
+        let mut lines: Vec<String> = read(&root, file).lines().map(str::to_owned).collect();
+        lines.sort();
+        lines.join("\n")
+    };
+    // Not `gshadow`, which a killed tool leaves behind the others, and which nobody misses but `grpck`.
+    let files = ["etc/passwd", "etc/group", "etc/shadow"].map(text);
+    let home = root.join("home");
+    let homes = if home.exists() { format!("{:#?}", content(&home)) } else { String::new() };
+    format!("{}\n{homes}", files.join("\n"))
+}
+
+fn beside(root: &Path) -> std::path::PathBuf {
+    root.with_file_name("tree")
+}
+
+/// Makes that tree anew.
+fn anew(machine: fn() -> TempDir) -> impl Fn(&Path) {
+    move |root| {
+        let made = machine();
+        run("cp", ["-a", made.path().join(".").to_str().unwrap(), beside(root).to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn a_user_survives_kills() {
+    if !is_root("a_user_survives_kills") {
+        return;
+    }
+    alone(&[], || {
+        let rosa = |root: &Path| User::new("rosa").groups(["adm"]).password_hash(HASH).root(beside(root));
+        Proof::new(rosa).prepare(anew(machine)).look(accounts_of).instants(8).prove();
+    });
+}
+
+#[test]
+fn a_change_of_a_user_survives_kills() {
+    if !is_root("a_change_of_a_user_survives_kills") {
+        return;
+    }
+    alone(&[], || {
+        let rosa = |root: &Path| {
+            User::new("rosa").shell("/bin/dash").groups(["users"]).password_hash(HASH).root(beside(root))
+        };
+        Proof::new(rosa).prepare(anew(machine_with_rosa)).look(accounts_of).instants(8).prove();
+    });
+}
+
+#[test]
+fn a_removal_of_a_user_survives_kills() {
+    if !is_root("a_removal_of_a_user_survives_kills") {
+        return;
+    }
+    alone(&[], || {
+        let rosa =
+            |root: &Path| User::new("rosa").state(Presence::Absent).remove_home(true).root(beside(root));
+        Proof::new(rosa).prepare(anew(machine_with_rosa)).look(accounts_of).instants(8).prove();
+    });
+}
+
+#[test]
+fn a_group_survives_kills() {
+    if !is_root("a_group_survives_kills") {
+        return;
+    }
+    alone(&[], || {
+        let web = |root: &Path| Group::new("web").gid(4000).root(beside(root));
+        Proof::new(web).prepare(anew(machine)).look(accounts_of).instants(8).prove();
+    });
 }
 
 #[test]

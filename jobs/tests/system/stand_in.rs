@@ -27,7 +27,7 @@ const PROGRAMS: &[&str] = &[
     "groupadd",
     "groupdel",
     "groupmod",
-    "restorecon",
+    "pwconv",
     "service",
     "systemctl",
     "touch",
