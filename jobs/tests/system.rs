@@ -18,3 +18,5 @@ mod services;
 mod stand_in;
 #[path = "system/tree.rs"]
 mod tree;
+#[path = "system/values.rs"]
+mod values;
