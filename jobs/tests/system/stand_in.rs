@@ -157,7 +157,8 @@ impl Fixture {
             .env("PATH", world.join("bin"))
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        let said = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        assert!(output.status.success(), "{}: {}", path.display(), said.concat());
         let told = fs::read_to_string(world.join("report")).unwrap().replace(&root_of(&world), ROOT);
         let mut came: Expected = serde_json::from_str(&told).unwrap();
         came.commands = calls(&world);
