@@ -26,19 +26,19 @@ fn mode(path: &Path) -> (u32, u32) {
 /// A tree in which the user rosa, who owns what is in her home, is the one that the test runs as.
 fn home() -> TempDir {
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    let tree = tree(&[("etc/group", "root:x:0:\n"), ("home/rosa/.profile", "")]);
-    write(tree.path(), "etc/passwd", &format!("rosa:x:{uid}:{gid}::/home/rosa:/bin/sh\n"));
+    let tree = tree(&[("etc/group", "root:x:0:\n"), ("srv/rosa/.profile", "")]);
+    write(tree.path(), "etc/passwd", &format!("rosa:x:{uid}:{gid}::/srv/rosa:/bin/sh\n"));
     tree
 }
 
 fn home_with(keys: &str) -> TempDir {
     let tree = home();
-    write(tree.path(), "home/rosa/.ssh/authorized_keys", keys);
+    write(tree.path(), "srv/rosa/.ssh/authorized_keys", keys);
     tree
 }
 
 fn keys(tree: &TempDir) -> String {
-    read(tree.path(), "home/rosa/.ssh/authorized_keys")
+    read(tree.path(), "srv/rosa/.ssh/authorized_keys")
 }
 
 #[test]
@@ -46,8 +46,8 @@ fn a_key_is_proved() {
     let tree = prove(home, |root| AuthorizedKey::new("rosa", ONE).root(root));
     assert_eq!(keys(&tree), format!("{ONE}\n"));
     let own = rustix::process::geteuid().as_raw();
-    assert_eq!(mode(&tree.path().join("home/rosa/.ssh")), (0o700, own));
-    assert_eq!(mode(&tree.path().join("home/rosa/.ssh/authorized_keys")), (0o600, own));
+    assert_eq!(mode(&tree.path().join("srv/rosa/.ssh")), (0o700, own));
+    assert_eq!(mode(&tree.path().join("srv/rosa/.ssh/authorized_keys")), (0o600, own));
 }
 
 #[test]
@@ -61,11 +61,11 @@ fn a_key_is_added_and_the_rest_stays() {
 #[test]
 fn only_the_modes_differ() {
     let tree = home_with(&format!("{ONE}\n"));
-    let ssh = tree.path().join("home/rosa/.ssh");
+    let ssh = tree.path().join("srv/rosa/.ssh");
     fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(ssh.join("authorized_keys"), fs::Permissions::from_mode(0o664)).unwrap();
     let report = no_act(AuthorizedKey::new("rosa", ONE).root(tree.path()));
-    assert_eq!(ended(&report).1.unwrap(), "/home/rosa/.ssh: mode is 0755, not 0700; mode is 0664, not 0600");
+    assert_eq!(ended(&report).1.unwrap(), "/srv/rosa/.ssh: mode is 0755, not 0700; mode is 0664, not 0600");
     assert!(converge(AuthorizedKey::new("rosa", ONE).root(tree.path())).success());
     assert_eq!((mode(&ssh).0, mode(&ssh.join("authorized_keys")).0), (0o700, 0o600));
 }
@@ -76,7 +76,7 @@ fn only_the_owner_differs() {
         return;
     }
     let tree = home_with(&format!("{ONE}\n"));
-    let file = tree.path().join("home/rosa/.ssh/authorized_keys");
+    let file = tree.path().join("srv/rosa/.ssh/authorized_keys");
     fs::set_permissions(file.parent().unwrap(), fs::Permissions::from_mode(0o700)).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     chown(&file, Some(4711), None).unwrap();
@@ -104,12 +104,12 @@ fn a_key_goes_and_takes_its_repetitions() {
 fn a_directory_that_leads_elsewhere_is_refused() {
     let tree = home();
     fs::create_dir(tree.path().join("etc/secret")).unwrap();
-    symlink("/etc/secret", tree.path().join("home/rosa/.ssh")).unwrap();
+    symlink("/etc/secret", tree.path().join("srv/rosa/.ssh")).unwrap();
     let before = snapshot(tree.path());
     let report = converge(AuthorizedKey::new("rosa", ONE).root(tree.path()));
     assert_eq!(
         ended(&report).1.unwrap(),
-        "/home/rosa/.ssh is a symbolic link, not a directory; give the file that it leads to as `path`"
+        "/srv/rosa/.ssh is a symbolic link, not a directory; give the file that it leads to as `path`"
     );
     assert_eq!(before, snapshot(tree.path()));
 }

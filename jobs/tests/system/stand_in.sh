@@ -20,7 +20,7 @@ if [ -z "$answer" ]; then
     exit 99
 fi
 : >"$answer/used"
-[ -d "$answer/writes" ] && cp -R "$answer/writes/." "$world/root/"
+[ -d "$answer/writes" ] && cp -R "$answer/writes/." "$world"/root
 cat "$answer/stdout"
 cat "$answer/stderr" >&2
 exit "$(cat "$answer/status")"
