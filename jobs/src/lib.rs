@@ -8,6 +8,7 @@ mod account;
 #[cfg(feature = "archive")]
 mod archive;
 mod authorized_key;
+mod r#become;
 mod block;
 mod cron_entry;
 mod directory;
@@ -27,6 +28,7 @@ mod package;
 #[cfg(feature = "archive")]
 mod packed;
 mod patience;
+mod programs;
 mod prune;
 mod replace;
 mod service;
@@ -49,6 +51,7 @@ pub use account::Presence;
 #[cfg(feature = "archive")]
 pub use archive::Archive;
 pub use authorized_key::AuthorizedKey;
+pub use r#become::{Become, BecomeMethod};
 pub use block::Block;
 pub use cron_entry::CronEntry;
 pub use directory::Directory;
