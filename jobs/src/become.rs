@@ -107,6 +107,46 @@ pub(crate) struct Variables<'a> {
 }
 
 impl<'a> Variables<'a> {
+    pub(crate) fn new(
+        plain: &'a BTreeMap<String, String>,
+        secret: &'a BTreeMap<String, Secret<String>>,
+    ) -> Self {
+        Variables { plain: Some(plain), secret: Some(secret) }
+    }
+
+    /// The command with them.
+    pub(crate) fn add_to<'cx>(self, cx: &Context, mut command: Command<'cx>) -> Command<'cx> {
+        for (name, value) in self.plain() {
+            command = command.env(name, value);
+        }
+        for (name, value) in self.secret() {
+            cx.mask(value);
+            command = command.env(name, value.expose());
+        }
+        command
+    }
+
+    /// Refuses what no environment can hold.
+    pub(crate) fn validate(self) -> Result<()> {
+        for name in self.names() {
+            anyhow::ensure!(
+                !name.is_empty() && !name.contains(['=', '\0']),
+                "`{}` is no name of a variable: it must not be empty, nor contain `=` or a NUL byte",
+                name.escape_debug()
+            );
+        }
+        let mut values =
+            self.plain().chain(self.secret().map(|(name, value)| (name, value.expose().as_str())));
+        if let Some((name, _)) = values.find(|(_, value)| value.contains('\0')) {
+            anyhow::bail!("the variable {name} must not contain a NUL byte");
+        }
+        if let Some((name, _)) = self.secret().find(|(name, _)| self.plain().any(|(plain, _)| plain == *name))
+        {
+            anyhow::bail!("the variable {name} is given twice, once as a secret");
+        }
+        Ok(())
+    }
+
     fn plain(self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.plain.into_iter().flatten().map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -130,9 +170,6 @@ pub(crate) fn command<'cx, A: AsRef<OsStr>>(
     argv: &[A],
     variables: Variables<'_>,
 ) -> Result<Command<'cx>> {
-    for (_, secret) in variables.secret() {
-        cx.mask(secret);
-    }
     match wanted {
         Some(wanted) => wanted.way(cx, variables)?.command(cx, argv, variables),
         None => Way::Directly.command(cx, argv, variables),
@@ -237,6 +274,12 @@ impl Become {
     }
 }
 
+impl From<&str> for Become {
+    fn from(user: &str) -> Self {
+        Become::new(user)
+    }
+}
+
 impl fmt::Display for Become {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.user)
@@ -334,6 +377,12 @@ impl Way {
         argv: &[A],
         variables: Variables<'_>,
     ) -> Result<Command<'cx>> {
+        let by_env = matches!(self, Way::Sudo(..) | Way::Doas(..) | Way::Run0(..));
+        if let Some(program) =
+            argv.first().filter(|word| by_env && word.as_ref().as_encoded_bytes().contains(&b'='))
+        {
+            anyhow::bail!("the program `{}` must not have a `=` in its name", program.as_ref().display());
+        }
         let words = self.call(argv, variables)?;
         let (program, args) = words.split_first().ok_or_else(|| anyhow!("there is no program to run"))?;
         let mut command = cx.command(program).args(args);
@@ -341,13 +390,7 @@ impl Way {
         for (name, value) in self.account().into_iter().flat_map(Account::variables) {
             command = command.env(name, value);
         }
-        for (name, value) in variables.plain() {
-            command = command.env(name, value);
-        }
-        for (name, value) in variables.secret() {
-            command = command.env(name, value.expose());
-        }
-        Ok(command)
+        Ok(variables.add_to(cx, command))
     }
 
     /// Whose variables have to be set, since the tool hands on the environment as it is.
@@ -358,7 +401,8 @@ impl Way {
         }
     }
 
-    /// The words of the whole call of `argv`.
+    /// The words of the whole call of `argv`. Tools whose exit code for a missing program could be the program's own call
+    /// it by `env`, which says 127.
     fn call<A: AsRef<OsStr>>(&self, argv: &[A], variables: Variables<'_>) -> Result<Vec<OsString>> {
         let mut words: Vec<OsString> = Vec::new();
         let mut say = |word: &dyn AsRef<OsStr>| words.push(word.as_ref().to_owned());
@@ -393,6 +437,7 @@ impl Way {
                     say(&format!("--preserve-env={}", names.join(",")));
                 }
                 say(&"--");
+                say(&"env");
             }
             Way::Doas(program, user) => {
                 if let Some((name, _)) = variables.secret().next() {
@@ -401,11 +446,8 @@ impl Way {
                     );
                 }
                 say(program);
-                for word in ["-n", "-u", user, "--"] {
+                for word in ["-n", "-u", user, "--", "env"] {
                     say(&word);
-                }
-                if variables.names().next().is_some() {
-                    say(&"env");
                 }
                 for (name, value) in variables.plain() {
                     say(&format!("{name}={value}"));
@@ -420,6 +462,7 @@ impl Way {
                     say(&format!("--setenv={name}"));
                 }
                 say(&"--");
+                say(&"env");
             }
         }
         argv.iter().for_each(|word| say(word));
@@ -541,7 +584,7 @@ mod tests {
     fn no_call_asks_for_a_password_or_shows_a_secret() {
         let plain = BTreeMap::from([("LC_ALL".to_owned(), "C".to_owned())]);
         let secret = BTreeMap::from([("TOKEN".to_owned(), Secret::new("hunter2".to_owned()))]);
-        let (none, all) = (Variables::default(), Variables { plain: Some(&plain), secret: Some(&secret) });
+        let (none, all) = (Variables::default(), Variables::new(&plain, &secret));
         let calls = [
             (
                 Way::Setpriv("setpriv".into(), rosa()),
@@ -551,17 +594,17 @@ mod tests {
             (Way::Su("su".into(), rosa()), "su -s /bin/sh -c exec \"$@\" -- rosa sh id -u"),
             (
                 Way::Sudo("sudo".into(), "rosa".into()),
-                "sudo -n -H -u rosa --preserve-env=LC_ALL,TOKEN -- id -u",
+                "sudo -n -H -u rosa --preserve-env=LC_ALL,TOKEN -- env id -u",
             ),
             (
                 Way::Run0("run0".into(), "rosa".into()),
-                "run0 --no-ask-password --background= --user=rosa --setenv=LC_ALL --setenv=TOKEN -- id -u",
+                "run0 --no-ask-password --background= --user=rosa --setenv=LC_ALL --setenv=TOKEN -- env id -u",
             ),
         ];
         for (way, call) in calls {
             assert_eq!(called(&way, all), call);
         }
-        assert_eq!(called(&Way::Sudo("sudo".into(), "rosa".into()), none), "sudo -n -H -u rosa -- id -u");
+        assert_eq!(called(&Way::Sudo("sudo".into(), "rosa".into()), none), "sudo -n -H -u rosa -- env id -u");
         let doas = Way::Doas("doas".into(), "rosa".into());
         assert_eq!(called(&doas, Variables { secret: None, ..all }), "doas -n -u rosa -- env LC_ALL=C id -u");
         let error = doas.call(&["id"], all).unwrap_err().to_string();

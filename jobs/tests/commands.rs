@@ -2,5 +2,9 @@
 
 #[path = "commands/become.rs"]
 mod r#become;
+#[path = "commands/command.rs"]
+mod command;
+#[path = "commands/shell_script.rs"]
+mod shell_script;
 #[path = "support/converge.rs"]
 mod support;

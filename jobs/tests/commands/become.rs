@@ -80,7 +80,7 @@ fn others_use_sudo() {
 #[test]
 #[ignore = "called by `others_use_sudo` as nobody"]
 fn inner_sudo() {
-    assert_eq!(say(Become::new("root"), &["echo", "a b"]).reason, "-n -H -u root -- echo a b\na b");
+    assert_eq!(say(Become::new("root"), &["echo", "a b"]).reason, "-n -H -u root -- env echo a b\na b");
     assert_eq!(say(Become::new("nobody"), &["echo", "a b"]).reason, "a b");
 }
 
@@ -96,7 +96,7 @@ fn inner_password() {
     assert_eq!(came.outcome, Outcome::CouldNotFindOut);
     assert_eq!(
         came.reason,
-        "could not find out how to become root: let `sudo` run any command as that user without a password (NOPASSWD): `sudo -n -H -u root -- true` failed with exit status 1: sudo: a password is required"
+        "could not find out how to become root: let `sudo` run any command as that user without a password (NOPASSWD): `sudo -n -H -u root -- env true` failed with exit status 1: sudo: a password is required"
     );
     let came = say(Become::new("root").method(BecomeMethod::Su), &["id", "-un"]);
     assert_eq!(

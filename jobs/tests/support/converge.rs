@@ -10,8 +10,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 
-use dojob::{Engine, IntoJob, Outcome, Report};
+use dojob::{Engine, Event, IntoJob, Observer, Outcome, Report};
 
 /// An engine for one job, which it tries once.
 pub(crate) fn engine<M>(job: impl IntoJob<M>) -> Engine {
@@ -92,4 +93,30 @@ pub(crate) fn as_nobody(name: &str, path: &OsStr, variables: &[(&str, &OsStr)]) 
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+/// Hears what a run says: each line of output, and how each phase ended.
+pub(crate) struct Ears(Arc<Mutex<Vec<String>>>);
+
+impl Observer for Ears {
+    fn observe(&mut self, event: &Event) {
+        let line = match event {
+            Event::Output { line, .. } => line.clone(),
+            Event::PhaseEnded { phase, passed: true, .. } => format!("{phase} pass"),
+            Event::PhaseEnded { phase, failure, .. } => {
+                format!(
+                    "{phase} fail: {}",
+                    failure.as_ref().map(|failure| failure.reason.clone()).unwrap_or_default()
+                )
+            }
+            _ => return,
+        };
+        self.0.lock().expect("nobody panics here").push(line);
+    }
+}
+
+/// Ears, and what they hear.
+pub(crate) fn lines() -> (Ears, Arc<Mutex<Vec<String>>>) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    (Ears(seen.clone()), seen)
 }
