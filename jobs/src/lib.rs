@@ -30,6 +30,7 @@ mod package;
 #[cfg(feature = "archive")]
 mod packed;
 mod patience;
+mod pattern;
 mod programs;
 mod prune;
 mod replace;
@@ -47,6 +48,7 @@ mod unarchive;
 mod upload;
 mod user;
 mod validated;
+mod wait_for;
 mod written;
 
 pub use absent::Absent;
@@ -70,6 +72,7 @@ pub use hosts::Hosts;
 pub use http_request::{Expect, HttpMethod, HttpRequest, SendRequest, Statuses};
 pub use line::Line;
 pub use package::{Package, PackageState};
+pub use pattern::Pattern;
 pub use prune::Prune;
 pub use replace::Replace;
 pub use service::{Service, ServiceState};
@@ -84,3 +87,4 @@ pub use unarchive::Unarchive;
 #[cfg(feature = "http")]
 pub use upload::Upload;
 pub use user::User;
+pub use wait_for::{Address, Http, Line, Process, Until, WaitFor};

@@ -8,3 +8,5 @@ mod command;
 mod shell_script;
 #[path = "support/converge.rs"]
 mod support;
+#[path = "commands/wait_for.rs"]
+mod wait_for;

@@ -1,0 +1,254 @@
+//! Waiting until something has come to pass: a port, a file, a line in a file, the end of a process, an answer by HTTP.
+//!
+//! Knows what to look at, and how often; not who makes it come to pass. A check is one look, `run` looks again and again.
+
+mod address;
+mod look;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use dojob::{Clock, Context, Job, NotAsWanted, Retry, SystemClock, Wake};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+pub use self::address::Address;
+use crate::disk::path;
+use crate::pattern::Pattern;
+use crate::span::Span;
+
+/// How often somebody who waits asks whether the run was told to stop.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// Waits until something has come to pass. It is in place when it has; otherwise it looks every `interval` until it has, or
+/// `timeout` is over, which is a failure. It is tried once, since a second try would only wait again.
+///
+/// ```
+/// # use dojob_jobs::{Until, WaitFor};
+/// # use std::time::Duration;
+/// let job = WaitFor::new(Until::PortOpen("127.0.0.1:5432".parse()?)).timeout(Duration::from_secs(30));
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, remote = "Self")]
+#[schemars(!remote)]
+pub struct WaitFor {
+    /// What is waited for. Example: `until { port_open: "127.0.0.1:5432" }`.
+    pub until: Until,
+    /// How long to wait at most; unless given, `5 min`.
+    #[serde(default = "five_minutes")]
+    pub timeout: Span,
+    /// How long to wait from one look to the next; unless given, `1s`.
+    #[serde(default = "one_second")]
+    pub interval: Span,
+}
+
+/// What can be waited for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Until {
+    /// Something accepts connections there: `"127.0.0.1:5432"`, `"[::1]:22"`, `"db.example.com:5432"`.
+    PortOpen(Address),
+    /// Nothing accepts connections there, or answers at all.
+    PortClosed(Address),
+    /// There is something at this path.
+    FileExists(PathBuf),
+    /// There is nothing at this path.
+    FileGone(PathBuf),
+    /// The file has a line with this pattern. Example: `line { file: /var/log/app.log, pattern: "ready in \\d+ ms" }`.
+    Line(Line),
+    /// There is no such process (any more). Example: `process_gone { name: postgres }`.
+    ProcessGone(Process),
+    /// A web server answers. Example: `http { url: "http://localhost:8080/health", status: [200, 204] }`.
+    Http(Http),
+}
+
+/// A line in a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// The file. While it is missing, so is the line.
+    #[serde(deserialize_with = "path::named")]
+    pub file: PathBuf,
+    /// What the line contains.
+    pub pattern: Pattern,
+}
+
+/// A process, or all of a name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Process {
+    /// The one with this number.
+    Pid(u32),
+    /// The one whose number is in this file; without the file there is none.
+    PidFile(PathBuf),
+    /// All whose program has this name, as `ps -o comm` shows it. Linux only.
+    Name(String),
+}
+
+/// An answer by HTTP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// What is asked for (by GET), with `http://` or `https://`. Redirections are answers and not followed. It may not contain
+    /// a password, since it is shown.
+    pub url: String,
+    /// The status codes that are waited for; unless given, 200 to 299.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Vec<u16>>,
+}
+
+impl<'de> Deserialize<'de> for WaitFor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let job = WaitFor::deserialize(deserializer)?;
+        job.validate().map_err(de::Error::custom)?;
+        Ok(job)
+    }
+}
+
+impl Serialize for WaitFor {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        WaitFor::serialize(self, serializer)
+    }
+}
+
+fn five_minutes() -> Span {
+    Duration::from_secs(300).into()
+}
+
+fn one_second() -> Span {
+    Duration::from_secs(1).into()
+}
+
+impl WaitFor {
+    /// Waits for this, for 5 minutes at most, and looks every second.
+    pub fn new(until: Until) -> Self {
+        WaitFor { until, timeout: five_minutes(), interval: one_second() }
+    }
+
+    /// Waits no longer.
+    #[must_use]
+    pub fn timeout(mut self, timeout: impl Into<Span>) -> Self {
+        self.timeout = timeout.into();
+        self
+    }
+
+    /// Looks so often.
+    #[must_use]
+    pub fn interval(mut self, interval: impl Into<Span>) -> Self {
+        self.interval = interval.into();
+        self
+    }
+
+    fn validate(&self) -> Result<()> {
+        ensure!(!self.interval.duration().is_zero(), "`interval` must be longer than no time at all");
+        match &self.until {
+            Until::FileExists(path) | Until::FileGone(path) => Ok(path::validate(path)?),
+            Until::Line(line) => Ok(path::validate_named(&line.file)?),
+            Until::ProcessGone(process) => process.validate(),
+            Until::Http(http) => http.validate(),
+            Until::PortOpen(_) | Until::PortClosed(_) => Ok(()),
+        }
+    }
+
+    /// One look: `None` when it has come to pass, otherwise why not.
+    fn look(&self, cx: &Context) -> Result<Option<String>> {
+        let start = cx.working_directory();
+        match &self.until {
+            Until::PortOpen(address) => look::port_open(address),
+            Until::PortClosed(address) => look::port_closed(address),
+            Until::FileExists(path) => look::exists(&start.join(path), path),
+            Until::FileGone(path) => look::gone(&start.join(path), path),
+            Until::Line(line) => look::line(&start.join(&line.file), line),
+            Until::ProcessGone(process) => look::process_gone(start, process),
+            Until::Http(http) => look::http(http),
+        }
+    }
+}
+
+impl Process {
+    fn validate(&self) -> Result<()> {
+        match self {
+            Process::Pid(pid) => {
+                ensure!(i32::try_from(*pid).is_ok_and(|pid| pid > 0), "{pid} is no number of a process");
+                Ok(())
+            }
+            Process::PidFile(path) => Ok(path::validate_named(path)?),
+            Process::Name(name) => {
+                let fits = !name.is_empty() && !name.contains(['/', '\0', '\n']);
+                ensure!(fits, "`{}` is no name of a process: one such as `postgres` is", name.escape_debug());
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Http {
+    /// An answer of 200 to 299 from this URL.
+    pub fn new(url: impl Into<String>) -> Self {
+        Http { url: url.into(), status: None }
+    }
+
+    fn validate(&self) -> Result<()> {
+        look::validate_url(&self.url)?;
+        let Some(status) = &self.status else { return Ok(()) };
+        ensure!(!status.is_empty(), "`status` must not be empty");
+        if let Some(code) = status.iter().find(|code| !(100..=599).contains(*code)) {
+            bail!("{code} is no status of HTTP: those from 100 to 599 are");
+        }
+        Ok(())
+    }
+}
+
+impl Job for WaitFor {
+    fn name(&self) -> String {
+        let what = match &self.until {
+            Until::PortOpen(address) => format!("port {address} open"),
+            Until::PortClosed(address) => format!("port {address} closed"),
+            Until::FileExists(path) => format!("file {}", path.display()),
+            Until::FileGone(path) => format!("no file {}", path.display()),
+            Until::Line(line) => format!("line {} in {}", line.pattern, line.file.display()),
+            Until::ProcessGone(Process::Pid(pid)) => format!("end of process {pid}"),
+            Until::ProcessGone(Process::PidFile(path)) => format!("end of process in {}", path.display()),
+            Until::ProcessGone(Process::Name(name)) => format!("end of process {name}"),
+            Until::Http(http) => format!("answer of {}", http.url),
+        };
+        format!("WaitFor {what}")
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::tries(1)
+    }
+
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        self.validate()?;
+        self.look(cx)?.map_or(Ok(()), |reason| Err(NotAsWanted::new(reason).into()))
+    }
+
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        let clock = SystemClock::new();
+        let end = clock.now().saturating_add(self.timeout.duration());
+        while let Some(reason) = self.look(cx)? {
+            let now = clock.now();
+            ensure!(now < end, "it did not come to pass within {}: {reason}", self.timeout);
+            pause(cx, &clock, now.saturating_add(self.interval.duration()).min(end))?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits until then, unless the run is told to stop.
+fn pause(cx: &Context, clock: &SystemClock, until: Duration) -> Result<()> {
+    let nobody = Wake::default();
+    loop {
+        ensure!(!cx.is_cancelled(), "the wait was stopped");
+        let now = clock.now();
+        if now >= until {
+            return Ok(());
+        }
+        clock.wait(Some(until.min(now + GLANCE)), &nobody);
+    }
+}

@@ -1,0 +1,209 @@
+//! One look at a port, a file, a process or a web server: `None` when it is as wanted, otherwise why not.
+//!
+//! Does not wait for anything but an answer, and for that not long.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use dojob::{CouldNotFindOut, OrCouldNotFindOut};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+use ureq::Agent;
+use ureq::http::Uri;
+
+use super::{Address, Http, Line, Process};
+use crate::disk::look::{self, Found, Links};
+
+/// How long a host may take to accept a connection.
+const CONNECTING: Duration = Duration::from_secs(2);
+/// How long a web server may take to answer.
+const ANSWERING: Duration = Duration::from_secs(10);
+/// What is held in memory of a line; a longer one is looked at in pieces.
+const LONGEST_LINE: u64 = 1024 * 1024;
+/// How much of a program's name the kernel keeps.
+const COMM: usize = 15;
+
+type Looked = Result<Option<String>>;
+
+pub(super) fn port_open(address: &Address) -> Looked {
+    Ok(connect(address)?.err().map(|error| format!("nothing accepts connections at {address}: {error}")))
+}
+
+pub(super) fn port_closed(address: &Address) -> Looked {
+    Ok(connect(address)?.ok().map(|()| format!("something accepts connections at {address}")))
+}
+
+/// Connects to the first of the host's addresses that lets it; the error is why none does.
+fn connect(address: &Address) -> Result<io::Result<()>> {
+    let addresses = match (address.host(), address.port()).to_socket_addrs() {
+        Ok(addresses) => addresses,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut refused = io::Error::new(ErrorKind::NotFound, "the host has no address");
+    for one in addresses {
+        match TcpStream::connect_timeout(&one, CONNECTING) {
+            Ok(_) => return Ok(Ok(())),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                return Err(error).or_could_not_find_out(format!("whether {address} accepts connections"));
+            }
+            Err(error) => refused = error,
+        }
+    }
+    Ok(Err(refused))
+}
+
+pub(super) fn exists(path: &Path, shown: &Path) -> Looked {
+    Ok(look::meta(path, Links::Follow)?.is_none().then(|| format!("{} does not exist", shown.display())))
+}
+
+pub(super) fn gone(path: &Path, shown: &Path) -> Looked {
+    Ok(look::meta(path, Links::Stay)?.is_some().then(|| format!("{} exists", shown.display())))
+}
+
+pub(super) fn line(path: &Path, wanted: &Line) -> Looked {
+    let shown = wanted.file.display();
+    let file = match look::open(path, Links::Follow)? {
+        Found::Nothing => return Ok(Some(format!("{shown} does not exist"))),
+        Found::File(file) => file.file,
+        other => {
+            let what = format!("{shown} is {}, and has no lines", other.what().unwrap_or("no file"));
+            return Err(CouldNotFindOut::new(format!("what is in {shown}")).because(what).into());
+        }
+    };
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line);
+        if read.or_could_not_find_out(format!("what is in {shown}"))? == 0 {
+            return Ok(Some(format!("no line in {shown} has `{}`", wanted.pattern)));
+        }
+        let end = line.strip_suffix(b"\n").map_or(line.len(), <[u8]>::len);
+        if wanted.pattern.is_in(&line[..end]) {
+            return Ok(None);
+        }
+    }
+}
+
+pub(super) fn process_gone(start: &Path, process: &Process) -> Looked {
+    let pid = match process {
+        Process::Pid(pid) => i32::try_from(*pid).ok(),
+        Process::PidFile(path) => match pid_in(&start.join(path), path)? {
+            None => return Ok(None),
+            pid => pid,
+        },
+        Process::Name(name) => return process_of_name(Path::new("/proc"), name),
+    };
+    let Some(pid) = pid.and_then(Pid::from_raw) else { return Ok(None) };
+    let lives = match test_kill_process(pid) {
+        Ok(()) | Err(Errno::PERM) => !is_zombie(pid),
+        Err(_) => false,
+    };
+    Ok(lives.then(|| format!("process {} is still there", pid.as_raw_nonzero())))
+}
+
+/// The number in a file; `None` without a file.
+fn pid_in(path: &Path, shown: &Path) -> Result<Option<i32>> {
+    const LONGEST: usize = 1024;
+    let Some(text) = look::read_text(path, LONGEST)? else { return Ok(None) };
+    let pid = text.trim().parse::<i32>().ok().filter(|pid| *pid > 0);
+    let what = || CouldNotFindOut::new(format!("which process {} names", shown.display()));
+    Ok(Some(pid.ok_or_else(|| what().because(format!("`{}` is no number of one", text.trim())))?))
+}
+
+/// Whether it has ended, and only its parent has not asked how.
+fn is_zombie(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    state(&stat).is_some_and(|state| matches!(state, 'Z' | 'X'))
+}
+
+/// The letter behind the name, which may contain anything.
+fn state(stat: &str) -> Option<char> {
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
+fn process_of_name(proc: &Path, name: &str) -> Looked {
+    let what = format!("whether there is a process {name}");
+    let wanted = &name.as_bytes()[..name.len().min(COMM)];
+    for entry in fs::read_dir(proc).or_could_not_find_out(&what)? {
+        let entry = entry.or_could_not_find_out(&what)?;
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // One that ends while we look is gone.
+        let Ok(comm) = fs::read(entry.path().join("comm")) else { continue };
+        let stat = || fs::read_to_string(entry.path().join("stat")).ok();
+        if comm.trim_ascii_end() == wanted
+            && stat().and_then(|stat| state(&stat)).is_some_and(|state| !matches!(state, 'Z' | 'X'))
+        {
+            return Ok(Some(format!("process {pid} ({name}) is still there")));
+        }
+    }
+    Ok(None)
+}
+
+pub(super) fn validate_url(url: &str) -> Result<()> {
+    let uri = url.parse::<Uri>().ok();
+    let fits = uri.as_ref().is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    });
+    let has_user =
+        uri.as_ref().and_then(Uri::authority).is_some_and(|authority| authority.as_str().contains('@'));
+    ensure!(!has_user, "a URL with a user or a password would be shown; leave them out");
+    ensure!(fits, "`{}` is no URL such as `http://localhost:8080/health`", url.escape_debug());
+    Ok(())
+}
+
+pub(super) fn http(wanted: &Http) -> Looked {
+    let config = Agent::config_builder()
+        .timeout_global(Some(ANSWERING))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .build();
+    let answer = match Agent::new_with_config(config).get(&wanted.url).call() {
+        Ok(answer) => answer.status().as_u16(),
+        Err(error) => return Ok(Some(format!("{} does not answer: {error}", wanted.url))),
+    };
+    let fits = match &wanted.status {
+        Some(status) => status.contains(&answer),
+        None => (200..=299).contains(&answer),
+    };
+    Ok((!fits).then(|| format!("{} answers {answer}", wanted.url)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_of_a_process_is_behind_its_name() {
+        assert_eq!(state("7 (a) Z b) S 1 7 7"), Some('S'));
+        assert_eq!(state("7 (sh) Z 1"), Some('Z'));
+        assert_eq!(state(""), None);
+    }
+
+    #[test]
+    fn processes_are_found_by_name() {
+        let proc = tempfile::tempdir().unwrap();
+        for (pid, comm, state) in
+            [("1", "init", 'S'), ("20", "a-very-long-nam", 'R'), ("30", "dead", 'Z'), ("self", "x", 'S')]
+        {
+            let directory = proc.path().join(pid);
+            fs::create_dir(&directory).unwrap();
+            fs::write(directory.join("comm"), format!("{comm}\n")).unwrap();
+            fs::write(directory.join("stat"), format!("{pid} ({comm}) {state} 0")).unwrap();
+        }
+        let look = |name| process_of_name(proc.path(), name).unwrap();
+        assert_eq!(look("init").unwrap(), "process 1 (init) is still there");
+        assert_eq!(
+            look("a-very-long-name-indeed").unwrap(),
+            "process 20 (a-very-long-name-indeed) is still there"
+        );
+        assert_eq!([look("dead"), look("x"), look("ini")], [None, None, None]);
+    }
+}

@@ -1,0 +1,273 @@
+//! Waiting until something has come to pass.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::symlink;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use dojob::{Engine, Event, Job, Outcome, Phase};
+use dojob_jobs::{Http, Line, Process, Until, WaitFor};
+use serde_json::json;
+
+use crate::support::{as_nobody, converge, engine, is_root, look};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Looks without pause, and gives up after an hour.
+fn patient(until: Until) -> WaitFor {
+    WaitFor::new(until).timeout(HOUR).interval(Duration::from_nanos(1))
+}
+
+/// Why it has not come to pass; empty when it has.
+fn reason(until: Until) -> String {
+    let came = look(WaitFor::new(until));
+    assert!([Outcome::InPlace, Outcome::WouldRun].contains(&came.outcome), "{came:?}");
+    came.reason
+}
+
+#[test]
+fn a_port_is_open_or_closed() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let open = || Until::PortOpen(address.parse().unwrap());
+    let closed = || Until::PortClosed(address.parse().unwrap());
+    assert_eq!(reason(open()), "");
+    assert_eq!(reason(closed()), format!("something accepts connections at {address}"));
+    drop(listener);
+    assert_eq!(reason(closed()), "");
+    let said = reason(open());
+    assert!(
+        said.starts_with(&format!("nothing accepts connections at {address}: Connection refused")),
+        "{said}"
+    );
+    assert_eq!(reason(Until::PortClosed("no-such-host.invalid:1".parse().unwrap())), "");
+}
+
+#[test]
+fn a_file_is_there_or_gone() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("link");
+    let at = path.display();
+    assert_eq!(reason(Until::FileGone(path.clone())), "");
+    symlink("target", &path).unwrap();
+    assert_eq!(reason(Until::FileExists(path.clone())), format!("{at} does not exist"), "it leads nowhere");
+    assert_eq!(reason(Until::FileGone(path.clone())), format!("{at} exists"), "a link is something");
+    fs::write(root.path().join("target"), "").unwrap();
+    assert_eq!(reason(Until::FileExists(path.clone())), "");
+    fs::remove_file(&path).unwrap();
+    symlink("link", &path).unwrap();
+    let came = look(WaitFor::new(Until::FileExists(path)));
+    assert_eq!(came.outcome, Outcome::CouldNotFindOut, "{came:?}");
+}
+
+#[test]
+fn a_line_is_in_a_file() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("log");
+    let line = |pattern: &str| Until::Line(Line { file: file.clone(), pattern: pattern.parse().unwrap() });
+    let at = file.display();
+    assert_eq!(reason(line("^ready$")), format!("{at} does not exist"));
+    fs::write(&file, b"not ready\n\xff\xfe\n").unwrap();
+    assert_eq!(reason(line("^ready$")), format!("no line in {at} has `^ready$`"));
+    fs::write(&file, "not ready\nready").unwrap();
+    assert_eq!(reason(line("^ready$")), "");
+    assert_eq!(reason(line(r"not\s+ready$")), "");
+    assert_ne!(reason(line(r"ready\nready")), "", "a line ends where it ends");
+    let came =
+        look(WaitFor::new(Until::Line(Line { file: root.path().into(), pattern: "x".parse().unwrap() })));
+    assert_eq!(came.outcome, Outcome::CouldNotFindOut);
+    assert!(came.reason.ends_with("is a directory, and has no lines"), "{came:?}");
+}
+
+#[test]
+fn a_huge_line_is_looked_at_in_pieces() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("huge");
+    let file = fs::File::create(&path).unwrap();
+    file.set_len(64 * 1024 * 1024).unwrap();
+    let mut end = fs::OpenOptions::new().append(true).open(&path).unwrap();
+    end.write_all(b"\nready\n").unwrap();
+    assert_eq!(reason(Until::Line(Line { file: path, pattern: "^ready$".parse().unwrap() })), "");
+}
+
+#[test]
+fn a_process_has_ended() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("pid");
+    let by_file = || Until::ProcessGone(Process::PidFile(file.clone()));
+    assert_eq!(reason(by_file()), "", "without a file there is none");
+    let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+    let pid = child.id();
+    fs::write(&file, format!("{pid}\n")).unwrap();
+    let by_pid = || Until::ProcessGone(Process::Pid(pid));
+    for until in [by_file(), by_pid()] {
+        assert_eq!(reason(until), format!("process {pid} is still there"));
+    }
+    let name = fs::read_to_string("/proc/self/comm").unwrap();
+    let named = reason(Until::ProcessGone(Process::Name(name.trim().to_owned())));
+    assert!(named.ends_with(&format!("({}) is still there", name.trim())), "{named}");
+    child.kill().unwrap();
+    // Nobody has asked yet how it ended, so its number is still taken.
+    assert!(engine(patient(by_pid())).converge().success());
+    child.wait().unwrap();
+    assert_eq!([reason(by_file()), reason(by_pid())], ["", ""]);
+    assert_eq!(reason(Until::ProcessGone(Process::Name("no such process".into()))), "");
+
+    fs::write(&file, "many\n").unwrap();
+    let came = look(WaitFor::new(by_file()));
+    assert_eq!(came.outcome, Outcome::CouldNotFindOut);
+    assert!(came.reason.ends_with("`many` is no number of one"), "{came:?}");
+}
+
+#[test]
+fn a_process_of_somebody_else_is_there() {
+    if is_root("being somebody else") {
+        as_nobody("wait_for::inner_other", "/usr/bin:/bin".as_ref(), &[]);
+    }
+}
+
+#[test]
+#[ignore = "called by `a_process_of_somebody_else_is_there` as nobody"]
+fn inner_other() {
+    assert_eq!(reason(Until::ProcessGone(Process::Pid(1))), "process 1 is still there");
+}
+
+/// A web server that answers once with each of these; returns its address and how often it was asked.
+fn server(answers: &'static [u16]) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}/health", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    thread::spawn(move || {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            count.fetch_add(1, Ordering::SeqCst);
+            let head = format!(
+                "HTTP/1.1 {answer} x\r\nLocation: /elsewhere\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+        }
+    });
+    (url, asked)
+}
+
+#[test]
+fn it_looks_until_the_server_answers_as_wanted() {
+    let (url, asked) = server(&[503, 500, 302, 204, 204]);
+    let came = converge(patient(Until::Http(Http::new(&url))));
+    assert_eq!((came.outcome, came.reason), (Outcome::Changed, format!("{url} answers 503")));
+    assert_eq!(asked.load(Ordering::SeqCst), 5, "check, three looks, recheck");
+}
+
+#[test]
+fn any_status_can_be_wanted_and_redirections_are_answers() {
+    let (url, _) = server(&[302, 200, 302]);
+    let http = Http { status: Some(vec![301, 302]), ..Http::new(&url) };
+    assert_eq!(reason(Until::Http(http.clone())), "");
+    assert_eq!(reason(Until::Http(http.clone())), format!("{url} answers 200"));
+    assert_eq!(reason(Until::Http(Http::new(&url))), format!("{url} answers 302"));
+    let said = reason(Until::Http(http));
+    assert!(said.starts_with(&format!("{url} does not answer: ")), "{said}");
+}
+
+#[test]
+fn it_gives_up_in_time_and_is_tried_once() {
+    let job = WaitFor::new(Until::FileExists("/nowhere".into())).timeout(Duration::ZERO);
+    let report = Engine::new(job).unwrap().converge();
+    let came = report.jobs().last().unwrap();
+    assert_eq!((came.outcome(), came.tries()), (Outcome::Failed, 1));
+    let said: Vec<_> = came.failures().iter().map(|failure| failure.reason.clone()).collect();
+    assert!(
+        said.contains(&"it did not come to pass within 0s: /nowhere does not exist".to_owned()),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn it_stops_with_the_run() {
+    let job = WaitFor::new(Until::FileExists("/nowhere".into())).timeout(HOUR).interval(HOUR);
+    let mut engine = engine(job);
+    let stop = engine.stop_handle();
+    engine = engine.observe(move |event: &Event| {
+        if matches!(event, Event::PhaseStarted { phase: Phase::Run, .. }) {
+            stop.stop();
+        }
+    });
+    let report = engine.converge();
+    assert!(report.is_stopped());
+    assert_eq!(report.jobs().last().unwrap().outcome(), Outcome::Stopped);
+}
+
+#[test]
+fn every_field_is_read_and_written() {
+    let whole = json!({"until": {"port_open": "db:5432"}, "timeout": "30s", "interval": "100ms"});
+    let job: WaitFor = serde_json::from_value(whole.clone()).unwrap();
+    let wanted = WaitFor::new(Until::PortOpen("db:5432".parse().unwrap()))
+        .timeout(Duration::from_secs(30))
+        .interval(Duration::from_millis(100));
+    assert_eq!(job, wanted);
+    assert_eq!(serde_json::to_value(&job).unwrap()["until"], whole["until"]);
+    let cases = [
+        (json!({"port_closed": "[::1]:22"}), "port [::1]:22 closed"),
+        (json!({"file_exists": "/a"}), "file /a"),
+        (json!({"file_gone": "/a"}), "no file /a"),
+        (json!({"line": {"file": "/a", "pattern": "^b"}}), "line ^b in /a"),
+        (json!({"process_gone": {"pid": 7}}), "end of process 7"),
+        (json!({"process_gone": {"pid_file": "/a"}}), "end of process in /a"),
+        (json!({"process_gone": {"name": "a"}}), "end of process a"),
+        (json!({"http": {"url": "https://a/b", "status": [200]}}), "answer of https://a/b"),
+    ];
+    for (until, name) in cases {
+        let job: WaitFor = serde_json::from_value(json!({"until": until})).unwrap();
+        assert_eq!(job.name(), format!("WaitFor {name}"));
+        assert_eq!(serde_json::to_value(&job).unwrap()["until"], until);
+        assert_eq!(job, WaitFor::new(job.until.clone()));
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_at_once() {
+    let cases = [
+        (json!({"port_open": "localhost"}), "`localhost` is no host and port, such as `localhost:80`"),
+        (json!({"file_exists": ""}), "a path must not be empty"),
+        (json!({"file_gone": "\0"}), "a path must not contain a NUL byte"),
+        (json!({"line": {"file": "/a/", "pattern": "b"}}), "a path of a file must end with its name"),
+        (json!({"line": {"file": "/a", "pattern": "("}}), "`(` is no regular expression: regex parse error"),
+        (json!({"line": {"file": "/a"}}), "missing field `pattern`"),
+        (json!({"process_gone": {"pid": 0}}), "0 is no number of a process"),
+        (json!({"process_gone": {"pid": 4_000_000_000_u32}}), "4000000000 is no number of a process"),
+        (json!({"process_gone": {"name": "a/b"}}), "`a/b` is no name of a process"),
+        (json!({"process_gone": {"pid_file": ""}}), "a path must not be empty"),
+        (json!({"http": {"url": "localhost:80"}}), "`localhost:80` is no URL such as"),
+        (json!({"http": {"url": "ftp://a/"}}), "`ftp://a/` is no URL such as"),
+        (json!({"http": {"url": "http://me:pw@a/"}}), "a URL with a user or a password would be shown"),
+        (json!({"http": {"url": "http://a/", "status": []}}), "`status` must not be empty"),
+        (json!({"http": {"url": "http://a/", "status": [99]}}), "99 is no status of HTTP"),
+        (json!({"moon": "full"}), "unknown variant `moon`, expected one of `port_open`"),
+        (
+            json!({"file_gone": "/a", "file_exists": "/b"}),
+            "invalid value: map, expected map with a single key",
+        ),
+    ];
+    for (until, said) in cases {
+        let error = serde_json::from_value::<WaitFor>(json!({"until": until})).unwrap_err().to_string();
+        assert!(error.starts_with(said), "{until}: {error}");
+    }
+    for (field, value, said) in [
+        ("interval", json!("0s"), "`interval` must be longer than no time at all"),
+        ("timeout", json!(5), "invalid type: integer `5`, expected a span of time"),
+        ("times", json!(5), "unknown field `times`"),
+    ] {
+        let value = json!({"until": {"file_exists": "/a"}, field: value});
+        let error = serde_json::from_value::<WaitFor>(value).unwrap_err().to_string();
+        assert!(error.starts_with(said), "{field}: {error}");
+    }
+    assert_eq!(converge(WaitFor::new(Until::FileExists("".into()))).reason, "a path must not be empty");
+}
