@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use dojob::{CommandOutput, Context, CouldNotFindOut, Job, NotAsWanted, OrCouldNotFindOut, Secret};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Serialize};
 
 use crate::r#become::{Become, Variables};
 use crate::command_line::{CommandLine, OneOrMany, paths};
@@ -18,6 +18,7 @@ use crate::disk::differ::Differences;
 use crate::disk::look::{self, Links};
 use crate::disk::path;
 use crate::span::Span;
+use crate::validated::validated;
 
 /// How long a check may take for which no time is given.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -36,7 +37,7 @@ const NOT_STARTED: [i32; 2] = [126, 127];
 /// let job = Command::new("make -C /srv/app").check("make -q -C /srv/app");
 /// let job = Command::new(["tar", "-xf", "/srv/app.tar"]).cwd("/opt").creates("/opt/app");
 /// ```
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 #[schemars(!remote)]
 pub struct Command {
@@ -45,59 +46,53 @@ pub struct Command {
     /// Says whether it is so, and changes nothing. Exit code 0: in place. 1 to 125: not as wanted, and the last line that
     /// it prints is the reason. A program that is missing or cannot be started (also 126 and 127 from a shell), one that is
     /// ended by a signal or takes too long: nobody could find out, and nothing is run.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<CommandLine>,
     /// The exit codes of `check` that mean "not as wanted", in place of 1 to 125; any other but 0 then means that it could
     /// not find out. Example: `[1]` for `grep -q`, which says 2 when it cannot read a file.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check_no: Option<Vec<i32>>,
     /// A path or a list of paths which exist when nothing is to be done. Relative ones count from `cwd`.
-    #[serde(default, deserialize_with = "paths")]
+    #[serde(default, deserialize_with = "paths", skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "OneOrMany")]
     pub creates: Vec<PathBuf>,
     /// A path or a list of paths which do not exist when nothing is to be done. Relative ones count from `cwd`.
-    #[serde(default, deserialize_with = "paths")]
+    #[serde(default, deserialize_with = "paths", skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "OneOrMany")]
     pub removes: Vec<PathBuf>,
     /// Puts away what `run` left lying about; called at the end of every run in which `run` was started.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleanup: Option<CommandLine>,
     /// Variables of the environment, beside those of this process.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
     /// Variables that must not be seen: their values are masked in everything that is shown.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub secret_env: BTreeMap<String, Secret<String>>,
     /// The directory to start in; unless given, the one in which this program was started.
-    #[serde(default, deserialize_with = "path::optional")]
+    #[serde(default, deserialize_with = "path::optional", skip_serializing_if = "Option::is_none")]
     pub cwd: Option<PathBuf>,
     /// How long each of the commands may take, such as `30s` or `5 min`. Unless given, `check` has 1 minute, and the others
     /// take as long as they like.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Span>,
     /// What `run` reads on its standard input; unless given, nothing.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
     /// As `stdin`, but for what must not be seen.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub secret_stdin: Option<Secret<String>>,
     /// The exit codes of `run` and `cleanup` that are no failure; unless given, 0 alone.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Vec<i32>>,
     /// The user to run all of them as: a name, or `{ user, method }`; unless given, the one who started this program.
-    #[serde(default, alias = "user")]
+    #[serde(default, alias = "user", skip_serializing_if = "Option::is_none")]
     pub r#become: Option<Become>,
 }
 
-impl<'de> Deserialize<'de> for Command {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let job = Command::deserialize(deserializer)?;
-        job.validate().map_err(de::Error::custom)?;
-        Ok(job)
-    }
-}
+validated!(Command);
 
 impl Command {
     /// Runs `run`: a text is for the shell, a list of words is not. It still needs [`check`](Command::check),

@@ -18,6 +18,7 @@ mod disk;
 #[cfg(feature = "http")]
 mod download;
 mod file;
+mod git_checkout;
 mod group;
 mod hosts;
 #[cfg(feature = "http")]
@@ -66,6 +67,7 @@ pub use disk::{Group as OwnerGroup, Mode, ModeError, Owner, Validate};
 #[cfg(feature = "http")]
 pub use download::Download;
 pub use file::File;
+pub use git_checkout::GitCheckout;
 pub use group::Group;
 pub use hosts::Hosts;
 #[cfg(feature = "http")]

@@ -11,12 +11,13 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use dojob::{Clock, Context, Job, NotAsWanted, Retry, SystemClock, Wake};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 
 pub use self::address::Address;
 use crate::disk::path;
 use crate::pattern::Pattern;
 use crate::span::Span;
+use crate::validated::validated;
 
 /// How often somebody who waits asks whether the run was told to stop.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -101,19 +102,7 @@ pub struct Http {
     pub status: Option<Vec<u16>>,
 }
 
-impl<'de> Deserialize<'de> for WaitFor {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let job = WaitFor::deserialize(deserializer)?;
-        job.validate().map_err(de::Error::custom)?;
-        Ok(job)
-    }
-}
-
-impl Serialize for WaitFor {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        WaitFor::serialize(self, serializer)
-    }
-}
+validated!(WaitFor);
 
 fn five_minutes() -> Span {
     Duration::from_secs(300).into()

@@ -4,6 +4,8 @@
 mod r#become;
 #[path = "commands/command.rs"]
 mod command;
+#[path = "commands/git_checkout.rs"]
+mod git_checkout;
 #[path = "commands/shell_script.rs"]
 mod shell_script;
 #[path = "support/converge.rs"]

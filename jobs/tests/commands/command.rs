@@ -199,6 +199,11 @@ fn every_field_is_read() {
         .as_user(Become::new("rosa").method(BecomeMethod::Sudo));
     assert_eq!(job, wanted);
     assert_eq!(job.name(), "Command make -j 4");
+    let written = serde_json::to_value(&job).unwrap();
+    assert_eq!(
+        (&written["run"], &written["secret_env"]["TOKEN"]),
+        (&json!(["make", "-j", "4"]), &json!("***"))
+    );
     let short: Command = serde_json::from_value(json!({"run": "a", "creates": "b", "user": "rosa"})).unwrap();
     assert_eq!(short, Command::new("a").creates("b").as_user("rosa"));
 }

@@ -1,0 +1,425 @@
+//! A working copy of a Git repository at a branch, a tag or a commit.
+//!
+//! Knows what is wanted and what may be lost; how Git is asked is the business of [`git`].
+//!
+//! What is wanted is checked out by its commit, with no branch of its own (a detached HEAD): so no local branch is ever
+//! moved, and no commit of somebody who works there is lost. What a killed Git leaves behind (locks, half a checkout) the
+//! cleanup mends.
+
+mod git;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail, ensure};
+use dojob::{Context, Job, Secret};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::git::{Git, Place};
+use crate::r#become::Become;
+use crate::disk::differ::Differences;
+use crate::disk::path;
+use crate::validated::validated;
+
+/// How many files are named in a message.
+const NAMED: usize = 5;
+
+/// Keeps a directory at a branch, a tag or a commit of a Git repository. Needs the program `git`.
+///
+/// Changes of files that Git knows, and commits that are nowhere else, are never lost unless `force` is said: then they
+/// make it fail. Files that Git does not know are left alone. HEAD is detached; local branches are not touched.
+///
+/// ```
+/// # use dojob_jobs::GitCheckout;
+/// let job = GitCheckout::new("https://git.example.com/app.git", "/srv/app").version("v1.2").depth(1);
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, remote = "Self")]
+#[schemars(!remote)]
+pub struct GitCheckout {
+    /// Where it comes from, as `git clone` takes it: `https://git.example.com/app.git`, `git@example.com:app.git`, or an
+    /// absolute path. It may not contain a password, since it is shown.
+    pub repo: String,
+    /// The directory to keep it in. It is made when it is missing; one with other things in it is left alone.
+    #[serde(deserialize_with = "path::named")]
+    pub dest: PathBuf,
+    /// A branch, a tag, or a commit with all of its 40 (or 64) digits; unless given, the default branch. Where a branch and a
+    /// tag have one name, say `refs/heads/…` or `refs/tags/…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Fetch only so many of the latest commits; unless given, all. A directory that has more keeps them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<u32>,
+    /// Check out submodules, too, and theirs; unless given, `false`.
+    #[serde(default)]
+    pub submodules: bool,
+    /// Throw away what is in the way: changed files, commits that are nowhere else, and files that Git does not know where the
+    /// checkout has some of the same name. Unless given, `false`: then these make it fail.
+    #[serde(default)]
+    pub force: bool,
+    /// Whether a directory that has the repository already follows what `version` leads to now; unless given, `true`. With
+    /// `false` whatever is checked out there stays, and the repository is not asked.
+    #[serde(default = "yes")]
+    pub update: bool,
+    /// The user to give to a server that asks for one by HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The password or token to give to a server that asks for one by HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub password: Option<Secret<String>>,
+    /// The user to run Git as: a name, or `{ user, method }`; unless given, the one who started this program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r#become: Option<Become>,
+}
+
+validated!(GitCheckout);
+
+fn yes() -> bool {
+    true
+}
+
+impl GitCheckout {
+    /// Keeps the default branch of `repo` in `dest`.
+    pub fn new(repo: impl Into<String>, dest: impl Into<PathBuf>) -> Self {
+        GitCheckout {
+            repo: repo.into(),
+            dest: dest.into(),
+            version: None,
+            depth: None,
+            submodules: false,
+            force: false,
+            update: true,
+            username: None,
+            password: None,
+            r#become: None,
+        }
+    }
+
+    /// At this branch, tag or commit.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// With only so many commits.
+    #[must_use]
+    pub fn depth(mut self, commits: u32) -> Self {
+        self.depth = Some(commits);
+        self
+    }
+
+    /// With its submodules.
+    #[must_use]
+    pub fn submodules(mut self, submodules: bool) -> Self {
+        self.submodules = submodules;
+        self
+    }
+
+    /// Throws away what is in the way.
+    #[must_use]
+    pub fn force(mut self, force: bool) -> Self {
+        self.force = force;
+        self
+    }
+
+    /// Whether what is there already follows the repository.
+    #[must_use]
+    pub fn update(mut self, update: bool) -> Self {
+        self.update = update;
+        self
+    }
+
+    /// What is given to a server that asks by HTTP.
+    #[must_use]
+    pub fn login(mut self, username: impl Into<String>, password: impl Into<Secret<String>>) -> Self {
+        self.username = Some(username.into());
+        self.password = Some(password.into());
+        self
+    }
+
+    /// Git runs as this user.
+    #[must_use]
+    pub fn as_user(mut self, user: impl Into<Become>) -> Self {
+        self.r#become = Some(user.into());
+        self
+    }
+
+    fn validate(&self) -> Result<()> {
+        validate_repo(&self.repo)?;
+        path::validate_named(&self.dest)?;
+        if let Some(version) = &self.version {
+            validate_version(version)?;
+        }
+        ensure!(self.depth != Some(0), "`depth` must be 1 or more");
+        ensure!(
+            self.username.is_none() || self.password.is_some(),
+            "`username` needs a `password`; for SSH, put the user into `repo`"
+        );
+        for text in [self.username.as_ref(), self.password.as_ref().map(Secret::expose)].into_iter().flatten()
+        {
+            ensure!(
+                !text.is_empty() && !text.contains(['\0', '\n', '\r']),
+                "`username` and `password` must not be empty, nor contain line breaks or NUL bytes"
+            );
+        }
+        self.r#become.as_ref().map_or(Ok(()), Become::validate)
+    }
+
+    fn git<'a>(&'a self, cx: &'a Context) -> Git<'a> {
+        Git {
+            cx,
+            repo: &self.repo,
+            dest: cx.working_directory().join(&self.dest),
+            user: self.r#become.as_ref(),
+            login: self
+                .password
+                .as_ref()
+                .map(|password| (self.username.as_deref().unwrap_or("git"), password)),
+        }
+    }
+
+    /// The commit that `version` leads to in the repository.
+    fn wanted(&self, git: &Git<'_>) -> Result<String> {
+        match &self.version {
+            Some(version) if is_commit(version) => Ok(version.to_ascii_lowercase()),
+            version => git.remote_commit(version.as_deref()),
+        }
+    }
+
+    fn shown_version(&self) -> &str {
+        self.version.as_deref().unwrap_or("the default branch")
+    }
+
+    /// Nothing may be lost unless that was asked for.
+    fn refuse_losses(&self, git: &Git<'_>) -> Result<()> {
+        if self.force {
+            return Ok(());
+        }
+        let at = self.dest.display();
+        let modified = git.modified()?;
+        ensure!(
+            modified.is_empty(),
+            "{at} has local modifications ({}); commit them or take them back, or say `force`",
+            some_of(&modified)
+        );
+        if let Some(commit) = git.head()?.filter(|_| self.update) {
+            ensure!(
+                git.is_kept(&commit)?,
+                "{at} has commits that are nowhere else, up to {}; put them on a branch, or say `force`",
+                short(&commit)
+            );
+        }
+        Ok(())
+    }
+
+    fn check_commit(&self, git: &Git<'_>, found: Option<&str>, differences: &mut Differences) -> Result<()> {
+        let at = self.dest.display();
+        let wanted = if self.update || found.is_none() { Some(self.wanted(git)?) } else { None };
+        match (found, &wanted) {
+            (None, Some(wanted)) => {
+                differences
+                    .add_difference(format!("{at} has nothing checked out"), format!("nothing -> {wanted}"));
+            }
+            (Some(found), Some(wanted)) if found != wanted => differences.add_difference(
+                format!("{at} is at {}, not {} ({})", short(found), short(wanted), self.shown_version()),
+                format!("commit {found} -> {wanted}"),
+            ),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// All that differs in a repository that is there; returns the commit that is checked out.
+    fn check_repository(&self, git: &Git<'_>, differences: &mut Differences) -> Result<Option<String>> {
+        let found = git.head()?;
+        let origin = git.origin()?;
+        if origin.as_deref() != Some(self.repo.as_str()) {
+            let origin = origin.map_or("nothing".to_owned(), |origin| git::without_password(&origin));
+            differences.add(format!("origin is {origin}, not {}", self.repo));
+        }
+        self.check_commit(git, found.as_deref(), differences)?;
+        if found.is_none() {
+            return Ok(None);
+        }
+        let modified = git.modified()?;
+        if !modified.is_empty() {
+            differences.add(format!("there are local modifications ({})", some_of(&modified)));
+        }
+        if self.submodules {
+            git.submodules()?.into_iter().for_each(|reason| differences.add(reason));
+        }
+        Ok(found)
+    }
+}
+
+fn validate_repo(repo: &str) -> Result<()> {
+    let after_scheme = repo.split_once("://").map(|(_, rest)| rest);
+    let login =
+        after_scheme.and_then(|rest| rest.split('/').next()?.rsplit_once('@')).map(|(login, _)| login);
+    ensure!(
+        !login.is_some_and(|login| login.contains(':')),
+        "a `repo` with a password would be shown; give it as `password`"
+    );
+    let is_plain = !repo.starts_with('-') && !repo.contains(char::is_control) && !repo.contains("::");
+    let is_remote = after_scheme.is_some_and(|rest| !rest.is_empty())
+        || repo.split_once(':').is_some_and(|(host, path)| {
+            !host.is_empty() && !host.contains('/') && !path.is_empty() && !path.starts_with("//")
+        });
+    ensure!(
+        is_plain && (is_remote || repo.starts_with('/')),
+        "`{}` is no repository: a URL is, `host:path`, or an absolute path",
+        repo.escape_debug()
+    );
+    Ok(())
+}
+
+fn validate_version(version: &str) -> Result<()> {
+    let fits = |c: char| !c.is_control() && !c.is_whitespace() && !"~^:?*[\\".contains(c);
+    let is_name = !version.starts_with(['-', '/', '.']) && !version.ends_with(['/', '.']);
+    ensure!(
+        !version.is_empty()
+            && is_name
+            && version.chars().all(fits)
+            && !version.contains("..")
+            && !version.contains("@{"),
+        "`{}` is no version: a branch, a tag or a whole commit is",
+        version.escape_debug()
+    );
+    Ok(())
+}
+
+fn is_commit(version: &str) -> bool {
+    matches!(version.len(), 40 | 64) && version.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn short(commit: &str) -> &str {
+    commit.get(..10).unwrap_or(commit)
+}
+
+fn some_of(names: &[String]) -> String {
+    let mut some = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > NAMED {
+        some += &format!(" and {} more", names.len() - NAMED);
+    }
+    some
+}
+
+impl Job for GitCheckout {
+    fn name(&self) -> String {
+        format!("GitCheckout {}", self.dest.display())
+    }
+
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        self.validate()?;
+        let mut differences = Differences::new();
+        let git = self.git(cx);
+        let found = match git.place()? {
+            Place::Free(reason) => {
+                let wanted = self.wanted(&git)?;
+                differences.add_difference(
+                    format!("{} {reason}", self.dest.display()),
+                    format!("nothing -> {wanted}"),
+                );
+                None
+            }
+            Place::Taken(by) => bail!("{} is {by}; move it out of the way", self.dest.display()),
+            Place::Repository => self.check_repository(&git, &mut differences)?,
+        };
+        differences.into_result()?;
+        Ok(cx.set_result(found)?)
+    }
+
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        let git = self.git(cx);
+        match git.place()? {
+            Place::Taken(by) => bail!("{} is {by}; move it out of the way", self.dest.display()),
+            Place::Free(_) => {}
+            Place::Repository => self.refuse_losses(&git)?,
+        }
+        git.remember()?;
+        git.init()?;
+        let checked_out = git.head()?;
+        let wanted = match &checked_out {
+            Some(head) if !self.update => head.clone(),
+            _ => git.fetch(&self.wanted(&git)?, self.version.as_deref(), self.depth)?,
+        };
+        git.check_out(&wanted, self.force)?;
+        if self.submodules {
+            git.update_submodules(self.depth, self.force)?;
+        }
+        git.forget();
+        Ok(())
+    }
+
+    fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
+        self.git(cx).mend()
+    }
+}
+
+/// Where Git keeps what it knows of the directory.
+fn git_directory(dest: &Path) -> PathBuf {
+    dest.join(".git")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_is_a_url_or_an_absolute_path() {
+        for repo in [
+            "https://a/b.git",
+            "ssh://git@a:22/b",
+            "git@a:b.git",
+            "a:b",
+            "/srv/b",
+            "file:///srv/b",
+            "https://me@a/b",
+        ] {
+            assert!(validate_repo(repo).is_ok(), "{repo}");
+        }
+        for repo in [
+            "",
+            "b",
+            "./b",
+            "../b",
+            "-a:b",
+            "--upload-pack=x",
+            "ext::sh -c x",
+            "a\n:b",
+            "https://",
+            "a:",
+            ":b",
+            "./a:b",
+        ] {
+            let error = validate_repo(repo).unwrap_err().to_string();
+            assert!(
+                error.ends_with("is no repository: a URL is, `host:path`, or an absolute path"),
+                "{error}"
+            );
+        }
+        for repo in ["https://me:pw@a/b", "https://:pw@a/b", "ssh://me:p@w@a/b"] {
+            let error = validate_repo(repo).unwrap_err().to_string();
+            assert_eq!(error, "a `repo` with a password would be shown; give it as `password`");
+        }
+    }
+
+    #[test]
+    fn a_version_is_a_name_and_no_expression() {
+        for version in ["main", "v1.2", "feature/x", "refs/heads/main", "a@b", &"a1".repeat(20)] {
+            assert!(validate_version(version).is_ok(), "{version}");
+        }
+        for version in ["", "-f", "a b", "HEAD~1", "a..b", "a^", "main@{1}", "a:b", "/a", "a/", "\0"] {
+            assert!(validate_version(version).is_err(), "{version}");
+        }
+    }
+
+    #[test]
+    fn not_all_names_are_told() {
+        let names: Vec<String> = (1..=7).map(|n| n.to_string()).collect();
+        assert_eq!(some_of(&names[..5]), "1, 2, 3, 4, 5");
+        assert_eq!(some_of(&names), "1, 2, 3, 4, 5 and 2 more");
+    }
+}

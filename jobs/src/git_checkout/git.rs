@@ -1,0 +1,485 @@
+//! Asking the program `git`: about a directory, about the repository that it comes from, and to change the one into the
+//! other.
+//!
+//! Knows how Git is called so that it asks nobody, and writes nothing where only a question was asked.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use dojob::{Command, CommandOutput, Context, CouldNotFindOut, OrCouldNotFindOut, Secret};
+
+use serde::{Deserialize, Serialize};
+
+use super::git_directory;
+use crate::r#become::{self, Become, Variables};
+use crate::disk::look::{self, Links};
+
+/// How long a question may take.
+const ASKING: Duration = Duration::from_secs(60);
+/// Where the local storage keeps [`UnderWay`].
+const UNDER_WAY: &str = "under way";
+/// What was checked out last; so that its commit is somewhere, also where it is on no branch.
+const CHECKED_OUT: &str = "refs/dojob/checked-out";
+/// Hands login and password on by variables: what is in a list of words can be seen by all.
+const CREDENTIALS: &str = "credential.helper=!f() { test \"$1\" = get && printf 'username=%s\\npassword=%s\\n' \
+                           \"$DOJOB_GIT_USERNAME\" \"$DOJOB_GIT_PASSWORD\"; }; f";
+/// What the environment must not say about which repository is meant.
+const FOREIGN: [&str; 7] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+];
+
+/// What the cleanup has to know of a change that did not come to its end.
+#[derive(Serialize, Deserialize)]
+struct UnderWay {
+    /// The locks that were there before.
+    locks: Vec<String>,
+    /// Whether there was nothing at all before.
+    fresh: bool,
+    /// The commit that was about to be checked out.
+    commit: Option<String>,
+}
+
+pub(super) struct Git<'a> {
+    pub(super) cx: &'a Context,
+    pub(super) repo: &'a str,
+    pub(super) dest: PathBuf,
+    pub(super) user: Option<&'a Become>,
+    pub(super) login: Option<(&'a str, &'a Secret<String>)>,
+}
+
+/// What is where the working copy should be.
+pub(super) enum Place {
+    /// Nothing, or an empty directory: why nothing is checked out there.
+    Free(&'static str),
+    /// A repository.
+    Repository,
+    /// Something else.
+    Taken(&'static str),
+}
+
+impl Git<'_> {
+    /// Git, somewhere.
+    fn command(&self, directory: &Path, args: &[&str]) -> Result<Command<'_>> {
+        let mut plain = BTreeMap::from([
+            ("LC_ALL", "C".to_owned()),
+            ("GIT_TERMINAL_PROMPT", "0".to_owned()),
+            ("GIT_OPTIONAL_LOCKS", "0".to_owned()),
+        ]);
+        if std::env::var_os("GIT_SSH_COMMAND").is_none() {
+            plain.insert("GIT_SSH_COMMAND", "ssh -o BatchMode=yes".to_owned());
+        }
+        if let Some(parent) = self.dest.parent() {
+            // A repository around it is not meant.
+            plain.insert("GIT_CEILING_DIRECTORIES", parent.display().to_string());
+        }
+        let mut secret = BTreeMap::new();
+        // The directory is given as an argument, since whoever starts Git may not be allowed to enter it.
+        let directory = directory.to_str().ok_or_else(|| anyhow!("`dest` must be UTF-8"))?;
+        let mut words = vec!["git", "-C", directory];
+        if let Some((username, password)) = self.login {
+            plain.insert("DOJOB_GIT_USERNAME", username.to_owned());
+            secret.insert("DOJOB_GIT_PASSWORD".to_owned(), password.clone());
+            // An empty one takes back those of the configuration.
+            words.extend(["-c", "credential.helper=", "-c", CREDENTIALS]);
+        }
+        words.extend(args);
+        let plain = plain.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let command = r#become::command(self.cx, self.user, &words, Variables::new(&plain, &secret))?;
+        Ok(FOREIGN.iter().fold(command, |command, variable| command.env_remove(variable)))
+    }
+
+    /// Asks, and takes whatever exit code.
+    fn ask_in(&self, directory: &Path, what: &str, args: &[&str]) -> Result<CommandOutput> {
+        self.command(directory, args)?.quiet().timeout(ASKING).output().or_could_not_find_out(what)
+    }
+
+    fn ask(&self, what: &str, args: &[&str]) -> Result<CommandOutput> {
+        self.ask_in(&self.dest, what, args)
+    }
+
+    /// Asks what has to be answered.
+    fn answer(&self, what: &str, args: &[&str]) -> Result<String> {
+        let output = self.ask(what, args)?;
+        if output.success() { Ok(output.text()) } else { Err(self.unanswered(what, &output)) }
+    }
+
+    fn unanswered(&self, what: &str, output: &CommandOutput) -> anyhow::Error {
+        let said = output.stderr.text();
+        let said = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+        let mut error =
+            anyhow!("git says: {}", if said.is_empty() { output.status.to_string() } else { said.clone() });
+        if said.contains("dubious ownership") {
+            let hint =
+                format!("{} belongs to somebody else; say `become` with its owner", self.dest.display());
+            error = anyhow!(hint);
+        }
+        CouldNotFindOut::new(what).because(error).into()
+    }
+
+    pub(super) fn place(&self) -> Result<Place> {
+        let Some(meta) = look::meta(&self.dest, Links::Follow)? else {
+            // A link that leads nowhere is not followed by Git either.
+            let is_link = look::meta(&self.dest, Links::Stay)?.is_some();
+            return Ok(if is_link {
+                Place::Taken("a link that leads nowhere")
+            } else {
+                Place::Free("does not exist")
+            });
+        };
+        if !meta.is_dir() {
+            return Ok(Place::Taken(meta.what()));
+        }
+        let git = git_directory(&self.dest);
+        match look::meta(&git, Links::Follow)? {
+            // Another working copy's.
+            Some(meta) if meta.is_file() => return Ok(Place::Repository),
+            Some(_) => {
+                // Less is what a `git init` leaves that was killed; it can be called again.
+                for part in ["HEAD", "objects", "refs"] {
+                    if look::meta(&git.join(part), Links::Stay)?.is_none() {
+                        return Ok(Place::Free("has half a repository"));
+                    }
+                }
+                return Ok(Place::Repository);
+            }
+            None => {}
+        }
+        let mut entries =
+            fs::read_dir(&self.dest).or_could_not_find_out(format!("what is in {}", self.dest.display()))?;
+        Ok(if entries.next().is_none() {
+            Place::Free("is empty")
+        } else {
+            Place::Taken("a directory with other things in it")
+        })
+    }
+
+    pub(super) fn origin(&self) -> Result<Option<String>> {
+        let what = format!("where {} comes from", self.dest.display());
+        let output = self.ask(&what, &["config", "--local", "--get", "remote.origin.url"])?;
+        match output.status.code() {
+            Some(0) => Ok(Some(output.text())),
+            Some(1) => Ok(None),
+            _ => Err(self.unanswered(&what, &output)),
+        }
+    }
+
+    /// The commit that is checked out, where there is one.
+    pub(super) fn head(&self) -> Result<Option<String>> {
+        let what = format!("what is checked out in {}", self.dest.display());
+        let output = self.ask(&what, &["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])?;
+        match output.status.code() {
+            Some(0) => Ok(Some(output.text())),
+            Some(1) => Ok(None),
+            _ => Err(self.unanswered(&what, &output)),
+        }
+    }
+
+    /// The files that Git knows and that are not as it knows them.
+    pub(super) fn modified(&self) -> Result<Vec<String>> {
+        let what = format!("what is modified in {}", self.dest.display());
+        // Submodules at another commit are told apart, by those who want them.
+        let args = [
+            "status",
+            "--porcelain",
+            "-z",
+            "--no-renames",
+            "--untracked-files=no",
+            "--ignore-submodules=all",
+        ];
+        let text = self.answer(&what, &args)?;
+        Ok(text.split('\0').filter_map(|entry| entry.get(3..)).map(str::to_owned).collect())
+    }
+
+    /// Whether something else than HEAD leads to this commit.
+    pub(super) fn is_kept(&self, commit: &str) -> Result<bool> {
+        let what = format!("whether {commit} is on a branch");
+        let refs = self.answer(&what, &["for-each-ref", "--count=1", "--contains", commit])?;
+        // In a shallow repository the commit that was fetched last is on no branch; it is remembered as that.
+        let fetched = self.ask(&what, &["rev-parse", "--verify", "--quiet", "FETCH_HEAD^{commit}"])?;
+        Ok(!refs.is_empty() || (fetched.success() && fetched.text() == commit))
+    }
+
+    /// What is wrong with the submodules.
+    pub(super) fn submodules(&self) -> Result<Vec<String>> {
+        let what = format!("which submodules are in {}", self.dest.display());
+        let text = self.answer(&what, &["submodule", "status", "--recursive"])?;
+        let reason = |line: &str| {
+            // A letter, the commit, the path, and in brackets a name of the commit.
+            let path = line.get(1..)?.split_once(' ')?.1;
+            let path = path.rsplit_once(" (").map_or(path, |(path, _)| path);
+            match line.chars().next()? {
+                '-' => Some(format!("submodule {path} is not checked out")),
+                '+' => Some(format!("submodule {path} is at another commit")),
+                'U' => Some(format!("submodule {path} has conflicts")),
+                _ => None,
+            }
+        };
+        Ok(text.lines().filter_map(reason).collect())
+    }
+
+    /// What a branch or a tag of the repository leads to, or its default branch.
+    pub(super) fn remote_commit(&self, version: Option<&str>) -> Result<String> {
+        let name = version.unwrap_or("HEAD");
+        let what = format!("what {name} is in {}", self.repo);
+        let names = candidates(name);
+        let mut args = vec!["ls-remote", "--", self.repo];
+        args.extend(names.iter().map(String::as_str));
+        // Not from the directory itself: it may not be there.
+        let output = self.ask_in(Path::new("/"), &what, &args)?;
+        if !output.success() {
+            return Err(self.unanswered(&what, &output));
+        }
+        let text = output.text();
+        choose(name, &text).with_context(|| format!("failed to find {name} in {}", self.repo))
+    }
+
+    /// Makes it a repository that comes from the right place.
+    pub(super) fn init(&self) -> Result<()> {
+        let dest = self.dest.to_str().ok_or_else(|| anyhow!("`dest` must be UTF-8"))?;
+        if !matches!(self.place()?, Place::Repository) {
+            self.command(Path::new("/"), &["init", "--quiet", "--", dest])?.run()?;
+        }
+        if self.origin()?.as_deref() != Some(self.repo) {
+            self.change(&["config", "--local", "remote.origin.url", self.repo])?;
+            self.change(&[
+                "config",
+                "--local",
+                "remote.origin.fetch",
+                "+refs/heads/*:refs/remotes/origin/*",
+            ])?;
+        }
+        Ok(())
+    }
+
+    /// Fetches the commit, and says which one it is now: a branch may just have moved on.
+    pub(super) fn fetch(&self, commit: &str, version: Option<&str>, depth: Option<u32>) -> Result<String> {
+        let depth = depth.map(|depth| format!("--depth={depth}"));
+        let mut args = vec!["fetch", "--quiet", "--no-recurse-submodules"];
+        args.extend(depth.as_deref());
+        let is_commit = version.is_some_and(super::is_commit);
+        if is_commit && self.has(commit)? {
+            return Ok(commit.to_owned());
+        }
+        if depth.is_none() {
+            let refs = ["--tags", "--prune", "--force", "origin", "+refs/heads/*:refs/remotes/origin/*"];
+            self.change(&[args.as_slice(), &refs].concat())?;
+            if self.has(commit)? {
+                return Ok(commit.to_owned());
+            }
+        }
+        // Only a part was asked for, or the commit is on no branch.
+        self.change(&[args.as_slice(), &["origin", commit]].concat())?;
+        self.answer("what was fetched", &["rev-parse", "--verify", "FETCH_HEAD^{commit}"])
+    }
+
+    fn has(&self, commit: &str) -> Result<bool> {
+        let commit = format!("{commit}^{{commit}}");
+        Ok(self.ask("which commits are there", &["cat-file", "-e", &commit])?.success())
+    }
+
+    pub(super) fn check_out(&self, commit: &str, force: bool) -> Result<()> {
+        if let Some(under_way) = self.cx.local().get::<UnderWay>(UNDER_WAY)? {
+            self.cx.local().set(UNDER_WAY, UnderWay { commit: Some(commit.to_owned()), ..under_way })?;
+        }
+        let mut args = vec!["-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach"];
+        if force {
+            args.push("--force");
+        }
+        args.extend([commit, "--"]);
+        self.change(&args)?;
+        self.change(&["update-ref", CHECKED_OUT, commit])
+    }
+
+    pub(super) fn update_submodules(&self, depth: Option<u32>, force: bool) -> Result<()> {
+        let depth = depth.map(|depth| format!("--depth={depth}"));
+        self.change(&["submodule", "--quiet", "sync", "--recursive"])?;
+        let mut args = vec!["submodule", "--quiet", "update", "--init", "--recursive"];
+        args.extend(depth.as_deref());
+        if force {
+            args.push("--force");
+        }
+        self.change(&args)
+    }
+
+    fn change(&self, args: &[&str]) -> Result<()> {
+        self.command(&self.dest, args)?.run()?;
+        Ok(())
+    }
+
+    /// Takes note, before anything is changed, of what the cleanup has to know if nobody comes to its end.
+    pub(super) fn remember(&self) -> Result<()> {
+        let locks = locks(&git_directory(&self.dest))?;
+        let locks = locks.iter().map(|lock| lock.to_string_lossy().into_owned()).collect();
+        let fresh = match self.place()? {
+            Place::Repository => self.head()?.is_none() && self.has_nothing_else()?,
+            Place::Free(_) => true,
+            Place::Taken(_) => false,
+        };
+        Ok(self.cx.local().set(UNDER_WAY, UnderWay { locks, fresh, commit: None })?)
+    }
+
+    fn has_nothing_else(&self) -> Result<bool> {
+        let entries = fs::read_dir(&self.dest)?.collect::<io::Result<Vec<_>>>()?;
+        Ok(entries.iter().all(|entry| entry.file_name() == ".git"))
+    }
+
+    /// The change came to its end: nothing has to be mended.
+    pub(super) fn forget(&self) {
+        self.cx.local().remove(UNDER_WAY);
+    }
+
+    /// Mends what a Git that was killed has left: locks that nobody holds, and half a checkout. What was in the files at
+    /// that time is kept as a commit, since it could be somebody's work.
+    pub(super) fn mend(&self) -> Result<()> {
+        let Some(under_way) = self.cx.local().get::<UnderWay>(UNDER_WAY)? else { return Ok(()) };
+        for lock in locks(&git_directory(&self.dest))? {
+            if !under_way.locks.iter().any(|before| **before == *lock.to_string_lossy()) {
+                fs::remove_file(&lock).with_context(|| format!("failed to remove {}", lock.display()))?;
+            }
+        }
+        if matches!(self.place()?, Place::Repository) {
+            match (self.head()?, under_way.commit) {
+                (Some(_), _) => self.mend_files()?,
+                // The directory was empty: all that is in the way of the commit comes from it.
+                (None, Some(commit)) if under_way.fresh => self.check_out(&commit, true)?,
+                (None, _) => {}
+            }
+        }
+        self.forget();
+        Ok(())
+    }
+
+    fn mend_files(&self) -> Result<()> {
+        if self.modified()?.is_empty() {
+            return Ok(());
+        }
+        self.keep_modified()?;
+        self.change(&["reset", "--quiet", "--hard"])
+    }
+
+    fn keep_modified(&self) -> Result<()> {
+        let author = ["-c", "user.name=dojob", "-c", "user.email=dojob@localhost"];
+        let commit = self.answer("what to keep", &[author.as_slice(), &["stash", "create"]].concat())?;
+        if commit.is_empty() {
+            return Ok(());
+        }
+        let name = format!("refs/dojob/interrupted-{}", super::short(&commit));
+        self.cx.log(format!("what was in {} is kept as {name}", self.dest.display()));
+        self.change(&["update-ref", &name, &commit])
+    }
+}
+
+/// The files below by which Git says that it is at work.
+fn locks(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(directory) = open.pop() {
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                continue;
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("failed to read {}", directory.display()));
+            }
+        };
+        for entry in entries {
+            let entry = entry.with_context(|| format!("failed to read {}", directory.display()))?;
+            let kind = entry.file_type()?;
+            // Objects are many, and have no locks.
+            if kind.is_dir() && entry.file_name() != "objects" {
+                open.push(entry.path());
+            } else if kind.is_file() && entry.path().extension().is_some_and(|end| end == "lock") {
+                found.push(entry.path());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The whole names that a name may stand for.
+fn candidates(name: &str) -> Vec<String> {
+    if name == "HEAD" {
+        vec!["HEAD".to_owned()]
+    } else if name.starts_with("refs/") {
+        vec![name.to_owned(), format!("{name}^{{}}")]
+    } else {
+        vec![format!("refs/heads/{name}"), format!("refs/tags/{name}"), format!("refs/tags/{name}^{{}}")]
+    }
+}
+
+/// The commit in the lines of `ls-remote`. A tag with a message has one of its own; `^{}` is what it is put on.
+fn choose(name: &str, text: &str) -> Result<String> {
+    let lines: BTreeMap<&str, &str> =
+        text.lines().filter_map(|line| line.split_once('\t')).map(|(commit, name)| (name, commit)).collect();
+    let mut found = Vec::new();
+    for candidate in candidates(name).iter().filter(|candidate| !candidate.ends_with("^{}")) {
+        let peeled = lines.get(format!("{candidate}^{{}}").as_str());
+        found.extend(peeled.or_else(|| lines.get(candidate.as_str())).copied());
+    }
+    match found.as_slice() {
+        [commit] => Ok((*commit).to_owned()),
+        [] if name == "HEAD" => bail!("the repository is empty"),
+        [] => bail!("there is no branch or tag `{name}`; a commit needs all of its 40 digits"),
+        [..] => bail!("`{name}` is both a branch and a tag; say `refs/heads/{name}` or `refs/tags/{name}`"),
+    }
+}
+
+/// A URL without the password that somebody else has put into it.
+pub(super) fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match host.rsplit_once('@') {
+        Some((login, host)) if login.contains(':') => format!("{scheme}://***@{host}{path}"),
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_what_it_is_put_on() {
+        let text = "aa\trefs/heads/main\nbb\trefs/tags/v1\ncc\trefs/tags/v1^{}\ndd\trefs/tags/both\nee\trefs/heads/both";
+        assert_eq!(choose("main", text).unwrap(), "aa");
+        assert_eq!(choose("v1", text).unwrap(), "cc");
+        assert_eq!(choose("refs/tags/v1", text).unwrap(), "cc");
+        assert_eq!(choose("refs/heads/both", text).unwrap(), "ee");
+        assert_eq!(choose("HEAD", "ff\tHEAD").unwrap(), "ff");
+        assert!(choose("both", text).unwrap_err().to_string().contains("is both a branch and a tag"));
+        assert!(choose("gone", text).unwrap_err().to_string().contains("there is no branch or tag `gone`"));
+        assert_eq!(choose("HEAD", "").unwrap_err().to_string(), "the repository is empty");
+    }
+
+    #[test]
+    fn somebody_elses_password_is_not_shown() {
+        assert_eq!(without_password("https://me:pw@a/b"), "https://***@a/b");
+        for url in ["https://me@a/b", "https://a/b:c@d", "git@a:b", "/a"] {
+            assert_eq!(without_password(url), url);
+        }
+    }
+
+    #[test]
+    fn locks_are_found_wherever_they_are_and_objects_are_not_looked_through() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(locks(&root.path().join("gone")).unwrap().is_empty());
+        for file in ["index.lock", "refs/heads/a.lock", "objects/b.lock", "config"] {
+            let file = root.path().join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "").unwrap();
+        }
+        let mut found = locks(root.path()).unwrap();
+        found.sort();
+        assert_eq!(found, ["index.lock", "refs/heads/a.lock"].map(|file| root.path().join(file)));
+    }
+}
