@@ -89,4 +89,4 @@ pub use unarchive::Unarchive;
 #[cfg(feature = "http")]
 pub use upload::Upload;
 pub use user::User;
-pub use wait_for::{Address, Http, Line, Process, Until, WaitFor};
+pub use wait_for::{Address, HttpAnswer, LineOfFile, Until, WaitFor, WhichProcess};

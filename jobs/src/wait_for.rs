@@ -59,17 +59,17 @@ pub enum Until {
     /// There is nothing at this path.
     FileGone(PathBuf),
     /// The file has a line with this pattern. Example: `line { file: /var/log/app.log, pattern: "ready in \\d+ ms" }`.
-    Line(Line),
+    Line(LineOfFile),
     /// There is no such process (any more). Example: `process_gone { name: postgres }`.
-    ProcessGone(Process),
+    ProcessGone(WhichProcess),
     /// A web server answers. Example: `http { url: "http://localhost:8080/health", status: [200, 204] }`.
-    Http(Http),
+    Http(HttpAnswer),
 }
 
 /// A line in a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Line {
+pub struct LineOfFile {
     /// The file. While it is missing, so is the line.
     #[serde(deserialize_with = "path::named")]
     pub file: PathBuf,
@@ -81,7 +81,7 @@ pub struct Line {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Process {
+pub enum WhichProcess {
     /// The one with this number.
     Pid(u32),
     /// The one whose number is in this file; without the file there is none.
@@ -93,7 +93,7 @@ pub enum Process {
 /// An answer by HTTP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Http {
+pub struct HttpAnswer {
     /// What is asked for (by GET), with `http://` or `https://`. Redirections are answers and not followed. It may not contain
     /// a password, since it is shown.
     pub url: String,
@@ -158,15 +158,15 @@ impl WaitFor {
     }
 }
 
-impl Process {
+impl WhichProcess {
     fn validate(&self) -> Result<()> {
         match self {
-            Process::Pid(pid) => {
+            WhichProcess::Pid(pid) => {
                 ensure!(i32::try_from(*pid).is_ok_and(|pid| pid > 0), "{pid} is no number of a process");
                 Ok(())
             }
-            Process::PidFile(path) => Ok(path::validate_named(path)?),
-            Process::Name(name) => {
+            WhichProcess::PidFile(path) => Ok(path::validate_named(path)?),
+            WhichProcess::Name(name) => {
                 let fits = !name.is_empty() && !name.contains(['/', '\0', '\n']);
                 ensure!(fits, "`{}` is no name of a process: one such as `postgres` is", name.escape_debug());
                 Ok(())
@@ -175,10 +175,10 @@ impl Process {
     }
 }
 
-impl Http {
+impl HttpAnswer {
     /// An answer of 200 to 299 from this URL.
     pub fn new(url: impl Into<String>) -> Self {
-        Http { url: url.into(), status: None }
+        HttpAnswer { url: url.into(), status: None }
     }
 
     fn validate(&self) -> Result<()> {
@@ -200,9 +200,11 @@ impl Job for WaitFor {
             Until::FileExists(path) => format!("file {}", path.display()),
             Until::FileGone(path) => format!("no file {}", path.display()),
             Until::Line(line) => format!("line {} in {}", line.pattern, line.file.display()),
-            Until::ProcessGone(Process::Pid(pid)) => format!("end of process {pid}"),
-            Until::ProcessGone(Process::PidFile(path)) => format!("end of process in {}", path.display()),
-            Until::ProcessGone(Process::Name(name)) => format!("end of process {name}"),
+            Until::ProcessGone(WhichProcess::Pid(pid)) => format!("end of process {pid}"),
+            Until::ProcessGone(WhichProcess::PidFile(path)) => {
+                format!("end of process in {}", path.display())
+            }
+            Until::ProcessGone(WhichProcess::Name(name)) => format!("end of process {name}"),
             Until::Http(http) => format!("answer of {}", http.url),
         };
         format!("WaitFor {what}")

@@ -15,7 +15,7 @@ use rustix::process::{Pid, test_kill_process};
 use ureq::Agent;
 use ureq::http::Uri;
 
-use super::{Address, Http, Line, Process};
+use super::{Address, HttpAnswer, LineOfFile, WhichProcess};
 use crate::disk::look::{self, Found, Links};
 
 /// How long a host may take to accept a connection.
@@ -64,7 +64,7 @@ pub(super) fn gone(path: &Path, shown: &Path) -> Looked {
     Ok(look::meta(path, Links::Stay)?.is_some().then(|| format!("{} exists", shown.display())))
 }
 
-pub(super) fn line(path: &Path, wanted: &Line) -> Looked {
+pub(super) fn line(path: &Path, wanted: &LineOfFile) -> Looked {
     let shown = wanted.file.display();
     let file = match look::open(path, Links::Follow)? {
         Found::Nothing => return Ok(Some(format!("{shown} does not exist"))),
@@ -89,14 +89,14 @@ pub(super) fn line(path: &Path, wanted: &Line) -> Looked {
     }
 }
 
-pub(super) fn process_gone(start: &Path, process: &Process) -> Looked {
+pub(super) fn process_gone(start: &Path, process: &WhichProcess) -> Looked {
     let pid = match process {
-        Process::Pid(pid) => i32::try_from(*pid).ok(),
-        Process::PidFile(path) => match pid_in(&start.join(path), path)? {
+        WhichProcess::Pid(pid) => i32::try_from(*pid).ok(),
+        WhichProcess::PidFile(path) => match pid_in(&start.join(path), path)? {
             None => return Ok(None),
             pid => pid,
         },
-        Process::Name(name) => return process_of_name(Path::new("/proc"), name),
+        WhichProcess::Name(name) => return process_of_name(Path::new("/proc"), name),
     };
     let Some(pid) = pid.and_then(Pid::from_raw) else { return Ok(None) };
     let lives = match test_kill_process(pid) {
@@ -158,7 +158,7 @@ pub(super) fn validate_url(url: &str) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn http(wanted: &Http) -> Looked {
+pub(super) fn http(wanted: &HttpAnswer) -> Looked {
     let config = Agent::config_builder()
         .timeout_global(Some(ANSWERING))
         .http_status_as_error(false)

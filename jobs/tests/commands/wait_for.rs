@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use dojob::{Engine, Event, Job, Outcome, Phase};
-use dojob_jobs::{Http, Line, Process, Until, WaitFor};
+use dojob_jobs::{HttpAnswer, LineOfFile, Until, WaitFor, WhichProcess};
 use serde_json::json;
 
 use crate::support::{as_nobody, converge, engine, is_root, look};
@@ -69,7 +69,8 @@ fn a_file_is_there_or_gone() {
 fn a_line_is_in_a_file() {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("log");
-    let line = |pattern: &str| Until::Line(Line { file: file.clone(), pattern: pattern.parse().unwrap() });
+    let line =
+        |pattern: &str| Until::Line(LineOfFile { file: file.clone(), pattern: pattern.parse().unwrap() });
     let at = file.display();
     assert_eq!(reason(line("^ready$")), format!("{at} does not exist"));
     fs::write(&file, b"not ready\n\xff\xfe\n").unwrap();
@@ -78,8 +79,10 @@ fn a_line_is_in_a_file() {
     assert_eq!(reason(line("^ready$")), "");
     assert_eq!(reason(line(r"not\s+ready$")), "");
     assert_ne!(reason(line(r"ready\nready")), "", "a line ends where it ends");
-    let came =
-        look(WaitFor::new(Until::Line(Line { file: root.path().into(), pattern: "x".parse().unwrap() })));
+    let came = look(WaitFor::new(Until::Line(LineOfFile {
+        file: root.path().into(),
+        pattern: "x".parse().unwrap(),
+    })));
     assert_eq!(came.outcome, Outcome::CouldNotFindOut);
     assert!(came.reason.ends_with("is a directory, and has no lines"), "{came:?}");
 }
@@ -92,31 +95,31 @@ fn a_huge_line_is_looked_at_in_pieces() {
     file.set_len(64 * 1024 * 1024).unwrap();
     let mut end = fs::OpenOptions::new().append(true).open(&path).unwrap();
     end.write_all(b"\nready\n").unwrap();
-    assert_eq!(reason(Until::Line(Line { file: path, pattern: "^ready$".parse().unwrap() })), "");
+    assert_eq!(reason(Until::Line(LineOfFile { file: path, pattern: "^ready$".parse().unwrap() })), "");
 }
 
 #[test]
 fn a_process_has_ended() {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("pid");
-    let by_file = || Until::ProcessGone(Process::PidFile(file.clone()));
+    let by_file = || Until::ProcessGone(WhichProcess::PidFile(file.clone()));
     assert_eq!(reason(by_file()), "", "without a file there is none");
     let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
     let pid = child.id();
     fs::write(&file, format!("{pid}\n")).unwrap();
-    let by_pid = || Until::ProcessGone(Process::Pid(pid));
+    let by_pid = || Until::ProcessGone(WhichProcess::Pid(pid));
     for until in [by_file(), by_pid()] {
         assert_eq!(reason(until), format!("process {pid} is still there"));
     }
     let name = fs::read_to_string("/proc/self/comm").unwrap();
-    let named = reason(Until::ProcessGone(Process::Name(name.trim().to_owned())));
+    let named = reason(Until::ProcessGone(WhichProcess::Name(name.trim().to_owned())));
     assert!(named.ends_with(&format!("({}) is still there", name.trim())), "{named}");
     child.kill().unwrap();
     // Nobody has asked yet how it ended, so its number is still taken.
     assert!(engine(patient(by_pid())).converge().success());
     child.wait().unwrap();
     assert_eq!([reason(by_file()), reason(by_pid())], ["", ""]);
-    assert_eq!(reason(Until::ProcessGone(Process::Name("no such process".into()))), "");
+    assert_eq!(reason(Until::ProcessGone(WhichProcess::Name("no such process".into()))), "");
 
     fs::write(&file, "many\n").unwrap();
     let came = look(WaitFor::new(by_file()));
@@ -134,7 +137,7 @@ fn a_process_of_somebody_else_is_there() {
 #[test]
 #[ignore = "called by `a_process_of_somebody_else_is_there` as nobody"]
 fn inner_other() {
-    assert_eq!(reason(Until::ProcessGone(Process::Pid(1))), "process 1 is still there");
+    assert_eq!(reason(Until::ProcessGone(WhichProcess::Pid(1))), "process 1 is still there");
 }
 
 /// A web server that answers once with each of these; returns its address and how often it was asked.
@@ -161,7 +164,7 @@ fn server(answers: &'static [u16]) -> (String, Arc<AtomicUsize>) {
 #[test]
 fn it_looks_until_the_server_answers_as_wanted() {
     let (url, asked) = server(&[503, 500, 302, 204, 204]);
-    let came = converge(patient(Until::Http(Http::new(&url))));
+    let came = converge(patient(Until::Http(HttpAnswer::new(&url))));
     assert_eq!((came.outcome, came.reason), (Outcome::Changed, format!("{url} answers 503")));
     assert_eq!(asked.load(Ordering::SeqCst), 5, "check, three looks, recheck");
 }
@@ -169,10 +172,10 @@ fn it_looks_until_the_server_answers_as_wanted() {
 #[test]
 fn any_status_can_be_wanted_and_redirections_are_answers() {
     let (url, _) = server(&[302, 200, 302]);
-    let http = Http { status: Some(vec![301, 302]), ..Http::new(&url) };
+    let http = HttpAnswer { status: Some(vec![301, 302]), ..HttpAnswer::new(&url) };
     assert_eq!(reason(Until::Http(http.clone())), "");
     assert_eq!(reason(Until::Http(http.clone())), format!("{url} answers 200"));
-    assert_eq!(reason(Until::Http(Http::new(&url))), format!("{url} answers 302"));
+    assert_eq!(reason(Until::Http(HttpAnswer::new(&url))), format!("{url} answers 302"));
     let said = reason(Until::Http(http));
     assert!(said.starts_with(&format!("{url} does not answer: ")), "{said}");
 }
