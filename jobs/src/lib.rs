@@ -17,6 +17,7 @@ mod directory;
 mod disk;
 #[cfg(feature = "http")]
 mod download;
+mod facts;
 mod file;
 mod git_checkout;
 mod group;
@@ -66,6 +67,7 @@ pub use directory::Directory;
 pub use disk::{Group as OwnerGroup, Mode, ModeError, Owner, Validate};
 #[cfg(feature = "http")]
 pub use download::Download;
+pub use facts::{Account, AllFacts, Facts, Hardware, Interface, Os, PackageManager, ServiceManager, Tools};
 pub use file::File;
 pub use git_checkout::GitCheckout;
 pub use group::Group;

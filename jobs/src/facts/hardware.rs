@@ -1,0 +1,72 @@
+//! Processors and memory.
+
+use dojob::Result;
+use rustix::system::uname;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Facts;
+
+/// Processors and memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[non_exhaustive]
+pub struct Hardware {
+    /// What programs have to be built for, as `uname -m` says it: `x86_64`, `aarch64`. Null for a tree that is not running.
+    pub architecture: Option<String>,
+    /// How many CPUs are online; a container may be allowed to use fewer. Null where nobody tells it.
+    pub cpus: Option<usize>,
+    /// How many bytes of memory the machine has; a container may be allowed to use fewer. Null where nobody tells it.
+    pub memory: Option<u64>,
+    /// How many bytes of swap it has. Null where nobody tells it.
+    pub swap: Option<u64>,
+}
+
+pub(super) fn read(facts: &Facts) -> Result<Hardware> {
+    let architecture = match facts.is_here() {
+        true => Some(uname().machine().to_string_lossy().into_owned()),
+        false => facts.read_line("/proc/sys/kernel/arch")?,
+    };
+    let online = facts.read_line("/sys/devices/system/cpu/online")?.and_then(|ranges| count(&ranges));
+    let usable = || std::thread::available_parallelism().ok().filter(|_| facts.is_here()).map(usize::from);
+    let memory = facts.read("/proc/meminfo")?.unwrap_or_default();
+    Ok(Hardware {
+        architecture,
+        cpus: online.or_else(usable),
+        memory: size(&memory, "MemTotal:"),
+        swap: size(&memory, "SwapTotal:"),
+    })
+}
+
+/// How many numbers there are in `0-3,8`.
+fn count(ranges: &str) -> Option<usize> {
+    let length = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        Some(last.checked_sub(first)? + 1)
+    };
+    ranges.trim().split(',').map(length).sum()
+}
+
+/// A line such as `MemTotal:  1024 kB`, in bytes.
+fn size(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kilobytes.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_counted() {
+        assert_eq!([count("0"), count("0-3"), count("0-3,8,10-11\n")], [Some(1), Some(4), Some(7)]);
+        assert_eq!([count(""), count("a"), count("3-0")], [None; 3]);
+    }
+
+    #[test]
+    fn sizes_are_in_kilobytes() {
+        assert_eq!(size("MemFree: 1 kB\nMemTotal:     16 kB\n", "MemTotal:"), Some(16384));
+        assert_eq!(size("MemTotal: many kB", "MemTotal:"), None);
+    }
+}

@@ -1,0 +1,91 @@
+//! The machine's name and its interfaces.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use dojob::{OrCouldNotFindOut, Result};
+use if_addrs::IfOperStatus;
+use rustix::system::uname;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Facts;
+
+/// A network interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[non_exhaustive]
+pub struct Interface {
+    /// The address of the hardware: `52:54:00:12:34:56`. Null where it has none.
+    pub mac: Option<String>,
+    /// Whether it is up, as far as its driver can tell. Null where that is not known.
+    pub up: Option<bool>,
+    /// How many bytes a packet may have. Null where nobody tells it.
+    pub mtu: Option<u32>,
+    /// Its addresses, those of IPv4 first; none for a tree that is not running.
+    pub addresses: Vec<IpAddr>,
+}
+
+pub(super) fn hostname(facts: &Facts) -> Result<String> {
+    if facts.is_here() {
+        return Ok(uname().nodename().to_string_lossy().into_owned());
+    }
+    if let Some(name) = facts.read_line("/proc/sys/kernel/hostname")? {
+        return Ok(name);
+    }
+    let text = facts.read("/etc/hostname")?.unwrap_or_default();
+    let name = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(name.unwrap_or("localhost").to_owned())
+}
+
+pub(super) fn interfaces(facts: &Facts) -> Result<BTreeMap<String, Interface>> {
+    let mut found = BTreeMap::new();
+    for name in facts.names_in("/sys/class/net")? {
+        let at = format!("/sys/class/net/{name}");
+        // Some files, such as that of the bonding driver, are no interfaces.
+        if !facts.locate(&at)?.is_dir() {
+            continue;
+        }
+        // A driver may refuse to say what it does not know while the interface is down.
+        let line = |file: &str| facts.read_line(&format!("{at}/{file}")).ok().flatten();
+        let interface = Interface {
+            mac: line("address").filter(|mac| mac.chars().any(|c| !matches!(c, '0' | ':'))),
+            up: line("operstate").and_then(|state| is_up(&state)),
+            mtu: line("mtu").and_then(|mtu| mtu.parse().ok()),
+            addresses: Vec::new(),
+        };
+        found.insert(name, interface);
+    }
+    if facts.is_here() {
+        add_addresses(&mut found)?;
+    }
+    Ok(found)
+}
+
+fn add_addresses(found: &mut BTreeMap<String, Interface>) -> Result<()> {
+    for one in if_addrs::get_if_addrs().or_could_not_find_out("the addresses of this machine")? {
+        let address = one.ip();
+        let interface = found.entry(one.name).or_default();
+        interface.addresses.push(address);
+        if interface.up.is_none() {
+            interface.up = match one.oper_status {
+                IfOperStatus::Up => Some(true),
+                IfOperStatus::Down | IfOperStatus::NotPresent | IfOperStatus::LowerLayerDown => Some(false),
+                _ => None,
+            };
+        }
+    }
+    for interface in found.values_mut() {
+        interface.addresses.sort();
+        interface.addresses.dedup();
+    }
+    Ok(())
+}
+
+fn is_up(state: &str) -> Option<bool> {
+    match state {
+        "up" => Some(true),
+        "down" | "notpresent" | "lowerlayerdown" | "dormant" => Some(false),
+        // The loopback's, for one: it has no carrier to tell about.
+        _ => None,
+    }
+}

@@ -1,0 +1,46 @@
+//! The users that the machine itself knows.
+
+use std::collections::BTreeMap;
+
+use dojob::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Facts;
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[non_exhaustive]
+pub struct Account {
+    /// The user's number.
+    pub uid: u32,
+    /// The number of the user's main group.
+    pub gid: u32,
+    /// The user's full name and the like; often empty.
+    pub comment: String,
+    /// The home directory.
+    pub home: String,
+    /// What is started when the user logs in.
+    pub shell: String,
+}
+
+/// Those of `/etc/passwd`. Of two of one name the first counts, as for the system; lines that are no users are passed over.
+pub(super) fn read(facts: &Facts) -> Result<BTreeMap<String, Account>> {
+    let text = facts.read("/etc/passwd")?.unwrap_or_default();
+    let mut users = BTreeMap::new();
+    for (name, user) in text.lines().filter_map(user) {
+        users.entry(name).or_insert(user);
+    }
+    Ok(users)
+}
+
+fn user(line: &str) -> Option<(String, Account)> {
+    let fields: Vec<&str> = line.split(':').collect();
+    let &[name, _, uid, gid, comment, home, shell] = fields.as_slice() else { return None };
+    let (uid, gid) = (uid.parse().ok()?, gid.parse().ok()?);
+    if name.is_empty() || name.starts_with('#') {
+        return None;
+    }
+    let [comment, home, shell] = [comment, home, shell].map(str::to_owned);
+    Some((name.to_owned(), Account { uid, gid, comment, home, shell }))
+}
