@@ -5,27 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use dojob::{CommandOutput, Context, CouldNotFindOut, Job, NotAsWanted, OrCouldNotFindOut, Secret};
+use dojob::{Context, Job, NotAsWanted, Secret};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::r#become::{Become, Variables};
-use crate::command_line::{CommandLine, OneOrMany, paths};
+use crate::command_line::{self, CommandLine, OneOrMany, paths};
 use crate::disk::differ::Differences;
 use crate::disk::look::{self, Links};
 use crate::disk::path;
 use crate::span::Span;
 use crate::validated::validated;
-
-/// How long a check may take for which no time is given.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
-/// How much of what a check says becomes the reason.
-const LONGEST_REASON: usize = 300;
-/// With these a shell says that it could not start something.
-const NOT_STARTED: [i32; 2] = [126, 127];
 
 /// Runs a command where something says that it has to run: `check`, `creates` or `removes`, at least one of them.
 ///
@@ -270,25 +262,14 @@ impl Command {
     }
 
     fn check_command(&self, cx: &Context, line: &CommandLine) -> Result<()> {
-        let mut command = self.command(cx, line)?.quiet();
+        let mut command = self.command(cx, line)?;
         if self.timeout.is_none() {
-            command = command.timeout(CHECK_TIMEOUT);
+            command = command.timeout(command_line::ASKING);
         }
         let what = format!("whether `{}` has to run", self.run);
-        let output = command.output().or_could_not_find_out(&what)?;
-        let is_no = |code: i32| match &self.check_no {
-            Some(codes) => codes.contains(&code),
-            None => !NOT_STARTED.contains(&code) && code < 128,
-        };
-        match output.status.code() {
-            Some(0) => Ok(()),
-            Some(code) if is_no(code) => Err(NotAsWanted::new(reason(line, &output, code)).into()),
-            code => {
-                let ended =
-                    code.map_or_else(|| output.status.to_string(), |code| format!("exit status {code}"));
-                let said = last_line(&output).map(|line| format!(": {line}")).unwrap_or_default();
-                Err(CouldNotFindOut::new(what).because(format!("`{line}` ended with {ended}{said}")).into())
-            }
+        match command_line::ask(line, command, self.check_no.as_deref(), &what)? {
+            None => Ok(()),
+            Some(reason) => Err(NotAsWanted::new(reason).into()),
         }
     }
 }
@@ -300,20 +281,6 @@ fn validate_codes(name: &str, codes: Option<&[i32]>, least: i32) -> Result<()> {
     wrong.map_or(Ok(()), |code| {
         anyhow::bail!("{code} in `{name}` is not possible: exit codes from {least} to 255 are")
     })
-}
-
-/// What a check says by the last thing that it prints.
-fn reason(line: &CommandLine, output: &CommandOutput, code: i32) -> String {
-    last_line(output).unwrap_or_else(|| format!("`{line}` ended with exit status {code}"))
-}
-
-/// The last line that is not blank: on standard error, or else on standard output.
-fn last_line(output: &CommandOutput) -> Option<String> {
-    let last = |text: String| {
-        let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
-        Some(line.chars().take(LONGEST_REASON).collect())
-    };
-    last(output.stderr.text()).or_else(|| last(output.stdout.text()))
 }
 
 impl Job for Command {

@@ -4,9 +4,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use dojob::{Command, Context};
+use dojob::{Command, CommandOutput, Context, CouldNotFindOut, OrCouldNotFindOut};
 use schemars::JsonSchema;
 use serde::de::{SeqAccess, Visitor, value::SeqAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -16,6 +17,13 @@ use crate::disk::path;
 
 /// How much of a command is shown in the name of a job.
 const SHOWN: usize = 80;
+
+/// How long a command may take that is only asked, unless somebody says otherwise.
+pub(crate) const ASKING: Duration = Duration::from_secs(60);
+/// How much of what it says becomes a reason.
+const LONGEST_REASON: usize = 300;
+/// With these a shell says that it could not start something.
+const NOT_STARTED: [i32; 2] = [126, 127];
 
 /// A command: a list of a program and its arguments, which reach it as they are, or a line for `/bin/sh -c`.
 ///
@@ -60,6 +68,44 @@ impl CommandLine {
         ensure!(!words.iter().any(|word| word.contains('\0')), "a command must not contain a NUL byte");
         Ok(())
     }
+}
+
+/// Lets a command say whether something is so: `None` when it is, otherwise why not, by the last line that it prints. "No" is
+/// an exit code in `no`, or from 1 to 125.
+///
+/// # Errors
+/// [`CouldNotFindOut`] when it says anything else, or nothing, since it could not be started or was ended.
+pub(crate) fn ask(
+    line: &CommandLine,
+    command: Command<'_>,
+    no: Option<&[i32]>,
+    what: &str,
+) -> Result<Option<String>> {
+    let output = command.quiet().output().or_could_not_find_out(what)?;
+    let is_no = |code: i32| match no {
+        Some(codes) => codes.contains(&code),
+        None => !NOT_STARTED.contains(&code) && code < 128,
+    };
+    match output.status.code() {
+        Some(0) => Ok(None),
+        Some(code) if is_no(code) => {
+            Ok(Some(last_line(&output).unwrap_or_else(|| format!("`{line}` ended with exit status {code}"))))
+        }
+        code => {
+            let ended = code.map_or_else(|| output.status.to_string(), |code| format!("exit status {code}"));
+            let said = last_line(&output).map(|line| format!(": {line}")).unwrap_or_default();
+            Err(CouldNotFindOut::new(what).because(format!("`{line}` ended with {ended}{said}")).into())
+        }
+    }
+}
+
+/// The last line that is not blank: on standard error, or else on standard output.
+fn last_line(output: &CommandOutput) -> Option<String> {
+    let last = |text: String| {
+        let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+        Some(line.chars().take(LONGEST_REASON).collect())
+    };
+    last(output.stderr.text()).or_else(|| last(output.stdout.text()))
 }
 
 /// On one line, cut where it is long.

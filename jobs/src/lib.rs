@@ -7,6 +7,7 @@ mod absent;
 mod account;
 #[cfg(feature = "archive")]
 mod archive;
+mod assert;
 mod authorized_key;
 mod r#become;
 mod block;
@@ -57,6 +58,7 @@ pub use absent::Absent;
 pub use account::Presence;
 #[cfg(feature = "archive")]
 pub use archive::Archive;
+pub use assert::{Assert, Bounds, Expectation};
 pub use authorized_key::AuthorizedKey;
 pub use r#become::{Become, BecomeMethod};
 pub use block::Block;

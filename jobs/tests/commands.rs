@@ -1,5 +1,7 @@
 //! Jobs that run commands: another user's, any command with a check, scripts, waits, assertions and checkouts.
 
+#[path = "commands/assert.rs"]
+mod assert;
 #[path = "commands/become.rs"]
 mod r#become;
 #[path = "commands/command.rs"]
