@@ -38,6 +38,7 @@ mod programs;
 mod prune;
 mod replace;
 mod service;
+mod setting;
 mod shell_script;
 #[cfg(any(feature = "archive", feature = "http"))]
 mod size;
@@ -82,6 +83,7 @@ pub use pattern::Pattern;
 pub use prune::Prune;
 pub use replace::Replace;
 pub use service::{Service, ServiceState};
+pub use setting::{Format, Key, Setting};
 pub use shell_script::ShellScript;
 #[cfg(any(feature = "archive", feature = "http"))]
 pub use size::{Size, SizeError};

@@ -1,0 +1,313 @@
+//! One setting in a configuration file: INI, JSON, TOML or YAML, all else in it kept as it is.
+//!
+//! Knows settings and values; how each format is read and edited is the business of the rooms below. Every edit is read
+//! again before it is written: unless that setting alone has changed, nothing is written.
+
+mod ini;
+mod json;
+mod key;
+mod toml;
+mod tree;
+mod yaml;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use dojob::{Context, Job};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+pub use self::key::Key;
+use crate::disk::edit::{self, Edited, Editor};
+use crate::disk::{path, write};
+use crate::validated::validated;
+
+/// How much of a value is told in a reason.
+const SHOWN: usize = 60;
+
+/// One setting of a configuration file has a value, or is not there. Comments, order and layout of all else are kept.
+///
+/// | format | what is known |
+/// | --- | --- |
+/// | `ini` | `name = value` in `[sections]`, also `name: value` and names alone; what follows ` ;` or ` #` is a comment. Values are one line, taken as they are, quotes included. A name that is there twice is an error |
+/// | `json` | JSON, with comments and commas at the end where the file has some |
+/// | `toml` | all of TOML; a date counts as the text that it is written as |
+/// | `yaml` | one document of YAML 1.2; values that are written on lines of their own (lists with dashes, `\|` texts), that have an anchor or a tag, or come from an alias, are not edited: that is an error. New lists and objects are written in brackets |
+///
+/// ```
+/// # use dojob::Engine;
+/// # use dojob_jobs::Setting;
+/// # let root = tempfile::tempdir()?;
+/// # let path = root.path().join("app.toml"); std::fs::write(&path, "[server]\nport = 80 # for now\n")?;
+/// # let path = path.to_str().unwrap();
+/// # #[cfg(any())]
+/// let path = "/etc/app.toml";
+/// let job = Setting::new(path, "server.port", 8080);
+/// assert!(Engine::new(job)?.converge().success());
+/// # assert_eq!(std::fs::read_to_string(path)?, "[server]\nport = 8080 # for now\n");
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, remote = "Self")]
+#[schemars(!remote)]
+pub struct Setting {
+    /// Which file, such as `/etc/app/config.toml`. A relative path counts from the directory that the program was started
+    /// in. A symbolic link is followed.
+    #[serde(deserialize_with = "path::named")]
+    pub path: PathBuf,
+    /// Which setting: the names on the way to it with dots between them, `server.tls.port`, or a list of names, where one has a
+    /// dot itself: `[server, "a.b"]`. A number finds an entry of a list, counted from 0. In INI the last name is that of
+    /// the setting, and what is before it that of the section.
+    pub key: Key,
+    /// What it is to be: a text, a number, a truth value, a list or an object; in INI no list or object. Needed unless `absent`.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+    /// Whether the setting is to be removed. By default it is set.
+    #[serde(default)]
+    pub absent: bool,
+    /// The format of the file. By default what its name ends with: `.ini`, `.json`, `.jsonc`, `.toml`, `.yaml` or `.yml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// Whether a file that is missing is made, with the mode `0644`. By default that is an error.
+    #[serde(default)]
+    pub create: bool,
+    /// Whether to keep the file as it was before, as `NAME.dojob-old` beside it. By default it is not kept.
+    #[serde(default)]
+    pub backup: bool,
+    /// Whether to hide the value, because it is confidential: no difference is shown. By default it is shown.
+    #[serde(default)]
+    pub hide: bool,
+}
+
+validated!(Setting);
+
+/// The format of a configuration file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Format {
+    /// `name = value` in `[sections]`.
+    Ini,
+    /// JSON, comments allowed.
+    Json,
+    /// TOML.
+    Toml,
+    /// YAML.
+    Yaml,
+}
+
+/// Null is a value, too.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+impl Format {
+    /// By the end of a file's name.
+    fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "ini" => Some(Format::Ini),
+            "json" | "jsonc" => Some(Format::Json),
+            "toml" => Some(Format::Toml),
+            "yaml" | "yml" => Some(Format::Yaml),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Format::Ini => "INI",
+            Format::Json => "JSON",
+            Format::Toml => "TOML",
+            Format::Yaml => "YAML",
+        }
+    }
+
+    fn validate(self, key: &Key, value: Option<&Value>) -> Result<()> {
+        match self {
+            Format::Ini => ini::validate(key.names(), value),
+            Format::Toml => value.map_or(Ok(()), toml::validate),
+            Format::Json | Format::Yaml => Ok(()),
+        }
+    }
+
+    /// What was found, and the text in which the setting is as wanted; `None` where it is so already.
+    fn edit(
+        self,
+        text: &str,
+        names: &[String],
+        wanted: Option<&Value>,
+    ) -> Result<Option<(Option<Value>, String)>> {
+        if self == Format::Ini {
+            return ini::edit(text, names, wanted);
+        }
+        let parse: fn(&str) -> Result<Value> = match self {
+            Format::Json => json::parse,
+            Format::Toml => toml::parse,
+            Format::Yaml | Format::Ini => yaml::parse,
+        };
+        let mut tree = parse(text).with_context(|| format!("failed to read it as {}", self.name()))?;
+        let found = tree::get(&tree, names)?.cloned();
+        let is_same = match (&found, wanted) {
+            (None, None) => true,
+            (Some(found), Some(wanted)) => {
+                tree::is_same(found, wanted)
+                    && (self != Format::Yaml || yaml::is_plain_to_all(text, names, wanted)?)
+            }
+            _ => false,
+        };
+        if is_same {
+            return Ok(None);
+        }
+        let edited = match self {
+            Format::Json => json::edit(text, names, wanted),
+            Format::Toml => toml::edit(text, names, wanted),
+            Format::Yaml | Format::Ini => yaml::edit(text, names, wanted),
+        }?;
+        tree::set(&mut tree, names, wanted)?;
+        let again = parse(&edited).ok().filter(|again| tree::is_same(again, &tree));
+        let kept = again
+            .ok_or_else(|| anyhow!("this cannot be set without changing something else; edit it by hand"));
+        kept.map(|_| Some((found, edited)))
+    }
+}
+
+impl Setting {
+    /// The setting of the file at `path` has this value.
+    pub fn new(path: impl Into<PathBuf>, key: impl Into<Key>, value: impl Into<Value>) -> Self {
+        Setting { value: Some(value.into()), absent: false, ..Setting::none(path, key) }
+    }
+
+    /// There is no such setting in the file at `path`.
+    pub fn none(path: impl Into<PathBuf>, key: impl Into<Key>) -> Self {
+        Setting {
+            path: path.into(),
+            key: key.into(),
+            value: None,
+            absent: true,
+            format: None,
+            create: false,
+            backup: false,
+            hide: false,
+        }
+    }
+
+    /// The file has this format, whatever its name.
+    #[must_use]
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = Some(format);
+        self
+    }
+
+    /// A file that is missing is made.
+    #[must_use]
+    pub fn create(mut self) -> Self {
+        self.create = true;
+        self
+    }
+
+    /// The file as it was before is kept beside it.
+    #[must_use]
+    pub fn backup(mut self) -> Self {
+        self.backup = true;
+        self
+    }
+
+    /// The value is confidential.
+    #[must_use]
+    pub fn hide(mut self) -> Self {
+        self.hide = true;
+        self
+    }
+
+    fn validate(&self) -> Result<()> {
+        path::validate_named(&self.path)?;
+        self.key.validate()?;
+        ensure!(self.value.is_some() || self.absent, "a setting needs a `value`, or has to be `absent`");
+        ensure!(self.value.is_none() || !self.absent, "a setting that is to be `absent` has no `value`");
+        ensure!(
+            !(self.absent && self.create),
+            "a setting that is to be `absent` needs no file, so `create` says nothing"
+        );
+        self.format_of_file()?.validate(&self.key, self.value.as_ref())
+    }
+
+    fn format_of_file(&self) -> Result<Format> {
+        let format = self.format.or_else(|| Format::of(&self.path));
+        format.ok_or_else(|| {
+            anyhow!(
+                "what format {} has is not told by its name; say `format`: ini, json, toml or yaml",
+                self.path.display()
+            )
+        })
+    }
+
+    fn editor(&self) -> Editor<'_> {
+        Editor {
+            path: &self.path,
+            // What is not there has no setting.
+            create: self.create || self.absent,
+            backup: self.backup,
+            hide: self.hide,
+        }
+    }
+
+    fn edit(&self, text: &[u8]) -> Result<Option<Edited>> {
+        let at = self.path.display();
+        let Ok(text) = std::str::from_utf8(text) else { bail!("{at} is no UTF-8") };
+        let names = self.key.names();
+        let edited = self.format_of_file()?.edit(text, names, self.value.as_ref());
+        let Some((found, text)) = edited.with_context(|| format!("failed to set `{}` in {at}", self.key))?
+        else {
+            return Ok(None);
+        };
+        Ok(Some(Edited { reason: self.reason(found.as_ref()), text: text.into_bytes() }))
+    }
+
+    fn reason(&self, found: Option<&Value>) -> String {
+        let key = &self.key;
+        match (found, &self.value) {
+            (None, _) => format!("{key} is not set"),
+            (Some(_), None) => format!("{key} is set"),
+            (Some(_), Some(_)) if self.hide => format!("{key} differs"),
+            (Some(found), Some(wanted)) => format!("{key} is {}, not {}", shown(found), shown(wanted)),
+        }
+    }
+
+    fn mask(&self, cx: &Context) {
+        if let Some(Value::String(text)) = self.value.as_ref().filter(|_| self.hide) {
+            edit::mask(cx, text);
+        }
+    }
+}
+
+/// As JSON, cut where it is long.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text,
+    }
+}
+
+impl Job for Setting {
+    fn name(&self) -> String {
+        format!("Setting {}: {}", self.path.display(), self.key)
+    }
+
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        self.validate()?;
+        self.mask(cx);
+        self.editor().check(|text| self.edit(text))
+    }
+
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        self.validate()?;
+        self.mask(cx);
+        self.editor().run(cx, |text| self.edit(text))
+    }
+
+    fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
+        write::cleanup(cx)
+    }
+}
