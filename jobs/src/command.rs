@@ -55,6 +55,10 @@ pub struct Command {
     /// Puts away what `run` left lying about; called at the end of every run in which `run` was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleanup: Option<CommandLine>,
+    /// Takes back what `run` has done; called when another job has failed for good and the run takes back what it did.
+    /// It has to bear that there is nothing, or only half of it, to take back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revert: Option<CommandLine>,
     /// Variables of the environment, beside those of this process.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
@@ -76,7 +80,7 @@ pub struct Command {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub secret_stdin: Option<Secret<String>>,
-    /// The exit codes of `run` and `cleanup` that are no failure; unless given, 0 alone.
+    /// The exit codes of `run`, `cleanup` and `revert` that are no failure; unless given, 0 alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Vec<i32>>,
     /// The user to run all of them as: a name, or `{ user, method }`; unless given, the one who started this program.
@@ -97,6 +101,7 @@ impl Command {
             creates: Vec::new(),
             removes: Vec::new(),
             cleanup: None,
+            revert: None,
             env: BTreeMap::new(),
             secret_env: BTreeMap::new(),
             cwd: None,
@@ -140,6 +145,13 @@ impl Command {
     #[must_use]
     pub fn cleanup(mut self, cleanup: impl Into<CommandLine>) -> Self {
         self.cleanup = Some(cleanup.into());
+        self
+    }
+
+    /// This takes back what was done.
+    #[must_use]
+    pub fn revert(mut self, revert: impl Into<CommandLine>) -> Self {
+        self.revert = Some(revert.into());
         self
     }
 
@@ -205,7 +217,8 @@ impl Command {
             "a command needs `check`, `creates` or `removes`, or nobody can tell whether it has to run; \
              one that is to run every time is a `ShellScript` (`script_path: sh`, `script_args: [-c, …]`)"
         );
-        for line in [Some(&self.run), self.check.as_ref(), self.cleanup.as_ref()].into_iter().flatten() {
+        let others = [&self.check, &self.cleanup, &self.revert].into_iter().flatten();
+        for line in std::iter::once(&self.run).chain(others) {
             line.validate()?;
         }
         for path in self.creates.iter().chain(&self.removes).chain(&self.cwd) {
@@ -238,6 +251,12 @@ impl Command {
             command = command.timeout(timeout.duration());
         }
         Ok(command)
+    }
+
+    fn call(&self, cx: &Context, line: Option<&CommandLine>) -> Result<()> {
+        let Some(line) = line else { return Ok(()) };
+        self.command(cx, line)?.accept(self.accepted()).run()?;
+        Ok(())
     }
 
     fn accepted(&self) -> Vec<i32> {
@@ -308,9 +327,10 @@ impl Job for Command {
     }
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
-        if let Some(line) = &self.cleanup {
-            self.command(cx, line)?.accept(self.accepted()).run()?;
-        }
-        Ok(())
+        self.call(cx, self.cleanup.as_ref())
+    }
+
+    fn revert(&mut self, cx: &mut Context) -> Result<()> {
+        self.call(cx, self.revert.as_ref())
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Duration;
 
-use dojob::{Job, Outcome, Secret};
+use dojob::{Engine, Job, JobGraph, OnFailure, Outcome, Secret};
 use dojob_jobs::{Become, BecomeMethod, Command, CommandLine};
 use serde_json::json;
 
@@ -143,6 +143,20 @@ fn its_cleanup_is_called_after_a_run_alone() {
 }
 
 #[test]
+fn it_is_taken_back_when_another_job_fails() {
+    let root = tempfile::tempdir().unwrap();
+    let mut graph = JobGraph::builder();
+    let job = Command::new("touch made").creates("made").revert("rm made").cwd(root.path());
+    let name = job.name();
+    graph.add(job);
+    graph.run_only("fails", |_| anyhow::bail!("no")).after([name]);
+    graph.root("fails");
+    let report = Engine::with_graph(graph.build().unwrap()).tries(1).on_failure(OnFailure::Revert).converge();
+    assert!(report.failure());
+    assert!(!root.path().join("made").exists());
+}
+
+#[test]
 fn it_runs_as_somebody_else() {
     if !is_root("becoming somebody else") {
         return;
@@ -174,6 +188,7 @@ fn every_field_is_read() {
         "creates": "out",
         "removes": ["a", "b"],
         "cleanup": "make clean",
+        "revert": ["make", "undo"],
         "env": {"CC": "cc"},
         "secret_env": {"TOKEN": "hunter2"},
         "cwd": "/srv",
@@ -190,6 +205,7 @@ fn every_field_is_read() {
         .removes("a")
         .removes("b")
         .cleanup("make clean")
+        .revert(["make", "undo"])
         .env("CC", "cc")
         .secret_env("TOKEN", "hunter2".to_owned())
         .cwd("/srv")

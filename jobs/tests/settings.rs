@@ -1,0 +1,298 @@
+//! One setting of a configuration file, all else kept.
+
+#[path = "support/converge.rs"]
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use dojob::testing::Proof;
+use dojob::{Job, Outcome};
+use dojob_jobs::{Format, Setting};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use support::{Came, as_nobody, converge, engine, is_root, lines, look, tree};
+
+/// A file with this text, in a directory of its own.
+fn file(name: &str, text: &str) -> (TempDir, PathBuf) {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join(name);
+    fs::write(&path, text).unwrap();
+    (root, path)
+}
+
+fn plain(came: Came, root: &Path) -> Came {
+    let plain = |text: String| text.replace(root.to_str().unwrap(), "ROOT");
+    Came { outcome: came.outcome, reason: plain(came.reason), diff: plain(came.diff) }
+}
+
+const FILES: [(&str, &str); 4] = [
+    ("a.ini", "; top\n[server]\nport = 80 ; for now\n"),
+    ("a.json", "// top\n{\n  \"server\": {\n    \"port\": 80 // for now\n  }\n}\n"),
+    ("a.toml", "# top\n[server]\nport = 80 # for now\n"),
+    ("a.yaml", "# top\nserver:\n  port: 80 # for now\n"),
+];
+
+#[test]
+fn a_value_is_changed_and_nothing_else() {
+    for (name, text) in FILES {
+        let (root, path) = file(name, text);
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+        let job = Setting::new(&path, "server.port", 8080);
+        let before = tree(root.path());
+        let came = plain(look(job.clone()), root.path());
+        assert_eq!(tree(root.path()), before);
+        let found = if name == "a.ini" { "\"80\"" } else { "80" };
+        assert_eq!(
+            (came.outcome, came.reason),
+            (Outcome::WouldRun, format!("server.port is {found}, not 8080"))
+        );
+        assert!(came.diff.contains("for now\n") && came.diff.contains("8080"), "{}", came.diff);
+        assert_eq!(converge(job.clone()).outcome, Outcome::Changed, "{name}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text.replace("80", "8080"), "{name}");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o640);
+        let before = tree(root.path());
+        assert_eq!(converge(job).outcome, Outcome::InPlace);
+        assert_eq!(tree(root.path()), before);
+    }
+}
+
+#[test]
+fn the_whole_difference_is_shown() {
+    let (root, path) = file("a.toml", FILES[2].1);
+    let came = plain(look(Setting::new(&path, "server.port", 8080)), root.path());
+    let wanted = "--- ROOT/a.toml\n+++ ROOT/a.toml (wanted)\n@@ -1,3 +1,3 @@\n # top\n [server]\n-port = 80 # for now\n+port = 8080 # for now\n";
+    assert_eq!(came.diff, wanted);
+}
+
+#[test]
+fn a_setting_is_added_and_removed_again() {
+    for (name, text) in FILES {
+        let (_root, path) = file(name, text);
+        assert_eq!(converge(Setting::new(&path, "server.host", "a.b")).outcome, Outcome::Changed, "{name}");
+        let with = fs::read_to_string(&path).unwrap();
+        assert_ne!(with, text);
+        let gone = Setting::none(&path, "server.host");
+        assert_eq!(look(gone.clone()).reason, "server.host is set");
+        assert_eq!(converge(gone.clone()).outcome, Outcome::Changed, "{name}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text, "{name}");
+        assert_eq!(look(gone).outcome, Outcome::InPlace);
+    }
+}
+
+#[test]
+fn a_missing_file_is_made_when_that_is_wanted() {
+    for (name, _) in FILES {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join(name);
+        let job = Setting::new(&path, "a.b", "c");
+        let came = plain(look(job.clone()), root.path());
+        assert_eq!(came.reason, format!("ROOT/{name} does not exist"));
+        assert_eq!(converge(job.clone()).outcome, Outcome::Failed);
+        assert!(!path.exists());
+        assert_eq!(converge(job.clone().create()).outcome, Outcome::Changed);
+        assert_eq!(look(job).outcome, Outcome::InPlace);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o644);
+    }
+    let root = tempfile::tempdir().unwrap();
+    assert_eq!(look(Setting::none(root.path().join("a.toml"), "a")).outcome, Outcome::InPlace);
+}
+
+#[test]
+fn a_confidential_value_is_not_shown() {
+    let (root, path) = file("a.yaml", "password: old-secret\n");
+    let job = Setting::new(&path, "password", "new-secret").hide().backup();
+    let came = look(job.clone());
+    assert_eq!((came.reason.as_str(), came.diff.as_str()), ("password differs", ""));
+    let (ears, seen) = lines();
+    assert!(engine(job).observe(ears).converge().success());
+    assert!(!seen.lock().unwrap().join("\n").contains("secret"));
+    assert_eq!(fs::read_to_string(root.path().join("a.yaml.dojob-old")).unwrap(), "password: old-secret\n");
+}
+
+#[test]
+fn a_link_is_followed_and_stays() {
+    let (root, path) = file("a.toml", "a = 1\n");
+    let link = root.path().join("link.toml");
+    symlink("a.toml", &link).unwrap();
+    assert_eq!(converge(Setting::new(&link, "a", 2)).outcome, Outcome::Changed);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::read_to_string(path).unwrap(), "a = 2\n");
+}
+
+#[test]
+fn what_cannot_be_done_is_told() {
+    let cases = [
+        ("a.toml", "a = 1\n", "a.b", "failed to set `a.b` in ROOT/a.toml: `a` is a number, and has no `b`"),
+        ("a.toml", "a = \n", "a", "failed to set `a` in ROOT/a.toml: failed to read it as TOML: line 1: "),
+        (
+            "a.toml",
+            "[a]\nb = 1\n",
+            "a",
+            "failed to set `a` in ROOT/a.toml: a whole table is not replaced; set what is in it",
+        ),
+        ("a.json", "{\"a\": 1,, }", "a", "failed to set `a` in ROOT/a.json: failed to read it as JSON: "),
+        (
+            "a.json",
+            "{\"a\": 1, \"a\": 1}",
+            "a",
+            "failed to set `a` in ROOT/a.json: failed to read it as JSON: `a` is there twice in one object",
+        ),
+        ("a.json", "[1]", "1", "failed to set `1` in ROOT/a.json: `` is a list of 1, and has no entry `1`"),
+        (
+            "a.yaml",
+            "a: 1\na: 1\n",
+            "a",
+            "failed to set `a` in ROOT/a.yaml: failed to read it as YAML: `a` is there twice in one mapping",
+        ),
+        ("a.yaml", "a: [\n", "a", "failed to set `a` in ROOT/a.yaml: failed to read it as YAML: line "),
+        (
+            "a.yaml",
+            "a: 1\n---\nb: 1\n",
+            "a",
+            "failed to set `a` in ROOT/a.yaml: failed to read it as YAML: there are several documents in it",
+        ),
+        (
+            "a.yaml",
+            "a:\n  - 1\n",
+            "a",
+            "failed to set `a` in ROOT/a.yaml: its value is written on lines of its own; edit it by hand",
+        ),
+        (
+            "a.ini",
+            "a=1\na=2\n",
+            "a",
+            "failed to set `a` in ROOT/a.ini: it is there 2 times, in lines 1, 2; leave one",
+        ),
+    ];
+    for (name, text, key, said) in cases {
+        let (root, path) = file(name, text);
+        for came in [look(Setting::new(&path, key, 7)), converge(Setting::new(&path, key, 7))] {
+            let came = plain(came, root.path());
+            assert!(came.reason.starts_with(said), "{text:?}: {came:?}");
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+    let (root, path) = file("a.toml", "");
+    fs::write(&path, b"a = '\xff'\n").unwrap();
+    assert_eq!(plain(look(Setting::new(&path, "a", 1)), root.path()).reason, "ROOT/a.toml is no UTF-8");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let came = plain(look(Setting::new(&path, "a", 1)), root.path());
+    assert_eq!(came.reason, "ROOT/a.toml is a directory, not a file");
+}
+
+#[test]
+fn what_may_not_be_read_is_not_changed() {
+    if is_root("being somebody else") {
+        as_nobody("inner_closed", "/usr/bin:/bin".as_ref(), &[]);
+    }
+}
+
+#[test]
+#[ignore = "called by `what_may_not_be_read_is_not_changed` as nobody"]
+fn inner_closed() {
+    let came = look(Setting::new("/root/a.toml", "a", 1).create());
+    assert_eq!(came.outcome, Outcome::CouldNotFindOut, "{came:?}");
+}
+
+#[test]
+fn fields_are_read_and_bad_ones_refused() {
+    let whole = json!({"path": "/etc/app.conf", "key": ["server", "a.b", 0], "value": [1, {"c": null}],
+        "absent": false, "format": "yaml", "create": true, "backup": true, "hide": true});
+    let job: Setting = serde_json::from_value(whole.clone()).unwrap();
+    let wanted = Setting::new("/etc/app.conf", ["server", "a.b", "0"], json!([1, {"c": null}]));
+    assert_eq!(job, wanted.format(Format::Yaml).create().backup().hide());
+    assert_eq!(job.name(), "Setting /etc/app.conf: server.a.b.0");
+    assert_eq!(serde_json::from_value::<Setting>(serde_json::to_value(&job).unwrap()).unwrap(), job);
+    let null: Setting = serde_json::from_value(json!({"path": "a.json", "key": "b", "value": null})).unwrap();
+    assert_eq!(null, Setting::new("a.json", "b", Value::Null));
+
+    let cases = [
+        (json!({"key": "a", "value": 1}), "missing field `path`"),
+        (json!({"path": "a.toml", "value": 1}), "missing field `key`"),
+        (json!({"path": "", "key": "a", "value": 1}), "a path must not be empty"),
+        (json!({"path": "a.toml", "key": "", "value": 1}), "a name in a key must not be empty; in `` one is"),
+        (
+            json!({"path": "a.toml", "key": "a..b", "value": 1}),
+            "a name in a key must not be empty; in `a..b` one is",
+        ),
+        (json!({"path": "a.toml", "key": [], "value": 1}), "a key needs a name at least"),
+        (json!({"path": "a.toml", "key": "a\n", "value": 1}), "a name in a key must be one line"),
+        (json!({"path": "a.toml", "key": 7, "value": 1}), "invalid type: integer `7`, expected a key"),
+        (json!({"path": "a.toml", "key": "a"}), "a setting needs a `value`, or has to be `absent`"),
+        (
+            json!({"path": "a.toml", "key": "a", "value": 1, "absent": true}),
+            "a setting that is to be `absent` has no `value`",
+        ),
+        (
+            json!({"path": "a.toml", "key": "a", "absent": true, "create": true}),
+            "a setting that is to be `absent` needs no file",
+        ),
+        (
+            json!({"path": "a.conf", "key": "a", "value": 1}),
+            "what format a.conf has is not told by its name; say `format`",
+        ),
+        (
+            json!({"path": "a.conf", "key": "a", "value": 1, "format": "xml"}),
+            "unknown variant `xml`, expected one of `ini`",
+        ),
+        (json!({"path": "a.toml", "key": "a", "value": [null]}), "TOML has no null; say `absent`"),
+        (
+            json!({"path": "a.toml", "key": "a", "value": u64::MAX}),
+            "18446744073709551615 is too large for TOML",
+        ),
+        (
+            json!({"path": "a.ini", "key": "a", "value": {}}),
+            "a list or an object has no place in an INI file",
+        ),
+        (json!({"path": "a.ini", "key": "a", "value": 1, "mode": "0644"}), "unknown field `mode`"),
+    ];
+    for (value, said) in cases {
+        let error = serde_json::from_value::<Setting>(value.clone()).unwrap_err().to_string();
+        assert!(error.starts_with(said), "{value}: {error}");
+    }
+    assert_eq!(look(Setting::new("a.toml", "a", Value::Null)).reason, "TOML has no null; say `absent`");
+}
+
+/// While no other proof of this binary starts a process: until that has begun its program, it holds what this one has open.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn prove(name: &'static str, text: &'static str) {
+    let _alone = alone();
+    Proof::new(move |root| Setting::new(root.join(name), "server.port", 8080).backup())
+        .prepare(move |root| fs::write(root.join(name), text).unwrap())
+        .prove();
+}
+
+#[test]
+fn an_interrupted_run_is_taken_up_in_ini() {
+    prove(FILES[0].0, FILES[0].1);
+}
+
+#[test]
+fn an_interrupted_run_is_taken_up_in_json() {
+    prove(FILES[1].0, FILES[1].1);
+}
+
+#[test]
+fn an_interrupted_run_is_taken_up_in_toml() {
+    prove(FILES[2].0, FILES[2].1);
+}
+
+#[test]
+fn an_interrupted_run_is_taken_up_in_yaml() {
+    prove(FILES[3].0, FILES[3].1);
+}
+
+#[test]
+fn an_interrupted_run_is_taken_up_where_the_file_is_new() {
+    let _alone = alone();
+    Proof::new(|root| Setting::new(root.join("a.toml"), "a.b", 1).create()).prove();
+}
