@@ -30,7 +30,7 @@ const SHOWN: usize = 60;
 ///
 /// | format | what is known |
 /// | --- | --- |
-/// | `ini` | `name = value` in `[sections]`, also `name: value` and names alone; what follows ` ;` or ` #` is a comment. Values are one line, taken as they are, quotes included. A name that is there twice is an error |
+/// | `ini` | `name = value` in `[sections]`, also `name: value` and names alone; what follows ` ;` or ` #` is a comment, and stays, unless the new value has one of these itself. Values are one line, taken as they are, quotes included. A name that is there twice is an error |
 /// | `json` | JSON, with comments and commas at the end where the file has some |
 /// | `toml` | all of TOML; a date counts as the text that it is written as |
 /// | `yaml` | one document of YAML 1.2; values that are written on lines of their own (lists with dashes, `\|` texts), that have an anchor or a tag, or come from an alias, are not edited: that is an error. New lists and objects are written in brackets |
@@ -309,5 +309,89 @@ impl Job for Setting {
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
         write::cleanup(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Texts of which some are well formed, and all are near to it.
+    fn text() -> impl Strategy<Value = String> {
+        let pieces = prop_oneof![
+            Just("a"),
+            Just("b"),
+            Just("c"),
+            Just(": "),
+            Just(":"),
+            Just(" = "),
+            Just("="),
+            Just("1"),
+            Just("x y"),
+            Just("\n"),
+            Just("\n  "),
+            Just("\n    "),
+            Just("- "),
+            Just("["),
+            Just("]"),
+            Just("{"),
+            Just("}"),
+            Just(", "),
+            Just(" # ö"),
+            Just("; z"),
+            Just("'q'"),
+            Just("\"r\""),
+            Just("|\n  s\n"),
+            Just("\r\n"),
+            Just("&d "),
+            Just("*d"),
+            Just("!t "),
+            Just("---\n"),
+            Just("\t"),
+            Just("ä"),
+            Just("null"),
+            Just("? "),
+            Just("\\"),
+            Just("\u{feff}"),
+            Just("//"),
+            Just("\""),
+        ];
+        proptest::collection::vec(pieces, 0..16).prop_map(|pieces| pieces.concat())
+    }
+
+    fn key() -> impl Strategy<Value = Vec<String>> {
+        let name = prop_oneof![Just("a"), Just("b"), Just("c"), Just("0"), Just("1"), Just("d")];
+        proptest::collection::vec(name.prop_map(str::to_owned), 1..4)
+    }
+
+    fn wanted() -> impl Strategy<Value = Option<Value>> {
+        prop_oneof![
+            Just(None),
+            Just(Some(json!(1))),
+            Just(Some(json!("x: #y'\""))),
+            Just(Some(json!(true))),
+            Just(Some(json!("yes"))),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        /// Whatever the text: an error, or a text in which there is nothing left to do.
+        #[test]
+        fn an_edit_is_made_once(text in text(), names in key(), wanted in wanted()) {
+            for format in [Format::Ini, Format::Json, Format::Toml, Format::Yaml] {
+                if let Ok(Some((_, edited))) = format.edit(&text, &names, wanted.as_ref()) {
+                    let again = format.edit(&edited, &names, wanted.as_ref());
+                    prop_assert!(
+                        matches!(again, Ok(None)),
+                        "{format:?} {names:?} {wanted:?}\n{text:?}\n{edited:?}\n{again:?}"
+                    );
+                }
+            }
+        }
     }
 }

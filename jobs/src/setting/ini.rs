@@ -44,6 +44,13 @@ struct Found<'t> {
     value: Option<&'t str>,
 }
 
+impl Found<'_> {
+    /// Whether it says that, with or without a comment.
+    fn is(&self, wanted: Option<&str>) -> bool {
+        self.value.map(plain) == wanted || (wanted.is_some() && self.value.map(str::trim) == wanted)
+    }
+}
+
 struct Ini<'t> {
     lines: Vec<&'t str>,
     end: &'static str,
@@ -100,6 +107,32 @@ impl<'t> Ini<'t> {
             text += self.end;
         }
         text + &self.lines[range.end..].concat()
+    }
+
+    /// The lines of a setting: one.
+    fn whole(&self, found: &Found<'_>) -> Result<Range<usize>> {
+        let line = found.line + 1;
+        ensure!(!self.goes_on(found), "its value goes on in the line after {line}, which this cannot keep");
+        Ok(found.line..line)
+    }
+
+    /// The line of a setting with another value. Its comment is kept, unless the value itself could be taken for one.
+    fn replaced(&self, found: &Found<'_>, wanted: Option<&str>) -> String {
+        let line = content(self.lines[found.line]);
+        let (begin, comment) = match found.value {
+            Some(value) => (&line[..line.len() - value.len()], &value[plain(value).len()..]),
+            None => (plain(line), &line[plain(line).len()..]),
+        };
+        let Some(wanted) = wanted else {
+            return format!("{}{comment}", begin.trim_end().trim_end_matches(['=', ':']).trim_end());
+        };
+        let comment = if plain(wanted) == wanted { comment } else { "" };
+        let sign = match found.value {
+            None => self.sign(),
+            Some(_) if begin.ends_with(['=', ':']) && self.sign().ends_with(' ') => " ",
+            Some(_) => "",
+        };
+        format!("{begin}{sign}{wanted}{comment}")
     }
 
     /// Whether the value goes on in the next line.
@@ -165,43 +198,20 @@ pub(super) fn edit(
             bail!("it is there {} times, in lines {}; leave one", several.len(), lines.join(", "));
         }
     };
-    let Some(wanted) = wanted else {
-        let Some(found) = found else { return Ok(None) };
-        ensure!(
-            !ini.goes_on(found),
-            "its value goes on in the line after {}, which this cannot keep",
-            found.line + 1
-        );
-        let value = found.value.map_or(Value::Null, |value| plain(value).into());
-        return Ok(Some((Some(value), ini.splice(found.line..found.line + 1, &[]))));
-    };
-    let wanted = text_of(wanted)?;
-    let Some(found) = found else { return Ok(Some((None, add(&ini, &section, name, wanted.as_deref())))) };
-    if found.value.map(plain) == wanted.as_deref()
-        || (wanted.is_some() && found.value.map(str::trim) == wanted.as_deref())
-    {
-        return Ok(None);
-    }
-    ensure!(
-        !ini.goes_on(found),
-        "its value goes on in the line after {}, which this cannot keep",
-        found.line + 1
-    );
-    let line = content(ini.lines[found.line]);
-    let (begin, comment) = match found.value {
-        Some(value) => (&line[..line.len() - value.len()], &value[plain(value).len()..]),
-        None => (plain(line), &line[plain(line).len()..]),
-    };
-    let new = match (&wanted, found.value) {
-        (Some(wanted), Some(_)) if begin.ends_with(['=', ':']) && ini.sign().ends_with(' ') => {
-            format!("{begin} {wanted}{comment}")
+    let text = match (wanted, found) {
+        (None, None) => return Ok(None),
+        (None, Some(found)) => ini.splice(ini.whole(found)?, &[]),
+        (Some(wanted), found) => {
+            let wanted = text_of(wanted)?;
+            match found {
+                None => add(&ini, &section, name, wanted.as_deref()),
+                Some(found) if found.is(wanted.as_deref()) => return Ok(None),
+                Some(found) => ini.splice(ini.whole(found)?, &[ini.replaced(found, wanted.as_deref())]),
+            }
         }
-        (Some(wanted), Some(_)) => format!("{begin}{wanted}{comment}"),
-        (Some(wanted), None) => format!("{begin}{}{wanted}{comment}", ini.sign()),
-        (None, _) => format!("{}{comment}", begin.trim_end().trim_end_matches(['=', ':']).trim_end()),
     };
-    let value = found.value.map_or(Value::Null, |value| plain(value).into());
-    Ok(Some((Some(value), ini.splice(found.line..found.line + 1, &[new]))))
+    let value = found.map(|found| found.value.map_or(Value::Null, |value| plain(value).into()));
+    Ok(Some((value, text)))
 }
 
 /// The text with a new setting, behind the last one of its section.
@@ -261,6 +271,13 @@ mod tests {
         assert_eq!(edited(TEXT, "a.x", json!(null)), TEXT.replace("x = 1 ; one", "x ; one"));
         assert_eq!(edited("a=\nb=1\n", "a", json!(1)), "a=1\nb=1\n");
         assert_eq!(edited("b = 1\na =\n", "a", json!(1)), "b = 1\na = 1\n");
+    }
+
+    #[test]
+    fn a_value_that_looks_like_a_comment_takes_the_place_of_one() {
+        assert_eq!(edited("a = b # c\n", "a", json!("d #e")), "a = d #e\n");
+        assert_eq!(edited("a = d #e\n", "a", json!("d #e")), "as wanted");
+        assert_eq!(edited("a = d #e\n", "a", json!("f")), "a = f #e\n");
     }
 
     #[test]
