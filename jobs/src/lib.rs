@@ -95,4 +95,6 @@ pub use unarchive::Unarchive;
 #[cfg(feature = "http")]
 pub use upload::Upload;
 pub use user::User;
-pub use wait_for::{Address, HttpAnswer, LineOfFile, Until, WaitFor, WhichProcess};
+#[cfg(feature = "http")]
+pub use wait_for::HttpAnswer;
+pub use wait_for::{Address, LineOfFile, Until, WaitFor, WhichProcess};

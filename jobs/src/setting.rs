@@ -20,7 +20,7 @@ use serde_json::Value;
 
 pub use self::key::Key;
 use crate::disk::edit::{self, Edited, Editor};
-use crate::disk::{path, write};
+use crate::disk::{Validate, path, write};
 use crate::validated::validated;
 
 /// How much of a value is told in a reason.
@@ -75,6 +75,10 @@ pub struct Setting {
     /// Whether to keep the file as it was before, as `NAME.dojob-old` beside it. By default it is not kept.
     #[serde(default)]
     pub backup: bool,
+    /// A command that has to accept the new file before it takes the old one's place, program and arguments one by one;
+    /// `{}` stands for where the new file is until then: `["nginx", "-t", "-c", "{}"]`. By default nobody is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validate: Option<Validate>,
     /// Whether to hide the value, because it is confidential: no difference is shown. By default it is shown.
     #[serde(default)]
     pub hide: bool,
@@ -188,6 +192,7 @@ impl Setting {
             format: None,
             create: false,
             backup: false,
+            validate: None,
             hide: false,
         }
     }
@@ -213,6 +218,13 @@ impl Setting {
         self
     }
 
+    /// Once this command accepts it, program and arguments; `{}` stands for the new file.
+    #[must_use]
+    pub fn validated_by<W: Into<String>>(mut self, command: impl IntoIterator<Item = W>) -> Self {
+        self.validate = Some(Validate::new(command));
+        self
+    }
+
     /// The value is confidential.
     #[must_use]
     pub fn hide(mut self) -> Self {
@@ -222,6 +234,7 @@ impl Setting {
 
     fn validate(&self) -> Result<()> {
         path::validate_named(&self.path)?;
+        self.validate.as_ref().map_or(Ok(()), Validate::validate)?;
         self.key.validate()?;
         ensure!(self.value.is_some() || self.absent, "a setting needs a `value`, or has to be `absent`");
         ensure!(self.value.is_none() || !self.absent, "a setting that is to be `absent` has no `value`");
@@ -248,6 +261,7 @@ impl Setting {
             // What is not there has no setting.
             create: self.create || self.absent,
             backup: self.backup,
+            validate: self.validate.as_ref(),
             hide: self.hide,
         }
     }

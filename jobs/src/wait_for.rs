@@ -8,13 +8,15 @@ mod look;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use dojob::{Clock, Context, Job, NotAsWanted, Retry, SystemClock, Wake};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::address::Address;
 use crate::disk::path;
+#[cfg(feature = "http")]
+use crate::http::{Url, url};
 use crate::pattern::Pattern;
 use crate::span::Span;
 use crate::validated::validated;
@@ -63,6 +65,7 @@ pub enum Until {
     /// There is no such process (any more). Example: `process_gone { name: postgres }`.
     ProcessGone(WhichProcess),
     /// A web server answers. Example: `http { url: "http://localhost:8080/health", status: [200, 204] }`.
+    #[cfg(feature = "http")]
     Http(HttpAnswer),
 }
 
@@ -91,11 +94,13 @@ pub enum WhichProcess {
 }
 
 /// An answer by HTTP.
+#[cfg(feature = "http")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpAnswer {
     /// What is asked for (by GET), with `http://` or `https://`. Redirections are answers and not followed. It may not contain
     /// a password, since it is shown.
+    #[serde(deserialize_with = "url::http")]
     pub url: String,
     /// The status codes that are waited for; unless given, 200 to 299.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,7 +143,8 @@ impl WaitFor {
             Until::FileExists(path) | Until::FileGone(path) => Ok(path::validate(path)?),
             Until::Line(line) => Ok(path::validate_named(&line.file)?),
             Until::ProcessGone(process) => process.validate(),
-            Until::Http(http) => http.validate(),
+            #[cfg(feature = "http")]
+            Until::Http(http) => http.validate().map(drop),
             Until::PortOpen(_) | Until::PortClosed(_) => Ok(()),
         }
     }
@@ -153,7 +159,8 @@ impl WaitFor {
             Until::FileGone(path) => look::gone(&start.join(path), path),
             Until::Line(line) => look::line(&start.join(&line.file), line),
             Until::ProcessGone(process) => look::process_gone(start, process),
-            Until::Http(http) => look::http(http),
+            #[cfg(feature = "http")]
+            Until::Http(http) => look::http(cx, &http.validate()?, http.status.as_deref()),
         }
     }
 }
@@ -175,20 +182,21 @@ impl WhichProcess {
     }
 }
 
+#[cfg(feature = "http")]
 impl HttpAnswer {
     /// An answer of 200 to 299 from this URL.
     pub fn new(url: impl Into<String>) -> Self {
         HttpAnswer { url: url.into(), status: None }
     }
 
-    fn validate(&self) -> Result<()> {
-        look::validate_url(&self.url)?;
-        let Some(status) = &self.status else { return Ok(()) };
+    fn validate(&self) -> Result<Url> {
+        let url = Url::http(&self.url)?;
+        let status = self.status.as_deref().unwrap_or(&[200]);
         ensure!(!status.is_empty(), "`status` must not be empty");
         if let Some(code) = status.iter().find(|code| !(100..=599).contains(*code)) {
-            bail!("{code} is no status of HTTP: those from 100 to 599 are");
+            anyhow::bail!("{code} is no status of HTTP: those from 100 to 599 are");
         }
-        Ok(())
+        Ok(url)
     }
 }
 
@@ -205,7 +213,11 @@ impl Job for WaitFor {
                 format!("end of process in {}", path.display())
             }
             Until::ProcessGone(WhichProcess::Name(name)) => format!("end of process {name}"),
-            Until::Http(http) => format!("answer of {}", http.url),
+            #[cfg(feature = "http")]
+            Until::Http(http) => {
+                let shown = Url::http(&http.url).map_or_else(|_| "…".to_owned(), |url| url.to_string());
+                format!("answer of {shown}")
+            }
         };
         format!("WaitFor {what}")
     }

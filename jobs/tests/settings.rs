@@ -114,6 +114,19 @@ fn a_confidential_value_is_not_shown() {
 }
 
 #[test]
+fn a_file_that_is_not_accepted_stays_as_it_was() {
+    let (root, path) = file("a.toml", "a = 1\n");
+    let job = Setting::new(&path, "a", 2).validated_by(["grep", "-q", "a = 3", "{}"]);
+    assert_eq!(converge(job).outcome, Outcome::Failed);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "a = 1\n");
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    assert_eq!(
+        converge(Setting::new(&path, "a", 3).validated_by(["grep", "-q", "a = 3", "{}"])).outcome,
+        Outcome::Changed
+    );
+}
+
+#[test]
 fn a_link_is_followed_and_stays() {
     let (root, path) = file("a.toml", "a = 1\n");
     let link = root.path().join("link.toml");

@@ -8,19 +8,24 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
+#[cfg(feature = "http")]
+use dojob::Context;
 use dojob::{CouldNotFindOut, OrCouldNotFindOut};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
-use ureq::Agent;
-use ureq::http::Uri;
+#[cfg(feature = "http")]
+use ureq::http::Method;
 
-use super::{Address, HttpAnswer, LineOfFile, WhichProcess};
+use super::{Address, LineOfFile, WhichProcess};
 use crate::disk::look::{self, Found, Links};
+#[cfg(feature = "http")]
+use crate::http::{Call, Headers, Patience, Url, with_client};
 
 /// How long a host may take to accept a connection.
 const CONNECTING: Duration = Duration::from_secs(2);
 /// How long a web server may take to answer.
+#[cfg(feature = "http")]
 const ANSWERING: Duration = Duration::from_secs(10);
 /// What is held in memory of a line; a longer one is looked at in pieces.
 const LONGEST_LINE: u64 = 1024 * 1024;
@@ -146,34 +151,22 @@ fn process_of_name(proc: &Path, name: &str) -> Looked {
     Ok(None)
 }
 
-pub(super) fn validate_url(url: &str) -> Result<()> {
-    let uri = url.parse::<Uri>().ok();
-    let fits = uri.as_ref().is_some_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
-    });
-    let has_user =
-        uri.as_ref().and_then(Uri::authority).is_some_and(|authority| authority.as_str().contains('@'));
-    ensure!(!has_user, "a URL with a user or a password would be shown; leave them out");
-    ensure!(fits, "`{}` is no URL such as `http://localhost:8080/health`", url.escape_debug());
-    Ok(())
-}
-
-pub(super) fn http(wanted: &HttpAnswer) -> Looked {
-    let config = Agent::config_builder()
-        .timeout_global(Some(ANSWERING))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .build();
-    let answer = match Agent::new_with_config(config).get(&wanted.url).call() {
-        Ok(answer) => answer.status().as_u16(),
-        Err(error) => return Ok(Some(format!("{} does not answer: {error}", wanted.url))),
+/// One request, which ends when the run is asked to stop.
+#[cfg(feature = "http")]
+pub(super) fn http(cx: &Context, url: &Url, status: Option<&[u16]>) -> Looked {
+    let none = Headers::new();
+    let call = Call { follow: false, ..Call::new(Method::GET, url, &none) };
+    let patience = Patience::in_all(Some(ANSWERING.into()));
+    let answer = match with_client(cx, patience, |client| Ok(client.send(&call)?.status)) {
+        Ok(answer) => answer,
+        Err(error) if cx.is_cancelled() => return Err(error),
+        Err(error) => return Ok(Some(format!("{error:#}"))),
     };
-    let fits = match &wanted.status {
+    let fits = match status {
         Some(status) => status.contains(&answer),
         None => (200..=299).contains(&answer),
     };
-    Ok((!fits).then(|| format!("{} answers {answer}", wanted.url)))
+    Ok((!fits).then(|| format!("{url} answers {answer}")))
 }
 
 #[cfg(test)]
