@@ -12,5 +12,6 @@ mod git_checkout;
 mod shell_script;
 #[path = "support/converge.rs"]
 mod support;
+#[cfg(feature = "http")]
 #[path = "commands/wait_for.rs"]
 mod wait_for;

@@ -177,7 +177,8 @@ fn any_status_can_be_wanted_and_redirections_are_answers() {
     assert_eq!(reason(Until::Http(http.clone())), format!("{url} answers 200"));
     assert_eq!(reason(Until::Http(HttpAnswer::new(&url))), format!("{url} answers 302"));
     let said = reason(Until::Http(http));
-    assert!(said.starts_with("nobody listens at http://127.0.0.1:"), "{said}");
+    // It is just going: nobody listens, or it breaks off.
+    assert!(!said.is_empty() && !said.contains(" answers "), "{said}");
 }
 
 #[test]
