@@ -3,8 +3,7 @@
 
 use anyhow::{bail, ensure};
 use dojob::{
-    Context, Engine, Event, Job, JobGraph, Journal, OnFailure, Outcome, Phase, Result, Retry, RunOnlyJob,
-    Secret,
+    Context, Engine, Event, JobGraph, Journal, OnFailure, Outcome, Phase, Result, Retry, RunOnlyJob, Secret,
 };
 use std::fs;
 use std::path::Path;
