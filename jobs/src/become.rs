@@ -63,8 +63,10 @@ enum Written {
     UserAndMethod(Fields),
 }
 
+/// Another user, and the tool with which to become that user.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "UserAndMethod")]
 struct Fields {
     /// The user's name.
     user: String,

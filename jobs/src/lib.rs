@@ -11,6 +11,7 @@ mod assert;
 mod authorized_key;
 mod r#become;
 mod block;
+pub mod catalogue;
 mod command;
 mod command_line;
 mod cron_entry;
