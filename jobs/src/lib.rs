@@ -99,3 +99,8 @@ pub use user::User;
 #[cfg(feature = "http")]
 pub use wait_for::HttpAnswer;
 pub use wait_for::{Address, LineOfFile, Until, WaitFor, WhichProcess};
+
+/// The example at the top of the page compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../tests/page/introduction.md")]
+struct Introduction;

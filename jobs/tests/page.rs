@@ -43,6 +43,15 @@ fn the_page_is_current() {
 }
 
 #[test]
+fn the_readme_of_the_library_counts_them() {
+    let readme = fs::read_to_string(package().join("../README.md")).unwrap();
+    let count = catalogue::entries().len();
+    for text in [format!("{count} types in the package"), format!("[{count}](jobs/README.md)")] {
+        assert!(readme.contains(&text), "{text:?} is not in README.md");
+    }
+}
+
+#[test]
 fn the_page_is_for_people_who_do_not_read_rust() {
     let page = markdown::page(catalogue::entries());
     for leftover in ["](crate", "](dojob::", "](Self", "](super", "$defs", "#[cfg", "\u{0}"] {
