@@ -95,7 +95,7 @@ impl DummyJob for Workstation {
     }
 }
 
-/// Words in braces are facts of the machine.
+/// What is in braces is the name, or a fact of the machine.
 const DOTFILES: [(&str, &str); 3] = [
     (
         ".profile",

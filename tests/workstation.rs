@@ -57,7 +57,7 @@ impl Workstation {
         self.command().arg("--root").arg(&self.root).args(args).output().unwrap().into()
     }
 
-    /// Starts again, which has to succeed, and says which jobs had something to do; paths count from the root.
+    /// Starts again, which has to succeed, and says which jobs had something to do; paths count from the root, `~` is the home there.
     fn mend(&self) -> BTreeSet<String> {
         let ran = expect(0, self.start(&["--format", "json"]));
         let events = ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -66,7 +66,8 @@ impl Workstation {
     }
 
     fn short(&self, text: &str) -> String {
-        text.replace(self.root.to_str().unwrap(), "")
+        let [home, root] = [self.root.join("home"), self.root.clone()].map(|path| path.display().to_string());
+        text.replace(&home, "~").replace(&root, "")
     }
 
     /// Breaks something: the next start runs `jobs` and nothing else, and the one after that nothing.
@@ -132,12 +133,9 @@ fn a_second_start_has_nothing_to_do() {
     let Some(workstation) = Workstation::new() else { return };
     let first = expect(0, workstation.start(&[]));
     let root = workstation.root.display();
-    for job in [
-        "Dotfile ROOT/home/.profile",
-        "Download ROOT/home/.local/bin/notes",
-        "GitCheckout ROOT/home/projects",
-    ] {
-        says(&first, &format!("changed {}", job.replace("ROOT", &root.to_string())));
+    let said = workstation.short(&first.stderr);
+    for job in ["Dotfile ~/.profile", "Download ~/.local/bin/notes", "GitCheckout ~/projects/dotfiles"] {
+        assert!(said.contains(&format!("changed {job}: ")), "{job} is not in\n{said}");
     }
     says(&first, "converged: 33 jobs, ");
     assert!(first.stdout.starts_with(&format!("The workstation is in {root}\n")), "{}", first.stdout);
@@ -190,10 +188,10 @@ fn a_dry_run_shows_what_would_be_written_and_leaves_no_trace() {
     assert_eq!(dry.stdout, "");
     let said = workstation.short(&dry.stderr);
     for text in [
-        "  --- /home/.profile\n  +++ /home/.profile (wanted)\n  @@ -0,0 +1,5 @@\n  +# Provisioned;",
+        "  --- ~/.profile\n  +++ ~/.profile (wanted)\n  @@ -0,0 +1,5 @@\n  +# Provisioned;",
         "\n  +export EDITOR=vim\n",
-        "would run Directory /home/private: /home/private does not exist\n",
-        "unknown Download /home/.local/bin/notes until Directory /home/.local/bin, ",
+        "would run Directory ~/private: ~/private does not exist\n",
+        "unknown Download ~/.local/bin/notes until Directory ~/.local/bin, ",
     ] {
         assert!(said.contains(text), "{text:?} is not in\n{said}");
     }
@@ -220,23 +218,23 @@ fn without_a_root_it_makes_a_new_one() {
 #[test]
 fn a_broken_home_is_mended() {
     let Some(workstation) = Workstation::started() else { return };
-    let profile = "Dotfile /home/.profile";
+    let profile = "Dotfile ~/.profile";
     workstation.breaks("no dotfile", &[profile], |root| fs::remove_file(root.join("home/.profile")).unwrap());
     workstation
         .breaks("another text", &[profile], |root| fs::write(root.join("home/.profile"), "x").unwrap());
     assert_eq!(workstation.read("home/.profile.dojob-old"), "x", "it may have been somebody's own");
     workstation.breaks("too open", &[profile], |root| set_mode(root.join("home/.profile"), 0o666));
-    workstation.breaks("open to all", &["Directory /home/private"], |root| {
+    workstation.breaks("open to all", &["Directory ~/private"], |root| {
         set_mode(root.join("home/private"), 0o755);
     });
-    let width = "Setting /home/.config/editor.toml: editor.tab_width";
+    let width = "Setting ~/.config/editor.toml: editor.tab_width";
     workstation.breaks("another width", &[width], |root| {
         let path = root.join("home/.config/editor.toml");
         let text = fs::read_to_string(&path).unwrap().replace("tab_width = 4", "tab_width = 8");
         fs::write(path, text).unwrap();
     });
     // Directories first, then what was in them.
-    let notes = "Download /home/.local/bin/notes";
+    let notes = "Download ~/.local/bin/notes";
     workstation
         .breaks("no program", &[notes], |root| fs::remove_file(root.join("home/.local/bin/notes")).unwrap());
     workstation.breaks("another program", &[notes], |root| {
@@ -245,15 +243,15 @@ fn a_broken_home_is_mended() {
     workstation.breaks("a program that does not start", &[notes], |root| {
         set_mode(root.join("home/.local/bin/notes"), 0o644);
     });
-    workstation.breaks("no directory", &["Directory /home/.local/bin", notes], |root| {
+    workstation.breaks("no directory", &["Directory ~/.local/bin", notes], |root| {
         fs::remove_dir_all(root.join("home/.local")).unwrap();
     });
-    let vimrc = "Symlink /home/.vimrc";
+    let vimrc = "Symlink ~/.vimrc";
     workstation.breaks("another link", &[vimrc], |root| {
         fs::remove_file(root.join("home/.vimrc")).unwrap();
         symlink("elsewhere", root.join("home/.vimrc")).unwrap();
     });
-    workstation.breaks("what was left", &["Absent /home/.notesrc"], |root| {
+    workstation.breaks("what was left", &["Absent ~/.notesrc"], |root| {
         fs::write(root.join("home/.notesrc"), "old").unwrap();
     });
 }
@@ -274,12 +272,12 @@ fn a_broken_system_is_mended() {
     workstation.breaks("not enabled", &[&format!("Symlink {timer}")], |root| {
         fs::remove_file(root.join(&timer[1..])).unwrap();
     });
-    let entry = "Line /etc/cron.d/workstation: 30 8 * * mon root /home/.local/bin/notes list";
+    let entry = "Line /etc/cron.d/workstation: 30 8 * * mon root ~/.local/bin/notes list";
     workstation.breaks("no entry", &["Directory /etc/cron.d", entry], |root| {
         fs::remove_dir_all(root.join("etc/cron.d")).unwrap();
     });
-    let checkout = "GitCheckout /home/projects/dotfiles";
-    workstation.breaks("no checkout", &["Directory /home/projects", checkout], |root| {
+    let checkout = "GitCheckout ~/projects/dotfiles";
+    workstation.breaks("no checkout", &["Directory ~/projects", checkout], |root| {
         fs::remove_dir_all(root.join("home/projects")).unwrap();
     });
     let repository = format!("Repository {upstream}/dotfiles");
@@ -320,7 +318,7 @@ fn only_the_newest_copies_are_kept() {
     for day in ["1", "2", "3", "4", "5"] {
         fs::write(backups.join(format!("2026-01-0{day}.tar.gz")), day).unwrap();
     }
-    assert_eq!(workstation.mend(), BTreeSet::from(["Prune /home/notes/backups: *.tar.gz".to_owned()]));
+    assert_eq!(workstation.mend(), BTreeSet::from(["Prune ~/notes/backups: *.tar.gz".to_owned()]));
     assert_eq!(fs::read_dir(&backups).unwrap().count(), 3);
     assert_eq!(workstation.mend(), BTreeSet::new());
 }

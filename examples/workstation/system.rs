@@ -6,8 +6,7 @@
 use std::time::Duration;
 
 use dojob::{AnyJob, Deps, IntoJob, deps};
-use dojob_jobs::Symlink;
-use dojob_jobs::{CronEntry, Directory, File, Line, Package, Service, ServiceState, Unarchive};
+use dojob_jobs::{CronEntry, Directory, File, Line, Package, Service, ServiceState, Symlink, Unarchive};
 
 use super::{Place, upstream};
 
@@ -28,8 +27,14 @@ pub(crate) fn packages(place: &Place) -> AnyJob {
 /// A timer that copies the notes every evening.
 pub(crate) fn timer(place: &Place) -> AnyJob {
     let notes = place.home(".local/bin/notes");
+    // A service has no home of its own.
+    let service = format!(
+        "[Service]\nType=oneshot\nEnvironment=\"HOME={}\"\nExecStart=\"{}\" backup\n",
+        place.home.display(),
+        notes.display()
+    );
     let units = [
-        ("backup-notes.service", format!("[Service]\nType=oneshot\nExecStart={} backup\n", notes.display())),
+        ("backup-notes.service", service),
         (TIMER, "[Timer]\nOnCalendar=20:00\n\n[Install]\nWantedBy=timers.target\n".to_owned()),
     ];
     let directory = Directory::new(place.root(UNITS));

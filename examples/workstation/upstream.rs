@@ -20,7 +20,7 @@ pub(crate) const REPOSITORY: &str = "var/lib/workstation/upstream/dotfiles";
 pub(crate) const VERSION: &str = "v1";
 
 /// As `sha256sum` prints it.
-pub(crate) const NOTES_SHA256: &str = "ec1f0709ee2b0b05b16532ebec524f12f4b45990b979f05f30feae750221e748";
+pub(crate) const NOTES_SHA256: &str = "530e5690c61723f61b1cc02ae464665be5e74105c49656587e47f10151923de1";
 
 const NOTES_PROGRAM: &str = r#"#!/bin/sh
 # Keeps notes, one a line, and copies of them.
@@ -30,7 +30,7 @@ mkdir -p "$notes/backups"
 case ${1:-list} in
     list) cat "$notes/all" 2>/dev/null || echo "no notes yet" ;;
     add) shift; echo "$*" >> "$notes/all" ;;
-    backup) tar -C "$notes" -czf "$notes/backups/$(date +%F).tar.gz" all ;;
+    backup) [ ! -e "$notes/all" ] || tar -C "$notes" -czf "$notes/backups/$(date +%F).tar.gz" all ;;
     *) echo "usage: notes [list | add WORD... | backup]" >&2; exit 2 ;;
 esac
 "#;
