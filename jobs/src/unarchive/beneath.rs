@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use dojob::CouldNotFindOut;
-use rustix::fs::{AtFlags, Gid, Mode as RawMode, OFlags, Uid};
+use rustix::fs::{AtFlags, Mode as RawMode, OFlags};
 use rustix::io::Errno;
 
 use crate::disk::Mode;
@@ -26,6 +26,9 @@ pub(crate) struct Beneath {
     /// For messages.
     path: PathBuf,
 }
+
+/// What is staged in the folder cannot be put there.
+pub(crate) const OTHER_FILE_SYSTEM: &str = "it is on another file system than the folder; `exclude` it here, and unpack it there by a job of its own";
 
 /// Directories are opened so on the way.
 const STEP: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -51,14 +54,14 @@ impl Beneath {
     }
 
     /// The directory that `place` is in, and its name there; `None` where it does not exist, and is not to be made. One that is made has
-    /// no entry of its own, and gets what is given here.
+    /// no entry of its own, so that no later check looks at its mode and owner: it is there with them, or not at all.
     ///
     /// # Errors
     /// When something else than a directory is on the way, also a link to one, or it cannot be opened or made.
     pub(crate) fn parent<'p>(
         &self,
         place: &'p Path,
-        make: Option<&Resolved>,
+        make: Option<&NewDirectories<'_>>,
     ) -> Result<Option<(OwnedFd, &'p OsStr)>> {
         let (Some(parent), Some(name)) = (place.parent(), place.file_name()) else {
             bail!("`{}` is no place in a folder", place.display())
@@ -72,8 +75,10 @@ impl Beneath {
             way.push(step);
             let open = || rustix::fs::openat(&at, step, STEP, RawMode::empty());
             let opened = match (open(), make) {
-                (Err(Errno::NOENT), Some(attributes)) => {
-                    make_directory(&at, step, attributes).and_then(|()| open())
+                (Err(Errno::NOENT), Some(new)) => {
+                    new.make(&at, step)
+                        .with_context(|| format!("failed to make {}", self.path(&way).display()))?;
+                    open()
                 }
                 (opened, _) => opened,
             };
@@ -97,18 +102,31 @@ impl Beneath {
     }
 }
 
-fn make_directory(at: &OwnedFd, step: &OsStr, attributes: &Resolved) -> rustix::io::Result<()> {
-    match rustix::fs::mkdirat(at, step, RawMode::RWXU) {
-        Ok(()) => {
-            let made = rustix::fs::openat(at, step, STEP, RawMode::empty())?;
-            let [uid, gid] = [attributes.uid, attributes.gid];
-            if uid.is_some() || gid.is_some() {
-                rustix::fs::fchown(&made, uid.map(Uid::from_raw), gid.map(Gid::from_raw))?;
+/// How directories are made that have no entry.
+pub(crate) struct NewDirectories<'a> {
+    /// Where one is until it is complete.
+    pub(crate) staging: &'a OwnedFd,
+    pub(crate) attributes: Resolved,
+}
+
+impl NewDirectories<'_> {
+    /// What one is called until it is complete.
+    const NAME: &'static str = "directory";
+
+    fn make(&self, at: &OwnedFd, step: &OsStr) -> Result<()> {
+        rustix::fs::mkdirat(self.staging, Self::NAME, RawMode::RWXU)?;
+        let made = rustix::fs::openat(self.staging, Self::NAME, STEP, RawMode::empty())?;
+        let attributes = Resolved { mode: Some(NEW_DIRECTORY), ..self.attributes };
+        attributes.set(&made, &rustix::fs::fstat(&made)?.into())?;
+        match rustix::fs::renameat(self.staging, Self::NAME, at, step) {
+            Ok(()) => Ok(()),
+            // Somebody else was quicker.
+            Err(Errno::EXIST | Errno::NOTEMPTY) => {
+                Ok(rustix::fs::unlinkat(self.staging, Self::NAME, AtFlags::REMOVEDIR)?)
             }
-            rustix::fs::fchmod(&made, NEW_DIRECTORY.raw())
+            Err(Errno::XDEV) => bail!(OTHER_FILE_SYSTEM),
+            Err(errno) => Err(errno.into()),
         }
-        Err(Errno::EXIST) => Ok(()),
-        Err(errno) => Err(errno),
     }
 }
 

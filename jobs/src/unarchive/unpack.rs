@@ -3,12 +3,11 @@
 //! So whatever is wrong with the archive, and a full disk, is found out before the folder is touched.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -16,7 +15,7 @@ use dojob::Context;
 use rustix::fs::{AtFlags, Gid, Mode as RawMode, OFlags, Uid};
 use rustix::io::Errno;
 
-use super::beneath::{Beneath, NEW_DIRECTORY, meta_at};
+use super::beneath::{Beneath, NEW_DIRECTORY, NewDirectories, OTHER_FILE_SYSTEM, meta_at};
 use super::check::{in_the_way, open_at, there, wanted};
 use super::item::{Item, ItemKind};
 use super::{Prepared, Unarchive};
@@ -220,8 +219,9 @@ fn old_file(dest: &Beneath, item: &Item) -> Result<Option<(File, Meta)>> {
 
 impl Plan {
     fn apply(&self, staged: &Staged, dest: &Beneath, owners: &Resolved) -> Result<()> {
+        let new = NewDirectories { staging: &staged.directory, attributes: *owners };
         for (number, step) in self.0.iter().enumerate() {
-            let put = step.put(number, staged, dest, owners);
+            let put = step.put(number, staged, dest, &new);
             put.with_context(|| {
                 format!("failed to put {} in its place", dest.path(&step.item.place).display())
             })?;
@@ -246,9 +246,9 @@ impl Plan {
 }
 
 impl Step {
-    fn put(&self, number: usize, staged: &Staged, dest: &Beneath, owners: &Resolved) -> Result<()> {
-        let item = &self.item;
-        let parent = dest.parent(&item.place, Some(owners))?;
+    fn put(&self, number: usize, staged: &Staged, dest: &Beneath, new: &NewDirectories<'_>) -> Result<()> {
+        let (item, owners) = (&self.item, &new.attributes);
+        let parent = dest.parent(&item.place, Some(new))?;
         let (parent, name) = parent.context("the directory that it is in is gone")?;
         let stage = Staged::name(number);
         match &item.kind {
@@ -297,23 +297,9 @@ impl Step {
                 )?;
             }
         }
-        place(staged, &stage, &parent, name, || dest.path(&item.place))
-    }
-}
-
-fn place(
-    staged: &Staged,
-    stage: &str,
-    parent: &OwnedFd,
-    name: &OsStr,
-    path: impl Fn() -> PathBuf,
-) -> Result<()> {
-    match rustix::fs::renameat(&staged.directory, stage, parent, name) {
-        Ok(()) => Ok(()),
-        Err(Errno::XDEV) => Err(anyhow!(
-            "{} is on another file system than the folder; `exclude` it here, and unpack it there by a job of its own",
-            path().display()
-        )),
-        Err(errno) => Err(io::Error::from(errno).into()),
+        match rustix::fs::renameat(&staged.directory, stage, &parent, name) {
+            Err(Errno::XDEV) => Err(anyhow!(OTHER_FILE_SYSTEM)),
+            renamed => Ok(renamed?),
+        }
     }
 }

@@ -540,6 +540,24 @@ fn a_user_without_rights_unpacks_what_is_theirs() {
 }
 
 #[test]
+fn a_directory_that_has_no_entry_is_there_as_wanted_or_not_at_all() {
+    if !as_nobody("unpack::a_directory_that_has_no_entry_is_there_as_wanted_or_not_at_all") {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let out = root.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let job = job(root.path(), &[link("by/the/way", "nowhere")]);
+    // In its middle it breaks off, since nobody may give away what is theirs.
+    let failed = failures(job.clone().owner(4711));
+    assert!(failed[1].contains("out/by: failed to give it to 4711:"), "{failed:?}");
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 0, "the mode of what is there is never looked at");
+    assert_eq!(outcome(job), Outcome::Changed);
+    let mode = |name: &str| fs::metadata(out.join(name)).unwrap().mode() & 0o7777;
+    assert_eq!([mode("by"), mode("by/the")], [0o755, 0o755]);
+}
+
+#[test]
 fn a_full_disk_leaves_the_folder_as_it_was() {
     if !rustix::process::geteuid().is_root() {
         return skipped("root");
@@ -565,7 +583,9 @@ fn a_full_disk_leaves_the_folder_as_it_was() {
     let across = Unarchive::new(root.path().join("b.tar"), root.path());
     let failed = failures(across);
     assert!(
-        failed[1].contains("small/a is on another file system than the folder; `exclude` it here"),
+        failed[1].contains(
+            "small/a in its place: it is on another file system than the folder; `exclude` it here"
+        ),
         "{failed:?}"
     );
 }
