@@ -295,7 +295,7 @@ impl Package {
         if cx.local().get::<bool>(REFRESHED)?.unwrap_or(false) || self.state == PackageState::Absent {
             return Ok(None);
         }
-        Ok(match manager.age()? {
+        Ok(match manager.age(cx)? {
             None => Some("there are no lists of packages".to_owned()),
             Some(age) if age > oldest.duration() || oldest.duration().is_zero() => {
                 let age = Span::from(Duration::from_secs(age.as_secs()));
@@ -425,7 +425,7 @@ impl Job for Package {
         if plan.names.is_empty() {
             return Ok(());
         }
-        let hint = match self.state != PackageState::Absent && manager.age()?.is_none() {
+        let hint = match self.state != PackageState::Absent && manager.age(cx)?.is_none() {
             true => {
                 "there are no lists of packages, and `update_cache` does not say that they are to be fetched"
             }

@@ -1,16 +1,37 @@
-//! Commands that others stand in the way of, who hold a lock: tried again until they let go, or for long enough.
+//! Waiting for others, and for no longer than somebody is willing to: by the engine's clock, and until the run is told to stop.
 //!
-//! Knows how to wait; not whose locks there are.
+//! Knows how to wait; not for what.
 
 use std::time::Duration;
 
-use anyhow::ensure;
-use dojob::{Clock, Command, Context, Result, SystemClock, Wake};
+use dojob::{Command, Context, Result, Stopped};
+use jiff::Timestamp;
 
 /// How long to wait before a lock is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Runs a command, again and again while what it says in failing is that a lock is held.
+/// When a wait ends in any case.
+pub(crate) struct Deadline(Timestamp);
+
+impl Deadline {
+    /// So long from now.
+    pub(crate) fn after(cx: &Context, time: Duration) -> Self {
+        Deadline(cx.now().checked_add(time).unwrap_or(Timestamp::MAX))
+    }
+
+    /// Whether it has come.
+    pub(crate) fn is_over(&self, cx: &Context) -> bool {
+        cx.now() >= self.0
+    }
+
+    /// Waits for so long, but not beyond the end.
+    pub(crate) fn pause(&self, cx: &Context, time: Duration) -> Result<(), Stopped> {
+        let left = Duration::try_from(self.0.duration_since(cx.now())).unwrap_or_default();
+        cx.wait(time.min(left))
+    }
+}
+
+/// Runs a command that somebody who holds a lock may stand in the way of: again and again while what it says in failing is that.
 ///
 /// # Errors
 /// When it fails for another reason, the lock is held for longer than `patience`, or the run is told to stop.
@@ -20,8 +41,7 @@ pub(crate) fn patiently<'cx>(
     is_locked: impl Fn(&str) -> bool,
     command: impl Fn() -> Command<'cx>,
 ) -> Result<()> {
-    let clock = SystemClock::new();
-    let end = clock.now().saturating_add(patience);
+    let deadline = Deadline::after(cx, patience);
     let mut is_told = false;
     loop {
         let error = match command().run() {
@@ -29,14 +49,13 @@ pub(crate) fn patiently<'cx>(
             Err(error) => error,
         };
         let said = error.output().map(|output| output.stderr.text()).unwrap_or_default();
-        if !is_locked(&said) || clock.now() >= end {
+        if !is_locked(&said) || deadline.is_over(cx) {
             return Err(error.into());
         }
         if !is_told {
             cx.log("another process holds a lock: waiting for it");
             is_told = true;
         }
-        ensure!(!cx.is_cancelled(), "the wait for another process, which holds a lock, was stopped");
-        clock.wait(Some(clock.now() + PAUSE), &Wake::default());
+        deadline.pause(cx, PAUSE)?;
     }
 }

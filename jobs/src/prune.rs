@@ -5,7 +5,6 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use dojob::{Context, Job};
@@ -166,7 +165,8 @@ fn before(cx: &Context, span: Span) -> Result<Modified> {
     let (seconds, nanoseconds): Modified = match cx.local().get(NOW)? {
         Some(now) => now,
         None => {
-            let now = now();
+            let now = cx.now();
+            let now = (now.as_second(), u32::try_from(now.subsec_nanosecond()).unwrap_or(0));
             cx.local().set(NOW, now)?;
             now
         }
@@ -178,13 +178,6 @@ fn before(cx: &Context, span: Span) -> Result<Modified> {
         Some(nanoseconds) => (seconds, nanoseconds),
         None => (seconds.saturating_sub(1), 1_000_000_000 + nanoseconds - part),
     })
-}
-
-/// The time of day, by the clock that file systems go by.
-#[allow(clippy::disallowed_methods, reason = "the age of a file is counted from the machine's own time")]
-fn now() -> Modified {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (i64::try_from(now.as_secs()).unwrap_or(i64::MAX), now.subsec_nanos())
 }
 
 /// The files in question.

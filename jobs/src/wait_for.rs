@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use dojob::{Clock, Context, Job, NotAsWanted, Retry, SystemClock, Wake};
+use dojob::{Context, Job, NotAsWanted, Retry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,12 +17,10 @@ pub use self::address::Address;
 use crate::disk::path;
 #[cfg(feature = "http")]
 use crate::http::{Url, url};
+use crate::patience::Deadline;
 use crate::pattern::Pattern;
 use crate::span::Span;
 use crate::validated::validated;
-
-/// How often somebody who waits asks whether the run was told to stop.
-const GLANCE: Duration = Duration::from_millis(50);
 
 /// Waits until something has come to pass. It is in place when it has; otherwise it looks every `interval` until it has, or
 /// `timeout` is over, which is a failure. It is tried once, since a second try would only wait again.
@@ -232,26 +230,11 @@ impl Job for WaitFor {
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        let clock = SystemClock::new();
-        let end = clock.now().saturating_add(self.timeout.duration());
+        let deadline = Deadline::after(cx, self.timeout.duration());
         while let Some(reason) = self.look(cx)? {
-            let now = clock.now();
-            ensure!(now < end, "it did not come to pass within {}: {reason}", self.timeout);
-            pause(cx, &clock, now.saturating_add(self.interval.duration()).min(end))?;
+            ensure!(!deadline.is_over(cx), "it did not come to pass within {}: {reason}", self.timeout);
+            deadline.pause(cx, self.interval.duration())?;
         }
         Ok(())
-    }
-}
-
-/// Waits until then, unless the run is told to stop.
-fn pause(cx: &Context, clock: &SystemClock, until: Duration) -> Result<()> {
-    let nobody = Wake::default();
-    loop {
-        ensure!(!cx.is_cancelled(), "the wait was stopped");
-        let now = clock.now();
-        if now >= until {
-            return Ok(());
-        }
-        clock.wait(Some(until.min(now + GLANCE)), &nobody);
     }
 }

@@ -10,9 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::bail;
-use dojob::{
-    Clock, Command, CommandOutput, Context, CouldNotFindOut, OrCouldNotFindOut, Result, SystemClock,
-};
+use dojob::{Command, CommandOutput, Context, CouldNotFindOut, OrCouldNotFindOut, Result};
 
 use super::manager::{Action, Change, Found, PackageManager, Status, Transaction};
 use crate::disk::look::{self, Links};
@@ -163,7 +161,7 @@ impl PackageManager for Apt<'_> {
         Ok(output.text().lines().filter_map(change).collect())
     }
 
-    fn age(&self) -> Result<Option<Duration>> {
+    fn age(&self, cx: &Context) -> Result<Option<Duration>> {
         let path = self.machine.locate_target(Path::new(LISTS))?;
         let Some(meta) = look::meta(&path, Links::Follow)? else { return Ok(None) };
         let mut entries = fs::read_dir(&path).or_could_not_find_out("how old the lists of packages are")?;
@@ -176,7 +174,7 @@ impl PackageManager for Apt<'_> {
         if !has_lists {
             return Ok(None);
         }
-        let now = SystemClock::new().wall().as_second();
+        let now = cx.now().as_second();
         Ok(Some(Duration::from_secs(u64::try_from(now - meta.modified.0).unwrap_or(0))))
     }
 

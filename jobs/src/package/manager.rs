@@ -92,7 +92,7 @@ pub(crate) trait PackageManager {
     ///
     /// # Errors
     /// When that cannot be found out.
-    fn age(&self) -> Result<Option<Duration>>;
+    fn age(&self, cx: &Context) -> Result<Option<Duration>>;
 
     /// Fetches that list.
     ///

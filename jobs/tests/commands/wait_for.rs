@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use dojob::{Engine, Event, Job, Outcome, Phase};
+use dojob::{Clock, Engine, Event, Job, Outcome, Phase, VirtualClock};
 use dojob_jobs::{HttpAnswer, LineOfFile, Until, WaitFor, WhichProcess};
 use serde_json::json;
 
 use crate::support::{as_nobody, converge, engine, is_root, look};
 
 const HOUR: Duration = Duration::from_secs(3600);
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Looks without pause, and gives up after an hour.
 fn patient(until: Until) -> WaitFor {
@@ -192,6 +193,16 @@ fn it_gives_up_in_time_and_is_tried_once() {
         said.contains(&"it did not come to pass within 0s: /nowhere does not exist".to_owned()),
         "{said:?}"
     );
+}
+
+#[test]
+fn it_waits_by_the_clock_of_the_engine() {
+    let clock = Arc::new(VirtualClock::new());
+    let job = WaitFor::new(Until::FileExists("/nowhere".into())).timeout(HOUR).interval(HOUR - SECOND);
+    let report = engine(job).clock(clock.clone()).converge();
+    let came = report.jobs().last().unwrap();
+    assert_eq!(came.outcome(), Outcome::Failed);
+    assert_eq!(clock.now(), HOUR, "the last pause is shorter");
 }
 
 #[test]

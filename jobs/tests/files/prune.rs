@@ -1,9 +1,9 @@
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use dojob::IntoJob;
+use dojob::{Engine, IntoJob, VirtualClock};
 use dojob_jobs::{Prune, Span};
 use serde_json::json;
 
@@ -36,6 +36,24 @@ fn days(days: u64) -> Span {
 fn left(job: impl Fn(Prune) -> Prune) -> Vec<String> {
     let root = prove(backups, |root| job(Prune::new(root)).into_job());
     names(root.path()).into_iter().filter(|name| name != "old" && name != "link.gz").collect()
+}
+
+#[test]
+fn ages_count_from_the_clock_of_the_engine() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("old");
+    fs::write(&path, "").unwrap();
+    let prune = |now: u64| {
+        let clock = VirtualClock::new();
+        clock.advance(Duration::from_secs(now));
+        let report =
+            Engine::new(Prune::new(root.path()).older_than(days(30))).unwrap().clock(clock).converge();
+        assert!(report.success(), "{report:?}");
+        path.exists()
+    };
+    let written = u64::try_from(fs::metadata(&path).unwrap().mtime()).unwrap();
+    assert!(prune(written + 29 * DAY));
+    assert!(!prune(written + 31 * DAY));
 }
 
 #[test]
