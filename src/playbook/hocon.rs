@@ -1,21 +1,38 @@
 //! HOCON text to values, each of which knows its place in the text.
 //!
-//! Knows nothing of tasks. Includes, substitutions and merging are over when this is done.
+//! Knows nothing of tasks. Includes, substitutions and merging are over when this is done. The text is taken apart by
+//! `hocon-parser`, behind [`parse`]; what its words come to is worked out here, since it keeps no places, bounds no
+//! size, and ends with its first problem.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::problem::{Place, Problems, Source};
+use super::problem::{Problem, Problems};
+
+mod build;
+mod guard;
+mod join;
+mod lexeme;
+mod limits;
+mod parse;
+mod places;
+mod read;
+mod resolve;
+mod tree;
+mod value;
+mod words;
+
+pub use places::{Places, Step};
 
 /// What to read.
 #[derive(Clone, Debug)]
 pub enum Entry {
     /// One file.
     File(PathBuf),
-    /// Several files as one, in this order: a later value stands over an earlier one, and lists of the keys named in
-    /// [`Settings::joined`] are joined.
+    /// Several files as one, in this order: a later value stands over an earlier one, objects merge, and lists of the
+    /// keys named in [`Settings::joined`] are joined.
     Files(Vec<PathBuf>),
     /// A text under a name, such as what came on standard input; its includes are relative to the working directory.
     Text {
@@ -51,20 +68,22 @@ pub enum Override {
 }
 
 impl Settings {
-    /// The variables that every playbook is given, `CWD`, `PLATFORM` and `TODAY`, and this process's environment.
+    /// The variables that every playbook is given, `CWD`, `PLATFORM` and `TODAY`, and this process's environment as far
+    /// as it is UTF-8.
     pub fn of_process(today: jiff::civil::Date) -> std::io::Result<Settings> {
-        let _ = today;
-        Ok(Settings::default())
+        let directory = std::env::current_dir()?.to_string_lossy().into_owned();
+        let platform = rustix::system::uname().sysname().to_string_lossy().into_owned();
+        let given = [("CWD", directory), ("PLATFORM", platform), ("TODAY", today.to_string())];
+        let given = given.map(|(name, value)| (name.to_owned(), Value::String(value)));
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Ok(Settings {
+            given: BTreeMap::from(given),
+            environment: environment.collect(),
+            overrides: Vec::new(),
+            joined: vec!["tasks".to_owned()],
+        })
     }
-}
-
-/// One step of the way to a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step<'a> {
-    /// Into an object.
-    Key(&'a str),
-    /// Into a list, from 0.
-    Index(usize),
 }
 
 /// A playbook's value, and where each part of it was written.
@@ -76,31 +95,39 @@ pub struct Loaded {
     pub places: Places,
 }
 
-/// Where the parts of a value were written.
-#[derive(Clone, Debug, Default)]
-pub struct Places {}
-
-impl Places {
-    /// Where the value at this path was written; the last one that counted. `None` when there is no such value.
-    pub fn of(&self, path: &[Step<'_>]) -> Option<Place> {
-        let _ = path;
-        None
-    }
-
-    /// Where the key at the end of this path was written; as [`of`](Places::of) for what has no key.
-    pub fn of_key(&self, path: &[Step<'_>]) -> Option<Place> {
-        let _ = path;
-        None
-    }
-
-    /// As [`of`](Places::of), or of the nearest value around it.
-    pub fn near(&self, path: &[Step<'_>]) -> Option<Place> {
-        (0..=path.len()).rev().find_map(|length| self.of(&path[..length]))
+/// Reads a playbook: its text, its includes, what stands over it; all problems at once, in order of place.
+pub fn load(entry: &Entry, settings: &Settings) -> Result<Loaded, Problems> {
+    // On a stack of its own, since that of the caller may be any: how deep values and substitutions go is bounded, but
+    // the bounds are for a stack of this size.
+    let read = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("playbook".to_owned()).stack_size(limits::STACK);
+        let thread = thread.spawn_scoped(scope, || read_all(entry, settings));
+        thread.map(|thread| thread.join())
+    });
+    let because =
+        |why: String| Problems::from(Problem::new(None, format!("failed to read the playbook: {why}")));
+    match read {
+        Ok(Ok(loaded)) => loaded,
+        Ok(Err(_)) => Err(because("reading it panicked".to_owned())),
+        Err(error) => Err(because(error.to_string())),
     }
 }
 
-/// Reads a playbook: its text, its includes, what stands over it; all problems at once.
-pub fn load(entry: &Entry, settings: &Settings) -> Result<Loaded, Problems> {
-    let _ = (entry, settings, Source::name);
-    Ok(Loaded { value: Value::Null, places: Places::default() })
+fn read_all(entry: &Entry, settings: &Settings) -> Result<Loaded, Problems> {
+    let build::Built { tree, sources, problems } = build::build(entry, settings);
+    if !problems.is_empty() {
+        return Err(Problems(problems).sorted());
+    }
+    let (root, wrong) = resolve::resolve(&tree, settings);
+    let mut places = Places { sources: sources.into(), root: None };
+    if !wrong.is_empty() {
+        let problems = wrong.into_iter().map(|wrong| {
+            let problem = Problem::new(places.place(wrong.pos), wrong.message);
+            Problem { hint: wrong.hint, ..problem }
+        });
+        return Err(Problems(problems.collect()).sorted());
+    }
+    let value = root.to_json();
+    places.root = Some(root);
+    Ok(Loaded { value, places })
 }

@@ -2,8 +2,11 @@
 //!
 //! Knows text and places only; nothing of HOCON or of tasks.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+
+mod render;
 
 /// A text that places point into: a file, or one that came by another way under a name.
 #[derive(Debug, PartialEq, Eq)]
@@ -89,16 +92,59 @@ impl Problem {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
+impl Problems {
+    /// In order of place: sources as they come first, what has no place before all, and nothing twice.
+    #[must_use]
+    pub fn sorted(mut self) -> Self {
+        let mut order: HashMap<String, usize> = HashMap::new();
+        for place in self.0.iter().filter_map(|problem| problem.place.as_ref()) {
+            let next = order.len();
+            order.entry(place.source.name.clone()).or_insert(next);
+        }
+        let key = |problem: &Problem| {
+            problem.place.as_ref().map(|at| (order.get(&at.source.name).copied(), at.line, at.column))
+        };
+        self.0.sort_by(|one, other| key(one).cmp(&key(other)));
+        self.0.dedup();
+        self
+    }
+}
+
 impl From<Problem> for Problems {
     fn from(problem: Problem) -> Self {
         Problems(vec![problem])
     }
 }
 
-impl fmt::Display for Problems {
+impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|problem| writeln!(f, "error: {}", problem.message))
+        write!(f, "error: {}", render::escaped(&self.message))?;
+        if let Some(place) = &self.place {
+            write!(f, "\n{}", render::snippet(place))?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\nhint: {}", render::escaped(hint))?;
+        }
+        Ok(())
     }
 }
 
+/// More than this many are not shown; whoever repairs so many starts again anyway.
+const SHOWN: usize = 100;
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sorted = self.clone().sorted();
+        for (index, problem) in sorted.0.iter().take(SHOWN).enumerate() {
+            let between = if index > 0 { "\n\n" } else { "" };
+            write!(f, "{between}{problem}")?;
+        }
+        match sorted.0.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "\n\nand {more} more"),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
 impl std::error::Error for Problems {}
