@@ -4,3 +4,4 @@
 
 pub mod hocon;
 pub mod problem;
+pub mod units;

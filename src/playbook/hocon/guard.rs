@@ -31,10 +31,16 @@ pub(super) struct Seen {
 
 /// Looks at all tokens; takes the words around an include's path out of them.
 pub(super) fn inspect(tokens: &mut Vec<Token>) -> Seen {
-    let mut guard = Guard { seen: Seen::default(), open: Vec::new(), state: State::Key, dropped: Vec::new() };
+    let mut guard = Guard {
+        seen: Seen::default(),
+        open: Vec::new(),
+        state: State::Key,
+        dropped: Vec::new(),
+        given_up: false,
+    };
     let mut index = 0;
     while index < tokens.len() {
-        if guard.seen.faults.len() >= limits::PROBLEMS {
+        if guard.given_up || guard.seen.faults.len() >= limits::PROBLEMS {
             return guard.seen;
         }
         index = guard.token(tokens, index);
@@ -62,6 +68,7 @@ struct Guard {
     state: State,
     /// Tokens that the parser is not to see.
     dropped: Vec<usize>,
+    given_up: bool,
 }
 
 impl Guard {
@@ -102,6 +109,8 @@ impl Guard {
         if self.open.len() == limits::DEPTH {
             let message = format!("brackets are nested more than {} deep here", limits::DEPTH);
             self.fault(at, message, "");
+            // What else might be wrong with them is not worth the while.
+            self.given_up = true;
         }
         self.open.push((tokens[index].kind.clone(), at));
         if let Some(next) = tokens.get(index + 1) {
@@ -168,12 +177,12 @@ impl Guard {
         let words = words(tokens, index + 1);
         let Some(path) = tokens.get(words.end).filter(|token| token.kind == TokenKind::QuotedString) else {
             self.bad_include(at, &words.text);
-            return words.end;
+            return line_end(tokens, words.end);
         };
         let closing = self::words(tokens, words.end + 1);
         let Some((brackets, optional)) = form(&words.text) else {
             self.bad_include(at, &words.text);
-            return closing.end;
+            return line_end(tokens, closing.end);
         };
         if closing.text != ")".repeat(brackets) {
             self.fault(at, "the brackets of this include do not match", HOW);
@@ -218,6 +227,23 @@ fn words(tokens: &[Token], from: usize) -> Words {
     Words { text, end }
 }
 
+/// Where what comes next is not part of a wrong include.
+fn line_end(tokens: &[Token], from: usize) -> usize {
+    let ends = |token: &Token| {
+        matches!(
+            token.kind,
+            TokenKind::Newline
+                | TokenKind::Comma
+                | TokenKind::Eof
+                | TokenKind::LBrace
+                | TokenKind::RBrace
+                | TokenKind::LBracket
+                | TokenKind::RBracket
+        )
+    };
+    tokens[from..].iter().position(ends).map_or(tokens.len(), |at| from + at)
+}
+
 /// How many brackets are opened in front of a path, and whether the file may be missing.
 fn form(words: &str) -> Option<(usize, bool)> {
     match words {
@@ -250,7 +276,10 @@ fn after_root(tokens: &[Token], seen: &mut Seen) {
             _ if depth == 0 => {
                 let message = "text behind the end of the file's object".to_owned();
                 let hint = format!("the `{{` of line {}, column {} is closed before it", root.line, root.col);
-                return seen.faults.push(Fault { at: (token.line, token.col), message, hint: Some(hint) });
+                let at = (token.line, token.col);
+                // What else is wrong with it would say the same once more.
+                seen.faults.retain(|fault| fault.at < at);
+                return seen.faults.push(Fault { at, message, hint: Some(hint) });
             }
             TokenKind::LBrace | TokenKind::LBracket => depth += 1,
             TokenKind::RBrace | TokenKind::RBracket => depth -= 1,

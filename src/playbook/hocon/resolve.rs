@@ -59,6 +59,9 @@ struct Frame {
     outer: Option<usize>,
 }
 
+/// So many problems get a hint that takes time to find.
+const HINTS: usize = 200;
+
 /// Where a value may come from; of several, the first counts, and objects merge.
 enum Layer {
     Value(Val),
@@ -309,8 +312,9 @@ impl<'t> Resolver<'t> {
             Ok(None) => Some(match cut {
                 Some(frame) => self.circular(frame, &name, wanted.pos),
                 None => {
-                    let hint = words::undefined(wanted, self.tree, self.settings);
-                    self.wrong(wanted.pos, format!("`{name}` is not defined"), Some(hint))
+                    let hint = (self.wrong.len() < HINTS)
+                        .then(|| words::undefined(wanted, self.tree, self.settings));
+                    self.wrong(wanted.pos, format!("`{name}` is not defined"), hint)
                 }
             }),
             Err(Circle(field)) => {

@@ -37,6 +37,9 @@ pub(super) fn undefined(wanted: &Substitution, tree: &Tree, settings: &Settings)
     }
 }
 
+/// With so many names nobody knows which was meant.
+const COMPARED: usize = 2_000;
+
 /// The path that is nearest to this one: the same up to the first name that is not known.
 fn similar(names: &[Arc<str>], tree: &Tree, settings: &Settings) -> Option<String> {
     let mut objects: Vec<ObjectId> = vec![Tree::ROOT];
@@ -54,6 +57,7 @@ fn similar(names: &[Arc<str>], tree: &Tree, settings: &Settings) -> Option<Strin
             continue;
         }
         let mine = objects.iter().flat_map(|object| tree.members(*object).keys()).map(AsRef::as_ref);
+        let mine = mine.take(COMPARED);
         let theirs = given.into_iter().flat_map(|given| given.keys()).map(String::as_str);
         let first = index == 0;
         let outside = settings.given.keys().chain(settings.environment.keys()).map(String::as_str);
