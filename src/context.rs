@@ -20,6 +20,7 @@ use std::ffi::OsStr;
 use std::fmt::Display;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,6 +33,7 @@ use self::diary::{Diary, Page};
 use self::directory::Directory;
 use self::process::Groups;
 use self::storage::{Global, Handles, Local, encode};
+use crate::clock::Clock;
 use crate::event::{Emitter, Failure, Phase, Stream};
 use crate::secret::{Redactor, Secret};
 
@@ -55,6 +57,9 @@ pub(crate) struct Run {
     pub(crate) results: Mutex<HashMap<u32, Value>>,
     /// The jobs that a run has changed.
     pub(crate) changed: Mutex<HashSet<u32>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// When the first try of a job began whose time is limited.
+    pub(crate) first_tries: Mutex<HashMap<u32, Duration>>,
     /// What earlier runs, and this one, have written down.
     pub(crate) diary: Option<Arc<dyn Diary>>,
     pub(crate) lineage: Arc<dyn Lineage>,
@@ -82,6 +87,8 @@ impl Run {
             handles: self.handles.clone(),
             results: Mutex::default(),
             changed: Mutex::default(),
+            clock: self.clock.clone(),
+            first_tries: Mutex::default(),
             diary: self.diary.clone(),
             lineage,
             emitter: self.emitter.clone(),
@@ -154,6 +161,8 @@ pub struct Context {
     was_told: Cell<bool>,
     /// For what a revert is called.
     failures: Arc<BTreeMap<String, Failure>>,
+    /// When the job's time is over, by the engine's clock; cleanups and reverts have all the time they need.
+    deadline: Option<Duration>,
 }
 
 impl Context {
@@ -169,6 +178,7 @@ impl Context {
             absent: false,
             was_told: Cell::new(false),
             failures: Arc::default(),
+            deadline: None,
         }
     }
 
@@ -210,10 +220,10 @@ impl Context {
         self.run.no_act
     }
 
-    /// Whether the run was asked to stop. Long work of a job's own should look now and then, and return an error;
-    /// commands end by themselves.
+    /// Whether the run was asked to stop, or the time of this job is over. Long work of a job's own should look now and
+    /// then, and return an error; commands end by themselves.
     pub fn is_cancelled(&self) -> bool {
-        self.cancel().is_asked()
+        self.cancel().is_asked() || self.time_left().is_some_and(|left| left.is_zero())
     }
 
     /// The directory in which the run began, and in which commands start.
@@ -478,6 +488,22 @@ impl Context {
     /// A command line for `/bin/sh -c`.
     pub fn shell(&self, line: &str) -> Command<'_> {
         Command::shell(self, line)
+    }
+
+    /// Gives all tries of this job together no more time than this, counted from the start of the first: its commands
+    /// are ended then, and [`is_cancelled`](Context::is_cancelled) is true.
+    #[cfg_attr(not(feature = "playbook"), allow(dead_code, reason = "tasks of a playbook have a timeout"))]
+    pub(crate) fn limit(&mut self, timeout: Duration) {
+        let mut first_tries = self.run.first_tries.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = *first_tries.entry(self.id).or_insert_with(|| self.run.clock.now());
+        drop(first_tries);
+        self.deadline = Some(began.saturating_add(timeout));
+    }
+
+    /// How much time this job still has, where that is limited.
+    pub(crate) fn time_left(&self) -> Option<Duration> {
+        let deadline = self.deadline.filter(|_| !matches!(self.phase, Phase::Cleanup | Phase::Revert))?;
+        Some(deadline.saturating_sub(self.run.clock.now()))
     }
 
     pub(crate) fn cancel(&self) -> &Cancel {

@@ -67,6 +67,8 @@ impl<'e> Converging<'e> {
             handles: engine.handles.clone(),
             results: Default::default(),
             changed: Default::default(),
+            clock: engine.clock.clone(),
+            first_tries: Default::default(),
             diary: journal.clone().map(|journal| journal as Arc<dyn Diary>),
             lineage: engine.graph.clone(),
             emitter: engine.emitter.clone(),
