@@ -66,7 +66,13 @@ pub(super) fn build(plan: &Plan<'_>, problems: &mut Vec<Problem>) -> Option<Grap
         return None;
     }
     let names = builder.names;
-    Some(link(plan, made, names))
+    let is_empty = !made.iter().zip(&plan.links.wanted).any(|(jobs, wanted)| *wanted && !jobs.is_empty());
+    let mut graph = link(plan, made, names);
+    if is_empty {
+        // As it is with an empty list, this is no mistake.
+        graph.dummy("nothing to do");
+    }
+    Some(graph)
 }
 
 /// A job that does not know yet what it waits for.
@@ -429,9 +435,7 @@ fn argument_steps<'s>(task: &Task, path: &'s [ArgumentStep]) -> Vec<Step<'s>> {
 fn as_written(places: &Places, task: &Task, path: &[ArgumentStep]) -> Option<String> {
     let mut steps = vec![Step::Key("tasks"), Step::Index(task.index)];
     steps.extend(argument_steps(task, path));
-    let place = places.of(&steps)?;
-    let line = place.source.line(place.line);
-    Some(line.chars().skip(place.column - 1).take(place.length).collect())
+    places.written(&steps).map(str::to_owned)
 }
 
 /// About how many characters a value takes.

@@ -1,16 +1,13 @@
 //! Substitutions that HOCON cannot resolve, since their values come later: `${item}` of a `for_each`, `${results.…}` of
 //! tasks that have run, `${secrets.…}`, and `${facts.…}` of the machine.
 //!
-//! Before a text is parsed, [`mark`] puts a quoted text of private characters in the place of each of them, of the same
-//! length, so that every column stays what it was. Such a text goes through concatenation, merging and other
-//! substitutions as any text does, and is filled in when its value is known. Knows texts and values; not what stands
-//! behind the names.
+//! Where HOCON is resolved, [`mark`] puts a text of private characters in the place of each of them. Such a text goes
+//! through concatenation, merging and other substitutions as any text does, and is filled in when its value is known.
+//! Knows values; not what stands behind the names.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use ::hocon::TokenKind;
 use serde_json::{Map, Value};
 
 use super::task_type::ArgumentStep;
@@ -20,58 +17,23 @@ pub(super) const NAMES: [&str; 4] = ["item", "results", "secrets", "facts"];
 
 /// Begins a mark; no text for people has it.
 const BEGIN: char = '\u{F0000}';
-/// What is added to the characters of its path.
-const SHIFT: u32 = 0xF_0100;
+/// Ends a mark.
+const END: char = '\u{F0001}';
+/// Between the names of its path.
+const NEXT: char = '\u{F0002}';
+/// Behind the begin of one that may be missing.
+const OPTIONAL: char = '\u{F0003}';
 
-fn shifted(c: char) -> Option<char> {
-    c.is_ascii_graphic().then_some(()).or((c == ' ').then_some(()))?;
-    char::from_u32(u32::from(c) + SHIFT)
-}
-
-fn unshifted(c: char) -> Option<char> {
-    u32::from(c).checked_sub(SHIFT).filter(|c| *c < 0x80).and_then(char::from_u32)
-}
-
-/// The text, with marks in place of those substitutions; as it is where it has none, or is no HOCON anyway.
-pub(super) fn mark(text: &str) -> Cow<'_, str> {
-    if !NAMES.iter().any(|name| text.contains(name)) || !text.contains("${") {
-        return Cow::Borrowed(text);
+/// The text that stands for a substitution until its value is known.
+pub(super) fn mark<N: AsRef<str>>(path: &[N], is_optional: bool) -> String {
+    let mut mark = String::from(BEGIN);
+    mark.extend(is_optional.then_some(OPTIONAL));
+    for (index, name) in path.iter().enumerate() {
+        mark.extend((index > 0).then_some(NEXT));
+        mark.push_str(name.as_ref());
     }
-    let Ok(tokens) = ::hocon::tokenize(text) else { return Cow::Borrowed(text) };
-    let is_late = |token: &&::hocon::Token| {
-        let first = token.subst.as_ref().filter(|subst| !subst.list_suffix).and_then(|s| s.segments.first());
-        token.kind == TokenKind::Substitution && first.is_some_and(|first| NAMES.contains(&&*first.text))
-    };
-    let starts: HashSet<(usize, usize)> =
-        tokens.iter().filter(is_late).map(|token| (token.line, token.col)).collect();
-    if starts.is_empty() {
-        return Cow::Borrowed(text);
-    }
-    let mut marked = String::with_capacity(text.len() * 2);
-    let (mut line, mut column) = (1, 1);
-    let mut rest = text;
-    if let Some(after) = rest.strip_prefix('\u{FEFF}') {
-        marked.push('\u{FEFF}');
-        rest = after;
-    }
-    while let Some(c) = rest.chars().next() {
-        if c == '$'
-            && starts.contains(&(line, column))
-            && let Some((inner, after)) = rest[2..].split_once('}')
-            && let Some(inner) = inner.chars().map(shifted).collect::<Option<String>>()
-        {
-            marked.extend(['"', BEGIN]);
-            marked.push_str(&inner);
-            marked.push('"');
-            column += inner.chars().count() + 3;
-            rest = after;
-            continue;
-        }
-        marked.push(c);
-        (line, column) = if c == '\n' { (line + 1, 1) } else { (line, column + 1) };
-        rest = &rest[c.len_utf8()..];
-    }
-    Cow::Owned(marked)
+    mark.push(END);
+    mark
 }
 
 /// A value that comes later.
@@ -85,10 +47,8 @@ pub(super) struct Mark {
 
 impl Mark {
     fn new(inner: &str) -> Self {
-        let inner = inner.trim();
-        let (inner, is_optional) = inner.strip_prefix('?').map_or((inner, false), |inner| (inner, true));
-        let path = inner.split('.').map(|name| name.trim().trim_matches('"').to_owned()).collect();
-        Mark { path, is_optional }
+        let (inner, is_optional) = inner.strip_prefix(OPTIONAL).map_or((inner, false), |inner| (inner, true));
+        Mark { path: inner.split(NEXT).map(str::to_owned).collect(), is_optional }
     }
 
     /// The first name.
@@ -116,10 +76,9 @@ fn parts(text: &str) -> Vec<Part<'_>> {
             parts.push(Part::Text(&rest[..at]));
         }
         rest = &rest[at + BEGIN.len_utf8()..];
-        let end = rest.find(|c| unshifted(c).is_none()).unwrap_or(rest.len());
-        let inner: String = rest[..end].chars().filter_map(unshifted).collect();
-        parts.push(Part::Mark(Mark::new(&inner)));
-        rest = &rest[end..];
+        let (inner, after) = rest.split_once(END).unwrap_or((rest, ""));
+        parts.push(Part::Mark(Mark::new(inner)));
+        rest = after;
     }
     if !rest.is_empty() {
         parts.push(Part::Text(rest));
@@ -146,7 +105,6 @@ pub(super) fn roots(value: &Value) -> Roots {
             Value::String(text) => roots.add(text),
             Value::Array(values) => open.extend(values),
             Value::Object(object) => {
-                object.keys().for_each(|key| roots.add(key));
                 open.extend(object.values());
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -257,11 +215,6 @@ impl Filling<'_, '_> {
             Value::Object(object) => {
                 let mut filled = Map::new();
                 for (key, value) in object {
-                    if has_mark(key) {
-                        let message = format!("the key `{}` cannot be computed", shown(key));
-                        self.unfilled.push(Unfilled::new(&self.path, message));
-                        continue;
-                    }
                     if let Some(value) = self.within(ArgumentStep::Key(key.clone()), value) {
                         filled.insert(key.clone(), value);
                     }
@@ -302,7 +255,7 @@ impl Filling<'_, '_> {
                             format!("`{}` is {} and cannot be part of a text", mark.shown(), kind(&value));
                         self.unfilled.push(Unfilled::new(&self.path, message));
                     }
-                    Some(Filled::Later) => again(&mut filled, mark),
+                    Some(Filled::Later) => filled.push_str(&self::mark(&mark.path, mark.is_optional)),
                     Some(Filled::Missing) | None => {}
                 },
             }
@@ -333,13 +286,6 @@ fn kind(value: &Value) -> &'static str {
         Value::Object(_) => "an object",
         Value::Bool(_) | Value::Number(_) | Value::String(_) => "a value",
     }
-}
-
-/// The mark again, as a text.
-fn again(text: &mut String, mark: &Mark) {
-    text.push(BEGIN);
-    let inner = format!("{}{}", if mark.is_optional { "?" } else { "" }, mark.path.join("."));
-    text.extend(inner.chars().filter_map(shifted));
 }
 
 /// A text with its marks as they were written.
@@ -378,13 +324,15 @@ pub(super) fn below<'v>(value: &'v Value, path: &[String]) -> Option<&'v Value> 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
 
+    use super::*;
+    use crate::playbook::hocon::{Entry, Settings, load};
+
     fn parsed(text: &str) -> Value {
-        let marked = mark(text);
-        assert_eq!(marked.chars().count(), text.chars().count(), "columns stay");
-        serde_json::from_str(&::hocon::parse(&marked).unwrap().to_json_string()).unwrap_or(Value::Null)
+        let entry = Entry::Text { name: "text".to_owned(), text: text.as_bytes().to_vec() };
+        let settings = Settings { late: NAMES.map(str::to_owned).to_vec(), ..Settings::default() };
+        load(&entry, &settings).unwrap().value
     }
 
     fn filled(value: &Value) -> (Value, Vec<String>) {
@@ -421,14 +369,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_filled_in_is_told() {
-        let (_, why) = filled(&parsed("a = x${item}, b = ${item.nick}, c = { ${item} = 1 }"));
+        let (_, why) = filled(&parsed("a = x${item}, b = ${item.nick}"));
         assert_eq!(
             why,
-            [
-                "`${item}` is an object and cannot be part of a text",
-                "`${item.nick}` has no value",
-                "the key `${item}` cannot be computed"
-            ]
+            ["`${item}` is an object and cannot be part of a text", "`${item.nick}` has no value"]
         );
     }
 }

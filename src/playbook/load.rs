@@ -24,6 +24,7 @@ use super::task_type::ArgumentStep;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::Engine;
 use crate::graph::JobGraph;
+use crate::graph::error::GraphErrors;
 
 /// Says what is known of the machine: the value of `${facts.os.family}` when it is asked for `os.family`, `None` where
 /// there is no such fact.
@@ -167,7 +168,7 @@ impl Options {
             Problem::new(None, format!("failed to find out the working directory: {error}"))
         })?;
         settings.overrides = self.overrides;
-        settings.joined = vec!["tasks".to_owned()];
+        settings.late = late::NAMES.map(str::to_owned).to_vec();
         let Loaded { value, places } = hocon::load(&entry, &settings)?;
         let mut problems = Vec::new();
         let value = with_facts(value, &places, self.facts.as_deref(), &mut problems);
@@ -355,25 +356,13 @@ impl Playbook {
         let plan = Plan { registry, tasks: &self.tasks, places: &self.places, links: &links, secrets, today };
         let built = build::build(&plan, &mut problems);
         match built.filter(|_| problems.is_empty()) {
-            Some(graph) => graph.build().map_err(|errors| self.of_graph(&errors)),
+            Some(graph) => graph.build().map_err(|errors| of_graph(&errors)),
             None => Err(Problems(problems)),
         }
     }
+}
 
-    /// What only the graph itself finds: names that the jobs of types bring along.
-    fn of_graph(&self, errors: &crate::graph::error::GraphErrors) -> Problems {
-        use crate::graph::error::GraphError;
-        Problems(
-            errors
-                .iter()
-                .map(|error| match error {
-                    GraphError::Empty if self.is_empty() => {
-                        Problem::new(self.places.near(&[hocon::Step::Key("tasks")]), "there are no tasks")
-                    }
-                    GraphError::Empty => Problem::new(None, "no task is left to be done"),
-                    error => Problem::new(None, error.to_string()),
-                })
-                .collect(),
-        )
-    }
+/// What only the graph itself finds: names that the jobs of types bring along.
+fn of_graph(errors: &GraphErrors) -> Problems {
+    Problems(errors.iter().map(|error| Problem::new(None, error.to_string())).collect())
 }

@@ -265,6 +265,11 @@ impl TaskType {
         self.schema.get("description").and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// The first sentence of its documentation.
+    pub fn summary(&self) -> String {
+        super::arguments::first_sentence(self.doc())
+    }
+
     /// Which kind of job it makes.
     pub fn kind(&self) -> JobKind {
         self.registration.kind

@@ -12,6 +12,7 @@ use super::limits;
 use super::tree::{FieldId, Node, ObjectId, Substitution, Tree};
 use super::value::{Kind, Member, Members, Pos, Val};
 use super::{Settings, words};
+use crate::playbook::late;
 
 /// Something wrong, at a place.
 pub(super) struct Wrong {
@@ -341,6 +342,10 @@ impl<'t> Resolver<'t> {
             if let Some(val) = self.lookup(&path)? {
                 return Ok(Some(val));
             }
+        }
+        if wanted.path.first().is_some_and(|first| self.settings.late.iter().any(|late| **late == **first)) {
+            let mark = late::mark(&wanted.path, wanted.optional);
+            return Ok(Some(Val::new(Kind::Text(mark.into()), wanted.pos)));
         }
         if let Some(val) = self.lookup(&wanted.path)? {
             return Ok(Some(val));
