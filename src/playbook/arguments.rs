@@ -2,18 +2,17 @@
 //!
 //! Knows task types and values; neither places nor the rest of the task.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::fit::{self, MisfitKind};
-use super::late::{self, Mark};
+use super::late;
 use super::look::listed;
 use super::schema::View;
 use super::task_type::{ArgumentError, ArgumentStep, Decoded, TaskType, shown_path};
 use crate::job::AnyJob;
 use crate::suggest;
-
-/// What stands in the place of a secret that was not fetched.
-const STAND_IN: &str = "secret";
 
 /// What came of arguments that fit.
 pub(super) enum Fitting {
@@ -23,12 +22,22 @@ pub(super) enum Fitting {
     Later,
 }
 
+/// What a fault is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// The value at the path.
+    Value,
+    /// The key at the end of the path, which is not known.
+    UnknownKey,
+    /// A key that the object at the path ought to have.
+    MissingKey,
+}
+
 /// An argument that does not fit.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fault {
     pub(super) path: Vec<ArgumentStep>,
-    /// It is about the key rather than the value.
-    pub(super) at_key: bool,
+    pub(super) about: About,
     pub(super) message: String,
     pub(super) hint: Option<String>,
 }
@@ -40,7 +49,7 @@ pub(super) type Written<'w> = dyn FnMut(&[ArgumentStep]) -> Option<String> + 'w;
 pub(super) fn read(kind: &TaskType, args: &Value, written: &mut Written<'_>) -> Result<Fitting, Vec<Fault>> {
     let waits = late::roots(args);
     if waits.any() {
-        return read_open(kind, args, waits.results, written);
+        return read_open(kind, args, written);
     }
     let mut decoded = kind.decode(args);
     let mut converted = None;
@@ -57,12 +66,7 @@ pub(super) fn read(kind: &TaskType, args: &Value, written: &mut Written<'_>) -> 
 }
 
 /// Reads arguments of which some are not known.
-fn read_open(
-    kind: &TaskType,
-    args: &Value,
-    has_results: bool,
-    written: &mut Written<'_>,
-) -> Result<Fitting, Vec<Fault>> {
+fn read_open(kind: &TaskType, args: &Value, written: &mut Written<'_>) -> Result<Fitting, Vec<Fault>> {
     let view = View::new(kind.schema());
     let args = fit::converted(args, view, written).unwrap_or_else(|| args.clone());
     let mut found = from_schema(kind, &args);
@@ -72,23 +76,17 @@ fn read_open(
         let known: Vec<String> = known.keys().cloned().collect();
         found.extend(unknown.map(|name| unknown_argument(kind, &[ArgumentStep::Key(name.clone())], &known)));
     }
-    if !has_results && found.is_empty() {
-        // The type itself knows more than its schema; of what it says, that which is not about the stand-ins counts.
-        let secret: Vec<Vec<ArgumentStep>> = late::marks(&args).into_iter().map(|(path, _)| path).collect();
-        let mut stand_in = |_: &[ArgumentStep], _: &Mark| Ok(late::Filled::Now(STAND_IN.into()));
-        let filled = late::fill(&args, &mut stand_in, &mut Vec::new());
-        if let Err(error) = kind.decode(&filled).job
-            && !error.path.is_empty()
-            && !secret.iter().any(|path| path.starts_with(&error.path) || error.path.starts_with(path))
-        {
-            found.push(refused(error));
-        }
-    }
+    let waiting = late::marks(&args).into_iter().filter_map(|(path, _)| path.into_iter().next());
+    let waiting = waiting.filter_map(|step| match step {
+        ArgumentStep::Key(name) => Some(name),
+        ArgumentStep::Index(_) => None,
+    });
+    Probe { kind, args: args.clone(), replaced: waiting.collect() }.ask(&mut found);
     if found.is_empty() { Ok(Fitting::Later) } else { Err(found) }
 }
 
 /// All that can be said of arguments that a type has refused.
-fn faults(kind: &TaskType, mut args: Value, mut decoded: Decoded) -> Vec<Fault> {
+fn faults(kind: &TaskType, args: Value, decoded: Decoded) -> Vec<Fault> {
     let mut found = from_schema(kind, &args);
     let known: Vec<String> = kind.fields().iter().map(|field| field.name.clone()).collect();
     for path in &decoded.unread {
@@ -96,36 +94,64 @@ fn faults(kind: &TaskType, mut args: Value, mut decoded: Decoded) -> Vec<Fault> 
             found.push(unknown_argument(kind, path, if path.len() == 1 { &known } else { &[] }));
         }
     }
-    // The type tells its first problem only: it is asked again without those arguments that it can do without.
-    for _ in 0..=known.len() {
-        let Err(error) = decoded.job else { break };
-        let is_whole = error.path.is_empty();
+    if let Err(error) = decoded.job {
         let is_told = found.iter().any(|fault| {
-            is_whole || fault.path.starts_with(&error.path) || error.path.starts_with(&fault.path)
+            error.path.is_empty()
+                || fault.path.starts_with(&error.path)
+                || error.path.starts_with(&fault.path)
         });
         if !is_told {
             found.push(refused(error));
         }
-        if is_whole || !leave_out(kind, &mut args, &found) {
-            break;
-        }
-        decoded = kind.decode(&args);
     }
+    Probe { kind, args, replaced: BTreeSet::new() }.ask(&mut found);
     found
 }
 
-/// Takes out the arguments that are told of; says whether there was one, and the others can be read without.
-fn leave_out(kind: &TaskType, args: &mut Value, found: &[Fault]) -> bool {
-    let Some(object) = args.as_object_mut() else { return false };
-    let mut any = false;
-    for fault in found {
-        let Some(ArgumentStep::Key(name)) = fault.path.first() else { return false };
-        if kind.fields().iter().any(|field| field.required && field.name == *name) {
-            return false;
+/// A type tells its first problem only. It is asked again and again, with something that fits in the place of all that is
+/// known to be wrong, or is not known yet.
+struct Probe<'k> {
+    kind: &'k TaskType,
+    args: Value,
+    /// The arguments that something else stands for.
+    replaced: BTreeSet<String>,
+}
+
+impl Probe<'_> {
+    fn ask(mut self, found: &mut Vec<Fault>) {
+        self.replaced.clone().iter().for_each(|name| self.replace(name));
+        let needed = self.kind.fields().iter().filter(|field| field.required);
+        let missing: Vec<&str> =
+            needed.map(|field| &*field.name).filter(|name| self.args.get(name).is_none()).collect();
+        missing.into_iter().for_each(|name| self.replace(name));
+        for _ in 0..=self.kind.fields().len() {
+            for fault in found.iter() {
+                match fault.path.first() {
+                    Some(ArgumentStep::Key(name)) => self.replace(name),
+                    _ if fault.about == About::MissingKey => {}
+                    // What is wrong with all of them together cannot be repaired one by one.
+                    _ => return,
+                }
+            }
+            let Err(error) = self.kind.decode(&self.args).job else { return };
+            match error.path.first() {
+                Some(ArgumentStep::Key(name)) if !self.replaced.contains(name) => found.push(refused(error)),
+                _ => return,
+            }
         }
-        any |= object.remove(name).is_some();
     }
-    any
+
+    fn replace(&mut self, name: &str) {
+        let view = View::new(self.kind.schema());
+        let Some(object) = self.args.as_object_mut() else { return };
+        object.remove(name);
+        self.replaced.insert(name.to_owned());
+        if let Some(property) = view.properties().and_then(|properties| properties.get(name))
+            && view.required().any(|required| required == name)
+        {
+            object.insert(name.to_owned(), view.at(property).something());
+        }
+    }
 }
 
 fn from_schema(kind: &TaskType, args: &Value) -> Vec<Fault> {
@@ -138,10 +164,12 @@ fn from_schema(kind: &TaskType, args: &Value) -> Vec<Fault> {
                     path => format!("`{path}` needs `{name}`"),
                 };
                 let hint = (!doc.is_empty()).then(|| format!("`{name}`: {}", first_sentence(&doc)));
-                Fault { path: misfit.path, at_key: false, message, hint }
+                Fault { path: misfit.path, about: About::MissingKey, message, hint }
             }
             MisfitKind::Unknown { known, .. } => unknown_argument(kind, &misfit.path, &known),
-            MisfitKind::Wrong { message, hint } => Fault { path: misfit.path, at_key: false, message, hint },
+            MisfitKind::Wrong { message, hint } => {
+                Fault { path: misfit.path, about: About::Value, message, hint }
+            }
         })
         .collect()
 }
@@ -161,9 +189,10 @@ fn unknown_argument(kind: &TaskType, path: &[ArgumentStep], known: &[String]) ->
         Some(near) => Some(format!("did you mean `{near}`?")),
         None if known.is_empty() && before.is_empty() => Some("it takes no arguments".to_owned()),
         None if known.is_empty() => None,
+        None if before.is_empty() => Some(format!("its arguments are {}", listed(known))),
         None => Some(format!("there are {}", listed(known))),
     };
-    Fault { path: path.to_vec(), at_key: true, message, hint }
+    Fault { path: path.to_vec(), about: About::UnknownKey, message, hint }
 }
 
 /// What the type itself has said.
@@ -173,7 +202,7 @@ fn refused(error: ArgumentError) -> Fault {
         path if path.is_empty() => message,
         path => format!("`{path}`: {message}"),
     };
-    Fault { path: error.path, at_key: false, message, hint: None }
+    Fault { path: error.path, about: About::Value, message, hint: None }
 }
 
 /// The beginning of a doc comment, up to its first full stop, in one line.

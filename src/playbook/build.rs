@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::arguments::{self, Fault, Fitting};
+use super::arguments::{self, About, Fault, Fitting};
 use super::body::{Late, Made, Registered, TaskBody};
 use super::hocon::{Places, Step};
 use super::late::{self, Filled, Mark, Roots, Unfilled};
@@ -123,6 +123,9 @@ impl<'a> Builder<'a, '_> {
             return Vec::new();
         }
         let Some(kind) = self.kind(task) else { return Vec::new() };
+        if !task.are_args_readable {
+            return Vec::new();
+        }
         let Some(args) = self.with_become(task, &kind) else { return Vec::new() };
         let roots = late::roots(&args);
         let secrets = self.check_marks(task, &args, roots);
@@ -268,7 +271,8 @@ impl<'a> Builder<'a, '_> {
         if !unfilled.is_empty() {
             making.faulty += 1;
             for why in unfilled {
-                let fault = Fault { path: why.path, at_key: false, message: why.message, hint: why.hint };
+                let fault =
+                    Fault { path: why.path, about: About::Value, message: why.message, hint: why.hint };
                 self.fault(making, fault, element);
             }
             return None;
@@ -334,7 +338,11 @@ impl<'a> Builder<'a, '_> {
         for secret in making.secrets.iter().filter_map(|name| self.plan.secrets?.get(name)) {
             message = message.replace(secret.expose(), crate::secret::MASK);
         }
-        if let Some(element) = element.filter(|_| making.roots.item) {
+        let is_of_element = match fault.path.as_slice() {
+            [] => making.roots.item,
+            path => value_at(&making.args, path).is_none_or(|value| late::roots(value).item),
+        };
+        if let Some(element) = element.filter(|_| is_of_element && fault.about == About::Value) {
             message = format!("{message} (element {} of `for_each`)", element.index + 1);
         }
         if !making.told.insert((format!("{:?}", fault.path), message.clone())) {
@@ -342,7 +350,7 @@ impl<'a> Builder<'a, '_> {
         }
         let task = making.task;
         let mut steps = argument_steps(task, &fault.path);
-        let place = if fault.at_key && !fault.path.is_empty() {
+        let place = if fault.about == About::UnknownKey {
             let mut path = vec![Step::Key("tasks"), Step::Index(task.index)];
             path.append(&mut steps);
             self.plan.places.of_key(&path).or_else(|| self.plan.places.near(&path))
@@ -436,6 +444,14 @@ fn as_written(places: &Places, task: &Task, path: &[ArgumentStep]) -> Option<Str
     let mut steps = vec![Step::Key("tasks"), Step::Index(task.index)];
     steps.extend(argument_steps(task, path));
     places.written(&steps).map(str::to_owned)
+}
+
+/// What is at the end of a path.
+fn value_at<'v>(value: &'v Value, path: &[ArgumentStep]) -> Option<&'v Value> {
+    path.iter().try_fold(value, |value, step| match step {
+        ArgumentStep::Key(key) => value.get(key),
+        ArgumentStep::Index(index) => value.get(index),
+    })
 }
 
 /// About how many characters a value takes.

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::build::{self, Plan};
 use super::hocon::{self, Entry, Loaded, Override, Places, Settings};
-use super::late::{self, Filled, Mark, Unfilled};
+use super::late::{self, Filled, Mark};
 use super::links::{self, Links, Selection};
 use super::look::as_steps;
 use super::problem::{Problem, Problems};
@@ -214,28 +214,32 @@ fn with_facts(value: Value, places: &Places, facts: Option<&Facts>, problems: &m
         return value;
     }
     let mut known: BTreeMap<String, Result<Option<Value>, String>> = BTreeMap::new();
-    let mut unfilled = Vec::new();
+    let mut wrong: Vec<(Vec<ArgumentStep>, String)> = Vec::new();
     let mut filler = |path: &[ArgumentStep], mark: &Mark| {
         if mark.root() != "facts" {
             return Ok(Filled::Later);
         }
-        let Some(facts) = facts else {
-            return Err(Unfilled::new(path, format!("`{}`: this program knows no facts", mark.shown())));
-        };
         let name = mark.path[1..].join(".");
-        let fact =
-            known.entry(name).or_insert_with_key(|name| facts(name).map_err(|error| format!("{error:#}")));
-        match fact {
-            Ok(Some(value)) => Ok(Filled::Now(value.clone())),
-            Ok(None) if mark.is_optional => Ok(Filled::Missing),
-            Ok(None) => Err(Unfilled::new(path, format!("there is no fact `{}`", mark.path[1..].join(".")))),
-            Err(error) => Err(Unfilled::new(path, format!("`{}`: {error}", mark.shown()))),
-        }
+        let fact = known.entry(name).or_insert_with_key(|name| match facts {
+            Some(facts) => facts(name).map_err(|error| format!("{error:#}")),
+            None => Err("this program knows no facts".to_owned()),
+        });
+        let message = match fact {
+            Ok(Some(value)) => return Ok(Filled::Now(value.clone())),
+            Ok(None) if mark.is_optional => return Ok(Filled::Missing),
+            Ok(None) => format!("there is no fact `{}`", mark.path[1..].join(".")),
+            Err(error) => format!("`{}`: {error}", mark.shown()),
+        };
+        wrong.push((path.to_vec(), message));
+        // It stays as it is, so that nothing else is said of it.
+        Ok(Filled::Later)
     };
+    let mut unfilled = Vec::new();
     let value = late::fill(&value, &mut filler, &mut unfilled);
-    problems.extend(unfilled.into_iter().map(|why| {
-        let steps: Vec<_> = as_steps(&why.path).collect();
-        Problem { place: places.near(&steps), message: why.message, hint: why.hint }
+    wrong.extend(unfilled.into_iter().map(|why| (why.path, why.message)));
+    problems.extend(wrong.into_iter().map(|(path, message)| {
+        let steps: Vec<_> = as_steps(&path).collect();
+        Problem::new(places.near(&steps), message)
     }));
     value
 }

@@ -104,24 +104,31 @@ impl<'a> Look<'a, '_> {
         self.problems.push(Problem { place, message: message.into(), hint });
     }
 
+    /// A problem whose place is not to be shown.
+    pub(super) fn problem_nowhere(&mut self, message: String, hint: Option<String>) {
+        self.problems.push(Problem { place: None, message, hint });
+    }
+
     /// A problem at the key.
     pub(super) fn problem_at_key(&mut self, message: impl Into<String>, hint: Option<String>) {
         let place = self.key_place();
         self.problems.push(Problem { place, message: message.into(), hint });
     }
 
-    /// The last key on the way here, for messages.
-    fn name(&self) -> &'a str {
-        match self.way.step {
-            Some(Step::Key(key)) => key,
-            _ => "this",
-        }
+    /// The last key on the way here, and what comes behind it, for messages.
+    fn name(&self) -> String {
+        let steps = self.way.steps();
+        let last = steps.iter().rposition(|step| matches!(step, Step::Key(_))).unwrap_or(0);
+        let steps = steps.iter().skip(last).map(|step| match step {
+            Step::Key(key) => late::escaped(key),
+            Step::Index(index) => format!("[{index}]"),
+        });
+        steps.collect()
     }
 
     /// Something else is wanted here.
     pub(super) fn expected(&mut self, expected: &str, hint: Option<String>) {
-        let message =
-            format!("`{}` is {}, expected {expected}", late::escaped(self.name()), told(self.value));
+        let message = format!("`{}` is {}, expected {expected}", self.name(), told(self.value));
         self.problem(message, hint);
     }
 
@@ -167,9 +174,10 @@ impl<'a> Look<'a, '_> {
         texts.into_iter().collect()
     }
 
-    /// Tells of keys that are not among the known ones; `of`: what has keys.
-    pub(super) fn unknown_keys(&mut self, known: &[&str], of: &str) {
-        let Some(object) = self.value.as_object() else { return };
+    /// Tells of keys that are not among the known ones, and says whether there are any; `of`: what has keys.
+    pub(super) fn unknown_keys(&mut self, known: &[&str], of: &str) -> bool {
+        let Some(object) = self.value.as_object() else { return false };
+        let before = self.problems.len();
         for (key, value) in object.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
             let near = suggest::nearest(key, known.iter().copied());
             let hint = match near {
@@ -179,6 +187,7 @@ impl<'a> Look<'a, '_> {
             let message = format!("{of} has no `{}`", late::escaped(&late::shown(key)));
             self.key(key, value).problem_at_key(message, Some(hint));
         }
+        self.problems.len() > before
     }
 }
 

@@ -216,6 +216,35 @@ impl<'s> View<'s> {
         }
     }
 
+    /// A value that it has room for, as far as it can be told.
+    pub(super) fn something(self) -> Value {
+        if let Some(choice) = self.choices().and_then(|choices| choices.first().copied()) {
+            return choice.clone();
+        }
+        if let Some(first) = self.alternatives().first()
+            && self.kinds().is_empty()
+        {
+            // Not deeper: it is a guess anyway.
+            return first.of_kind();
+        }
+        self.of_kind()
+    }
+
+    fn of_kind(self) -> Value {
+        match self.kinds().first() {
+            Some(Kind::Bool) => Value::Bool(false),
+            Some(Kind::Integer | Kind::Number) => {
+                let lowest =
+                    self.get("minimum").filter(|least| least.as_f64().is_some_and(|least| least > 1.0));
+                lowest.cloned().unwrap_or_else(|| 1.into())
+            }
+            Some(Kind::List) => Value::Array(Vec::new()),
+            Some(Kind::Object) => Value::Object(Map::new()),
+            Some(Kind::Null) => Value::Null,
+            Some(Kind::Text) | None => Value::String("something".to_owned()),
+        }
+    }
+
     fn doc(self) -> &'s str {
         self.get("description").and_then(Value::as_str).unwrap_or_default()
     }

@@ -83,14 +83,15 @@ fn source(name: &str, look: &mut Look<'_, '_>) -> Option<From> {
     const HINT: &str =
         "say where it comes from: `{ env: NAME }`, `{ file: PATH }` or `{ command: [PROGRAM, ARGUMENT] }`";
     let Value::Object(object) = look.value() else {
-        // The value itself may be the secret: it is not shown.
-        look.problem(
-            format!("the secret `{name}` is written down in the playbook itself"),
-            Some(HINT.into()),
-        );
+        // The value itself may be the secret: its line is not shown.
+        let place = look.place().map_or_else(String::new, |place| format!(" (at {place})"));
+        let message = format!("the secret `{name}` is written down in the playbook itself{place}");
+        look.problem_nowhere(message, Some(HINT.into()));
         return None;
     };
-    look.unknown_keys(&["env", "file", "command"], "a secret");
+    if look.unknown_keys(&["env", "file", "command"], "a secret") {
+        return None;
+    }
     let mut known = object.iter().filter(|(key, _)| matches!(key.as_str(), "env" | "file" | "command"));
     let (Some((key, value)), None) = (known.next(), known.next()) else {
         look.problem(format!("the secret `{name}` needs one source"), Some(HINT.into()));

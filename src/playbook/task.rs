@@ -61,6 +61,8 @@ pub(super) struct Task {
     pub(super) name: String,
     pub(super) args: Value,
     pub(super) has_args: bool,
+    /// They could be read.
+    pub(super) are_args_readable: bool,
     pub(super) id: Option<String>,
     pub(super) after: Vec<String>,
     pub(super) tries: Option<u32>,
@@ -153,18 +155,20 @@ impl Task {
                 None
             }
         };
+        let args = look.within("args", args_of);
         Some(Task {
             index,
             name: name.unwrap_or_default(),
             has_args: object.contains_key("args"),
-            args: look.within("args", args_of).flatten().unwrap_or_else(|| Value::Object(Map::new())),
+            are_args_readable: !matches!(args, Some(None)),
+            args: args.flatten().unwrap_or_else(|| Value::Object(Map::new())),
             id: look.within("id", id_of).flatten(),
             after: look.within("after", |look| after_of(look, order)).unwrap_or_default(),
             tries: look.within("tries", tries_of).flatten(),
             retry_delay: look.within("retry_delay", duration).flatten(),
             timeout: look.within("timeout", timeout_of).flatten(),
             r#become: object.get("become").cloned(),
-            for_each: look.within("for_each", elements).flatten(),
+            for_each: look.within("for_each", |look| elements(look).unwrap_or_default()),
             register: look.within("register", register_of).flatten(),
             tags: look.within("tags", tags_of).unwrap_or_default(),
         })

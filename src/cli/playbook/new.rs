@@ -55,8 +55,6 @@ fn starter(registry: &Registry, file: &str) -> String {
     }
     include_str!("starter.conf")
         .replace("PROGRAM", &program())
-        .replace("FILE     says", &format!("{file}     says"))
-        .replace("FILE         shows", &format!("{file}         shows"))
-        .replace("FILE          does", &format!("{file}          does"))
+        .replace("PLAYBOOK", file)
         .replace("EXAMPLES", &examples)
 }
