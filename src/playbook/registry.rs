@@ -222,3 +222,59 @@ impl fmt::Debug for Registry {
         f.debug_list().entries(self.registered().map(TaskType::name)).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use schemars::JsonSchema;
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::context::Context;
+    use crate::job::RunOnlyJob;
+
+    #[derive(Clone, PartialEq, Deserialize, JsonSchema)]
+    struct SayHello;
+
+    #[derive(Clone, PartialEq, Deserialize, JsonSchema)]
+    struct Greeting;
+
+    impl RunOnlyJob for SayHello {
+        fn run(&mut self, _: &mut Context) -> crate::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl RunOnlyJob for Greeting {
+        fn run(&mut self, _: &mut Context) -> crate::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn two_types_under_one_name_are_told_with_where_they_come_from() {
+        let registrations = [
+            Registration::of::<SayHello, _>("hello", "hello::jobs"),
+            Registration::of::<Greeting, _>("other", "other").named("sayHello"),
+        ];
+        let errors = Registry::of(&registrations).unwrap_err();
+        assert_eq!(
+            errors.to_string(),
+            "two task types are named `say_hello`: dojob::playbook::registry::tests::Greeting (package other, module \
+             other) and dojob::playbook::registry::tests::SayHello (package hello, module hello::jobs); give one of \
+             them another name"
+        );
+        assert_eq!(errors.iter().count(), 1);
+    }
+
+    #[test]
+    fn the_order_of_the_linker_says_nothing() {
+        let one = Registration::of::<SayHello, _>("hello", "hello");
+        let other = Registration::of::<Greeting, _>("hello", "hello");
+        let names = |registrations: [Registration; 2]| {
+            let registry = Registry::of(&registrations).unwrap();
+            registry.registered().map(|kind| kind.name().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names([one, other]), ["greeting", "say_hello"]);
+        assert_eq!(names([other, one]), names([one, other]));
+    }
+}
