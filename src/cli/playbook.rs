@@ -53,7 +53,7 @@ enum Command {
 /// A program that runs playbooks with the task types that are linked into it: `run`, `plan`, `validate`, `graph`,
 /// `types`, `schema`, `new`, `completions` and `man`.
 ///
-/// ```no_run
+/// ```no_run,standalone_crate
 /// # use dojob::{Context, Result, RunOnlyJob};
 /// /// Says hello.
 /// #[derive(Clone, PartialEq, serde::Deserialize, schemars::JsonSchema)]

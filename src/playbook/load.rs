@@ -32,7 +32,7 @@ pub type Facts = dyn Fn(&str) -> crate::Result<Option<Value>> + Send + Sync;
 
 /// A playbook: tasks with their arguments, read from HOCON files.
 ///
-/// ```
+/// ```standalone_crate
 /// # use dojob::{Context, Engine, Result, RunOnlyJob};
 /// # #[derive(Clone, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 /// # struct SayHello { friend: String }

@@ -16,7 +16,7 @@ use crate::suggest;
 
 /// The task types of a program, by name.
 ///
-/// ```
+/// ```standalone_crate
 /// # use dojob::{Context, Result, RunOnlyJob};
 /// use dojob::playbook::Registry;
 /// use serde_json::json;

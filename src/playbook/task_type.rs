@@ -20,7 +20,7 @@ use crate::job::{AnyJob, IntoJob, JobKind, marker};
 /// Its name is that of the type in snake case, unless another is given; `example` is the text of a task that shows how
 /// it is used:
 ///
-/// ```
+/// ```standalone_crate
 /// # use dojob::{Context, Result, RunOnlyJob};
 /// # #[derive(Clone, PartialEq, serde::Deserialize, schemars::JsonSchema)]
 /// # struct SayHello { friend: String }
