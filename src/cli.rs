@@ -4,6 +4,8 @@
 
 mod durations;
 mod flags;
+#[cfg(feature = "playbook")]
+mod playbook;
 mod run;
 mod show;
 mod signals;
@@ -15,6 +17,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use self::flags::{Flags, Format, Patience, Shell};
+#[cfg(feature = "playbook")]
+pub use self::playbook::{Program, main};
 use crate::engine::Engine;
 use crate::job::IntoJob;
 
@@ -53,6 +57,10 @@ fn say(line: &str) {
 
 /// An error with all that caused it, on standard error.
 fn say_error(error: &anyhow::Error) {
+    #[cfg(feature = "playbook")]
+    if let Some(problems) = error.downcast_ref::<crate::playbook::Problems>() {
+        return say(&problems.to_string());
+    }
     let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
     say(&format!("error: {}", causes.join(": ")));
 }

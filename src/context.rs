@@ -58,6 +58,9 @@ pub(crate) struct Run {
     pub(crate) results: Mutex<HashMap<u32, Value>>,
     /// The jobs that a run has changed.
     pub(crate) changed: Mutex<HashSet<u32>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// When the first try of a job began whose time is limited.
+    pub(crate) first_tries: Mutex<HashMap<u32, Duration>>,
     /// What earlier runs, and this one, have written down.
     pub(crate) diary: Option<Arc<dyn Diary>>,
     pub(crate) lineage: Arc<dyn Lineage>,
@@ -70,7 +73,6 @@ pub(crate) struct Run {
     /// Where the run began.
     pub(crate) directory: Directory,
     pub(crate) no_act: bool,
-    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Run {
@@ -86,6 +88,8 @@ impl Run {
             handles: self.handles.clone(),
             results: Mutex::default(),
             changed: Mutex::default(),
+            clock: self.clock.clone(),
+            first_tries: Mutex::default(),
             diary: self.diary.clone(),
             lineage,
             emitter: self.emitter.clone(),
@@ -94,7 +98,6 @@ impl Run {
             groups: self.groups.clone(),
             directory: Directory::new(false),
             no_act: self.no_act,
-            clock: self.clock.clone(),
         }
     }
 
@@ -164,6 +167,8 @@ pub struct Context {
     was_told: Cell<bool>,
     /// For what a revert is called.
     failures: Option<Arc<BTreeMap<String, Failure>>>,
+    /// When the job's time is over, by the engine's clock; cleanups and reverts have all the time they need.
+    deadline: Option<Duration>,
 }
 
 impl Context {
@@ -179,6 +184,7 @@ impl Context {
             absent: false,
             was_told: Cell::new(false),
             failures: None,
+            deadline: None,
         }
     }
 
@@ -225,26 +231,29 @@ impl Context {
         self.run.clock.wall()
     }
 
-    /// Waits for a while, by the engine's clock; comes back early, with an error, when the run is asked to stop.
+    /// Waits for a while, by the engine's clock; comes back early, with an error, when the run is asked to stop, or the
+    /// time of this job is over.
     ///
     /// # Errors
-    /// When the run is asked to stop.
+    /// When there is no time left.
     pub fn wait(&self, time: Duration) -> Result<(), Stopped> {
         let wake = Arc::new(Wake::default());
         let cancel = self.cancel();
         cancel.notify(&wake);
-        let until = self.run.clock.now().saturating_add(time);
+        let end = self.run.clock.now().saturating_add(time);
+        let until =
+            self.deadline.filter(|_| !self.is_putting_away()).map_or(end, |deadline| end.min(deadline));
         while !cancel.is_asked() && self.run.clock.now() < until {
             self.run.clock.wait(Some(until), &wake);
         }
         cancel.forget(&wake);
-        if cancel.is_asked() { Err(Stopped) } else { Ok(()) }
+        if self.is_cancelled() { Err(Stopped) } else { Ok(()) }
     }
 
-    /// Whether the run was asked to stop. Long work of a job's own should look now and then, and return an error;
-    /// commands end by themselves.
+    /// Whether the run was asked to stop, or the time of this job is over. Long work of a job's own should look now and
+    /// then, and return an error; commands end by themselves.
     pub fn is_cancelled(&self) -> bool {
-        self.cancel().is_asked()
+        self.cancel().is_asked() || self.time_left().is_some_and(|left| left.is_zero())
     }
 
     /// The directory in which the run began, and in which commands start.
@@ -512,11 +521,32 @@ impl Context {
         Command::shell(self, line)
     }
 
+    /// Gives all tries of this job together no more time than this, counted from the start of the first: its commands
+    /// are ended then, and [`is_cancelled`](Context::is_cancelled) is true.
+    #[cfg_attr(not(feature = "playbook"), allow(dead_code, reason = "tasks of a playbook have a timeout"))]
+    pub(crate) fn limit(&mut self, timeout: Duration) {
+        let mut first_tries = self.run.first_tries.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = *first_tries.entry(self.id).or_insert_with(|| self.run.clock.now());
+        drop(first_tries);
+        self.deadline = Some(began.saturating_add(timeout));
+    }
+
+    /// How much time this job still has, where that is limited.
+    pub(crate) fn time_left(&self) -> Option<Duration> {
+        let deadline = self.deadline.filter(|_| !self.is_putting_away())?;
+        Some(deadline.saturating_sub(self.run.clock.now()))
+    }
+
     pub(crate) fn cancel(&self) -> &Cancel {
         match self.phase {
             Phase::Cleanup | Phase::Revert => &self.run.cancel_cleanup,
             Phase::Check | Phase::Run | Phase::Recheck => &self.run.cancel,
         }
+    }
+
+    /// Whether it is at work in a phase that may not be cut short.
+    fn is_putting_away(&self) -> bool {
+        matches!(self.phase, Phase::Cleanup | Phase::Revert)
     }
 
     pub(crate) fn redactor(&self) -> &Redactor {

@@ -289,6 +289,36 @@ pub mod marker {
     /// For an [`AnyJob`](crate::AnyJob).
     #[derive(Debug)]
     pub enum Any {}
+
+    /// A job trait, as a value.
+    #[cfg(feature = "playbook")]
+    pub trait Kind: sealed::Sealed {
+        /// Which one.
+        const KIND: super::JobKind;
+    }
+
+    #[cfg(feature = "playbook")]
+    mod sealed {
+        pub trait Sealed {}
+        impl Sealed for super::Checked {}
+        impl Sealed for super::RunOnly {}
+        impl Sealed for super::Dummy {}
+    }
+
+    #[cfg(feature = "playbook")]
+    impl Kind for Checked {
+        const KIND: super::JobKind = super::JobKind::Job;
+    }
+
+    #[cfg(feature = "playbook")]
+    impl Kind for RunOnly {
+        const KIND: super::JobKind = super::JobKind::RunOnly;
+    }
+
+    #[cfg(feature = "playbook")]
+    impl Kind for Dummy {
+        const KIND: super::JobKind = super::JobKind::Dummy;
+    }
 }
 
 /// What can be put into a graph: a value of any of the three job traits.

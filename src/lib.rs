@@ -95,6 +95,7 @@
 //! # Features
 //!
 //! * `cli` (default): the command line of a provisioning binary, with `clap`.
+//! * `playbook`: HOCON files that name task types and their arguments, `dojob::playbook`.
 //! * `png`: pictures as PNG without Graphviz, with `resvg`.
 //!
 //! Unix only, since commands live in process groups.
@@ -116,6 +117,8 @@ mod event;
 mod graph;
 mod job;
 mod panics;
+#[cfg(feature = "playbook")]
+pub mod playbook;
 mod report;
 mod secret;
 mod suggest;

@@ -27,7 +27,7 @@ use crate::view::picture::{Picture, can_draw, write_picture};
 use crate::view::progress::Progress;
 
 /// Wrong usage or an invalid graph: nothing was started.
-const UNUSABLE: u8 = 2;
+pub(super) const UNUSABLE: u8 = 2;
 /// The run itself succeeded, and something after it did not.
 const FAILED: u8 = 1;
 /// Another process is at work in this scope.
@@ -36,7 +36,7 @@ const LOCKED: u8 = 4;
 const NOT_YET: u8 = 3;
 
 /// Writes to standard output.
-fn print(text: &[u8]) -> anyhow::Result<()> {
+pub(super) fn print(text: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text).and_then(|()| out.flush()) {
         // A reader who has seen enough (`| head`).
@@ -80,6 +80,18 @@ impl Write for Kept {
     }
 }
 
+/// The exit code; an error means that nothing was started, and is told.
+pub(super) fn exit(code: anyhow::Result<u8>) -> ExitCode {
+    match code {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            super::say_error(&error);
+            let is_locked = matches!(error.downcast_ref(), Some(JournalError::Locked { .. }));
+            ExitCode::from(if is_locked { LOCKED } else { UNUSABLE })
+        }
+    }
+}
+
 impl Flags {
     /// Does all that the flags say with the engine that `engine` makes, and returns the exit code: 0 converged (no-act:
     /// nothing to do), 1 a job failed or could not find out, 2 wrong usage or an invalid graph (nothing was started), 3
@@ -92,18 +104,22 @@ impl Flags {
         cli: &C,
         engine: impl FnOnce() -> anyhow::Result<Engine>,
     ) -> ExitCode {
-        let code = match self.about::<C>() {
+        exit(match self.about::<C>() {
             Some(text) => print(&text).map(|()| 0),
             None => self.try_main(|| Ok(engine()?.args(cli)?)),
-        };
-        match code {
-            Ok(code) => ExitCode::from(code),
-            Err(error) => {
-                super::say_error(&error);
-                let is_locked = matches!(error.downcast_ref(), Some(JournalError::Locked { .. }));
-                ExitCode::from(if is_locked { LOCKED } else { UNUSABLE })
-            }
-        }
+        })
+    }
+
+    /// As [`main`](Flags::main), for a program whose jobs have no arguments.
+    #[cfg(feature = "playbook")]
+    pub(super) fn converge_alone<C: CommandFactory>(
+        &self,
+        engine: impl FnOnce() -> anyhow::Result<Engine>,
+    ) -> ExitCode {
+        exit(match self.about::<C>() {
+            Some(text) => print(&text).map(|()| 0),
+            None => self.try_main(engine),
+        })
     }
 
     /// Whether the jobs are asked for at all, and not only completions or a manual page.

@@ -110,7 +110,7 @@ impl<'cx> Command<'cx> {
         self
     }
 
-    /// How long it may take, from its start; no limit unless this is called.
+    /// How long it may take, from its start; no limit unless this is called, or a playbook limits the time of its task.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -165,7 +165,10 @@ impl<'cx> Command<'cx> {
     ///
     /// # Errors
     /// When it cannot be started, or was made to end; see [`CommandError`].
-    pub fn output(self) -> Result<CommandOutput, CommandError> {
+    pub fn output(mut self) -> Result<CommandOutput, CommandError> {
+        if let Some(left) = self.cx.time_left() {
+            self.timeout = Some(self.timeout.map_or(left, |own| own.min(left)));
+        }
         if self.cx.is_cancelled() {
             return Err(CommandError::Stopped { command: self.to_string() });
         }

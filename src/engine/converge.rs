@@ -76,6 +76,8 @@ impl<'e> Converging<'e> {
             handles: engine.handles.clone(),
             results: Default::default(),
             changed: Default::default(),
+            clock: engine.clock.clone(),
+            first_tries: Default::default(),
             diary: journal.clone().map(|journal| journal as Arc<dyn Diary>),
             lineage: engine.graph.clone(),
             emitter: engine.emitter.clone(),
@@ -84,7 +86,6 @@ impl<'e> Converging<'e> {
             groups: engine.stop.groups.clone(),
             directory,
             no_act: engine.no_act,
-            clock: engine.clock.clone(),
         };
         let site = Site {
             graph: engine.graph.clone(),

@@ -1,0 +1,52 @@
+//! What a playbook is read with: flags that several subcommands have.
+//!
+//! Knows how a playbook is named on a command line; not what is done with it.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use crate::playbook::{Facts, Playbook};
+
+/// No playbook is longer; the reader tells so.
+const LONGEST: u64 = 64 * 1024 * 1024;
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Reading")]
+pub(super) struct Reading {
+    /// Set what is at a path of the playbook, such as `vars.domain=example.org`; over `--vars`
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+
+    /// Put a HOCON file over what the playbook says, such as one with `vars { … }`
+    #[arg(long, value_name = "FILE")]
+    vars: Vec<PathBuf>,
+
+    /// Only the tasks that have one of these tags
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
+    tags: Vec<String>,
+
+    /// Without the tasks that have one of these tags
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
+    skip_tags: Vec<String>,
+}
+
+impl Reading {
+    /// The playbook of a file or a directory; `-` is standard input.
+    pub(super) fn read(&self, path: &Path, facts: Option<Arc<Facts>>) -> anyhow::Result<Playbook> {
+        let options = Playbook::options().shared_facts(facts);
+        let options = self.vars.iter().fold(options, |options, path| options.overlay(path));
+        let options = self.set.iter().fold(options, |options, set| options.set_text(set));
+        let playbook = if path.as_os_str() == "-" {
+            let mut text = Vec::new();
+            let read = std::io::stdin().lock().take(LONGEST).read_to_end(&mut text);
+            read.context("failed to read standard input")?;
+            options.load_text("standard input", text)?
+        } else {
+            options.load(path)?
+        };
+        Ok(playbook.tags(&self.tags).skip_tags(&self.skip_tags))
+    }
+}

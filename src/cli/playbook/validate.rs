@@ -1,0 +1,42 @@
+//! `validate`: all that is wrong with playbooks, of which nothing is started.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::reading::Reading;
+use super::registry;
+use crate::cli::run::{UNUSABLE, print};
+use crate::cli::say_error;
+use crate::playbook::Facts;
+
+#[derive(clap::Args)]
+pub(super) struct Validate {
+    /// Playbooks, each on its own; a directory stands for its `*.conf` files as one, `-` for standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    reading: Reading,
+}
+
+impl Validate {
+    pub(super) fn main(self, facts: Option<Arc<Facts>>) -> anyhow::Result<u8> {
+        let registry = registry()?;
+        let mut code = 0;
+        for file in &self.files {
+            let validated = self.reading.read(file, facts.clone()).and_then(|playbook| {
+                playbook.validate(&registry)?;
+                Ok(playbook.len())
+            });
+            match validated {
+                Ok(1) => print(format!("{}: 1 task, nothing wrong\n", file.display()).as_bytes())?,
+                Ok(tasks) => print(format!("{}: {tasks} tasks, nothing wrong\n", file.display()).as_bytes())?,
+                Err(error) => {
+                    say_error(&error);
+                    code = UNUSABLE;
+                }
+            }
+        }
+        Ok(code)
+    }
+}

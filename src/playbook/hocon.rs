@@ -1,0 +1,141 @@
+//! HOCON text to values, each of which knows its place in the text.
+//!
+//! Knows nothing of tasks. Includes, substitutions and merging are over when this is done. The text is taken apart by
+//! `hocon-parser`, behind [`parse`]; what its words come to is worked out here, since it keeps no places, bounds no
+//! size, and ends with its first problem.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::problem::{Problem, Problems};
+
+mod build;
+mod guard;
+mod join;
+mod lexeme;
+mod limits;
+mod parse;
+mod places;
+mod read;
+mod resolve;
+mod tree;
+mod value;
+mod words;
+
+pub use places::{Places, Step};
+
+/// What to read.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// One file.
+    File(PathBuf),
+    /// Several files as one, in this order: a later value stands over an earlier one, objects merge, and lists of the
+    /// keys named in [`Settings::joined`] are joined.
+    Files(Vec<PathBuf>),
+    /// A text under a name, such as what came on standard input; its includes are relative to the working directory.
+    Text {
+        /// The name that people know it by.
+        name: String,
+        /// The text; need not be UTF-8 yet.
+        text: Vec<u8>,
+    },
+}
+
+/// What a playbook is read with, beside its own text.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Variables that substitutions find after the playbook's own and before the environment: `CWD`, `PLATFORM`,
+    /// `TODAY`, `facts`. They are not part of the value.
+    pub given: BTreeMap<String, Value>,
+    /// The environment, which substitutions find last; always text.
+    pub environment: BTreeMap<String, String>,
+    /// What stands over the playbook, a later one over an earlier.
+    pub overrides: Vec<Override>,
+    /// The first names of substitutions whose values come later, such as `item`: each is text that the playbook's other
+    /// parts fill in.
+    pub late: Vec<String>,
+    /// Root keys whose lists are joined over [`Entry::Files`], such as `tasks`.
+    pub joined: Vec<String>,
+}
+
+/// What stands over a playbook, as if it were written at its end.
+#[derive(Clone, Debug)]
+pub enum Override {
+    /// `--set key=value`. A number, `true`, `false`, `null`, and what begins with `[`, `{` or `"` is HOCON; anything
+    /// else is text as it stands.
+    Set(String),
+    /// `--vars FILE`: a HOCON file.
+    Vars(PathBuf),
+}
+
+impl Settings {
+    /// The variables that every playbook is given, `CWD`, `PLATFORM` and `TODAY`, and this process's environment as far
+    /// as it is UTF-8.
+    pub fn of_process(today: jiff::civil::Date) -> std::io::Result<Settings> {
+        let directory = std::env::current_dir()?.to_string_lossy().into_owned();
+        let platform = rustix::system::uname().sysname().to_string_lossy().into_owned();
+        let given = [("CWD", directory), ("PLATFORM", platform), ("TODAY", today.to_string())];
+        let given = given.map(|(name, value)| (name.to_owned(), Value::String(value)));
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Ok(Settings {
+            given: BTreeMap::from(given),
+            environment: environment.collect(),
+            overrides: Vec::new(),
+            late: Vec::new(),
+            joined: vec!["tasks".to_owned()],
+        })
+    }
+}
+
+/// A playbook's value, and where each part of it was written.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The value; an object.
+    pub value: Value,
+    /// Where its parts are.
+    pub places: Places,
+}
+
+/// Reads a playbook: its text, its includes, what stands over it; all problems at once, in order of place.
+pub fn load(entry: &Entry, settings: &Settings) -> Result<Loaded, Problems> {
+    if cfg!(fuzzing) {
+        // A thread for each of ten thousand texts a second is most of the time.
+        return read_all(entry, settings);
+    }
+    // On a stack of its own, since that of the caller may be any: how deep values and substitutions go is bounded, but
+    // the bounds are for a stack of this size.
+    let read = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("playbook".to_owned()).stack_size(limits::STACK);
+        let thread = thread.spawn_scoped(scope, || read_all(entry, settings));
+        thread.map(|thread| thread.join())
+    });
+    let because =
+        |why: String| Problems::from(Problem::new(None, format!("failed to read the playbook: {why}")));
+    match read {
+        Ok(Ok(loaded)) => loaded,
+        Ok(Err(_)) => Err(because("reading it panicked".to_owned())),
+        Err(error) => Err(because(error.to_string())),
+    }
+}
+
+fn read_all(entry: &Entry, settings: &Settings) -> Result<Loaded, Problems> {
+    let build::Built { tree, sources, problems } = build::build(entry, settings);
+    if !problems.is_empty() {
+        return Err(Problems(problems).sorted());
+    }
+    let (root, wrong) = resolve::resolve(&tree, settings);
+    let mut places = Places { sources: sources.into(), root: None };
+    if !wrong.is_empty() {
+        let problems = wrong.into_iter().map(|wrong| {
+            let problem = Problem::new(places.place(wrong.pos), wrong.message);
+            Problem { hint: wrong.hint, ..problem }
+        });
+        return Err(Problems(problems.collect()).sorted());
+    }
+    let value = root.to_json();
+    places.root = Some(root);
+    Ok(Loaded { value, places })
+}

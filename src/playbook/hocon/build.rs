@@ -1,0 +1,435 @@
+//! Syntax trees to one tree: what is written in the files, their includes and what stands over them, in order.
+//!
+//! Knows nothing of what substitutions stand for.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hocon::parser::{AstField, AstNode};
+use hocon::{ScalarType, ScalarValue};
+
+use super::guard::At;
+use super::parse::{self, Parsed};
+use super::read::{self, Unread};
+use super::tree::{FieldId, Node, ObjectId, Piece, Substitution, Tree};
+use super::value::{Kind, Pos, Val};
+use super::{Entry, Override, Settings, limits};
+use crate::playbook::problem::{Place, Problem, Source};
+
+/// What is made of all files.
+pub(super) struct Built {
+    pub(super) tree: Tree,
+    pub(super) sources: Vec<Arc<Source>>,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// Reads everything.
+pub(super) fn build(entry: &Entry, settings: &Settings) -> Built {
+    let mut builder = Builder {
+        built: Built { tree: Tree::new(), sources: Vec::new(), problems: Vec::new() },
+        names: HashSet::new(),
+        open: Vec::new(),
+        joined: settings.joined.iter().cloned().collect(),
+        join: HashSet::new(),
+        includes: 0,
+        bytes: 0,
+    };
+    match entry {
+        Entry::File(path) => builder.named(path),
+        Entry::Files(paths) => {
+            for (index, path) in paths.iter().enumerate() {
+                builder.join = if index > 0 { builder.joined.clone() } else { HashSet::new() };
+                builder.named(path);
+            }
+            builder.join.clear();
+        }
+        Entry::Text { name, text } => {
+            let source = read::source(name, text.clone());
+            builder.root(source, Path::new(name), None);
+        }
+    }
+    for over in &settings.overrides {
+        match over {
+            Override::Vars(path) => builder.named(path),
+            Override::Set(text) => builder.set(text),
+        }
+    }
+    builder.built
+}
+
+/// Where in the tree what a file has is put.
+struct Mount {
+    object: ObjectId,
+    /// The path to it, if there is one.
+    prefix: Arc<[Arc<str>]>,
+    depth: usize,
+}
+
+impl Mount {
+    fn root() -> Mount {
+        Mount { object: Tree::ROOT, prefix: Arc::from([]), depth: 0 }
+    }
+}
+
+/// A file that is being read.
+struct File {
+    source: u32,
+    brackets: HashMap<At, At>,
+    includes: HashMap<At, bool>,
+    /// Where its root is in the whole.
+    prefix: Arc<[Arc<str>]>,
+    path: Option<PathBuf>,
+}
+
+impl File {
+    fn pos(&self, line: usize, column: usize) -> Pos {
+        let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Pos { source: self.source, line: number(line), column: number(column) }
+    }
+
+    /// Of a list or an object, for which the parser keeps what stands behind the bracket.
+    fn bracket(&self, line: usize, column: usize) -> Pos {
+        let (line, column) = self.brackets.get(&(line, column)).copied().unwrap_or((line, column));
+        self.pos(line, column)
+    }
+}
+
+struct Builder {
+    built: Built,
+    /// Names that have been seen, so that each is kept once.
+    names: HashSet<Arc<str>>,
+    /// The files that are being read, each with the place of the include of the next.
+    open: Vec<(PathBuf, Option<Place>)>,
+    joined: HashSet<String>,
+    /// Root keys whose next list joins what earlier files have.
+    join: HashSet<String>,
+    includes: usize,
+    bytes: usize,
+}
+
+impl Builder {
+    fn problem(&mut self, problem: Problem) {
+        if self.built.problems.len() < limits::PROBLEMS {
+            self.built.problems.push(problem);
+        }
+    }
+
+    /// A file that the user has named.
+    fn named(&mut self, path: &Path) {
+        let source = read::file(path, true);
+        let identity = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        self.open.push((identity, None));
+        self.root(source, path, Some(path.to_owned()));
+        self.open.pop();
+    }
+
+    fn root(&mut self, source: Result<Arc<Source>, Unread>, name: &Path, path: Option<PathBuf>) {
+        match source {
+            Ok(source) => self.file(source, Mount::root(), path),
+            Err(Unread::Missing) => {
+                self.problem(Problem::new(None, format!("there is no file {}", name.display())));
+            }
+            Err(Unread::Because(message)) => self.problem(Problem::new(None, message)),
+            Err(Unread::Text(problem)) => self.problem(problem),
+        }
+    }
+
+    /// `--set key=value`
+    fn set(&mut self, text: &str) {
+        let name = "--set";
+        let Some((key, value)) = text.split_once('=').filter(|(key, _)| !key.trim().is_empty()) else {
+            let message = format!("`--set {text}` is not of the form `key=value`");
+            return self.problem(Problem::new(None, message));
+        };
+        let plain = value.trim();
+        let typed = plain.starts_with(['[', '{', '"'])
+            || ["true", "false", "null"].contains(&plain)
+            || serde_json::from_str::<serde_json::Number>(plain).is_ok();
+        let value = if typed { plain.to_owned() } else { serde_json::Value::from(value).to_string() };
+        let Ok(source) = read::source(name, format!("{key}={value}").into_bytes()) else {
+            let message = format!("`--set {text}` has a NUL character, or is too long");
+            return self.problem(Problem::new(None, message));
+        };
+        match parse::parse(&source) {
+            Ok(parsed) if matches!(parsed.fields.as_slice(), [only] if !only.key.is_empty()) => {
+                self.parsed(source, parsed, Mount::root(), None);
+            }
+            Ok(_) => self.problem(Problem::new(parse::place(&source, 1, 1), "this is not one `key=value`")),
+            Err(problems) => problems.into_iter().for_each(|problem| self.problem(problem)),
+        }
+    }
+
+    /// All that a file has, into an object.
+    fn file(&mut self, source: Arc<Source>, mount: Mount, path: Option<PathBuf>) {
+        self.bytes = self.bytes.saturating_add(source.text().len());
+        if self.bytes > limits::FILES {
+            let message = format!("all files together have more than {} MiB", limits::FILES >> 20);
+            return self.problem(Problem::new(None, message));
+        }
+        match parse::parse(&source) {
+            Ok(parsed) => self.parsed(source, parsed, mount, path),
+            Err(problems) => problems.into_iter().for_each(|problem| self.problem(problem)),
+        }
+    }
+
+    fn parsed(&mut self, source: Arc<Source>, parsed: Parsed, mount: Mount, path: Option<PathBuf>) {
+        let number = u32::try_from(self.built.sources.len()).unwrap_or(u32::MAX);
+        self.built.sources.push(source);
+        let Parsed { fields, brackets, includes } = parsed;
+        let file = File { source: number, brackets, includes, prefix: mount.prefix, path };
+        self.fields(&file, fields, mount.object, mount.depth);
+    }
+
+    fn place(&self, pos: Pos) -> Option<Place> {
+        let source = self.built.sources.get(pos.source as usize)?;
+        Some(parse::place(source, pos.line as usize, pos.column as usize))
+    }
+
+    fn fields(&mut self, file: &File, fields: Vec<AstField>, object: ObjectId, depth: usize) {
+        for field in fields {
+            if let AstNode::Include { path, pos, .. } = &field.value {
+                self.include(file, path, (pos.line, pos.col), (object, depth));
+            } else {
+                self.field(file, field, object, depth);
+            }
+        }
+    }
+
+    fn field(&mut self, file: &File, field: AstField, mut object: ObjectId, depth: usize) {
+        let key = file.pos(field.pos.line, field.pos.col);
+        let depth = depth + field.key.len();
+        if field.key.len() > limits::PATH {
+            let message = format!("this path has more than {} names", limits::PATH);
+            return self.problem(Problem::new(self.place(key), message));
+        }
+        if depth > limits::DEPTH {
+            return self.too_deep(key);
+        }
+        let Some((last, way)) = field.key.split_last() else { return };
+        for name in way {
+            let name = self.name(name);
+            let field = self.built.tree.entry(object, &name);
+            object = self.built.tree.object_of(field, key, key, None);
+        }
+        let name = self.name(last);
+        let id = self.built.tree.entry(object, &name);
+        if field.append {
+            let node = self.node(file, field.value, id, depth);
+            self.built.tree.write(id, key, Node::Append(Box::new(node)), None);
+        } else if object == Tree::ROOT && way.is_empty() && self.join.remove(last) {
+            self.joining(file, field.value, id, key);
+        } else {
+            self.assign(file, field.value, id, key, depth);
+        }
+    }
+
+    fn too_deep(&mut self, pos: Pos) {
+        let message = format!("values are nested more than {} deep here", limits::DEPTH);
+        self.problem(Problem::new(self.place(pos), message));
+    }
+
+    /// The list of a later file joins those of the files before.
+    fn joining(&mut self, file: &File, value: AstNode, field: FieldId, key: Pos) {
+        let before = Substitution {
+            prefix: Arc::from([]),
+            path: self.built.tree.path(field),
+            optional: true,
+            numbered: false,
+            pos: key,
+        };
+        let node = self.node(file, value, field, 1);
+        let pieces = [Node::Substitution(Box::new(before)), node];
+        let pieces = pieces.map(|node| Piece { node, space: false });
+        self.built.tree.write(field, key, Node::Joined(Vec::from(pieces), key), None);
+    }
+
+    fn assign(&mut self, file: &File, value: AstNode, field: FieldId, key: Pos, depth: usize) {
+        match value {
+            AstNode::Object { fields, pos } => {
+                let pos = file.bracket(pos.line, pos.col);
+                let object = self.built.tree.object_of(field, key, pos, None);
+                self.fields(file, fields, object, depth);
+            }
+            AstNode::Concat { nodes, .. } if is_object(&nodes) => self.layers(file, nodes, field, key, depth),
+            other => {
+                let node = self.node(file, other, field, depth);
+                self.built.tree.write(field, key, node, None);
+            }
+        }
+    }
+
+    /// `${base} { … }` is written as one after the other, so that each part can be looked into on its own.
+    fn layers(&mut self, file: &File, nodes: Vec<AstNode>, field: FieldId, key: Pos, depth: usize) {
+        let literal = nodes.iter().all(|node| matches!(node, AstNode::Object { .. }) || is_space(node));
+        let since = (!literal).then(|| self.built.tree.written(field));
+        for node in nodes.into_iter().filter(|node| !is_space(node)) {
+            if let AstNode::Object { fields, pos } = node {
+                let pos = file.bracket(pos.line, pos.col);
+                let object = self.built.tree.object_of(field, key, pos, since);
+                self.fields(file, fields, object, depth);
+            } else {
+                let node = self.node(file, node, field, depth);
+                self.built.tree.write(field, key, node, since);
+            }
+        }
+    }
+
+    /// A value that is not a field's object. Recursive: the guard bounds the brackets.
+    fn node(&mut self, file: &File, node: AstNode, field: FieldId, depth: usize) -> Node {
+        match node {
+            AstNode::Scalar { value, pos, .. } => Node::Plain(scalar(value, file.pos(pos.line, pos.col))),
+            AstNode::Array { items, pos } => {
+                let pos = file.bracket(pos.line, pos.col);
+                let items = items.into_iter();
+                Node::List(items.map(|item| self.node(file, item, field, depth + 1)).collect(), pos)
+            }
+            AstNode::Object { fields, pos } => {
+                let object = self.built.tree.element(Some(field));
+                self.fields(file, fields, object, depth + 1);
+                Node::Object(object, file.bracket(pos.line, pos.col))
+            }
+            AstNode::Concat { nodes, pos } => {
+                let first = nodes.first().map_or(file.pos(pos.line, pos.col), |first| start(file, first));
+                let pieces = nodes.into_iter().map(|node| {
+                    let space = is_space(&node);
+                    Piece { node: self.node(file, node, field, depth), space }
+                });
+                Node::Joined(pieces.collect(), first)
+            }
+            AstNode::Substitution { segments, optional, list_suffix, pos, .. } => {
+                let pos = file.pos(pos.line, pos.col);
+                if segments.len() > limits::PATH {
+                    let message = format!("this path has more than {} names", limits::PATH);
+                    self.problem(Problem::new(self.place(pos), message));
+                }
+                let path =
+                    segments.into_iter().take(limits::PATH).map(|name| self.name(&name.text)).collect();
+                let prefix = file.prefix.clone();
+                Node::Substitution(Box::new(Substitution {
+                    prefix,
+                    path,
+                    optional,
+                    numbered: list_suffix,
+                    pos,
+                }))
+            }
+            // An include stands where a key may; the parser gives it nowhere else.
+            AstNode::Include { pos, .. } => Node::Plain(Val::new(Kind::Bad, file.pos(pos.line, pos.col))),
+        }
+    }
+
+    fn name(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.names.get(name) {
+            return known.clone();
+        }
+        let name: Arc<str> = name.into();
+        self.names.insert(name.clone());
+        name
+    }
+
+    fn include(&mut self, file: &File, path: &str, at: At, (object, depth): (ObjectId, usize)) {
+        let optional = file.includes.get(&at).copied().unwrap_or(false);
+        let place = self.place(file.pos(at.0, at.1));
+        let found = read::included(file.path.as_deref(), path);
+        let identity = std::fs::canonicalize(&found).unwrap_or_else(|_| found.clone());
+        self.includes += 1;
+        if let Some(mistake) = self.refused(&found, &identity, optional) {
+            let problem = Problem::new(place, mistake);
+            let way = self.way();
+            return self.problem(if way.is_empty() { problem } else { problem.hint(way) });
+        }
+        let problem = match read::file(&found, false) {
+            Ok(source) => {
+                let mount = Mount { object, prefix: self.prefix(object), depth };
+                self.open.push((identity, place));
+                self.file(source, mount, Some(found));
+                self.open.pop();
+                return;
+            }
+            Err(Unread::Missing) if optional => return,
+            Err(Unread::Missing) => {
+                let how = format!("write `include optional(\"{path}\")` if it may be missing");
+                let way = self.way();
+                let hint = if way.is_empty() { how } else { format!("{way}; {how}") };
+                Problem::new(place, format!("there is no file {}", found.display())).hint(hint)
+            }
+            Err(Unread::Because(message)) => Problem::new(place, message),
+            Err(Unread::Text(problem)) => problem,
+        };
+        self.problem(problem);
+    }
+
+    /// Why a file is not included, if it exists or not.
+    fn refused(&self, found: &Path, identity: &Path, optional: bool) -> Option<String> {
+        if self.open.iter().any(|(open, _)| open == identity) {
+            let names = self.open.iter().map(|(open, _)| open.as_path()).skip_while(|open| *open != identity);
+            let names: Vec<String> =
+                names.chain([identity]).map(|name| short(name).display().to_string()).collect();
+            return Some(format!("this include leads back to itself: {}", names.join(" -> ")));
+        }
+        if self.open.len() > limits::INCLUDE_DEPTH {
+            return Some(format!("files include each other more than {} deep", limits::INCLUDE_DEPTH));
+        }
+        if self.includes > limits::INCLUDES {
+            return Some(format!("files are included more than {} times", limits::INCLUDES));
+        }
+        let properties = found.extension().is_some_and(|extension| extension == "properties");
+        (properties && !optional).then(|| "property files cannot be included".to_owned())
+    }
+
+    /// How the file that is being read was come to; empty in the one that the user has named.
+    fn way(&self) -> String {
+        let includes: Vec<String> =
+            self.open.iter().rev().filter_map(|(_, place)| Some(place.as_ref()?.to_string())).collect();
+        if includes.is_empty() { String::new() } else { format!("included at {}", includes.join(", at ")) }
+    }
+
+    /// Where an object is in the whole; nowhere, within a list.
+    fn prefix(&self, object: ObjectId) -> Arc<[Arc<str>]> {
+        let tree = &self.built.tree;
+        match tree.owner(object) {
+            Some(field) if tree.is_reachable(object) => tree.path(field).into(),
+            _ => Arc::from([]),
+        }
+    }
+}
+
+/// Relative to the working directory, where it is below that.
+fn short(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().ok();
+    let below = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+    below.unwrap_or_else(|| path.to_owned())
+}
+
+fn is_space(node: &AstNode) -> bool {
+    matches!(node, AstNode::Scalar { separator: true, .. })
+}
+
+/// Whether pieces that stand together can only be an object.
+fn is_object(nodes: &[AstNode]) -> bool {
+    let fits = |node: &AstNode| {
+        is_space(node) || matches!(node, AstNode::Object { .. } | AstNode::Substitution { .. })
+    };
+    nodes.iter().all(fits) && nodes.iter().any(|node| matches!(node, AstNode::Object { .. }))
+}
+
+fn start(file: &File, node: &AstNode) -> Pos {
+    match node {
+        AstNode::Object { pos, .. } | AstNode::Array { pos, .. } => file.bracket(pos.line, pos.col),
+        AstNode::Scalar { pos, .. }
+        | AstNode::Concat { pos, .. }
+        | AstNode::Substitution { pos, .. }
+        | AstNode::Include { pos, .. } => file.pos(pos.line, pos.col),
+    }
+}
+
+fn scalar(value: ScalarValue, pos: Pos) -> Val {
+    let kind = match value.value_type {
+        ScalarType::Null => Kind::Null,
+        ScalarType::Boolean => Kind::Bool(value.raw == "true"),
+        ScalarType::Number => Kind::Number(value.raw.into()),
+        _ => Kind::Text(value.raw.into()),
+    };
+    Val::new(kind, pos)
+}

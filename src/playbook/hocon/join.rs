@@ -1,0 +1,86 @@
+//! Values that stand together: text joins to text, lists to lists, objects merge.
+//!
+//! Knows values only; that their sizes are bounded is the caller's care.
+
+use super::value::{Kind, Member, Pos, Val};
+
+/// What joining it costs: its own part, not what it shares.
+pub(super) fn weight(val: &Val) -> usize {
+    match &val.kind {
+        Kind::List(list) => 64 + 32 * list.items.len(),
+        Kind::Object(object) => 64 + 64 * object.members.len(),
+        _ => val.written().map_or(0, str::len),
+    }
+}
+
+/// One value of several, white space between them marked; `None` of none. Else the place of what does not fit, and why.
+pub(super) fn join(mut vals: Vec<(Val, bool)>, pos: Pos) -> Result<Option<Val>, (Pos, String)> {
+    if vals.len() < 2 {
+        return Ok(vals.pop().map(|(val, _)| val));
+    }
+    if let Some((bad, _)) = vals.iter().find(|(val, _)| val.is_bad()) {
+        return Ok(Some(bad.clone()));
+    }
+    if vals.iter().all(|(val, _)| val.written().is_some()) {
+        let text: String = vals.iter().filter_map(|(val, _)| val.written()).collect();
+        return Ok(Some(Val::new(Kind::Text(text.into()), pos)));
+    }
+    let mut parts = vals.into_iter().filter(|(_, space)| !space).map(|(val, _)| val);
+    let Some(mut joined) = parts.next() else { return Ok(None) };
+    let mut items: Option<Vec<Val>> = None;
+    for part in parts {
+        let whats = (if items.is_some() { "a list" } else { joined.what() }, part.what());
+        let at = part.pos;
+        if items.is_none() && matches!((&joined.kind, &part.kind), (Kind::Object(_), Kind::Object(_))) {
+            joined = merge(&joined, part);
+            continue;
+        }
+        let before = items.take().or_else(|| elements(&joined));
+        match (before, elements(&part)) {
+            (Some(mut all), Some(more)) => {
+                all.extend(more);
+                items = Some(all);
+            }
+            _ => return Err((at, format!("{} and {} cannot be joined", whats.0, whats.1))),
+        }
+    }
+    Ok(Some(items.map_or(joined, |items| Val::list(items, pos))))
+}
+
+/// The items of a list, or of an object whose keys are numbers, in their order.
+fn elements(val: &Val) -> Option<Vec<Val>> {
+    match &val.kind {
+        Kind::List(list) => Some(list.items.clone()),
+        Kind::Object(object) => {
+            let numbered = object.members.iter().filter_map(|(key, member)| Some((number(key)?, member)));
+            let mut numbered: Vec<(u32, &Member)> = numbered.collect();
+            numbered.sort_by_key(|(number, _)| *number);
+            let items: Vec<Val> = numbered.into_iter().map(|(_, member)| member.val.clone()).collect();
+            (!items.is_empty()).then_some(items)
+        }
+        _ => None,
+    }
+}
+
+fn number(key: &str) -> Option<u32> {
+    key.bytes().all(|byte| byte.is_ascii_digit()).then(|| key.parse().ok())?
+}
+
+/// An object with another over it. Recursive: no value is deeper than was allowed when it was made.
+pub(super) fn merge(under: &Val, over: Val) -> Val {
+    let (Kind::Object(below), Kind::Object(above)) = (&under.kind, &over.kind) else { return over };
+    let mut members = below.members.clone();
+    for (name, member) in &above.members {
+        match members.get_mut(name) {
+            Some(known) => {
+                known.val = merge(&known.val, member.val.clone());
+                known.key = member.key;
+            }
+            None => {
+                members.insert(name.clone(), member.clone());
+            }
+        }
+    }
+    let merged = Val::object(members, over.pos);
+    Val { origin: over.origin, ..merged }
+}

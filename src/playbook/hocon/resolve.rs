@@ -1,0 +1,538 @@
+//! The tree to one value: what is substituted, joined and merged.
+//!
+//! A path is looked for through what was written, latest first, and no more of it is evaluated than the path needs; so
+//! an object may refer to itself. A field whose own value is a substitution sees, while that is looked for, only what was
+//! written to it before. Knows no files. Work, size and depth are bounded as it goes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::join;
+use super::limits;
+use super::tree::{FieldId, Node, ObjectId, Substitution, Tree};
+use super::value::{Kind, Member, Members, Pos, Val};
+use super::{Settings, words};
+use crate::playbook::late;
+
+/// Something wrong, at a place.
+pub(super) struct Wrong {
+    pub(super) pos: Pos,
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+/// The value of the root, and all that is wrong.
+pub(super) fn resolve(tree: &Tree, settings: &Settings) -> (Val, Vec<Wrong>) {
+    let mut resolver = Resolver {
+        tree,
+        settings,
+        given: HashMap::new(),
+        known: vec![None; tree.fields()],
+        open: vec![None; tree.fields()],
+        frames: Vec::new(),
+        lowest: usize::MAX,
+        cut: None,
+        wrong: Vec::new(),
+        steps: 0,
+        spent: 0,
+        halted: false,
+    };
+    let pos = Pos { source: 0, line: 1, column: 1 };
+    let root = resolver.object(Tree::ROOT, pos).unwrap_or_else(|_| Val::new(Kind::Bad, pos));
+    (root, resolver.wrong)
+}
+
+/// A field is needed for its own value, and not by looking back.
+struct Circle(FieldId);
+
+type Found = Result<Option<Val>, Circle>;
+
+/// A value that is being looked for.
+struct Frame {
+    field: FieldId,
+    /// Which of the field's values.
+    write: usize,
+    /// Whether what is looked for meanwhile sees only what was written before.
+    cuts: bool,
+    /// Of `+=` upon `+=`, what there is already.
+    sofar: Option<Vec<Val>>,
+    /// The frame of the same field around this one.
+    outer: Option<usize>,
+}
+
+/// So many problems get a hint that takes time to find.
+const HINTS: usize = 200;
+
+/// Where a value may come from; of several, the first counts, and objects merge.
+enum Layer {
+    Value(Val),
+    /// The first so many writes of a field.
+    Field(FieldId, usize),
+    /// What is at a path in one write of a field, which has to be evaluated for it.
+    Within(FieldId, usize, Vec<Arc<str>>),
+}
+
+struct Resolver<'t> {
+    tree: &'t Tree,
+    settings: &'t Settings,
+    given: HashMap<&'t str, Option<Val>>,
+    /// By field, its value, where that depends on nothing that is being looked for.
+    known: Vec<Option<Option<Val>>>,
+    /// By field, its innermost frame.
+    open: Vec<Option<usize>>,
+    frames: Vec<Frame>,
+    /// The outermost frame that what is being computed depends on.
+    lowest: usize,
+    /// The frame that last hid something.
+    cut: Option<usize>,
+    wrong: Vec<Wrong>,
+    steps: usize,
+    spent: usize,
+    halted: bool,
+}
+
+impl<'t> Resolver<'t> {
+    fn wrong(&mut self, pos: Pos, message: impl Into<String>, hint: Option<String>) -> Val {
+        if self.wrong.len() < limits::PROBLEMS && !self.halted {
+            self.wrong.push(Wrong { pos, message: message.into(), hint });
+        }
+        Val::new(Kind::Bad, pos)
+    }
+
+    /// Ends all, since it would take too much.
+    fn halt(&mut self, pos: Pos, message: String) -> Val {
+        let hint = "what refers to what, and how often?".to_owned();
+        let bad = self.wrong(pos, message, Some(hint));
+        self.halted = true;
+        bad
+    }
+
+    /// Counts work; says whether it may go on.
+    fn step(&mut self, pos: Pos) -> bool {
+        self.steps += 1;
+        if self.steps > limits::STEPS {
+            self.halt(pos, format!("this takes more than {} steps to work out", limits::STEPS));
+        }
+        !self.halted
+    }
+
+    /// Counts what is made; says whether it may be.
+    fn spend(&mut self, weight: usize, pos: Pos) -> bool {
+        self.spent = self.spent.saturating_add(weight);
+        if weight > limits::WEIGHT || self.spent > 4 * limits::WEIGHT {
+            self.halt(
+                pos,
+                format!("with all substitutions this would be more than {} MiB", limits::WEIGHT >> 20),
+            );
+        }
+        !self.halted
+    }
+
+    /// A new value, unless it is too large or too deep.
+    fn checked(&mut self, val: Val, pos: Pos) -> Val {
+        let size = val.size();
+        if size.weight > limits::WEIGHT {
+            let message =
+                format!("with all substitutions this would be more than {} MiB", limits::WEIGHT >> 20);
+            return self.halt(pos, message);
+        }
+        if size.depth > limits::DEPTH {
+            let message = format!("values are nested more than {} deep here", limits::DEPTH);
+            return self.wrong(pos, message, None);
+        }
+        val
+    }
+
+    /// All of an object that was written.
+    fn object(&mut self, object: ObjectId, pos: Pos) -> Result<Val, Circle> {
+        let tree = self.tree;
+        let mut members = Members::with_capacity(tree.members(object).len());
+        for (name, field) in tree.members(object) {
+            if let Some(frame) = self.open[field.index()] {
+                // The field needs the object that it is in, which needs the field.
+                self.lowest = self.lowest.min(frame);
+                return Err(Circle(*field));
+            }
+            if let Some(val) = self.whole(*field)? {
+                let key = tree.field(*field).writes.last().map_or(pos, |write| write.key);
+                members.insert(name.clone(), Member { key, val });
+            }
+        }
+        if !self.spend(members.len() * 32, pos) {
+            return Ok(Val::new(Kind::Bad, pos));
+        }
+        Ok(self.checked(Val::object(members, pos), pos))
+    }
+
+    /// The value of all that was written to a field.
+    fn whole(&mut self, field: FieldId) -> Found {
+        if let Some(known) = &self.known[field.index()] {
+            return Ok(known.clone());
+        }
+        let before = std::mem::replace(&mut self.lowest, usize::MAX);
+        let depth = self.frames.len();
+        let found = self.layered(vec![Layer::Field(field, self.tree.written(field))]);
+        if let Ok(val) = &found
+            && self.lowest >= depth
+        {
+            self.known[field.index()] = Some(val.clone());
+        }
+        self.lowest = self.lowest.min(before);
+        found
+    }
+
+    /// One value that was written to a field.
+    fn write(&mut self, field: FieldId, index: usize) -> Found {
+        let tree = self.tree;
+        let write = &tree.field(field).writes[index];
+        if let Node::Plain(val) = &write.node {
+            return Ok(Some(val.clone()));
+        }
+        if !self.step(write.key) {
+            return Ok(Some(Val::new(Kind::Bad, write.key)));
+        }
+        let mut outer = self.open[field.index()];
+        while let Some(frame) = outer {
+            if self.frames[frame].write == index {
+                self.lowest = self.lowest.min(frame);
+                return Err(Circle(field));
+            }
+            outer = self.frames[frame].outer;
+        }
+        if self.frames.len() >= limits::CHAIN {
+            let message = format!("substitutions lead to each other more than {} deep", limits::CHAIN);
+            return Ok(Some(self.wrong(write.key, message, None)));
+        }
+        let cuts = matches!(write.node, Node::Substitution(_) | Node::Joined(..) | Node::Append(_));
+        let outer = self.open[field.index()].replace(self.frames.len());
+        self.frames.push(Frame { field, write: index, cuts, sofar: None, outer });
+        let found = match &write.node {
+            Node::Append(_) => self.append(field, index),
+            node => self.node(node),
+        };
+        self.frames.pop();
+        self.open[field.index()] = outer;
+        let found = found?;
+        // A part of what is joined with an object has to be one itself.
+        if let (Some(_), Some(val), Node::Substitution(_)) = (write.since, &found, &write.node)
+            && !matches!(val.kind, Kind::Object(_) | Kind::Bad)
+        {
+            let message = format!("{} cannot be joined with an object", val.what());
+            return Ok(Some(self.wrong(val.pos, message, None)));
+        }
+        Ok(found)
+    }
+
+    fn node(&mut self, node: &Node) -> Found {
+        match node {
+            Node::Plain(val) => Ok(Some(val.clone())),
+            Node::Object(object, pos) => self.object(*object, *pos).map(Some),
+            Node::Substitution(substitution) => Ok(self.substitution(substitution)),
+            Node::Append(item) => self.node(item),
+            Node::List(items, pos) => {
+                let mut vals = Vec::with_capacity(items.len());
+                for item in items {
+                    vals.extend(self.node(item)?);
+                }
+                if !self.spend(vals.len() * 32, *pos) {
+                    return Ok(Some(Val::new(Kind::Bad, *pos)));
+                }
+                Ok(Some(self.checked(Val::list(vals, *pos), *pos)))
+            }
+            Node::Joined(pieces, pos) => {
+                let mut vals = Vec::with_capacity(pieces.len());
+                for piece in pieces {
+                    vals.extend(self.node(&piece.node)?.map(|val| (val, piece.space)));
+                }
+                let weight = vals.iter().fold(0_usize, |sum, (val, _)| sum.saturating_add(join::weight(val)));
+                if !self.spend(weight, *pos) {
+                    return Ok(Some(Val::new(Kind::Bad, *pos)));
+                }
+                Ok(match join::join(vals, *pos) {
+                    Ok(None) => None,
+                    Ok(Some(val)) => Some(self.checked(val, *pos)),
+                    Err((at, message)) => {
+                        let hint = "is a comma or a new line missing between them?".to_owned();
+                        Some(self.wrong(at, message, Some(hint)))
+                    }
+                })
+            }
+        }
+    }
+
+    /// `+=`, with those directly before it, so that many do not need many frames.
+    fn append(&mut self, field: FieldId, index: usize) -> Found {
+        let tree = self.tree;
+        let writes = &tree.field(field).writes;
+        let appended = |write: &&super::tree::Write| matches!(write.node, Node::Append(_));
+        let first = index + 1 - writes[..=index].iter().rev().take_while(appended).count();
+        let frame = self.frames.len() - 1;
+        self.frames[frame].write = first;
+        let base = if tree.has_path(field) {
+            self.lookup(&tree.path(field))?
+        } else {
+            self.first(vec![Layer::Field(field, first)])?
+        };
+        let pos = writes[index].key;
+        let mut items = match base.map(|val| (val.what(), val.kind)) {
+            None => Vec::new(),
+            Some((_, Kind::List(list))) => list.items.clone(),
+            Some((_, Kind::Bad)) => return Ok(Some(Val::new(Kind::Bad, pos))),
+            Some((what, _)) => {
+                let message = format!("`+=` adds to a list, and this is {what} so far");
+                return Ok(Some(self.wrong(pos, message, None)));
+            }
+        };
+        for (index, write) in writes.iter().enumerate().take(index + 1).skip(first) {
+            if !self.step(write.key) {
+                break;
+            }
+            self.frames[frame].write = index;
+            self.frames[frame].sofar = Some(items);
+            let item = self.node(&write.node);
+            items = self.frames[frame].sofar.take().unwrap_or_default();
+            items.extend(item?);
+        }
+        if !self.spend(items.len() * 32, pos) {
+            return Ok(Some(Val::new(Kind::Bad, pos)));
+        }
+        Ok(Some(self.checked(Val::list(items, pos), pos)))
+    }
+
+    fn substitution(&mut self, wanted: &Substitution) -> Option<Val> {
+        if !self.step(wanted.pos) {
+            return Some(Val::new(Kind::Bad, wanted.pos));
+        }
+        let before = self.cut.take();
+        let found = self.search(wanted);
+        let cut = std::mem::replace(&mut self.cut, before);
+        let name = words::path(&wanted.path);
+        match found {
+            Ok(Some(val)) => Some(val.at(wanted.pos)),
+            Ok(None) | Err(_) if wanted.optional => None,
+            Ok(None) => Some(match cut {
+                Some(frame) => self.circular(frame, &name, wanted.pos),
+                None => {
+                    let hint = (self.wrong.len() < HINTS)
+                        .then(|| words::undefined(wanted, self.tree, self.settings));
+                    self.wrong(wanted.pos, format!("`{name}` is not defined"), hint)
+                }
+            }),
+            Err(Circle(field)) => {
+                let frame = self.open[field.index()].unwrap_or(0);
+                Some(self.circular(frame, &name, wanted.pos))
+            }
+        }
+    }
+
+    /// A substitution that leads to itself, from a frame on.
+    fn circular(&mut self, frame: usize, name: &str, pos: Pos) -> Val {
+        let frames = self.frames.iter().skip(frame);
+        let mut way: Vec<String> = frames.map(|frame| words::path(&self.tree.path(frame.field))).collect();
+        way.push(name.to_owned());
+        way.dedup();
+        let way = if way.len() < 2 { vec![name; 2].join(" -> ") } else { words::way(&way) };
+        self.wrong(pos, format!("`{name}` refers to itself: {way}"), None)
+    }
+
+    /// What a substitution stands for: the playbook's own, else what is given, else the environment.
+    fn search(&mut self, wanted: &Substitution) -> Found {
+        if !wanted.prefix.is_empty() {
+            let path: Vec<Arc<str>> = wanted.prefix.iter().chain(&wanted.path).cloned().collect();
+            if let Some(val) = self.lookup(&path)? {
+                return Ok(Some(val));
+            }
+        }
+        if wanted.path.first().is_some_and(|first| self.settings.late.iter().any(|late| **late == **first)) {
+            let mark = late::mark(&wanted.path, wanted.optional);
+            return Ok(Some(Val::new(Kind::Text(mark.into()), wanted.pos)));
+        }
+        if let Some(val) = self.lookup(&wanted.path)? {
+            return Ok(Some(val));
+        }
+        if wanted.numbered {
+            return Ok(self.numbered(wanted));
+        }
+        if let Some(val) = self.given(&wanted.path) {
+            return Ok(Some(val));
+        }
+        let text = self.settings.environment.get(&wanted.path.join("."));
+        Ok(text.map(|text| Val::new(Kind::Text(text.as_str().into()), wanted.pos)))
+    }
+
+    fn given(&mut self, path: &[Arc<str>]) -> Option<Val> {
+        let (first, rest) = path.split_first()?;
+        let (name, value) = self.settings.given.get_key_value(first.as_ref())?;
+        let known = self.given.entry(name).or_insert_with(|| Val::of_json(value, limits::DEPTH));
+        let mut val = known.as_ref()?;
+        for name in rest {
+            val = &val.member(name)?.val;
+        }
+        Some(val.clone())
+    }
+
+    /// `x_0`, `x_1`, … of the environment.
+    fn numbered(&mut self, wanted: &Substitution) -> Option<Val> {
+        let name = wanted.path.join(".");
+        let texts = (0..).map_while(|index| self.settings.environment.get(&format!("{name}_{index}")));
+        let items = texts.map(|text| Val::new(Kind::Text(text.as_str().into()), wanted.pos));
+        let items: Vec<Val> = items.collect();
+        (!items.is_empty()).then(|| Val::list(items, wanted.pos))
+    }
+
+    /// What is at a path from the root.
+    fn lookup(&mut self, path: &[Arc<str>]) -> Found {
+        let Some((first, rest)) = path.split_first() else { return Ok(None) };
+        let Some(field) = self.tree.members(Tree::ROOT).get(first) else { return Ok(None) };
+        let mut layers = Vec::new();
+        self.enter(*field, rest.is_empty(), &mut layers);
+        for (index, name) in rest.iter().enumerate() {
+            layers = self.descend(layers, name, index + 1 == rest.len());
+        }
+        self.first(layers)
+    }
+
+    /// The layer that a field is; whether what is below it cannot count.
+    fn enter(&mut self, field: FieldId, last: bool, layers: &mut Vec<Layer>) -> bool {
+        let written = self.tree.written(field);
+        let mut until = written;
+        if let Some(index) = self.open[field.index()] {
+            let frame = &self.frames[index];
+            let since = self.tree.field(field).writes.get(frame.write).and_then(|write| write.since);
+            if frame.cuts || last && since.is_some() {
+                self.lowest = self.lowest.min(index);
+                self.cut = Some(index);
+                if let Some(items) = &frame.sofar {
+                    let key = self.tree.field(field).writes[frame.write].key;
+                    let items = Val::list(items.clone(), key);
+                    let affordable = self.spend(join::weight(&items), key);
+                    let val = if affordable { items } else { Val::new(Kind::Bad, key) };
+                    layers.push(Layer::Value(val));
+                    return true;
+                }
+                until = since.unwrap_or(frame.write);
+            }
+        }
+        layers.push(Layer::Field(field, until));
+        until == written
+            && matches!(
+                self.tree.field(field).writes.last().map(|write| &write.node),
+                Some(Node::Plain(_) | Node::List(..) | Node::Append(_))
+            )
+    }
+
+    /// From layers to those of a member of theirs.
+    fn descend(&mut self, layers: Vec<Layer>, name: &Arc<str>, last: bool) -> Vec<Layer> {
+        let tree = self.tree;
+        let mut below = Vec::new();
+        for layer in layers {
+            match layer {
+                Layer::Value(val) => match val.kind {
+                    Kind::Object(_) => {
+                        below.extend(val.member(name).map(|member| Layer::Value(member.val.clone())));
+                    }
+                    _ => {
+                        below.extend(val.is_bad().then_some(Layer::Value(val)));
+                        return below;
+                    }
+                },
+                Layer::Within(field, write, mut path) => {
+                    path.push(name.clone());
+                    below.push(Layer::Within(field, write, path));
+                }
+                Layer::Field(field, until) => {
+                    for (index, write) in tree.field(field).writes[..until].iter().enumerate().rev() {
+                        match &write.node {
+                            Node::Object(object, _) => {
+                                if let Some(member) = tree.members(*object).get(name)
+                                    && self.enter(*member, last, &mut below)
+                                {
+                                    return below;
+                                }
+                            }
+                            Node::Substitution(_) | Node::Joined(..) => {
+                                below.push(Layer::Within(field, index, vec![name.clone()]));
+                            }
+                            Node::Plain(_) | Node::List(..) | Node::Append(_) => return below,
+                        }
+                    }
+                }
+            }
+        }
+        below
+    }
+
+    /// The value of layers: the first that there is; objects merge until something else comes.
+    fn first(&mut self, layers: Vec<Layer>) -> Found {
+        match layers.as_slice() {
+            [Layer::Field(field, until)] if *until == self.tree.written(*field) => self.whole(*field),
+            _ => self.layered(layers),
+        }
+    }
+
+    fn layered(&mut self, layers: Vec<Layer>) -> Found {
+        let mut objects: Vec<Val> = Vec::new();
+        for layer in layers {
+            let ends = match layer {
+                Layer::Value(val) => take(val, &mut objects),
+                Layer::Within(field, write, path) => match self.write(field, write)? {
+                    None => None,
+                    Some(val) => match within(val, &path) {
+                        Ok(None) => None,
+                        Ok(Some(val)) => take(val, &mut objects),
+                        Err(()) => break,
+                    },
+                },
+                Layer::Field(field, until) => {
+                    let mut end = None;
+                    for index in (0..until).rev() {
+                        end = self.write(field, index)?.and_then(|val| take(val, &mut objects));
+                        if end.is_some() {
+                            break;
+                        }
+                    }
+                    end
+                }
+            };
+            match ends {
+                Some(val) if objects.is_empty() || val.is_bad() => return Ok(Some(val)),
+                Some(_) => break,
+                None => {}
+            }
+        }
+        let Some(mut merged) = objects.pop() else { return Ok(None) };
+        while let Some(over) = objects.pop() {
+            let pos = over.pos;
+            if !self.spend(join::weight(&merged).saturating_add(join::weight(&over)), pos) {
+                return Ok(Some(Val::new(Kind::Bad, pos)));
+            }
+            merged = join::merge(&merged, over);
+            merged = self.checked(merged, pos);
+        }
+        Ok(Some(merged))
+    }
+}
+
+/// Keeps an object for merging; gives back what ends that.
+fn take(val: Val, objects: &mut Vec<Val>) -> Option<Val> {
+    if matches!(val.kind, Kind::Object(_)) {
+        objects.push(val);
+        return None;
+    }
+    Some(val)
+}
+
+/// What is at a path in a value; `Err` where something else than an object is on the way, which hides all before it.
+fn within(mut val: Val, path: &[Arc<str>]) -> Result<Option<Val>, ()> {
+    for name in path {
+        match &val.kind {
+            Kind::Bad => return Ok(Some(val)),
+            Kind::Object(object) => match object.members.get(name) {
+                Some(member) => val = member.val.clone(),
+                None => return Ok(None),
+            },
+            _ => return Err(()),
+        }
+    }
+    Ok(Some(val))
+}

@@ -1,0 +1,198 @@
+//! All that is written, in order, by key: the stage between the syntax trees of files and the value.
+//!
+//! A field keeps every value that was written to it, since a later one may refer to an earlier one. Knows no includes
+//! and evaluates nothing.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::value::{Pos, Val};
+
+/// An object of a [`Tree`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ObjectId(u32);
+
+/// A field of a [`Tree`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FieldId(u32);
+
+impl FieldId {
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Objects and fields, by number: no value of any depth is dropped or copied by recursion.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    objects: Vec<Object>,
+    fields: Vec<Field>,
+}
+
+#[derive(Debug)]
+struct Object {
+    members: IndexMap<Arc<str>, FieldId>,
+    /// The field that it is a value of; `None` for the root.
+    owner: Option<FieldId>,
+    /// Whether it can be reached by a path, as nothing in a list can.
+    reachable: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) name: Arc<str>,
+    owner: ObjectId,
+    pub(super) writes: Vec<Write>,
+}
+
+/// One value written to a field.
+#[derive(Debug)]
+pub(super) struct Write {
+    pub(super) key: Pos,
+    pub(super) node: Node,
+    /// In `x = ${base} { … }`, written as two, the first of them: what looks back from one looks back beyond both.
+    pub(super) since: Option<usize>,
+}
+
+#[derive(Debug)]
+pub(super) enum Node {
+    Plain(Val),
+    List(Vec<Node>, Pos),
+    Object(ObjectId, Pos),
+    Substitution(Box<Substitution>),
+    Joined(Vec<Piece>, Pos),
+    /// `+=`
+    Append(Box<Node>),
+}
+
+#[derive(Debug)]
+pub(super) struct Substitution {
+    /// Looked for first where it was included, then from the root.
+    pub(super) prefix: Arc<[Arc<str>]>,
+    pub(super) path: Vec<Arc<str>>,
+    pub(super) optional: bool,
+    /// `${x[]}`: the variables `x_0`, `x_1`, … of the environment.
+    pub(super) numbered: bool,
+    pub(super) pos: Pos,
+}
+
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) node: Node,
+    /// White space between two others, which counts in text alone.
+    pub(super) space: bool,
+}
+
+impl Node {
+    /// Whether its value depends on nothing else.
+    pub(super) fn is_plain(&self) -> bool {
+        match self {
+            Node::Plain(_) => true,
+            Node::List(items, _) => items.iter().all(Node::is_plain),
+            Node::Object(..) | Node::Substitution(_) | Node::Joined(..) | Node::Append(_) => false,
+        }
+    }
+}
+
+impl Tree {
+    pub(super) const ROOT: ObjectId = ObjectId(0);
+
+    pub(super) fn new() -> Tree {
+        let mut tree = Tree::default();
+        tree.object(None, true);
+        tree
+    }
+
+    fn object(&mut self, owner: Option<FieldId>, reachable: bool) -> ObjectId {
+        self.objects.push(Object { members: IndexMap::new(), owner, reachable });
+        ObjectId(self.objects.len() as u32 - 1)
+    }
+
+    /// An object in a list.
+    pub(super) fn element(&mut self, owner: Option<FieldId>) -> ObjectId {
+        self.object(owner, false)
+    }
+
+    pub(super) fn fields(&self) -> usize {
+        self.fields.len()
+    }
+
+    pub(super) fn members(&self, object: ObjectId) -> &IndexMap<Arc<str>, FieldId> {
+        &self.objects[object.0 as usize].members
+    }
+
+    pub(super) fn field(&self, field: FieldId) -> &Field {
+        &self.fields[field.index()]
+    }
+
+    /// The field that an object is a value of.
+    pub(super) fn owner(&self, object: ObjectId) -> Option<FieldId> {
+        self.objects[object.0 as usize].owner
+    }
+
+    pub(super) fn is_reachable(&self, object: ObjectId) -> bool {
+        self.objects[object.0 as usize].reachable
+    }
+
+    /// The field of this name, made if there is none.
+    pub(super) fn entry(&mut self, object: ObjectId, name: &Arc<str>) -> FieldId {
+        let next = FieldId(self.fields.len() as u32);
+        let members = &mut self.objects[object.0 as usize].members;
+        if let Some(field) = members.get(name) {
+            return *field;
+        }
+        members.insert(name.clone(), next);
+        self.fields.push(Field { name: name.clone(), owner: object, writes: Vec::new() });
+        next
+    }
+
+    /// The object that what is now written to this field goes into: the last one written, if it was one.
+    pub(super) fn object_of(&mut self, field: FieldId, key: Pos, pos: Pos, since: Option<usize>) -> ObjectId {
+        if let Some(last) = self.fields[field.index()].writes.last_mut()
+            && let Node::Object(object, at) = &mut last.node
+            && last.since.is_none()
+            && since.is_none()
+        {
+            (last.key, *at) = (key, pos);
+            return *object;
+        }
+        let reachable = self.is_reachable(self.fields[field.index()].owner);
+        let object = self.object(Some(field), reachable);
+        let node = Node::Object(object, pos);
+        self.fields[field.index()].writes.push(Write { key, node, since });
+        object
+    }
+
+    /// Writes a value that is no object.
+    pub(super) fn write(&mut self, field: FieldId, key: Pos, node: Node, since: Option<usize>) {
+        let writes = &mut self.fields[field.index()].writes;
+        if node.is_plain() {
+            // Nothing can look back beyond a value that refers to nothing.
+            writes.clear();
+        }
+        writes.push(Write { key, node, since });
+    }
+
+    pub(super) fn written(&self, field: FieldId) -> usize {
+        self.field(field).writes.len()
+    }
+
+    /// The path of a field from the root, as it would be written; of what is in a list, that of the list with it.
+    pub(super) fn path(&self, field: FieldId) -> Vec<Arc<str>> {
+        let mut path = Vec::new();
+        let mut at = Some(field);
+        while let Some(field) = at {
+            let field = self.field(field);
+            path.push(field.name.clone());
+            at = self.objects[field.owner.0 as usize].owner;
+        }
+        path.reverse();
+        path
+    }
+
+    /// Whether a path from the root leads to this field.
+    pub(super) fn has_path(&self, field: FieldId) -> bool {
+        self.is_reachable(self.field(field).owner)
+    }
+}

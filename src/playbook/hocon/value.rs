@@ -1,0 +1,208 @@
+//! Values as they are while a playbook is read: shared, weighed, and each with its place.
+//!
+//! Knows nothing of how they come about. Sharing keeps what is substituted a thousand times in memory once; the weight
+//! says what it would be as a tree of its own, so that it can be refused before it is one.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::{Map as JsonMap, Number, Value};
+
+/// Where something begins: a source by its number, line and column from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Pos {
+    pub(crate) source: u32,
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+}
+
+impl Pos {
+    /// Of what was not written in any source.
+    pub(crate) const NOWHERE: Pos = Pos { source: u32::MAX, line: 0, column: 0 };
+}
+
+/// A value and its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Val {
+    pub(crate) kind: Kind,
+    /// Where it stands: for what was substituted, the place of the substitution.
+    pub(crate) pos: Pos,
+    /// Where it was written, when that is elsewhere.
+    pub(crate) origin: Pos,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    Null,
+    Bool(bool),
+    /// As it was written: `1.10` stays what it is where text is wanted.
+    Number(Arc<str>),
+    Text(Arc<str>),
+    List(Arc<List>),
+    Object(Arc<Object>),
+    /// What a problem has been found with; whatever is made of it has none of its own.
+    Bad,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct List {
+    pub(crate) items: Vec<Val>,
+    size: Size,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Object {
+    pub(crate) members: Members,
+    size: Size,
+}
+
+pub(crate) type Members = IndexMap<Arc<str>, Member>;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub(crate) key: Pos,
+    pub(crate) val: Val,
+}
+
+/// How much there is of a value, counted as if nothing were shared.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Size {
+    /// About as many bytes as it takes.
+    pub(crate) weight: usize,
+    pub(crate) depth: usize,
+}
+
+/// About what a value takes beside its text.
+const OVERHEAD: usize = 64;
+
+impl Val {
+    pub(crate) fn new(kind: Kind, pos: Pos) -> Val {
+        Val { kind, pos, origin: Pos::NOWHERE }
+    }
+
+    pub(crate) fn list(items: Vec<Val>, pos: Pos) -> Val {
+        let size = whole(items.iter().map(Val::size));
+        Val::new(Kind::List(Arc::new(List { items, size })), pos)
+    }
+
+    pub(crate) fn object(members: Members, pos: Pos) -> Val {
+        let size = whole(members.iter().map(|(key, member)| {
+            let size = member.val.size();
+            Size { weight: size.weight.saturating_add(key.len()), ..size }
+        }));
+        Val::new(Kind::Object(Arc::new(Object { members, size })), pos)
+    }
+
+    /// The same value where it is substituted.
+    pub(crate) fn at(&self, pos: Pos) -> Val {
+        let origin = if self.origin == Pos::NOWHERE { self.pos } else { self.origin };
+        Val { kind: self.kind.clone(), pos, origin }
+    }
+
+    pub(crate) fn size(&self) -> Size {
+        match &self.kind {
+            Kind::Null | Kind::Bool(_) | Kind::Bad => Size { weight: OVERHEAD, depth: 0 },
+            Kind::Number(text) | Kind::Text(text) => Size { weight: OVERHEAD + text.len(), depth: 0 },
+            Kind::List(list) => list.size,
+            Kind::Object(object) => object.size,
+        }
+    }
+
+    pub(crate) fn is_bad(&self) -> bool {
+        matches!(self.kind, Kind::Bad)
+    }
+
+    /// What it is, for people.
+    pub(crate) fn what(&self) -> &'static str {
+        match self.kind {
+            Kind::Null => "null",
+            Kind::Bool(_) => "a truth value",
+            Kind::Number(_) => "a number",
+            Kind::Text(_) => "text",
+            Kind::List(_) => "a list",
+            Kind::Object(_) => "an object",
+            Kind::Bad => "something wrong",
+        }
+    }
+
+    /// As it was written, where it is not made of others.
+    pub(crate) fn written(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Null => Some("null"),
+            Kind::Bool(value) => Some(if *value { "true" } else { "false" }),
+            Kind::Number(text) | Kind::Text(text) => Some(text),
+            Kind::List(_) | Kind::Object(_) | Kind::Bad => None,
+        }
+    }
+
+    pub(crate) fn member(&self, key: &str) -> Option<&Member> {
+        match &self.kind {
+            Kind::Object(object) => object.members.get(key),
+            _ => None,
+        }
+    }
+
+    /// As JSON. Recursive: no value is deeper than was allowed when it was made.
+    pub(crate) fn to_json(&self) -> Value {
+        match &self.kind {
+            Kind::Null | Kind::Bad => Value::Null,
+            Kind::Bool(value) => Value::Bool(*value),
+            Kind::Number(text) => number(text),
+            Kind::Text(text) => Value::String(text.to_string()),
+            Kind::List(list) => Value::Array(list.items.iter().map(Val::to_json).collect()),
+            Kind::Object(object) => {
+                let members = object.members.iter();
+                Value::Object(
+                    members
+                        .map(|(key, member)| (key.to_string(), member.val.to_json()))
+                        .collect::<JsonMap<_, _>>(),
+                )
+            }
+        }
+    }
+
+    /// Of JSON that was given from outside; `None` where it is deeper than `depth`.
+    pub(crate) fn of_json(value: &Value, depth: usize) -> Option<Val> {
+        let deeper = depth.checked_sub(1);
+        let kind = match value {
+            Value::Null => Kind::Null,
+            Value::Bool(value) => Kind::Bool(*value),
+            Value::Number(number) => Kind::Number(number.to_string().into()),
+            Value::String(text) => Kind::Text(text.as_str().into()),
+            Value::Array(items) => {
+                let items: Option<Vec<Val>> = items.iter().map(|item| Val::of_json(item, deeper?)).collect();
+                return Some(Val::list(items?, Pos::NOWHERE));
+            }
+            Value::Object(members) => {
+                let members: Option<Members> = members
+                    .iter()
+                    .map(|(key, value)| {
+                        let val = Val::of_json(value, deeper?)?;
+                        Some((Arc::from(key.as_str()), Member { key: Pos::NOWHERE, val }))
+                    })
+                    .collect();
+                return Some(Val::object(members?, Pos::NOWHERE));
+            }
+        };
+        Some(Val::new(kind, Pos::NOWHERE))
+    }
+}
+
+fn whole(parts: impl Iterator<Item = Size>) -> Size {
+    parts.fold(Size { weight: OVERHEAD, depth: 1 }, |all, part| Size {
+        weight: all.weight.saturating_add(part.weight),
+        depth: all.depth.max(part.depth + 1),
+    })
+}
+
+/// The number that a literal stands for: whole where it can be, so that `1e3` is a thousand wherever a count is wanted.
+fn number(text: &str) -> Value {
+    if let Ok(whole) = text.parse::<i64>() {
+        return Value::Number(whole.into());
+    }
+    if let Ok(whole) = text.parse::<u64>() {
+        return Value::Number(whole.into());
+    }
+    let float = text.parse::<f64>().ok();
+    float.and_then(Number::from_f64).map_or_else(|| Value::String(text.to_owned()), Value::Number)
+}

@@ -1,0 +1,81 @@
+//! Paths in words, and what may have been meant by one that leads nowhere.
+
+use std::sync::Arc;
+
+use super::Settings;
+use super::tree::{Node, ObjectId, Substitution, Tree};
+use crate::suggest;
+
+/// A path as it would be written.
+pub(super) fn path(names: &[Arc<str>]) -> String {
+    let names = names.iter().map(|name| {
+        let plain = |each: char| each.is_alphanumeric() || "_-/".contains(each);
+        let is_plain = !name.is_empty() && name.chars().all(plain);
+        if is_plain { name.to_string() } else { serde_json::Value::from(name.as_ref()).to_string() }
+    });
+    names.collect::<Vec<_>>().join(".")
+}
+
+/// A long way is shown by its ends.
+pub(super) fn way(names: &[String]) -> String {
+    const ENDS: usize = 4;
+    if names.len() <= 2 * ENDS + 1 {
+        return names.join(" -> ");
+    }
+    let (first, last) = (&names[..ENDS], &names[names.len() - ENDS..]);
+    format!("{} -> … {} more … -> {}", first.join(" -> "), names.len() - 2 * ENDS, last.join(" -> "))
+}
+
+/// What to do about a substitution of what is not there.
+pub(super) fn undefined(wanted: &Substitution, tree: &Tree, settings: &Settings) -> String {
+    match similar(&wanted.path, tree, settings) {
+        Some(known) => format!("did you mean `${{{known}}}`?"),
+        None => {
+            let name = path(&wanted.path);
+            format!("give it with `--set {name}=…`, or write `${{?{name}}}` for what may be missing")
+        }
+    }
+}
+
+/// With so many names nobody knows which was meant.
+const COMPARED: usize = 2_000;
+
+/// The path that is nearest to this one: the same up to the first name that is not known.
+fn similar(names: &[Arc<str>], tree: &Tree, settings: &Settings) -> Option<String> {
+    let mut objects: Vec<ObjectId> = vec![Tree::ROOT];
+    let mut given: Option<&serde_json::Map<String, serde_json::Value>> = None;
+    for (index, name) in names.iter().enumerate() {
+        let below: Vec<ObjectId> = objects.iter().flat_map(|object| literal(tree, *object, name)).collect();
+        let known = objects.iter().any(|object| tree.members(*object).contains_key(name));
+        let below_given =
+            if index == 0 { settings.given.get(name.as_ref()) } else { given?.get(name.as_ref()) };
+        if known || below_given.is_some() {
+            (objects, given) = (below, below_given.and_then(serde_json::Value::as_object));
+            if objects.is_empty() && given.is_none() {
+                return None;
+            }
+            continue;
+        }
+        let mine = objects.iter().flat_map(|object| tree.members(*object).keys()).map(AsRef::as_ref);
+        let mine = mine.take(COMPARED);
+        let theirs = given.into_iter().flat_map(|given| given.keys()).map(String::as_str);
+        let first = index == 0;
+        let outside = settings.given.keys().chain(settings.environment.keys()).map(String::as_str);
+        let outside = outside.filter(|_| first);
+        let found = suggest::nearest(name, mine.chain(theirs).chain(outside))?;
+        let full: Vec<Arc<str>> = names[..index].iter().cloned().chain([Arc::from(found)]).collect();
+        return Some(path(&full));
+    }
+    None
+}
+
+/// The objects that were written to a member of an object.
+fn literal(tree: &Tree, object: ObjectId, name: &Arc<str>) -> Vec<ObjectId> {
+    let field = tree.members(object).get(name);
+    let writes = field.into_iter().flat_map(|field| &tree.field(*field).writes);
+    let objects = writes.filter_map(|write| match write.node {
+        Node::Object(object, _) => Some(object),
+        _ => None,
+    });
+    objects.collect()
+}

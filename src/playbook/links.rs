@@ -1,0 +1,301 @@
+//! How the tasks of a playbook hang together: ids, what waits for what, results that are handed on, tags.
+//!
+//! Knows tasks by their numbers; not what they do.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::hocon::{Places, Step};
+use super::late;
+use super::look::{as_steps, listed};
+use super::problem::{Place, Problem};
+use super::task::{Order, Task, Tasks};
+use crate::suggest;
+
+/// How many problems are given a similar name, which takes a look at all names.
+const MOST_HINTS: usize = 100;
+
+/// Which tasks are wanted, by their tags.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Selection {
+    pub(super) tags: Vec<String>,
+    pub(super) skip_tags: Vec<String>,
+}
+
+impl Selection {
+    fn wants(&self, task: &Task) -> bool {
+        let has = |tags: &[String]| tags.iter().any(|tag| task.tags.contains(tag));
+        (self.tags.is_empty() || has(&self.tags)) && !has(&self.skip_tags)
+    }
+
+    /// The tags that no task has.
+    pub(super) fn unknown(&self, tasks: &Tasks) -> Vec<Problem> {
+        let known: BTreeSet<&str> =
+            tasks.tasks.iter().flat_map(|task| &task.tags).map(String::as_str).collect();
+        let asked = self.tags.iter().chain(&self.skip_tags);
+        asked
+            .filter(|tag| !known.contains(tag.as_str()))
+            .map(|tag| {
+                let problem = Problem::new(None, format!("no task has the tag `{}`", late::escaped(tag)));
+                match suggest::nearest(tag, known.iter().copied()) {
+                    Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                    None if known.is_empty() => problem,
+                    None => problem.hint(format!("there are {}", listed(&known.iter().collect::<Vec<_>>()))),
+                }
+            })
+            .collect()
+    }
+}
+
+/// The links between tasks, each by its number in the list of tasks.
+pub(super) struct Links {
+    /// What each task waits for.
+    pub(super) waits: Vec<Vec<usize>>,
+    /// The tasks whose results are handed on, by name.
+    pub(super) registered: BTreeMap<String, usize>,
+    /// Whether a task is wanted.
+    pub(super) wanted: Vec<bool>,
+}
+
+/// Finds the links, and what is wrong with them.
+pub(super) fn find(
+    tasks: &Tasks,
+    places: &Places,
+    selection: &Selection,
+    problems: &mut Vec<Problem>,
+) -> Links {
+    let mut finder = Finder { tasks, places, problems, hints: 0 };
+    let ids = finder.names("id", |task| task.id.as_deref());
+    let registered = finder.names("register", |task| task.register.as_deref());
+    let wanted: Vec<bool> = tasks.tasks.iter().map(|task| selection.wants(task)).collect();
+    let mut waits: Vec<Vec<usize>> = vec![Vec::new(); tasks.tasks.len()];
+    let mut has_cycles = false;
+    for (number, waits) in waits.iter_mut().enumerate() {
+        finder.after(number, &ids, waits);
+        finder.results(number, &registered, &wanted, waits);
+        let mut seen = BTreeSet::new();
+        waits.retain(|other| seen.insert(*other));
+        has_cycles |= waits.iter().any(|other| *other >= number);
+    }
+    if has_cycles {
+        finder.cycle(&waits);
+    }
+    let registered = registered.into_iter().map(|(name, number)| (name.to_owned(), number)).collect();
+    Links { waits, registered, wanted }
+}
+
+struct Finder<'a, 'p> {
+    tasks: &'a Tasks,
+    places: &'a Places,
+    problems: &'p mut Vec<Problem>,
+    hints: usize,
+}
+
+impl<'a> Finder<'a, '_> {
+    fn place(&self, task: &Task, rest: impl IntoIterator<Item = Step<'a>>) -> Option<Place> {
+        let mut path = vec![Step::Key("tasks"), Step::Index(task.index)];
+        path.extend(rest);
+        self.places.near(&path)
+    }
+
+    /// The tasks by a name that each has for itself.
+    fn names(
+        &mut self,
+        key: &'static str,
+        name: impl Fn(&'a Task) -> Option<&'a str>,
+    ) -> HashMap<&'a str, usize> {
+        let mut names = HashMap::new();
+        for (number, task) in self.tasks.tasks.iter().enumerate() {
+            let Some(own) = name(task) else { continue };
+            if let Some(first) = names.insert(own, number) {
+                names.insert(own, first);
+                let place = self.place(task, [Step::Key(key)]);
+                let what = if key == "id" { "have the id" } else { "register their result as" };
+                let problem = Problem::new(place, format!("two tasks {what} `{own}`"));
+                let first = self.place(&self.tasks.tasks[first], [Step::Key(key)]);
+                self.problems.push(match first {
+                    Some(first) => problem.hint(format!("the first is at {first}")),
+                    None => problem,
+                });
+            }
+        }
+        names
+    }
+
+    /// Something that is asked for by name and not there.
+    fn unknown(
+        &mut self,
+        place: Option<Place>,
+        message: String,
+        name: &str,
+        known: &HashMap<&str, usize>,
+        empty: &str,
+    ) {
+        let mut problem = Problem::new(place, message);
+        self.hints += 1;
+        if self.hints <= MOST_HINTS {
+            let mut known: Vec<&str> = known.keys().copied().collect();
+            known.sort_unstable();
+            if let Some(near) = suggest::nearest(name, known.iter().copied()) {
+                problem = problem.hint(format!("did you mean `{near}`?"));
+            } else if known.is_empty() {
+                problem = problem.hint(empty);
+            }
+        }
+        self.problems.push(problem);
+    }
+
+    fn after(&mut self, number: usize, ids: &HashMap<&'a str, usize>, waits: &mut Vec<usize>) {
+        let task: &'a Task = &self.tasks.tasks[number];
+        for (index, id) in task.after.iter().enumerate() {
+            let place = self.place(task, [Step::Key("after"), Step::Index(index)]);
+            match ids.get(id.as_str()) {
+                Some(other) if *other == number => {
+                    self.problems.push(Problem::new(place, format!("`{id}` waits for itself")));
+                }
+                Some(other) => waits.push(*other),
+                None => {
+                    let message = format!("no task has the id `{}`", late::escaped(id));
+                    self.unknown(place, message, id, ids, "give the task that is meant an `id`");
+                }
+            }
+        }
+    }
+
+    /// A task waits for those whose results it uses.
+    fn results(
+        &mut self,
+        number: usize,
+        registered: &HashMap<&'a str, usize>,
+        wanted: &[bool],
+        waits: &mut Vec<usize>,
+    ) {
+        let task: &'a Task = &self.tasks.tasks[number];
+        if !late::roots(&task.args).results {
+            return;
+        }
+        for (path, mark) in late::marks(&task.args) {
+            if mark.root() != "results" {
+                continue;
+            }
+            let mut steps = vec![Step::Key("tasks"), Step::Index(task.index), Step::Key("args")];
+            steps.extend(as_steps(&path));
+            let place = self.places.near(&steps);
+            let Some(name) = mark.path.get(1) else {
+                let hint = "write `${results.NAME}`, with a name that a task has under `register`";
+                self.problems.push(Problem::new(place, "`${results}` has no value of its own").hint(hint));
+                continue;
+            };
+            let Some(other) = registered.get(name.as_str()).copied() else {
+                let message = format!("no task registers its result as `{name}`");
+                self.unknown(place, message, name, registered, "give the task that is meant a `register`");
+                continue;
+            };
+            let problem = if other == number {
+                Some(format!("a task cannot use its own result `{name}`"))
+            } else if self.tasks.order == Order::Sequence && other > number {
+                Some(format!("`{name}` is the result of a later task"))
+            } else if wanted[number] && !wanted[other] {
+                Some(format!("`{name}` is the result of a task that the chosen tags leave out"))
+            } else {
+                None
+            };
+            match problem {
+                Some(message) => self.problems.push(Problem::new(place, message)),
+                None => waits.push(other),
+            }
+        }
+    }
+
+    /// Tells one circle of tasks that wait for each other: what can be done is taken away until nothing can.
+    fn cycle(&mut self, waits: &[Vec<usize>]) {
+        let mut open: Vec<usize> = waits.iter().map(Vec::len).collect();
+        let mut awaited_by: Vec<Vec<usize>> = vec![Vec::new(); waits.len()];
+        for (number, waits) in waits.iter().enumerate() {
+            waits.iter().for_each(|other| awaited_by[*other].push(number));
+        }
+        let mut ready: Vec<usize> = (0..waits.len()).filter(|number| open[*number] == 0).collect();
+        while let Some(number) = ready.pop() {
+            for other in &awaited_by[number] {
+                open[*other] -= 1;
+                if open[*other] == 0 {
+                    ready.push(*other);
+                }
+            }
+        }
+        // Each that is left waits for another that is: such a walk comes back to where it was.
+        let Some(start) = (0..waits.len()).find(|number| open[*number] > 0) else { return };
+        let next = |number: usize| waits[number].iter().copied().find(|other| open[*other] > 0);
+        let mut step_of = HashMap::new();
+        let mut walk = Vec::new();
+        let mut here = start;
+        while let std::collections::hash_map::Entry::Vacant(unseen) = step_of.entry(here) {
+            unseen.insert(walk.len());
+            walk.push(here);
+            here = match next(here) {
+                Some(next) => next,
+                None => return,
+            };
+        }
+        let circle = &walk[step_of.get(&here).copied().unwrap_or(0)..];
+        // It begins with the first of the file, so that the message is always the same.
+        let first = circle.iter().enumerate().min_by_key(|(_, number)| **number).map_or(0, |(at, _)| at);
+        let way: Vec<&Task> = circle[first..]
+            .iter()
+            .chain(&circle[..=first])
+            .map(|number| &self.tasks.tasks[*number])
+            .collect();
+        let names: Vec<String> = way.iter().map(|task| name_of(task)).collect();
+        let message = format!("these tasks wait for each other for ever: {}", shortened(&names));
+        let place = way.first().and_then(|task| {
+            let steps = [Step::Key("tasks"), Step::Index(task.index), Step::Key("after")];
+            self.places.of(&steps).or_else(|| self.places.near(&steps[..2]))
+        });
+        self.problems.push(Problem::new(place, message));
+    }
+}
+
+fn name_of(task: &Task) -> String {
+    task.id.clone().unwrap_or_else(|| format!("task {} ({})", task.index + 1, task.name))
+}
+
+fn shortened(names: &[String]) -> String {
+    const ENDS: usize = 6;
+    if names.len() <= 2 * ENDS + 1 {
+        return names.join(" -> ");
+    }
+    let (first, last) = (&names[..ENDS], &names[names.len() - ENDS..]);
+    format!("{} -> … {} more … -> {}", first.join(" -> "), names.len() - 2 * ENDS, last.join(" -> "))
+}
+
+impl Links {
+    /// What each wanted task waits for among those that are wanted: what a task waits for that is left out, it waits for
+    /// itself.
+    pub(super) fn among_wanted(&self, order: Order) -> Vec<Vec<usize>> {
+        let mut among = vec![Vec::new(); self.waits.len()];
+        if order == Order::Sequence {
+            let mut before = None;
+            for number in (0..self.waits.len()).filter(|number| self.wanted[*number]) {
+                among[number].extend(before.replace(number));
+            }
+            return among;
+        }
+        if self.wanted.iter().all(|wanted| *wanted) {
+            return self.waits.clone();
+        }
+        for number in (0..self.waits.len()).filter(|number| self.wanted[*number]) {
+            let mut seen = BTreeSet::new();
+            let mut open: Vec<usize> = self.waits[number].iter().rev().copied().collect();
+            while let Some(other) = open.pop() {
+                if !seen.insert(other) {
+                    continue;
+                }
+                if self.wanted[other] {
+                    among[number].push(other);
+                } else {
+                    open.extend(self.waits[other].iter().rev());
+                }
+            }
+        }
+        among
+    }
+}

@@ -1,0 +1,372 @@
+//! A playbook from its text to its graph.
+//!
+//! Puts the parts together: text to values, values to tasks, tasks to jobs. Knows each by its name alone.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::build::{self, Plan};
+use super::hocon::{self, Entry, Loaded, Override, Places, Settings};
+use super::late::{self, Filled, Mark};
+use super::links::{self, Links, Selection};
+use super::look::as_steps;
+use super::problem::{Problem, Problems};
+use super::registry::Registry;
+use super::secrets::Fetched;
+use super::task::Tasks;
+use super::task_type::ArgumentStep;
+use crate::clock::{Clock, SystemClock};
+use crate::engine::Engine;
+use crate::graph::JobGraph;
+use crate::graph::error::GraphErrors;
+
+/// Says what is known of the machine: the value of `${facts.os.family}` when it is asked for `os.family`, `None` where
+/// there is no such fact.
+pub type Facts = dyn Fn(&str) -> crate::Result<Option<Value>> + Send + Sync;
+
+/// A playbook: tasks with their arguments, read from HOCON files.
+///
+/// ```standalone_crate
+/// # use dojob::{Context, Engine, Result, RunOnlyJob};
+/// # #[derive(Clone, PartialEq, serde::Deserialize, schemars::JsonSchema)]
+/// # struct SayHello { friend: String }
+/// # impl RunOnlyJob for SayHello { fn run(&mut self, _: &mut Context) -> Result<()> { Ok(()) } }
+/// # dojob::task_type!(SayHello);
+/// use dojob::playbook::{Playbook, Registry};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let scratch = tempfile::tempdir()?;
+/// # let path = scratch.path().join("hello.conf");
+/// # std::fs::write(&path, "vars { friend: Ann }, tasks: [ { name: say_hello, args { friend: ${vars.friend} } } ]")?;
+/// # #[cfg(any())]
+/// let path = "hello.conf"; // vars { friend: Ann }, tasks: [ { name: say_hello, args { friend: ${vars.friend} } } ]
+/// let registry = Registry::linked()?;
+/// let playbook = Playbook::load(&path)?;
+/// let report = playbook.engine(&registry)?.converge();
+/// assert!(report.success());
+///
+/// // The same with variables of the caller's own, as a graph for an engine of the caller's own.
+/// let playbook = Playbook::options().set("vars.friend", "Bob").load(&path)?;
+/// let graph = playbook.graph(&registry)?;
+/// assert_eq!(graph.iter().next().unwrap().name(), "say_hello Bob");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Playbook {
+    tasks: Tasks,
+    places: Places,
+    /// What was found wrong with the tasks already; it is told with the rest.
+    problems: Vec<Problem>,
+    environment: BTreeMap<String, String>,
+    today: String,
+    scope: Option<String>,
+    selection: Selection,
+}
+
+/// What a playbook is read with; [`Playbook::options`].
+#[derive(Clone, Default)]
+pub struct Options {
+    overrides: Vec<Override>,
+    facts: Option<Arc<Facts>>,
+    failed: Vec<Problem>,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("overrides", &self.overrides).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Playbook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Playbook").field("tasks", &self.tasks.tasks.len()).finish_non_exhaustive()
+    }
+}
+
+impl Options {
+    /// Sets what is at a path of the playbook, over all that its text says: `vars.domain`.
+    #[must_use]
+    pub fn set(mut self, path: impl fmt::Display, value: impl Serialize) -> Self {
+        match serde_json::to_string(&value) {
+            Ok(value) => self.overrides.push(Override::Set(format!("{path}={value}"))),
+            Err(error) => {
+                self.failed
+                    .push(Problem::new(None, format!("the value for `{path}` has no JSON form: {error}")));
+            }
+        }
+        self
+    }
+
+    /// As [`set`](Options::set), from `path=value`: a value that looks like a number, `true`, `false`, `null`, or begins
+    /// with `[`, `{` or `"` is HOCON, and anything else a text.
+    #[must_use]
+    pub fn set_text(mut self, assignment: impl Into<String>) -> Self {
+        self.overrides.push(Override::Set(assignment.into()));
+        self
+    }
+
+    /// Puts all of a HOCON file over what the playbook says.
+    #[must_use]
+    pub fn overlay(mut self, path: impl Into<PathBuf>) -> Self {
+        self.overrides.push(Override::Vars(path.into()));
+        self
+    }
+
+    /// Where the values of `${facts.…}` come from; without this there are none.
+    #[must_use]
+    pub fn facts(
+        mut self,
+        facts: impl Fn(&str) -> crate::Result<Option<Value>> + Send + Sync + 'static,
+    ) -> Self {
+        self.facts = Some(Arc::new(facts));
+        self
+    }
+
+    pub(crate) fn shared_facts(mut self, facts: Option<Arc<Facts>>) -> Self {
+        self.facts = facts;
+        self
+    }
+
+    /// Reads a file; or of a directory all files that end with `.conf`, in the order of their names, as one.
+    ///
+    /// # Errors
+    /// When the text is no HOCON, or needs what is not there: files, variables. What is wrong with the tasks is told by
+    /// [`Playbook::validate`].
+    pub fn load(self, path: impl AsRef<Path>) -> Result<Playbook, Problems> {
+        let path = path.as_ref();
+        let entry = if path.is_dir() { Entry::Files(files_of(path)?) } else { Entry::File(path.to_owned()) };
+        let scope = path.canonicalize().ok().map(|path| path.to_string_lossy().into_owned());
+        self.read(entry, scope)
+    }
+
+    /// Reads a text that people know by this name, `standard input` say. Its includes count from the directory that the
+    /// process is in.
+    ///
+    /// # Errors
+    /// As [`load`](Options::load).
+    pub fn load_text(self, name: impl Into<String>, text: impl Into<Vec<u8>>) -> Result<Playbook, Problems> {
+        let name = name.into();
+        // What works on one tree from one place is taken for one.
+        let here = std::env::current_dir().unwrap_or_default();
+        let scope = format!("{} in {}", name, here.display());
+        self.read(Entry::Text { name, text: text.into() }, Some(scope))
+    }
+
+    fn read(self, entry: Entry, scope: Option<String>) -> Result<Playbook, Problems> {
+        if !self.failed.is_empty() {
+            return Err(Problems(self.failed));
+        }
+        let today = SystemClock::new().wall().to_zoned(TimeZone::system()).date();
+        let mut settings = Settings::of_process(today).map_err(|error| {
+            Problem::new(None, format!("failed to find out the working directory: {error}"))
+        })?;
+        settings.overrides = self.overrides;
+        settings.late = late::NAMES.map(str::to_owned).to_vec();
+        let Loaded { value, places } = hocon::load(&entry, &settings)?;
+        let mut problems = Vec::new();
+        let value = with_facts(value, &places, self.facts.as_deref(), &mut problems);
+        let tasks = Tasks::read(&value, &places, &mut problems);
+        Ok(Playbook {
+            tasks,
+            places,
+            problems,
+            environment: settings.environment,
+            today: today.to_string(),
+            scope,
+            selection: Selection::default(),
+        })
+    }
+}
+
+/// The playbooks of a directory.
+fn files_of(directory: &Path) -> Result<Vec<PathBuf>, Problems> {
+    let failed = |error: std::io::Error| {
+        Problems::from(Problem::new(
+            None,
+            format!("failed to read the directory {}: {error}", directory.display()),
+        ))
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|extension| extension == "conf") && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        let message = format!("there are no files that end with `.conf` in {}", directory.display());
+        return Err(Problem::new(None, message).into());
+    }
+    Ok(files)
+}
+
+/// The value with the facts that it asks for.
+fn with_facts(value: Value, places: &Places, facts: Option<&Facts>, problems: &mut Vec<Problem>) -> Value {
+    if !late::roots(&value).facts {
+        return value;
+    }
+    let mut known: BTreeMap<String, Result<Option<Value>, String>> = BTreeMap::new();
+    let mut wrong: Vec<(Vec<ArgumentStep>, String)> = Vec::new();
+    let mut filler = |path: &[ArgumentStep], mark: &Mark| {
+        if mark.root() != "facts" {
+            return Ok(Filled::Later);
+        }
+        let name = mark.path[1..].join(".");
+        let fact = known.entry(name).or_insert_with_key(|name| match facts {
+            Some(facts) => facts(name).map_err(|error| format!("{error:#}")),
+            None => Err("this program knows no facts".to_owned()),
+        });
+        let message = match fact {
+            Ok(Some(value)) => return Ok(Filled::Now(value.clone())),
+            Ok(None) if mark.is_optional => return Ok(Filled::Missing),
+            Ok(None) => format!("there is no fact `{}`", mark.path[1..].join(".")),
+            Err(error) => format!("`{}`: {error}", mark.shown()),
+        };
+        wrong.push((path.to_vec(), message));
+        // It stays as it is, so that nothing else is said of it.
+        Ok(Filled::Later)
+    };
+    let mut unfilled = Vec::new();
+    let value = late::fill(&value, &mut filler, &mut unfilled);
+    wrong.extend(unfilled.into_iter().map(|why| (why.path, why.message)));
+    problems.extend(wrong.into_iter().map(|(path, message)| {
+        let steps: Vec<_> = as_steps(&path).collect();
+        Problem::new(places.near(&steps), message)
+    }));
+    value
+}
+
+impl Playbook {
+    /// Reads a file or a directory with the usual [`Options`].
+    ///
+    /// # Errors
+    /// As [`Options::load`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Playbook, Problems> {
+        Playbook::options().load(path)
+    }
+
+    /// Reads with options.
+    pub fn options() -> Options {
+        Options::default()
+    }
+
+    /// Only the tasks that have one of these tags.
+    #[must_use]
+    pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+        self.selection.tags.extend(tags.into_iter().map(Into::into));
+        self
+    }
+
+    /// Without the tasks that have one of these tags.
+    #[must_use]
+    pub fn skip_tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+        self.selection.skip_tags.extend(tags.into_iter().map(Into::into));
+        self
+    }
+
+    /// How many tasks it has.
+    pub fn len(&self) -> usize {
+        self.tasks.tasks.len()
+    }
+
+    /// Whether it has no tasks.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.tasks.is_empty()
+    }
+
+    /// Says all that is wrong with it. Nothing is changed, started or asked for: its secrets are not fetched.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn validate(&self, registry: &Registry) -> Result<(), Problems> {
+        self.outline(registry).map(drop)
+    }
+
+    /// The graph as it can be known without its secrets: for a picture or a list, not to be run.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn outline(&self, registry: &Registry) -> Result<JobGraph, Problems> {
+        self.build(registry, None)
+    }
+
+    /// The graph of its jobs. Secrets are fetched, once all else is known to be right; the jobs mask them wherever they
+    /// run.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn graph(&self, registry: &Registry) -> Result<JobGraph, Problems> {
+        if self.tasks.secrets.names().next().is_none() {
+            return self.build(registry, None);
+        }
+        self.validate(registry)?;
+        let fetched = self.fetch()?;
+        self.build(registry, Some(&fetched))
+    }
+
+    /// An engine for the graph, with the playbook's file as its [scope](Engine::scope), which masks its secrets.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn engine(&self, registry: &Registry) -> Result<Engine, Problems> {
+        if self.tasks.secrets.names().next().is_none() {
+            return Ok(self.in_scope(Engine::with_graph(self.build(registry, None)?)));
+        }
+        self.validate(registry)?;
+        let fetched = self.fetch()?;
+        let engine = Engine::with_graph(self.build(registry, Some(&fetched))?);
+        Ok(self.in_scope(fetched.values().fold(engine, Engine::mask)))
+    }
+
+    pub(crate) fn in_scope(&self, engine: Engine) -> Engine {
+        match &self.scope {
+            Some(scope) => engine.scope(scope),
+            None => engine,
+        }
+    }
+
+    /// The secrets that the wanted tasks use.
+    fn fetch(&self) -> Result<Fetched, Problems> {
+        let mut unused = Vec::new();
+        let links = self.links(&mut unused);
+        let wanted = self.tasks.tasks.iter().zip(&links.wanted).filter(|(_, wanted)| **wanted);
+        let mut names = std::collections::BTreeSet::new();
+        for (task, _) in wanted {
+            let values = std::iter::once(&task.args).chain(&task.r#become);
+            for (_, mark) in values.flat_map(late::marks).filter(|(_, mark)| mark.root() == "secrets") {
+                names.extend(mark.path.get(1).cloned());
+            }
+        }
+        self.tasks.secrets.fetch(names.iter(), &self.environment)
+    }
+
+    fn links(&self, problems: &mut Vec<Problem>) -> Links {
+        links::find(&self.tasks, &self.places, &self.selection, problems)
+    }
+
+    fn build(&self, registry: &Registry, secrets: Option<&Fetched>) -> Result<JobGraph, Problems> {
+        let mut problems = self.problems.clone();
+        problems.extend(self.selection.unknown(&self.tasks));
+        let links = self.links(&mut problems);
+        let today = Some(self.today.clone());
+        let plan = Plan { registry, tasks: &self.tasks, places: &self.places, links: &links, secrets, today };
+        let built = build::build(&plan, &mut problems);
+        match built.filter(|_| problems.is_empty()) {
+            Some(graph) => graph.build().map_err(|errors| of_graph(&errors)),
+            None => Err(Problems(problems)),
+        }
+    }
+}
+
+/// What only the graph itself finds: names that the jobs of types bring along.
+fn of_graph(errors: &GraphErrors) -> Problems {
+    Problems(errors.iter().map(|error| Problem::new(None, error.to_string())).collect())
+}

@@ -1,0 +1,211 @@
+//! Looking at a part of a playbook: its value, the way there, and the problems found on it.
+//!
+//! Knows values and places; not what they mean.
+
+use serde_json::{Map, Value};
+
+use super::fit::told;
+use super::hocon::{Places, Step};
+use super::late;
+use super::problem::{Place, Problem};
+use super::task_type::ArgumentStep;
+use crate::suggest;
+
+/// The way to a value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way<'w> {
+    before: Option<&'w Way<'w>>,
+    step: Option<Step<'w>>,
+}
+
+impl<'w> Way<'w> {
+    pub(super) const ROOT: Way<'static> = Way { before: None, step: None };
+
+    pub(super) fn then(&'w self, step: Step<'w>) -> Way<'w> {
+        Way { before: Some(self), step: Some(step) }
+    }
+
+    pub(super) fn steps(&self) -> Vec<Step<'w>> {
+        let mut steps: Vec<Step<'w>> = self.step.into_iter().collect();
+        let mut here = self.before;
+        while let Some(way) = here {
+            steps.extend(way.step);
+            here = way.before;
+        }
+        steps.reverse();
+        steps
+    }
+}
+
+/// Steps on the way to an argument as those of a place.
+pub(super) fn as_steps(path: &[ArgumentStep]) -> impl Iterator<Item = Step<'_>> {
+    path.iter().map(|step| match step {
+        ArgumentStep::Key(key) => Step::Key(key),
+        ArgumentStep::Index(index) => Step::Index(*index),
+    })
+}
+
+/// A look at a value.
+pub(super) struct Look<'a, 'p> {
+    value: &'a Value,
+    way: Way<'a>,
+    places: &'a Places,
+    problems: &'p mut Vec<Problem>,
+}
+
+impl<'a> Look<'a, '_> {
+    pub(super) fn key<'b>(&'b mut self, key: &'b str, value: &'b Value) -> Look<'b, 'b>
+    where
+        'a: 'b,
+    {
+        self.step(Step::Key(key), value)
+    }
+
+    pub(super) fn index<'b>(&'b mut self, index: usize, value: &'b Value) -> Look<'b, 'b>
+    where
+        'a: 'b,
+    {
+        self.step(Step::Index(index), value)
+    }
+
+    fn step<'b>(&'b mut self, step: Step<'b>, value: &'b Value) -> Look<'b, 'b>
+    where
+        'a: 'b,
+    {
+        Look { value, way: self.way.then(step), places: self.places, problems: self.problems }
+    }
+
+    /// What `read` makes of the value under `key`, where there is one.
+    pub(super) fn within<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Look<'_, '_>) -> T,
+    ) -> Option<T> {
+        let value = self.value.as_object()?.get(key)?;
+        Some(read(&mut self.key(key, value)))
+    }
+
+    pub(super) fn value(&self) -> &'a Value {
+        self.value
+    }
+
+    pub(super) fn place(&self) -> Option<Place> {
+        self.places.near(&self.way.steps())
+    }
+
+    pub(super) fn key_place(&self) -> Option<Place> {
+        let steps = self.way.steps();
+        self.places.of_key(&steps).or_else(|| self.places.near(&steps))
+    }
+
+    /// A problem at the value.
+    pub(super) fn problem(&mut self, message: impl Into<String>, hint: Option<String>) {
+        let place = self.place();
+        self.problems.push(Problem { place, message: message.into(), hint });
+    }
+
+    /// A problem whose place is not to be shown.
+    pub(super) fn problem_nowhere(&mut self, message: String, hint: Option<String>) {
+        self.problems.push(Problem { place: None, message, hint });
+    }
+
+    /// A problem at the key.
+    pub(super) fn problem_at_key(&mut self, message: impl Into<String>, hint: Option<String>) {
+        let place = self.key_place();
+        self.problems.push(Problem { place, message: message.into(), hint });
+    }
+
+    /// The last key on the way here, and what comes behind it, for messages.
+    fn name(&self) -> String {
+        let steps = self.way.steps();
+        let last = steps.iter().rposition(|step| matches!(step, Step::Key(_))).unwrap_or(0);
+        let steps = steps.iter().skip(last).map(|step| match step {
+            Step::Key(key) => late::escaped(key),
+            Step::Index(index) => format!("[{index}]"),
+        });
+        steps.collect()
+    }
+
+    /// Something else is wanted here.
+    pub(super) fn expected(&mut self, expected: &str, hint: Option<String>) {
+        let message = format!("`{}` is {}, expected {expected}", self.name(), told(self.value));
+        self.problem(message, hint);
+    }
+
+    pub(super) fn object(&mut self) -> Option<&'a Map<String, Value>> {
+        let object = self.value.as_object();
+        if object.is_none() {
+            self.expected("an object", None);
+        }
+        object
+    }
+
+    pub(super) fn list(&mut self) -> Option<&'a Vec<Value>> {
+        let list = self.value.as_array();
+        if list.is_none() {
+            self.expected("a list", None);
+        }
+        list
+    }
+
+    /// A text; a number or a truth value is one, too, as in all HOCON. It may not wait for anything.
+    pub(super) fn text(&mut self, expected: &str) -> Option<String> {
+        match self.value {
+            Value::String(text) if late::roots(self.value).any() => {
+                let message = format!("`{}` is not known here", late::shown(text));
+                let hint = "such values can be used in `args` (and `${facts.…}` everywhere)".to_owned();
+                self.problem(message, Some(hint));
+                None
+            }
+            Value::String(text) => Some(text.clone()),
+            Value::Number(_) | Value::Bool(_) => Some(self.value.to_string()),
+            _ => {
+                self.expected(expected, None);
+                None
+            }
+        }
+    }
+
+    /// A text, or a list of texts.
+    pub(super) fn texts(&mut self, expected: &str) -> Option<Vec<String>> {
+        let Value::Array(values) = self.value else { return self.text(expected).map(|text| vec![text]) };
+        let texts: Vec<Option<String>> =
+            values.iter().enumerate().map(|(index, value)| self.index(index, value).text("a text")).collect();
+        texts.into_iter().collect()
+    }
+
+    /// Tells of keys that are not among the known ones, and says whether there are any; `of`: what has keys.
+    pub(super) fn unknown_keys(&mut self, known: &[&str], of: &str) -> bool {
+        let Some(object) = self.value.as_object() else { return false };
+        let before = self.problems.len();
+        for (key, value) in object.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
+            let near = suggest::nearest(key, known.iter().copied());
+            let hint = match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("{of} has {}", listed(known)),
+            };
+            let message = format!("{of} has no `{}`", late::escaped(&late::shown(key)));
+            self.key(key, value).problem_at_key(message, Some(hint));
+        }
+        self.problems.len() > before
+    }
+}
+
+/// A look at all of a playbook.
+pub(super) fn look<'a, 'p>(
+    value: &'a Value,
+    places: &'a Places,
+    problems: &'p mut Vec<Problem>,
+) -> Look<'a, 'p> {
+    Look { value, way: Way::ROOT, places, problems }
+}
+
+/// `a`, `b` and `c`.
+pub(super) fn listed<T: AsRef<str>>(names: &[T]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
+    match quoted.as_slice() {
+        [] => "nothing".to_owned(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}

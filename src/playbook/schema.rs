@@ -1,0 +1,326 @@
+//! Reading the JSON Schema of a task type: its fields in words, and a value that it has room for.
+//!
+//! Knows the parts of JSON Schema that `schemars` writes; what is found wrong with a value is
+//! [`fit`](super::fit)'s business.
+
+use serde_json::{Map, Value};
+
+use super::task_type::Field;
+
+/// How many references are followed from one schema to the next; more are a circle.
+const MOST_REFERENCES: usize = 32;
+
+/// A schema within the one whose definitions it refers to.
+#[derive(Clone, Copy)]
+pub(super) struct View<'s> {
+    root: &'s Value,
+    here: &'s Value,
+}
+
+/// A kind of JSON value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Null,
+    Bool,
+    Integer,
+    Number,
+    Text,
+    List,
+    Object,
+}
+
+impl Kind {
+    pub(super) fn of(value: &Value) -> Kind {
+        match value {
+            Value::Null => Kind::Null,
+            Value::Bool(_) => Kind::Bool,
+            Value::Number(number) if number.is_f64() => Kind::Number,
+            Value::Number(_) => Kind::Integer,
+            Value::String(_) => Kind::Text,
+            Value::Array(_) => Kind::List,
+            Value::Object(_) => Kind::Object,
+        }
+    }
+
+    fn named(name: &str) -> Option<Kind> {
+        Some(match name {
+            "null" => Kind::Null,
+            "boolean" => Kind::Bool,
+            "integer" => Kind::Integer,
+            "number" => Kind::Number,
+            "string" => Kind::Text,
+            "array" => Kind::List,
+            "object" => Kind::Object,
+            _ => return None,
+        })
+    }
+
+    /// Whether a value of this kind is one of the other, too.
+    pub(super) fn is(self, wanted: Kind) -> bool {
+        self == wanted || (self == Kind::Integer && wanted == Kind::Number)
+    }
+}
+
+impl<'s> View<'s> {
+    pub(super) fn new(root: &'s Value) -> Self {
+        View { root, here: root }.resolved()
+    }
+
+    /// Another schema within the same root.
+    pub(super) fn at(self, here: &'s Value) -> Self {
+        View { here, ..self }.resolved()
+    }
+
+    fn resolved(mut self) -> Self {
+        for _ in 0..MOST_REFERENCES {
+            let Some(target) = self.here.get("$ref").and_then(Value::as_str) else { break };
+            let Some(found) = target.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer)) else {
+                break;
+            };
+            self.here = found;
+        }
+        self
+    }
+
+    pub(super) fn get(self, key: &str) -> Option<&'s Value> {
+        self.here.get(key)
+    }
+
+    pub(super) fn list(self, key: &str) -> &'s [Value] {
+        self.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn properties(self) -> Option<&'s Map<String, Value>> {
+        self.get("properties").and_then(Value::as_object)
+    }
+
+    pub(super) fn required(self) -> impl Iterator<Item = &'s str> {
+        self.list("required").iter().filter_map(Value::as_str)
+    }
+
+    /// The kinds of value that it takes; empty where it does not say.
+    pub(super) fn kinds(self) -> Vec<Kind> {
+        match self.get("type") {
+            Some(Value::String(name)) => Kind::named(name).into_iter().collect(),
+            Some(Value::Array(names)) => {
+                names.iter().filter_map(Value::as_str).filter_map(Kind::named).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The schemas of which one has to fit, without those that take nothing but null; empty where there is no choice.
+    pub(super) fn alternatives(self) -> Vec<View<'s>> {
+        let all = self.list("anyOf").iter().chain(self.list("oneOf"));
+        all.map(|schema| self.at(schema)).filter(|view| view.kinds() != [Kind::Null]).collect()
+    }
+
+    /// The values that it can have, where they can be counted.
+    pub(super) fn choices(self) -> Option<Vec<&'s Value>> {
+        if let Some(one) = self.get("const") {
+            return Some(vec![one]);
+        }
+        if self.get("enum").is_some() {
+            return Some(self.list("enum").iter().filter(|value| !value.is_null()).collect());
+        }
+        let alternatives = self.alternatives();
+        let mut choices = Vec::new();
+        for alternative in &alternatives {
+            // Not deeper: an alternative that has alternatives is no plain choice.
+            match (alternative.get("const"), alternative.get("enum")) {
+                (Some(one), _) => choices.push(one),
+                (None, Some(_)) => {
+                    choices.extend(alternative.list("enum").iter().filter(|value| !value.is_null()));
+                }
+                (None, None) => return None,
+            }
+        }
+        (!choices.is_empty()).then_some(choices)
+    }
+
+    /// What it takes, in words: `text`, `whole number from 0 to 255`, `list of texts`.
+    pub(super) fn in_words(self) -> String {
+        self.words(0)
+    }
+
+    fn words(self, depth: usize) -> String {
+        /// Deeper ones are named by their kind alone.
+        const DEEPEST: usize = 3;
+        if let Some(choices) = self.choices() {
+            return one_of(&choices);
+        }
+        let alternatives = self.alternatives();
+        if !alternatives.is_empty() && depth < DEEPEST {
+            let mut words: Vec<String> = Vec::new();
+            for alternative in alternatives {
+                let word = alternative.words(depth + 1);
+                if !words.contains(&word) {
+                    words.push(word);
+                }
+            }
+            return words.join(" or ");
+        }
+        let kinds: Vec<Kind> = self.kinds().into_iter().filter(|kind| *kind != Kind::Null).collect();
+        let words: Vec<String> = kinds.iter().map(|kind| self.kind_in_words(*kind, depth)).collect();
+        if words.is_empty() { "anything".to_owned() } else { words.join(" or ") }
+    }
+
+    fn kind_in_words(self, kind: Kind, depth: usize) -> String {
+        match kind {
+            Kind::Null => "nothing".to_owned(),
+            Kind::Bool => "true or false".to_owned(),
+            Kind::Integer => format!("a whole number{}", self.range_in_words()),
+            Kind::Number => format!("a number{}", self.range_in_words()),
+            Kind::Text => "a text".to_owned(),
+            Kind::List => match self.get("items").map(|items| self.at(items)) {
+                Some(items) if depth < 2 => match items.words(depth + 1) {
+                    words if words == "a text" => "a list of texts".to_owned(),
+                    words if words == "anything" => "a list".to_owned(),
+                    words if words.starts_with("a whole number") => "a list of whole numbers".to_owned(),
+                    words => format!("a list, each entry {words}"),
+                },
+                _ => "a list".to_owned(),
+            },
+            Kind::Object => match self.get("additionalProperties").filter(|more| more.is_object()) {
+                Some(more) if depth < 2 => match self.at(more).words(depth + 1) {
+                    words if words == "a text" => "an object of texts".to_owned(),
+                    _ => "an object".to_owned(),
+                },
+                _ => "an object".to_owned(),
+            },
+        }
+    }
+
+    /// The lowest and the highest number that it takes, where it says so.
+    pub(super) fn range(self) -> (Option<f64>, Option<f64>) {
+        let number = |key| self.get(key).and_then(Value::as_f64);
+        let (low, high) = match self.get("format").and_then(Value::as_str) {
+            Some("uint8") => (Some(0.0), Some(f64::from(u8::MAX))),
+            Some("uint16") => (Some(0.0), Some(f64::from(u16::MAX))),
+            Some("uint32") => (Some(0.0), Some(f64::from(u32::MAX))),
+            Some("uint" | "uint64" | "uint128") => (Some(0.0), None),
+            Some("int8") => (Some(f64::from(i8::MIN)), Some(f64::from(i8::MAX))),
+            Some("int16") => (Some(f64::from(i16::MIN)), Some(f64::from(i16::MAX))),
+            Some("int32") => (Some(f64::from(i32::MIN)), Some(f64::from(i32::MAX))),
+            _ => (None, None),
+        };
+        (number("minimum").or(low), number("maximum").or(high))
+    }
+
+    fn range_in_words(self) -> String {
+        match self.range() {
+            (Some(low), Some(high)) => format!(" from {low} to {high}"),
+            (Some(low), None) => format!(" of at least {low}"),
+            (None, Some(high)) => format!(" of at most {high}"),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// A value that it has room for, as far as it can be told.
+    pub(super) fn something(self) -> Value {
+        if let Some(choice) = self.choices().and_then(|choices| choices.first().copied()) {
+            return choice.clone();
+        }
+        if let Some(first) = self.alternatives().first()
+            && self.kinds().is_empty()
+        {
+            // Not deeper: it is a guess anyway.
+            return first.of_kind();
+        }
+        self.of_kind()
+    }
+
+    fn of_kind(self) -> Value {
+        match self.kinds().first() {
+            Some(Kind::Bool) => Value::Bool(false),
+            Some(Kind::Integer | Kind::Number) => {
+                let lowest =
+                    self.get("minimum").filter(|least| least.as_f64().is_some_and(|least| least > 1.0));
+                lowest.cloned().unwrap_or_else(|| 1.into())
+            }
+            Some(Kind::List) => Value::Array(Vec::new()),
+            Some(Kind::Object) => Value::Object(Map::new()),
+            Some(Kind::Null) => Value::Null,
+            Some(Kind::Text) | None => Value::String("something".to_owned()),
+        }
+    }
+
+    fn doc(self) -> &'s str {
+        self.get("description").and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+/// "one of `a`, `b` and `c`", cut when there are very many.
+fn one_of(choices: &[&Value]) -> String {
+    const MOST: usize = 24;
+    let mut shown: Vec<String> =
+        choices.iter().take(MOST).map(|value| format!("`{}`", plain(value))).collect();
+    if choices.len() > MOST {
+        shown.push(format!("{} more", choices.len() - MOST));
+    }
+    match shown.as_slice() {
+        [] => "nothing".to_owned(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+/// A value as it stands in a playbook, a text without its quotes.
+pub(super) fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The fields that a schema of an object tells of: the required ones as they are declared, then the others by name.
+pub(super) fn fields(schema: View<'_>) -> Vec<Field> {
+    let Some(properties) = schema.properties() else { return Vec::new() };
+    let required: Vec<&str> = schema.required().collect();
+    let others = properties.keys().map(String::as_str).filter(|name| !required.contains(name));
+    required
+        .iter()
+        .copied()
+        .chain(others)
+        .filter_map(|name| {
+            let property = properties.get(name)?;
+            let view = schema.at(property);
+            // What stands beside a reference is about this field, and counts before what is said of its type.
+            let own = |key: &str| property.get(key).or_else(|| view.get(key));
+            let doc = own("description").and_then(Value::as_str).unwrap_or_else(|| view.doc());
+            Some(Field {
+                name: name.to_owned(),
+                doc: doc.to_owned(),
+                takes: view.in_words(),
+                required: required.contains(&name),
+                default: own("default").filter(|value| !value.is_null()).cloned(),
+                choices: view.choices().unwrap_or_default().into_iter().cloned().collect(),
+            })
+        })
+        .collect()
+}
+
+/// A task with what it needs, for a type that has no example of its own.
+pub(super) fn example(name: &str, fields: &[Field]) -> String {
+    let mut text = format!("{{ name: {name}");
+    let needed: Vec<String> = fields
+        .iter()
+        .filter(|field| field.required)
+        .map(|field| format!("{}: {}", field.name, placeholder(field)))
+        .collect();
+    if !needed.is_empty() {
+        text.push_str(&format!(", args: {{ {} }}", needed.join(", ")));
+    }
+    text.push_str(" }");
+    text
+}
+
+fn placeholder(field: &Field) -> String {
+    if let Some(choice) = field.choices.first() {
+        return plain(choice);
+    }
+    match field.takes.split_whitespace().take(2).collect::<Vec<_>>().as_slice() {
+        ["true", ..] => "true".to_owned(),
+        ["a", "whole" | "number"] => "1".to_owned(),
+        ["a", "list" | "list,"] => "[…]".to_owned(),
+        ["an", "object"] => "{ … }".to_owned(),
+        _ => "\"…\"".to_owned(),
+    }
+}

@@ -1,0 +1,270 @@
+//! What a playbook says of its tasks, all of it but their arguments.
+//!
+//! Knows the keys of a playbook and of a task; neither task types nor jobs. What is wrong is noted, and the rest is read
+//! on.
+
+use std::time::Duration;
+
+use jiff::SpanRelativeTo;
+use jiff::fmt::friendly::SpanParser;
+use serde_json::{Map, Value};
+
+use super::hocon::Places;
+use super::late;
+use super::look::{Look, look};
+use super::problem::Problem;
+use super::secrets::Sources;
+
+/// The keys of a playbook.
+pub(super) const PLAYBOOK_KEYS: [&str; 4] = ["tasks", "order", "vars", "secrets"];
+/// What a playbook is given, and may be told otherwise from outside.
+pub(super) const GIVEN: [&str; 3] = ["CWD", "PLATFORM", "TODAY"];
+/// The keys of a task.
+pub(super) const TASK_KEYS: [&str; 11] = [
+    "name",
+    "args",
+    "id",
+    "after",
+    "tries",
+    "retry_delay",
+    "timeout",
+    "become",
+    "for_each",
+    "register",
+    "tags",
+];
+
+/// In which order the tasks of a playbook are done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Each waits for the one before.
+    #[default]
+    Sequence,
+    /// Each waits for those that it names in `after`.
+    Graph,
+}
+
+/// A playbook, as far as it could be read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tasks {
+    pub(super) order: Order,
+    pub(super) secrets: Sources,
+    pub(super) tasks: Vec<Task>,
+}
+
+/// A task.
+#[derive(Clone, Debug)]
+pub(super) struct Task {
+    /// Its place in the list.
+    pub(super) index: usize,
+    /// The name of its type.
+    pub(super) name: String,
+    pub(super) args: Value,
+    pub(super) has_args: bool,
+    /// They could be read.
+    pub(super) are_args_readable: bool,
+    pub(super) id: Option<String>,
+    pub(super) after: Vec<String>,
+    pub(super) tries: Option<u32>,
+    pub(super) retry_delay: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) r#become: Option<Value>,
+    pub(super) for_each: Option<Vec<Value>>,
+    pub(super) register: Option<String>,
+    pub(super) tags: Vec<String>,
+}
+
+impl Tasks {
+    /// Reads a playbook.
+    pub(super) fn read(value: &Value, places: &Places, problems: &mut Vec<Problem>) -> Self {
+        let mut all = look(value, places, problems);
+        let Some(object) = value.as_object() else {
+            all.problem("a playbook is an object", Some("write `tasks: [ … ]`".to_owned()));
+            return Tasks::default();
+        };
+        unknown_keys(&mut all, object);
+        let mut read = Tasks::default();
+        if let Some(order) = object.get("order") {
+            read.order = order_of(&mut all.key("order", order));
+        }
+        if let Some(secrets) = object.get("secrets") {
+            read.secrets = Sources::read(&mut all.key("secrets", secrets));
+        }
+        if let Some(vars) = object.get("vars") {
+            all.key("vars", vars).object();
+        }
+        match object.get("tasks") {
+            None => all.problem("the playbook has no `tasks`", Some("write `tasks: [ … ]`".to_owned())),
+            Some(tasks) => {
+                let mut list = all.key("tasks", tasks);
+                for (index, task) in list.list().into_iter().flatten().enumerate() {
+                    let order = read.order;
+                    read.tasks.extend(Task::read(index, &mut list.index(index, task), order));
+                }
+            }
+        }
+        read
+    }
+}
+
+fn unknown_keys(all: &mut Look<'_, '_>, object: &Map<String, Value>) {
+    for (key, value) in object {
+        if PLAYBOOK_KEYS.contains(&key.as_str()) || GIVEN.contains(&key.as_str()) {
+            continue;
+        }
+        let shown = late::escaped(&late::shown(key));
+        let hint = match crate::suggest::nearest(key, PLAYBOOK_KEYS) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!(
+                "variables of your own are below `vars`: `vars {{ {shown}: … }}` is used as `${{vars.{shown}}}`"
+            ),
+        };
+        all.key(key, value).problem_at_key(format!("a playbook has no `{shown}`"), Some(hint));
+    }
+}
+
+fn order_of(look: &mut Look<'_, '_>) -> Order {
+    match look.value().as_str() {
+        Some("sequence") => Order::Sequence,
+        Some("graph") => Order::Graph,
+        _ => {
+            look.expected(
+                "`sequence` or `graph`",
+                Some("in a `sequence` each task waits for the one before, in a `graph` only for those in its `after`".into()),
+            );
+            Order::Sequence
+        }
+    }
+}
+
+impl Task {
+    fn read(index: usize, look: &mut Look<'_, '_>, order: Order) -> Option<Task> {
+        let Some(object) = look.value().as_object() else {
+            let hint = "write `{ name: …, args: { … } }`".to_owned();
+            look.problem(
+                format!("a task is {}, expected an object", super::fit::told(look.value())),
+                Some(hint),
+            );
+            return None;
+        };
+        look.unknown_keys(&TASK_KEYS, "a task");
+        let name = match object.get("name") {
+            Some(name) => look.key("name", name).text("the name of a task type"),
+            None => {
+                look.problem("the task has no `name`", Some("`dojob types` lists what there is".to_owned()));
+                None
+            }
+        };
+        let args = look.within("args", args_of);
+        Some(Task {
+            index,
+            name: name.unwrap_or_default(),
+            has_args: object.contains_key("args"),
+            are_args_readable: !matches!(args, Some(None)),
+            args: args.flatten().unwrap_or_else(|| Value::Object(Map::new())),
+            id: look.within("id", id_of).flatten(),
+            after: look.within("after", |look| after_of(look, order)).unwrap_or_default(),
+            tries: look.within("tries", tries_of).flatten(),
+            retry_delay: look.within("retry_delay", duration).flatten(),
+            timeout: look.within("timeout", timeout_of).flatten(),
+            r#become: object.get("become").cloned(),
+            for_each: look.within("for_each", |look| elements(look).unwrap_or_default()),
+            register: look.within("register", register_of).flatten(),
+            tags: look.within("tags", tags_of).unwrap_or_default(),
+        })
+    }
+}
+
+fn args_of(look: &mut Look<'_, '_>) -> Option<Value> {
+    look.object().map(|object| Value::Object(object.clone()))
+}
+
+fn tags_of(look: &mut Look<'_, '_>) -> Vec<String> {
+    look.texts("a tag, or a list of tags").unwrap_or_default()
+}
+
+/// What stands for a task in messages and pictures: short, in one line.
+fn id_of(look: &mut Look<'_, '_>) -> Option<String> {
+    const LONGEST: usize = 100;
+    let id = look.text("a name for the task")?;
+    let problem = if id.trim().is_empty() {
+        "an `id` cannot be empty".to_owned()
+    } else if id.chars().count() > LONGEST {
+        format!("an `id` has at most {LONGEST} characters")
+    } else if id.contains(char::is_control) {
+        "an `id` is one line, without control characters".to_owned()
+    } else {
+        return Some(id);
+    };
+    look.problem(problem, None);
+    None
+}
+
+fn after_of(look: &mut Look<'_, '_>, order: Order) -> Vec<String> {
+    if order == Order::Sequence {
+        look.problem_at_key(
+            "`after` says nothing in a sequence, where each task waits for the one before",
+            Some("write `order: graph` at the root of the playbook, or leave `after` out".to_owned()),
+        );
+        return Vec::new();
+    }
+    look.texts("the id of a task, or a list of ids").unwrap_or_default()
+}
+
+fn tries_of(look: &mut Look<'_, '_>) -> Option<u32> {
+    let number = match look.value() {
+        Value::String(text) => text.trim().parse::<u64>().ok(),
+        value => value.as_u64(),
+    };
+    let tries = number.and_then(|number| u32::try_from(number).ok()).filter(|tries| *tries > 0);
+    if tries.is_none() {
+        look.expected(&format!("a whole number from 1 to {}", u32::MAX), None);
+    }
+    tries
+}
+
+fn duration(look: &mut Look<'_, '_>) -> Option<Duration> {
+    let parsed = look.value().as_str().and_then(|text| {
+        let span = SpanParser::new().parse_span(text.trim()).ok()?;
+        Duration::try_from(span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?).ok()
+    });
+    if parsed.is_none() {
+        let hint = look.value().is_number().then(|| format!("it needs a unit: `{}s`", look.value()));
+        look.expected("a duration such as `5s`", hint);
+    }
+    parsed
+}
+
+fn timeout_of(look: &mut Look<'_, '_>) -> Option<Duration> {
+    let timeout = duration(look)?;
+    if timeout.is_zero() {
+        look.expected("a duration longer than nothing, such as `5s`", None);
+        return None;
+    }
+    Some(timeout)
+}
+
+fn elements(look: &mut Look<'_, '_>) -> Option<Vec<Value>> {
+    if late::is_open(look.value()) {
+        let shown = late::shown(look.value().as_str().unwrap_or_default()).into_owned();
+        let hint = "how many jobs there are has to be known before the first of them runs".to_owned();
+        look.problem(
+            format!("`for_each` cannot be `{shown}`, which is not known before the run"),
+            Some(hint),
+        );
+        return None;
+    }
+    look.list().cloned()
+}
+
+/// A name that stands in `${results.NAME}`.
+fn register_of(look: &mut Look<'_, '_>) -> Option<String> {
+    let name = look.text("a name")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if name.is_empty() || !name.chars().all(plain) {
+        let hint = "it is used as `${results.NAME}`".to_owned();
+        look.expected("a name of letters, digits, `_` and `-`", Some(hint));
+        return None;
+    }
+    Some(name)
+}

@@ -1,0 +1,125 @@
+//! The JSON Schema of playbooks with all task types of a program, for editors.
+//!
+//! Knows the keys of a playbook and the types' own schemas.
+
+use schemars::SchemaGenerator;
+use serde_json::{Map, Value, json};
+
+use super::arguments::first_sentence;
+use super::registry::Registry;
+use super::task_type::TaskType;
+
+impl Registry {
+    /// The JSON Schema of a playbook as JSON or YAML has it, with all task types of this program, for an editor.
+    pub fn json_schema(&self) -> Value {
+        let mut generator = SchemaGenerator::default();
+        let tasks: Vec<Value> = self.registered().map(|kind| task(kind, &mut generator)).collect();
+        let mut definitions: Map<String, Value> = generator.take_definitions(true);
+        definitions.insert("dojob.duration".to_owned(), duration());
+        json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": "A playbook of dojob",
+            "type": "object",
+            "properties": {
+                "tasks": { "description": "What is to be so, task by task.", "type": "array", "items": any_task(self, tasks) },
+                "order": {
+                    "description": "`sequence`: each task waits for the one before. `graph`: each waits for those in its `after`.",
+                    "enum": ["sequence", "graph"],
+                    "default": "sequence",
+                },
+                "vars": { "description": "Values to be used as `${vars.NAME}`.", "type": "object" },
+                "secrets": {
+                    "description": "Where secrets come from; they are used as `${secrets.NAME}`.",
+                    "type": "object",
+                    "additionalProperties": secret(),
+                },
+            },
+            "required": ["tasks"],
+            "additionalProperties": false,
+            "$defs": definitions,
+        })
+    }
+}
+
+fn any_task(registry: &Registry, tasks: Vec<Value>) -> Value {
+    let names: Vec<&str> = registry.registered().map(TaskType::name).collect();
+    json!({
+        "type": "object",
+        "properties": common(&names),
+        "required": ["name"],
+        "additionalProperties": false,
+        "allOf": tasks,
+    })
+}
+
+/// What a task may have whatever its type.
+fn common(names: &[&str]) -> Value {
+    let duration =
+        |description: &str| json!({ "$ref": "#/$defs/dojob.duration", "description": description });
+    let texts = |description: &str| {
+        json!({
+            "description": description,
+            "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }],
+        })
+    };
+    json!({
+        "name": { "description": "The task type.", "enum": names },
+        "args": { "description": "The arguments of the task type.", "type": "object" },
+        "id": { "description": "What the task is called by others, and in what is shown.", "type": "string" },
+        "after": texts("In a `graph`: the ids of the tasks that come before."),
+        "tries": { "description": "How often it is tried.", "type": "integer", "minimum": 1, "maximum": u32::MAX },
+        "retry_delay": duration("From the start of one try to the start of the next."),
+        "timeout": duration("How long all tries together may take."),
+        "become": { "description": "The user who does it, for task types that can." },
+        "for_each": {
+            "description": "Does the task once for each element, which is `${item}` in `args`.",
+            "type": "array",
+        },
+        "register": {
+            "description": "The name under which later tasks find its result: `${results.NAME}`.",
+            "type": "string",
+            "pattern": "^[A-Za-z0-9_-]+$",
+        },
+        "tags": texts("By these it is chosen with `--tags` and left out with `--skip-tags`."),
+    })
+}
+
+/// If the name is this type's, the arguments are.
+fn task(kind: &TaskType, generator: &mut SchemaGenerator) -> Value {
+    let mut args = kind.registration().schema(generator).to_value();
+    let is_needed = kind.fields().iter().any(|field| field.required && field.name != "become");
+    let mut then = json!({ "required": [] });
+    if is_needed {
+        then["required"] = json!(["args"]);
+    }
+    // It may be given beside the arguments.
+    if let Some(required) = args.get_mut("required").and_then(Value::as_array_mut) {
+        required.retain(|name| name != "become");
+    }
+    then["properties"] = json!({
+        "args": args,
+        "name": { "description": first_sentence(kind.doc()) },
+    });
+    json!({ "if": { "properties": { "name": { "const": kind.name() } }, "required": ["name"] }, "then": then })
+}
+
+fn duration() -> Value {
+    json!({ "description": "A duration such as `5s`, `1m 30s` or `2 days`.", "type": "string" })
+}
+
+fn secret() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "env": { "description": "The variable of the environment that has it.", "type": "string" },
+            "file": { "description": "The file that has it.", "type": "string" },
+            "command": {
+                "description": "The command that prints it: a text for the shell, or a list of words.",
+                "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }],
+            },
+        },
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": false,
+    })
+}
