@@ -132,6 +132,12 @@ macro_rules! catalogue {
             $(#[$cfg])?
             Entry::of::<$Type, _>(stringify!($Type), Area::$area, &[$($need),*], $example),
         )*];
+
+        $(
+            #[cfg(feature = "playbook")]
+            $(#[$cfg])?
+            dojob::task_type!($Type, example = $example);
+        )*
     };
 }
 
