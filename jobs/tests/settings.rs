@@ -208,7 +208,7 @@ fn what_may_not_be_read_is_not_changed() {
 #[test]
 #[ignore = "called by `what_may_not_be_read_is_not_changed` as nobody"]
 fn inner_closed() {
-    let came = look(Setting::new("/root/a.toml", "a", 1).create());
+    let came = look(Setting::new(Path::new("/root").join("a.toml"), "a", 1).create());
     assert_eq!(came.outcome, Outcome::CouldNotFindOut, "{came:?}");
 }
 

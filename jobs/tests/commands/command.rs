@@ -320,7 +320,7 @@ fn what_may_not_be_looked_at_is_not_missing() {
 #[test]
 #[ignore = "called by `what_may_not_be_looked_at_is_not_missing` as nobody"]
 fn inner_closed() {
-    let came = look(Command::new("true").creates("/root/made"));
+    let came = look(Command::new("true").creates(Path::new("/root").join("made")));
     assert_eq!(came.outcome, Outcome::CouldNotFindOut, "{came:?}");
 }
 
