@@ -1,0 +1,165 @@
+//! The command `dojob` with the ready-made jobs: the playbooks that people copy, from end to end.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+#[path = "support/server.rs"]
+mod server;
+
+use server::{Reply, Server};
+
+/// The command in an empty home, with its state there.
+fn dojob(home: &Path, args: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_dojob"))
+        .args(args)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", home)
+        .env("DOJOB_STATE_DIR", home.join("state"))
+        .current_dir(home)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn example(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
+    path.canonicalize().unwrap().display().to_string()
+}
+
+/// Every file below a directory, with what is in it and when it was changed.
+fn tree(directory: &Path) -> BTreeMap<PathBuf, (Vec<u8>, std::time::SystemTime)> {
+    let mut files = BTreeMap::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(path) = open.pop() {
+        for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let changed = entry.metadata().unwrap().modified().unwrap();
+            let content = fs::read(&path).unwrap_or_default();
+            if path.is_dir() {
+                open.push(path.clone());
+            }
+            files.insert(path, (content, changed));
+        }
+    }
+    files
+}
+
+/// A server that keeps what is put there.
+fn store() -> Server {
+    let kept: Mutex<HashMap<String, Vec<u8>>> = Mutex::default();
+    Server::start(move |seen| {
+        let mut kept = kept.lock().unwrap();
+        match seen.method.as_str() {
+            "PUT" => {
+                kept.insert(seen.path.clone(), seen.body.clone());
+                Reply::status(201)
+            }
+            _ => kept.get(&seen.path).map_or_else(|| Reply::status(404), |body| Reply::ok(body.clone())),
+        }
+    })
+}
+
+#[test]
+fn the_playbook_of_the_readme_runs_as_it_stands() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("src")).unwrap();
+    fs::write(home.path().join("src/main.rs"), "fn main() {}\n").unwrap();
+    let playbook = example("tasks.conf");
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    assert!(readme.contains(&fs::read_to_string(&playbook).unwrap()), "the README shows another one");
+    let (code, _, stderr) = dojob(home.path(), &["run", &playbook, "-v"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("shell_script uname | Linux"), "{stderr}");
+    assert!(stderr.contains("src/main.rs"), "{stderr}");
+}
+
+#[test]
+fn the_lineage_is_scanned_completed_uploaded_backed_up_and_cleaned() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("src")).unwrap();
+    fs::write(home.path().join("src/lib.rs"), "mod one;\nuse crate::two;\n").unwrap();
+    let server = store();
+    let store = format!("vars.store=\"{}\"", server.url(""));
+    let root = home.path().join("lineage");
+    for round in 0..2 {
+        let (code, _, stderr) = dojob(home.path(), &["run", &example("lineage.conf"), "--set", &store]);
+        assert_eq!(code, Some(0), "round {round}: {stderr}");
+        assert!(!root.join("workspace").exists(), "it was cleaned");
+        assert_eq!(fs::read_dir(root.join("backup")).unwrap().count(), 1);
+    }
+    let put: Vec<_> = server.seen().into_iter().filter(|seen| seen.method == "PUT").collect();
+    assert_eq!(put.len(), 1, "what is there already is not uploaded again");
+    let lineage: serde_json::Value = serde_json::from_slice(&put[0].body).unwrap();
+    assert_eq!((&lineage["files"], &lineage["lines"]), (&1.into(), &2.into()));
+    assert_eq!(lineage["edges"].as_array().unwrap().len(), 2);
+    assert!(lineage["scanned"]["on"].is_string() && lineage["scanned"]["by"].is_string());
+}
+
+#[test]
+fn the_small_web_host_converges_below_a_root_and_then_has_nothing_to_do() {
+    let home = tempfile::tempdir().unwrap();
+    let playbook = example("site.conf");
+    let run = |verb| dojob(home.path(), &[verb, &playbook, "--skip-tags", "system"]);
+
+    let (code, _, stderr) = run("plan");
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(tree(home.path()).is_empty(), "a plan leaves nothing behind");
+
+    let (code, _, stderr) = run("run");
+    assert_eq!(code, Some(0), "{stderr}");
+    let page = fs::read_to_string(home.path().join("site-root/srv/www/index.html")).unwrap();
+    assert!(page.contains("Hello from www.example.org"), "{page}");
+    let firewall = fs::read_to_string(home.path().join("site-root/etc/nftables.conf")).unwrap();
+    assert!(firewall.contains("tcp dport { 22, 80, 443 } accept"), "{firewall}");
+
+    let before = tree(&home.path().join("site-root"));
+    let (code, _, stderr) = run("run");
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.starts_with("nothing to do"), "{stderr}");
+    assert_eq!(tree(&home.path().join("site-root")), before);
+
+    fs::write(home.path().join("site-root/srv/www/index.html"), "defaced").unwrap();
+    let (code, _, stderr) = run("plan");
+    assert_eq!(code, Some(3), "{stderr}");
+    assert!(stderr.contains("-defaced") && stderr.contains("+<!doctype html>"), "{stderr}");
+    let (_, _, stderr) = run("run");
+    assert!(stderr.contains("changed template page") && stderr.contains("12 in place, 1 changed"), "{stderr}");
+}
+
+#[test]
+fn every_ready_made_job_is_a_task_type_whose_example_is_valid() {
+    let home = tempfile::tempdir().unwrap();
+    let (code, types, stderr) = dojob(home.path(), &["types"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let listed: Vec<&str> = types.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(listed.len(), 27, "{types}");
+    for name in listed {
+        let (code, told, stderr) = dojob(home.path(), &["types", name]);
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(told.contains("Arguments:") && told.contains("Example:"), "{told}");
+    }
+    let (code, starter, _) = dojob(home.path(), &["new"]);
+    fs::write(home.path().join("new.conf"), starter).unwrap();
+    assert_eq!((code, dojob(home.path(), &["validate", "new.conf"]).0), (Some(0), Some(0)));
+    let (_, schema, _) = dojob(home.path(), &["schema"]);
+    assert!(serde_json::from_str::<serde_json::Value>(&schema).unwrap().is_object());
+}
+
+#[test]
+fn facts_of_the_machine_are_values() {
+    let home = tempfile::tempdir().unwrap();
+    let text = "tasks: [ { name: file, args { path: facts, content: \"on \"${facts.os.kernel} } } ]";
+    fs::write(home.path().join("facts.conf"), text).unwrap();
+    let (code, _, stderr) = dojob(home.path(), &["run", "facts.conf"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(fs::read_to_string(home.path().join("facts")).unwrap().starts_with("on "));
+    fs::write(home.path().join("facts.conf"), text.replace("os.kernel", "os.kernle")).unwrap();
+    let (code, _, stderr) = dojob(home.path(), &["validate", "facts.conf"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("facts.conf:1:") && stderr.contains("os.kernle"), "{stderr}");
+}
