@@ -104,7 +104,7 @@ impl Problems {
         let key = |problem: &Problem| {
             problem.place.as_ref().map(|at| (order.get(&at.source.name).copied(), at.line, at.column))
         };
-        self.0.sort_by(|one, other| key(one).cmp(&key(other)));
+        self.0.sort_by_key(key);
         self.0.dedup();
         self
     }
@@ -148,3 +148,95 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problem {}
 impl std::error::Error for Problems {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str, line: usize, column: usize, length: usize) -> String {
+        let source = Source::new("site.conf", text);
+        Problem::new(Place { source, line, column, length }, "it is wrong").to_string()
+    }
+
+    #[test]
+    fn the_line_the_caret_and_the_hint() {
+        let source = Source::new("site.conf", "a = 1\r\n\ntimeout: soon\n");
+        let place = Place { source, line: 3, column: 10, length: 4 };
+        let problem = Problem::new(place, "expected a duration such as `5s`").hint("give it a unit");
+        assert_eq!(
+            problem.to_string(),
+            "error: expected a duration such as `5s`\n --> site.conf:3:10\n  |\n3 | timeout: soon\n  |          ^^^^\nhint: give it a unit"
+        );
+    }
+
+    #[test]
+    fn no_place_and_no_line() {
+        assert_eq!(Problem::new(None, "it is wrong").to_string(), "error: it is wrong");
+        assert_eq!(at("\n", 1, 1, 1), "error: it is wrong\n --> site.conf:1:1");
+        assert_eq!(at("", 7, 3, 1), "error: it is wrong\n --> site.conf:7:3");
+    }
+
+    #[test]
+    fn tabs_wide_and_joining_characters_keep_the_caret_below() {
+        assert_eq!(
+            at("\ta: b", 1, 5, 1),
+            "error: it is wrong\n --> site.conf:1:5\n  |\n1 |     a: b\n  |        ^"
+        );
+        assert_eq!(
+            at("名前: x", 1, 5, 1),
+            "error: it is wrong\n --> site.conf:1:5\n  |\n1 | 名前: x\n  |       ^"
+        );
+        assert_eq!(
+            at("名前: x", 1, 1, 2),
+            "error: it is wrong\n --> site.conf:1:1\n  |\n1 | 名前: x\n  | ^^^^"
+        );
+        assert_eq!(
+            at("e\u{301}: x", 1, 5, 1),
+            "error: it is wrong\n --> site.conf:1:5\n  |\n1 | e\u{301}: x\n  |    ^"
+        );
+    }
+
+    #[test]
+    fn nothing_plays_with_the_terminal() {
+        assert_eq!(
+            at("a\u{1b}[2J\u{202e}x", 1, 6, 1),
+            "error: it is wrong\n --> site.conf:1:6\n  |\n1 | a\\u{1b}[2J\\u{202e}x\n  |           ^^^^^^^^"
+        );
+        let source = Source::new("a\nb", "x");
+        let problem = Problem::new(Place { source, line: 1, column: 1, length: 1 }, "a\u{7}b");
+        assert_eq!(problem.to_string(), "error: a\\u{7}b\n --> a\\nb:1:1\n  |\n1 | x\n  | ^");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_caret() {
+        let line = format!("{}X{}", "a".repeat(1_000), "b".repeat(1_000));
+        let shown = at(&line, 1, 1_001, 1);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[3], format!("1 | …{}X{}…", "a".repeat(40), "b".repeat(58)));
+        assert_eq!(lines[4], format!("  |  {}^", " ".repeat(40)));
+        let shown = at(&line, 1, 1, 2_000);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[3], format!("1 | {}…", "a".repeat(100)));
+        assert_eq!(lines[4], format!("  | {}", "^".repeat(100)));
+    }
+
+    #[test]
+    fn all_in_order_of_place_and_none_twice() {
+        let first = Source::new("b.conf", "x\ny\n");
+        let second = Source::new("a.conf", "z\n");
+        let problem = |source: &Arc<Source>, line: usize, message: &str| {
+            Problem::new(Place { source: source.clone(), line, column: 1, length: 1 }, message)
+        };
+        let problems = Problems(vec![
+            problem(&first, 2, "two"),
+            problem(&second, 1, "three"),
+            problem(&first, 1, "one"),
+            problem(&first, 2, "two"),
+            Problem::new(None, "zero"),
+        ]);
+        let messages: Vec<String> = problems.sorted().0.into_iter().map(|problem| problem.message).collect();
+        assert_eq!(messages, ["zero", "one", "two", "three"]);
+        let many = Problems((0..103).map(|n| Problem::new(None, n.to_string())).collect());
+        assert!(many.to_string().ends_with("error: 99\n\nand 3 more"));
+    }
+}

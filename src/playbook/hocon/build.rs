@@ -2,10 +2,10 @@
 //!
 //! Knows nothing of what substitutions stand for.
 
-use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hashbrown::{HashMap, HashSet};
 use hocon::parser::{AstField, AstNode};
 use hocon::{ScalarType, ScalarValue};
 
@@ -278,7 +278,10 @@ impl Builder {
     /// A value that is not a field's object. Recursive: the guard bounds the brackets.
     fn node(&mut self, file: &File, node: AstNode, field: FieldId, depth: usize) -> Node {
         match node {
-            AstNode::Scalar { value, pos, .. } => Node::Plain(scalar(value, file.pos(pos.line, pos.col))),
+            AstNode::Scalar { value, pos, .. } => {
+                let pos = file.pos(pos.line, pos.col);
+                Node::Plain(self.scalar(value, pos))
+            }
             AstNode::Array { items, pos } => {
                 let pos = file.bracket(pos.line, pos.col);
                 let items = items.into_iter();
@@ -317,6 +320,18 @@ impl Builder {
             // An include stands where a key may; the parser gives it nowhere else.
             AstNode::Include { pos, .. } => Node::Plain(Val::new(Kind::Bad, file.pos(pos.line, pos.col))),
         }
+    }
+
+    fn scalar(&mut self, value: ScalarValue, pos: Pos) -> Val {
+        let kind = match value.value_type {
+            ScalarType::Null => Kind::Null,
+            ScalarType::Boolean => Kind::Bool(value.raw == "true"),
+            ScalarType::Number => Kind::Number(value.raw.into()),
+            // Short ones come again and again.
+            _ if value.raw.len() < 24 => Kind::Text(self.name(&value.raw)),
+            _ => Kind::Text(value.raw.into()),
+        };
+        Val::new(kind, pos)
     }
 
     fn name(&mut self, name: &str) -> Arc<str> {
@@ -422,14 +437,4 @@ fn start(file: &File, node: &AstNode) -> Pos {
         | AstNode::Substitution { pos, .. }
         | AstNode::Include { pos, .. } => file.pos(pos.line, pos.col),
     }
-}
-
-fn scalar(value: ScalarValue, pos: Pos) -> Val {
-    let kind = match value.value_type {
-        ScalarType::Null => Kind::Null,
-        ScalarType::Boolean => Kind::Bool(value.raw == "true"),
-        ScalarType::Number => Kind::Number(value.raw.into()),
-        _ => Kind::Text(value.raw.into()),
-    };
-    Val::new(kind, pos)
 }

@@ -3,8 +3,7 @@
 //! The parser drops what follows an unmatched `}`, takes `a = 1 b = 2` for one value, accepts text behind a braced root
 //! and skips words within `include file(…)`. Knows brackets, separators and the forms of `include`; not values.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use hocon::{Token, TokenKind};
 
 use super::limits;

@@ -2,9 +2,9 @@
 //!
 //! Knows the parser's words and turns them into ours; not what the tree means.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use hocon::parser::{AstField, AstNode, parse_tokens};
 use hocon::{ParseError, tokenize};
 

@@ -146,7 +146,7 @@ impl<'t> Resolver<'t> {
     /// All of an object that was written.
     fn object(&mut self, object: ObjectId, pos: Pos) -> Result<Val, Circle> {
         let tree = self.tree;
-        let mut members = Members::with_capacity(tree.members(object).len());
+        let mut members = Members::with_capacity_and_hasher(tree.members(object).len(), Default::default());
         for (name, field) in tree.members(object) {
             if let Some(frame) = self.open[field.index()] {
                 // The field needs the object that it is in, which needs the field.
@@ -331,7 +331,7 @@ impl<'t> Resolver<'t> {
         let mut way: Vec<String> = frames.map(|frame| words::path(&self.tree.path(frame.field))).collect();
         way.push(name.to_owned());
         way.dedup();
-        let way = if way.len() < 2 { vec![name; 2].join(" -> ") } else { words::way(&way) };
+        let way = if way.len() < 2 { format!("{name} -> {name}") } else { words::way(&way) };
         self.wrong(pos, format!("`{name}` refers to itself: {way}"), None)
     }
 

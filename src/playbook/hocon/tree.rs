@@ -5,9 +5,7 @@
 
 use std::sync::Arc;
 
-use indexmap::IndexMap;
-
-use super::value::{Pos, Val};
+use super::value::{Named, Pos, Val};
 
 /// An object of a [`Tree`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +30,7 @@ pub(super) struct Tree {
 
 #[derive(Debug)]
 struct Object {
-    members: IndexMap<Arc<str>, FieldId>,
+    members: Named<FieldId>,
     /// The field that it is a value of; `None` for the root.
     owner: Option<FieldId>,
     /// Whether it can be reached by a path, as nothing in a list can.
@@ -105,7 +103,7 @@ impl Tree {
     }
 
     fn object(&mut self, owner: Option<FieldId>, reachable: bool) -> ObjectId {
-        self.objects.push(Object { members: IndexMap::new(), owner, reachable });
+        self.objects.push(Object { members: Named::default(), owner, reachable });
         ObjectId(self.objects.len() as u32 - 1)
     }
 
@@ -118,7 +116,7 @@ impl Tree {
         self.fields.len()
     }
 
-    pub(super) fn members(&self, object: ObjectId) -> &IndexMap<Arc<str>, FieldId> {
+    pub(super) fn members(&self, object: ObjectId) -> &Named<FieldId> {
         &self.objects[object.0 as usize].members
     }
 

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use hashbrown::DefaultHashBuilder;
 use indexmap::IndexMap;
 use serde_json::{Map as JsonMap, Number, Value};
 
@@ -56,7 +57,10 @@ pub(crate) struct Object {
     size: Size,
 }
 
-pub(crate) type Members = IndexMap<Arc<str>, Member>;
+/// By name, in the order in which they were written first.
+pub(crate) type Named<T> = IndexMap<Arc<str>, T, DefaultHashBuilder>;
+
+pub(crate) type Members = Named<Member>;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
