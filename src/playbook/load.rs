@@ -129,6 +129,7 @@ impl Options {
         self
     }
 
+    #[cfg(feature = "cli")]
     pub(crate) fn shared_facts(mut self, facts: Option<Arc<Facts>>) -> Self {
         self.facts = facts;
         self

@@ -109,7 +109,9 @@ impl Tasks {
 
 fn unknown_keys(all: &mut Look<'_, '_>, object: &Map<String, Value>) {
     for (key, value) in object {
-        if PLAYBOOK_KEYS.contains(&key.as_str()) || GIVEN.contains(&key.as_str()) {
+        let is_known = PLAYBOOK_KEYS.contains(&key.as_str()) || GIVEN.contains(&key.as_str());
+        // What an editor wants to know of a playbook that is JSON.
+        if is_known || key == "$schema" {
             continue;
         }
         let shown = late::escaped(&late::shown(key));

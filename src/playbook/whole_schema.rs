@@ -21,6 +21,7 @@ impl Registry {
             "title": "A playbook of dojob",
             "type": "object",
             "properties": {
+                "$schema": { "description": "Where this schema is.", "type": "string" },
                 "tasks": { "description": "What is to be so, task by task.", "type": "array", "items": any_task(self, tasks) },
                 "order": {
                     "description": "`sequence`: each task waits for the one before. `graph`: each waits for those in its `after`.",
