@@ -128,7 +128,10 @@ fn the_small_web_host_converges_below_a_root_and_then_has_nothing_to_do() {
     assert_eq!(code, Some(3), "{stderr}");
     assert!(stderr.contains("-defaced") && stderr.contains("+<!doctype html>"), "{stderr}");
     let (_, _, stderr) = run("run");
-    assert!(stderr.contains("changed template page") && stderr.contains("12 in place, 1 changed"), "{stderr}");
+    assert!(
+        stderr.contains("changed template page") && stderr.contains("12 in place, 1 changed"),
+        "{stderr}"
+    );
 }
 
 #[test]
