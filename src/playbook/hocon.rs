@@ -1,7 +1,7 @@
 //! HOCON text to values, each of which knows its place in the text.
 //!
 //! Knows nothing of tasks. Includes, substitutions and merging are over when this is done. The text is taken apart by
-//! `hocon-parser`, behind [`parse`]; what its words come to is worked out here, since it keeps no places, bounds no
+//! `hocon-parser`, behind `parse`; what its words come to is worked out here, since it keeps no places, bounds no
 //! size, and ends with its first problem.
 
 use std::collections::BTreeMap;

@@ -14,6 +14,7 @@ use super::late;
 use super::look::{Look, look};
 use super::problem::Problem;
 use super::secrets::Sources;
+use super::units;
 
 /// The keys of a playbook.
 pub(super) const PLAYBOOK_KEYS: [&str; 4] = ["tasks", "order", "vars", "secrets"];
@@ -226,10 +227,13 @@ fn tries_of(look: &mut Look<'_, '_>) -> Option<u32> {
 }
 
 fn duration(look: &mut Look<'_, '_>) -> Option<Duration> {
-    let parsed = look.value().as_str().and_then(|text| {
+    // HOCON's units, or several together: `1h 30m`.
+    let several = |text: &str| {
         let span = SpanParser::new().parse_span(text.trim()).ok()?;
         Duration::try_from(span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?).ok()
-    });
+    };
+    let text = look.value().as_str();
+    let parsed = text.and_then(|text| units::parse_duration(text).ok().or_else(|| several(text)));
     if parsed.is_none() {
         let hint = look.value().is_number().then(|| format!("it needs a unit: `{}s`", look.value()));
         look.expected("a duration such as `5s`", hint);
@@ -269,4 +273,36 @@ fn register_of(look: &mut Look<'_, '_>) -> Option<String> {
         return None;
     }
     Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn durations_are_numbers_with_units_as_people_write_them() {
+        let parsed = |value: Value| {
+            let mut problems = Vec::new();
+            duration(&mut look(&value, &Places::default(), &mut problems))
+        };
+        for (text, millis) in [
+            ("20ms", 20),
+            ("5s", 5_000),
+            ("0s", 0),
+            ("1.5 minutes", 90_000),
+            ("2 min", 120_000),
+            ("1h 30m", 5_400_000),
+            ("2 days", 172_800_000),
+            ("1.5 d", 129_600_000),
+        ] {
+            assert_eq!(parsed(json!(text)), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for wrong in [json!(5), json!("5"), json!("-5s"), json!("1 month"), json!("soon"), json!(null)] {
+            assert_eq!(parsed(wrong.clone()), None, "{wrong}");
+        }
+    }
 }
