@@ -193,7 +193,11 @@ impl Facts {
         Ok(value)
     }
 
-    fn group(&self, name: &str) -> Result<Value> {
+    /// All of a group.
+    ///
+    /// # Errors
+    /// When there is no such group, and as [`Facts::os`].
+    pub(crate) fn group(&self, name: &str) -> Result<Value> {
         Ok(match name {
             "os" => serde_json::to_value(self.os()?)?,
             "hardware" => serde_json::to_value(self.hardware()?)?,
@@ -251,7 +255,7 @@ impl Facts {
 }
 
 /// The names of all groups.
-const GROUPS: [&str; 6] = ["os", "hardware", "hostname", "users", "interfaces", "tools"];
+pub(crate) const GROUPS: [&str; 6] = ["os", "hardware", "hostname", "users", "interfaces", "tools"];
 
 fn list(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")

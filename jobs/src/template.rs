@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
 use dojob::{Context, CouldNotFindOut, Job, Secret};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{self as jinja, Serde};
-use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+use minijinja::value::{self as jinja, Enumerator, Object, Serde};
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use crate::disk::look::{self, TEXT_LIMIT};
 use crate::disk::owner::{Group, Mode, Owner};
 use crate::disk::{Validate, path, write};
+use crate::facts::{Facts, GROUPS};
 use crate::file::File;
 use crate::validated::validated;
 
@@ -33,6 +35,10 @@ const INLINE: &str = "template";
 ///
 /// A variable that is not there is an error, and nothing is written then; `{{ name | default("none") }}` asks for less.
 /// Nothing is escaped: what is written is text, whatever the file's name.
+///
+/// `facts` is what is known of the machine, as [`Facts`] has it: `{{ facts.hostname }}`, `{{ facts.hardware.cpus }}`,
+/// `{% if facts.os.family == "debian" %}`, `{{ facts.users["rosa"].home }}`. Only what the template asks for is read. What is not known is
+/// none. A variable of one's own that is called `facts` takes its place.
 ///
 /// ```
 /// # use dojob::Engine;
@@ -60,7 +66,8 @@ pub struct Template {
     /// looked for in its directory.
     #[serde(default, deserialize_with = "path::optional", skip_serializing_if = "Option::is_none")]
     pub source: Option<PathBuf>,
-    /// The variables: texts, numbers, lists, maps.
+    /// The variables: texts, numbers, lists, maps. Without being given, `facts` is what is known of the machine, such as
+    /// `facts.os.family`, `facts.hostname` or `facts.hardware.cpus`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub vars: BTreeMap<String, Value>,
     /// Variables that nobody may see: they are masked wherever they turn up, and no difference is shown.
@@ -215,11 +222,13 @@ impl Template {
     }
 
     /// What the file is to say.
-    fn render(&self) -> Result<String> {
+    fn render(&self, cx: &Context) -> Result<String> {
+        let facts = [("facts", jinja::Value::from_object(KnownOfMachine(Facts::of(cx))))];
         let vars = self.vars.iter().map(|(name, value)| (name.as_str(), Serde(value).into()));
         let secrets =
             self.secrets.iter().map(|(name, secret)| (name.as_str(), secret.expose().as_str().into()));
-        let vars = jinja::Value::from_pairs::<_, _, jinja::Value>(vars.chain(secrets));
+        let vars =
+            jinja::Value::from_pairs::<_, _, jinja::Value>(facts.into_iter().chain(vars).chain(secrets));
         let render = |name: &str, text: &str, environment: &Environment<'_>| {
             environment.render_named_str(name, text, vars).map_err(|error| plain(&error))
         };
@@ -241,7 +250,7 @@ impl Template {
         self.validate()?;
         self.secrets.values().for_each(|secret| cx.mask(secret));
         let unknown = || CouldNotFindOut::new(format!("what {} is to say", self.path.display()));
-        let content = self.render().map_err(|error| unknown().because(error))?;
+        let content = self.render(cx).map_err(|error| unknown().because(error))?;
         Ok(File {
             path: self.path.clone(),
             content: Some(content),
@@ -256,6 +265,25 @@ impl Template {
             force: self.force,
             hide: self.hide || !self.secrets.is_empty(),
         })
+    }
+}
+
+/// The machine's facts, each group read when a template comes to it.
+#[derive(Debug)]
+struct KnownOfMachine(Arc<Facts>);
+
+impl Object for KnownOfMachine {
+    fn get_value(self: &Arc<Self>, key: &jinja::Value) -> Option<jinja::Value> {
+        let group = key.as_str().filter(|name| GROUPS.contains(name))?;
+        Some(match self.0.group(group) {
+            Ok(value) => Serde(&value).into(),
+            // It is told to who uses the value.
+            Err(error) => minijinja::Error::new(ErrorKind::InvalidOperation, format!("{error:#}")).into(),
+        })
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Str(&GROUPS)
     }
 }
 

@@ -9,12 +9,12 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use dojob::{Engine, JobGraph};
-use dojob_jobs::{Facts, PackageManager, ServiceManager};
+use dojob::{Engine, JobGraph, Outcome};
+use dojob_jobs::{Facts, PackageManager, ServiceManager, Template};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use support::{as_nobody, is_root};
+use support::{Came, as_nobody, converge, is_root};
 
 /// A tree with these files in it.
 fn machine(files: &[(&str, &str)]) -> TempDir {
@@ -177,6 +177,54 @@ fn what_is_known_stays_and_what_is_not_asked_for_is_not_read() {
     fs::write(root.path().join("proc/sys/kernel/hostname"), "web2\n").unwrap();
     assert_eq!(facts.hostname().unwrap(), "web1");
     assert_eq!(Facts::at(root.path()).hostname().unwrap(), "web2");
+}
+
+#[test]
+fn a_template_asks_for_facts() {
+    let root = debian();
+    let path = root.path().join("motd");
+    let rendered = |template: &str| {
+        let graph = JobGraph::new(Template::new(&path, template)).unwrap();
+        let report = Engine::with_graph(graph).tries(1).handle(Facts::at(root.path())).converge();
+        let came = Came::of(&report);
+        if report.success() { fs::read_to_string(&path).unwrap() } else { came.reason }
+    };
+    assert_eq!(
+        rendered(
+            "{{ facts.hostname }} {{ facts.os.family }} {{ facts.hardware.cpus + 1 }} {{ facts.users['rosa'].home }}"
+        ),
+        "web1 debian 5 /home/rosa"
+    );
+    assert_eq!(rendered("{% for user in facts.users %}{{ user }},{% endfor %}"), "root,rosa,");
+    assert_eq!(rendered("{% if not facts.tools.container %}{{ facts | list | join }}{% endif %}"), {
+        "oshardwarehostnameusersinterfacestools"
+    });
+    let start = format!("could not find out what {} is to say: ", path.display());
+    assert!(rendered("{{ facts.so }}").starts_with(&(start.clone() + "undefined value")));
+    assert!(rendered("{{ facts.os.so }}").starts_with(&(start.clone() + "undefined value")));
+
+    // What cannot be read is an error of those alone who ask for it.
+    symlink("passwd", root.path().join("etc/passwd.new")).unwrap();
+    fs::rename(root.path().join("etc/passwd.new"), root.path().join("etc/passwd")).unwrap();
+    assert_eq!(rendered("{{ facts.hostname }}"), "web1");
+    for template in
+        ["{{ facts.users }}", "{{ facts.users.rosa.home }}", "{% for user in facts.users %}{% endfor %}"]
+    {
+        let said = rendered(template);
+        assert!(
+            said.starts_with(&start) && said.contains("Too many levels of symbolic links"),
+            "{template}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_variable_of_ones_own_takes_the_place_of_the_facts() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("motd");
+    let job = Template::new(&path, "{{ facts.moon }}").var("facts", json!({ "moon": "full" }));
+    assert_eq!(converge(job).outcome, Outcome::Changed);
+    assert_eq!(fs::read_to_string(path).unwrap(), "full");
 }
 
 #[test]
