@@ -1,22 +1,14 @@
-//! Jobs that run commands, killed in the middle: a binary of its own, since nothing else may start processes meanwhile.
+//! Jobs that run commands, killed in the middle.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dojob::testing::Proof;
 use dojob_jobs::{Assert, Command, GitCheckout, ShellScript, Until, WaitFor};
 
-/// While no other proof starts a process: until that has begun its program, it holds what this one has open.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[test]
 fn a_command_with_a_path() {
-    let _alone = alone();
     Proof::new(|root| Command::new("touch half && mv half made").creates("made").cwd(root))
         .instants(8)
         .prove();
@@ -24,7 +16,6 @@ fn a_command_with_a_path() {
 
 #[test]
 fn a_command_with_a_check_and_a_cleanup() {
-    let _alone = alone();
     Proof::new(|root| {
         let run = "echo scratch > scratch; sort < in > scratch; mv scratch out; touch scratch";
         Command::new(run).check("cmp -s in out").cleanup("rm -f scratch").cwd(root)
@@ -36,7 +27,6 @@ fn a_command_with_a_check_and_a_cleanup() {
 
 #[test]
 fn a_script() {
-    let _alone = alone();
     Proof::new(|root| ShellScript::new("sh").args(["-c", "echo made > made"]).working_directory(root))
         .instants(4)
         .prove();
@@ -97,13 +87,11 @@ fn checkout(root: &Path) -> GitCheckout {
 
 #[test]
 fn a_first_checkout() {
-    let _alone = alone();
     Proof::new(checkout).prepare(source).look(checked_out).prove();
 }
 
 #[test]
 fn a_later_checkout() {
-    let _alone = alone();
     let prepare = |root: &Path| {
         source(root);
         let dest = beside(root, "dest");

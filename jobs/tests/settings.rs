@@ -6,7 +6,6 @@ mod support;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dojob::testing::Proof;
 use dojob::{Job, Outcome};
@@ -271,14 +270,7 @@ fn fields_are_read_and_bad_ones_refused() {
     assert_eq!(look(Setting::new("a.toml", "a", Value::Null)).reason, "TOML has no null; say `absent`");
 }
 
-/// While no other proof of this binary starts a process: until that has begun its program, it holds what this one has open.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn prove(name: &'static str, text: &'static str) {
-    let _alone = alone();
     Proof::new(move |root| Setting::new(root.join(name), "server.port", 8080).backup())
         .prepare(move |root| fs::write(root.join(name), text).unwrap())
         .prove();
@@ -306,6 +298,5 @@ fn an_interrupted_run_is_taken_up_in_yaml() {
 
 #[test]
 fn an_interrupted_run_is_taken_up_where_the_file_is_new() {
-    let _alone = alone();
     Proof::new(|root| Setting::new(root.join("a.toml"), "a.b", 1).create()).prove();
 }

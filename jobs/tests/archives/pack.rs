@@ -541,6 +541,6 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        run(Command::new("umount").arg(&self.0));
+        run(Command::new("umount").arg("--lazy").arg(&self.0));
     }
 }

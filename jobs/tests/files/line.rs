@@ -209,7 +209,6 @@ fn the_line_of_a_hidden_one_is_nowhere() {
 
 #[test]
 fn a_file_that_is_not_accepted_stays_as_it_was() {
-    let _alone = alone();
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("sshd"), SSHD).unwrap();
     let text = failures(

@@ -11,20 +11,7 @@ use std::time::Duration;
 use dojob::testing::Proof;
 use dojob_jobs::{Absent, Block, Directory, File, Line, Prune, Replace, Symlink, Template};
 
-use crate::support::{alone, set_mode};
-
-trait ProveAlone {
-    fn prove_alone(self);
-}
-
-impl ProveAlone for Proof {
-    /// While no other test starts a process: until that has begun its program, it holds the lock of the proof's
-    /// journal, which is opened again and again.
-    fn prove_alone(self) {
-        let _alone = alone();
-        self.prove();
-    }
-}
+use crate::support::set_mode;
 
 fn tree(root: &Path) {
     fs::create_dir_all(root.join("tree/below/it")).unwrap();
@@ -42,24 +29,24 @@ fn text(root: &Path) {
 
 #[test]
 fn a_new_file() {
-    Proof::new(|root| File::new(root.join("file"), "text\n").mode(0o600)).prove_alone();
+    Proof::new(|root| File::new(root.join("file"), "text\n").mode(0o600)).prove();
 }
 
 #[test]
 fn a_large_file() {
     Proof::new(|root| File::copy(root.join("file"), root.join("source")))
         .prepare(|root| fs::write(root.join("source"), vec![b'x'; 20_000_000]).unwrap())
-        .prove_alone();
+        .prove();
 }
 
 #[test]
 fn a_file_that_is_replaced_and_kept() {
-    Proof::new(|root| File::new(root.join("file"), "text\n").backup()).prepare(text).prove_alone();
+    Proof::new(|root| File::new(root.join("file"), "text\n").backup()).prepare(text).prove();
 }
 
 #[test]
 fn a_file_in_place_of_a_directory() {
-    Proof::new(|root| File::new(root.join("tree"), "text\n").force()).prepare(tree).prove_alone();
+    Proof::new(|root| File::new(root.join("tree"), "text\n").force()).prepare(tree).prove();
 }
 
 #[test]
@@ -69,71 +56,67 @@ fn a_file_behind_a_link() {
             text(root);
             symlink("file", root.join("link")).unwrap();
         })
-        .prove_alone();
+        .prove();
 }
 
 #[test]
 fn a_new_directory() {
-    Proof::new(|root| Directory::new(root.join("a/b/c")).mode(0o750)).prove_alone();
+    Proof::new(|root| Directory::new(root.join("a/b/c")).mode(0o750)).prove();
 }
 
 #[test]
 fn a_directory_in_place_of_a_file() {
-    Proof::new(|root| Directory::new(root.join("file")).force()).prepare(text).prove_alone();
+    Proof::new(|root| Directory::new(root.join("file")).force()).prepare(text).prove();
 }
 
 #[test]
 fn all_below_a_directory() {
-    Proof::new(|root| Directory::new(root.join("tree")).mode(0o750).file_mode(0o644))
-        .prepare(tree)
-        .prove_alone();
+    Proof::new(|root| Directory::new(root.join("tree")).mode(0o750).file_mode(0o644)).prepare(tree).prove();
 }
 
 #[test]
 fn a_directory_that_is_purged() {
-    Proof::new(|root| Directory::new(root.join("tree")).purge(["a"])).prepare(tree).prove_alone();
+    Proof::new(|root| Directory::new(root.join("tree")).purge(["a"])).prepare(tree).prove();
 }
 
 #[test]
 fn a_new_link() {
-    Proof::new(|root| Symlink::new(root.join("link"), "file")).prove_alone();
+    Proof::new(|root| Symlink::new(root.join("link"), "file")).prove();
 }
 
 #[test]
 fn a_link_in_place_of_a_directory() {
-    Proof::new(|root| Symlink::new(root.join("tree"), "file").force()).prepare(tree).prove_alone();
+    Proof::new(|root| Symlink::new(root.join("tree"), "file").force()).prepare(tree).prove();
 }
 
 #[test]
 fn nothing_in_place_of_a_file() {
-    Proof::new(|root| Absent::new(root.join("file"))).prepare(text).prove_alone();
+    Proof::new(|root| Absent::new(root.join("file"))).prepare(text).prove();
 }
 
 #[test]
 fn nothing_in_place_of_a_directory() {
-    Proof::new(|root| Absent::new(root.join("tree")).recursive()).prepare(tree).prove_alone();
+    Proof::new(|root| Absent::new(root.join("tree")).recursive()).prepare(tree).prove();
 }
 
 #[test]
 fn a_line() {
-    Proof::new(|root| Line::new(root.join("file"), "zwei").regex("^two$").backup())
-        .prepare(text)
-        .prove_alone();
+    Proof::new(|root| Line::new(root.join("file"), "zwei").regex("^two$").backup()).prepare(text).prove();
 }
 
 #[test]
 fn a_block() {
-    Proof::new(|root| Block::new(root.join("file"), "site", "four\nfive")).prepare(text).prove_alone();
+    Proof::new(|root| Block::new(root.join("file"), "site", "four\nfive")).prepare(text).prove();
 }
 
 #[test]
 fn what_is_replaced() {
-    Proof::new(|root| Replace::new(root.join("file"), "^t", "T")).prepare(text).prove_alone();
+    Proof::new(|root| Replace::new(root.join("file"), "^t", "T")).prepare(text).prove();
 }
 
 #[test]
 fn a_template() {
-    Proof::new(|root| Template::new(root.join("file"), "{{ a }}\n").var("a", 1)).prepare(text).prove_alone();
+    Proof::new(|root| Template::new(root.join("file"), "{{ a }}\n").var("a", 1)).prepare(text).prove();
 }
 
 #[test]
@@ -147,5 +130,5 @@ fn old_files() {
                 fs::File::open(root.join(name)).unwrap().set_modified(time - age).unwrap();
             }
         })
-        .prove_alone();
+        .prove();
 }

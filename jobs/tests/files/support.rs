@@ -6,7 +6,6 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dojob::{AnyJob, Engine, IntoJob, Outcome, Report};
 use serde::de::DeserializeOwned;
@@ -145,18 +144,11 @@ pub(crate) fn is_root() -> bool {
     is_root
 }
 
-/// Among the tests that start processes, one at a time.
-pub(crate) fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 const AS_NOBODY: &str = "DOJOB_TEST_AS_NOBODY";
 
 /// Runs the test of this name once more as a user without rights, in `root`, which everybody may enter; there
 /// [`as_nobody`] returns the root.
 pub(crate) fn run_as_nobody(test: &str, root: &Path) {
-    let _alone = alone();
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
         .arg(std::env::current_exe().unwrap())
@@ -195,7 +187,6 @@ impl SmallDisk {
     /// Mounted there.
     pub(crate) fn at(path: &Path) -> Self {
         fs::create_dir_all(path).unwrap();
-        let _alone = alone();
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(path).status();
         assert!(mount.unwrap().success(), "mount");
         SmallDisk { path: path.to_owned(), _root: None }
@@ -208,8 +199,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _alone = alone();
-        let _ = Command::new("umount").arg(&self.path).status();
+        let _ = Command::new("umount").arg("--lazy").arg(&self.path).status();
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use dojob::Outcome;
 use dojob_jobs::Download;
 
-use super::support::{alone, failures, has, outcome, run};
+use super::support::{failures, has, outcome, run};
 
 /// Where the child of this test finds the server, and what it is to come to.
 const PORT: &str = "DOJOB_TEST_TLS_PORT";
@@ -59,7 +59,6 @@ impl Drop for Server {
 
 /// A server that gives away the files of a directory, and its port.
 fn server(root: &Path) -> (Server, String) {
-    let _alone = alone();
     let mut child = Command::new("openssl");
     child.args(["s_server", "-accept", "127.0.0.1:0", "-cert", "cert.pem", "-key", "key.pem", "-WWW"]);
     let mut child = child

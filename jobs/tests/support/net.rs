@@ -8,7 +8,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dojob::testing::Proof;
 use dojob::{AnyJob, Engine, IntoJob, Outcome, Report};
@@ -86,10 +85,8 @@ pub(crate) fn tree(root: &Path, times: bool) -> String {
     told
 }
 
-/// Proves a job, for which `prepare` makes the world, as [`Proof`] says. While no other test starts a process: until that has begun
-/// its program, it holds the lock of the proof's journal, which is opened again and again.
+/// Proves a job, for which `prepare` makes the world, as [`Proof`] says.
 pub(crate) fn prove(prepare: impl Fn(&Path) + 'static, job: impl Fn(&Path) -> AnyJob + 'static) {
-    let _alone = alone();
     Proof::new(job).prepare(prepare).prove();
 }
 
@@ -99,19 +96,11 @@ pub(crate) fn prove_elsewhere(
     job: impl Fn(&Path) -> AnyJob + 'static,
     look: impl Fn() -> String + 'static,
 ) {
-    let _alone = alone();
     Proof::new(job).prepare(prepare).look(move |_| look()).prove();
-}
-
-/// Among the tests that start processes, one at a time.
-pub(crate) fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs a program to its end.
 pub(crate) fn run(command: &mut Command) -> Output {
-    let _alone = alone();
     command.output().expect("the program starts")
 }
 

@@ -10,7 +10,6 @@ use dojob_jobs::{Group, Presence, User};
 use tempfile::TempDir;
 
 use crate::chroot::run;
-use crate::own_process::alone;
 use crate::tree::{content, converge, ended, is_root, no_act, prove, read, tree, write};
 
 const HASH: &str = "$6$salt$hash";
@@ -81,10 +80,8 @@ fn a_user_survives_kills() {
     if !is_root("a_user_survives_kills") {
         return;
     }
-    alone(&[], || {
-        let rosa = |root: &Path| User::new("rosa").groups(["adm"]).password_hash(HASH).root(beside(root));
-        Proof::new(rosa).prepare(anew(machine)).look(accounts_of).instants(8).prove();
-    });
+    let rosa = |root: &Path| User::new("rosa").groups(["adm"]).password_hash(HASH).root(beside(root));
+    Proof::new(rosa).prepare(anew(machine)).look(accounts_of).instants(8).prove();
 }
 
 #[test]
@@ -92,12 +89,10 @@ fn a_change_of_a_user_survives_kills() {
     if !is_root("a_change_of_a_user_survives_kills") {
         return;
     }
-    alone(&[], || {
-        let rosa = |root: &Path| {
-            User::new("rosa").shell("/bin/dash").groups(["users"]).password_hash(HASH).root(beside(root))
-        };
-        Proof::new(rosa).prepare(anew(machine_with_rosa)).look(accounts_of).instants(8).prove();
-    });
+    let rosa = |root: &Path| {
+        User::new("rosa").shell("/bin/dash").groups(["users"]).password_hash(HASH).root(beside(root))
+    };
+    Proof::new(rosa).prepare(anew(machine_with_rosa)).look(accounts_of).instants(8).prove();
 }
 
 #[test]
@@ -105,11 +100,8 @@ fn a_removal_of_a_user_survives_kills() {
     if !is_root("a_removal_of_a_user_survives_kills") {
         return;
     }
-    alone(&[], || {
-        let rosa =
-            |root: &Path| User::new("rosa").state(Presence::Absent).remove_home(true).root(beside(root));
-        Proof::new(rosa).prepare(anew(machine_with_rosa)).look(accounts_of).instants(8).prove();
-    });
+    let rosa = |root: &Path| User::new("rosa").state(Presence::Absent).remove_home(true).root(beside(root));
+    Proof::new(rosa).prepare(anew(machine_with_rosa)).look(accounts_of).instants(8).prove();
 }
 
 #[test]
@@ -117,10 +109,8 @@ fn a_group_survives_kills() {
     if !is_root("a_group_survives_kills") {
         return;
     }
-    alone(&[], || {
-        let web = |root: &Path| Group::new("web").gid(4000).root(beside(root));
-        Proof::new(web).prepare(anew(machine)).look(accounts_of).instants(8).prove();
-    });
+    let web = |root: &Path| Group::new("web").gid(4000).root(beside(root));
+    Proof::new(web).prepare(anew(machine)).look(accounts_of).instants(8).prove();
 }
 
 #[test]

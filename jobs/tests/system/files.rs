@@ -10,7 +10,6 @@ use dojob_jobs::{AuthorizedKey, CronEntry, Hosts, Presence};
 use tempfile::TempDir;
 
 use crate::chroot::{inside, run, system};
-use crate::own_process::alone;
 use crate::tree::{converge, ended, is_root, no_act, prove, read, snapshot, tree, write};
 
 pub(crate) const ONE: &str =
@@ -123,23 +122,19 @@ fn a_file_of_keys_may_be_elsewhere() {
 
 #[test]
 fn a_key_survives_kills() {
-    alone(&[], || {
-        let key = |root: &Path| AuthorizedKey::new("rosa", ONE).exclusive(true).root(root);
-        let prepare = |root: &Path| {
-            let made = home_with(&format!("# mine\n{TWO}\n"));
-            run("cp", ["-a", made.path().join(".").to_str().unwrap(), root.to_str().unwrap()]);
-        };
-        Proof::new(key).prepare(prepare).prove();
-    });
+    let key = |root: &Path| AuthorizedKey::new("rosa", ONE).exclusive(true).root(root);
+    let prepare = |root: &Path| {
+        let made = home_with(&format!("# mine\n{TWO}\n"));
+        run("cp", ["-a", made.path().join(".").to_str().unwrap(), root.to_str().unwrap()]);
+    };
+    Proof::new(key).prepare(prepare).prove();
 }
 
 #[test]
 fn a_line_of_hosts_survives_kills() {
-    alone(&[], || {
-        Proof::new(|root| Hosts::new("10.0.0.7", ["db", "db.example"]).root(root))
-            .prepare(|root| write(root, "etc/hosts", HOSTS))
-            .prove();
-    });
+    Proof::new(|root| Hosts::new("10.0.0.7", ["db", "db.example"]).root(root))
+        .prepare(|root| write(root, "etc/hosts", HOSTS))
+        .prove();
 }
 
 #[test]
@@ -147,11 +142,9 @@ fn an_entry_in_cron_d_survives_kills() {
     if !is_root("an_entry_in_cron_d_survives_kills") {
         return;
     }
-    alone(&[], || {
-        Proof::new(|root| CronEntry::new("backup", "@daily", "backup").file("all").root(root))
-            .prepare(|root| write(root, "etc/cron.d/all", "# dojob: backup\n@weekly root backup\n"))
-            .prove();
-    });
+    Proof::new(|root| CronEntry::new("backup", "@daily", "backup").file("all").root(root))
+        .prepare(|root| write(root, "etc/cron.d/all", "# dojob: backup\n@weekly root backup\n"))
+        .prove();
 }
 
 const HOSTS: &str = "127.0.0.1\tlocalhost\n\n# servers\n10.0.0.1\tdb db.example  # old\n";
