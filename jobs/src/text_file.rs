@@ -3,7 +3,7 @@
 //! Knows how such a file is read and replaced; not what is in it. Bytes that are no UTF-8 (an old comment, say) survive.
 
 use std::borrow::Cow;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -140,8 +140,10 @@ impl TextFile {
     fn write_in_place(&self, cx: &Context, bytes: &[u8]) -> Result<()> {
         cx.log(format!("{} is a mount of its own: written in place", self.name.display()));
         let write = || {
-            let mut file = OpenOptions::new().write(true).truncate(true).open(&self.path)?;
+            let mut file = OpenOptions::new().write(true).open(&self.path)?;
+            reserve(&file, bytes.len() as u64)?;
             file.write_all(bytes)?;
+            file.set_len(bytes.len() as u64)?;
             file.sync_all()
         };
         write().with_context(|| format!("failed to write {} in place", self.name.display()))
@@ -166,6 +168,20 @@ fn is_busy(error: &anyhow::Error) -> bool {
         let raw = cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
         cause.downcast_ref::<Errno>() == Some(&Errno::BUSY) || raw == Some(Errno::BUSY.raw_os_error())
     })
+}
+
+/// Has so much room for the file that a full disk cannot come between; where that cannot be asked for it stays open.
+fn reserve(file: &File, length: u64) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, length) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = (file, length);
+        Ok(())
+    }
 }
 
 /// The text's lines, whether the last one is ended or not. What stands before the end is kept, a carriage return, too.

@@ -3,6 +3,8 @@
 
 #[path = "archives/pack.rs"]
 mod pack;
+#[path = "support/small_disk.rs"]
+mod small_disk;
 #[path = "support/net.rs"]
 mod support;
 #[path = "archives/unpack.rs"]

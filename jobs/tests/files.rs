@@ -11,6 +11,8 @@ mod block;
 mod directory;
 #[path = "files/file.rs"]
 mod file;
+#[path = "files/full_disk.rs"]
+mod full_disk;
 #[path = "files/line.rs"]
 mod line;
 #[path = "files/proofs.rs"]
@@ -19,6 +21,8 @@ mod proofs;
 mod prune;
 #[path = "files/replace.rs"]
 mod replace;
+#[path = "support/small_disk.rs"]
+mod small_disk;
 #[path = "files/symlink.rs"]
 mod symlink;
 #[path = "files/template.rs"]

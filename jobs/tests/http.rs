@@ -7,6 +7,8 @@ mod download;
 mod request;
 #[path = "support/server.rs"]
 mod server;
+#[path = "support/small_disk.rs"]
+mod small_disk;
 #[path = "support/net.rs"]
 mod support;
 #[path = "http/tls.rs"]

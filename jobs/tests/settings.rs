@@ -1,5 +1,7 @@
 //! One setting of a configuration file, all else kept.
 
+#[path = "support/small_disk.rs"]
+mod small_disk;
 #[path = "support/converge.rs"]
 mod support;
 
@@ -8,11 +10,12 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use dojob::testing::Proof;
-use dojob::{Job, Outcome};
+use dojob::{IntoJob, Job, Outcome};
 use dojob_jobs::{Format, Setting};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use small_disk::needs_room;
 use support::{Came, as_nobody, converge, engine, is_root, lines, look, tree};
 
 /// A file with this text, in a directory of its own.
@@ -299,4 +302,14 @@ fn an_interrupted_run_is_taken_up_in_yaml() {
 #[test]
 fn an_interrupted_run_is_taken_up_where_the_file_is_new() {
     Proof::new(|root| Setting::new(root.join("a.toml"), "a.b", 1).create()).prove();
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_file() {
+    for (name, text) in FILES {
+        let job = |root: &Path| Setting::new(root.join(name), "server.port", 8080);
+        needs_room(&[(name, text)], name, |root| job(root).into_job());
+        needs_room(&[(name, text)], name, |root| job(root).backup().into_job());
+        needs_room(&[], name, |root| job(root).create().into_job());
+    }
 }

@@ -14,6 +14,8 @@ mod own_process;
 mod packages;
 #[path = "system/services.rs"]
 mod services;
+#[path = "support/small_disk.rs"]
+mod small_disk;
 #[path = "system/stand_in.rs"]
 mod stand_in;
 #[path = "system/tree.rs"]

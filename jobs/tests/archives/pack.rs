@@ -4,13 +4,14 @@ use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use dojob::{IntoJob, Outcome};
 use dojob_jobs::Archive;
 
+use super::small_disk::SmallDisk;
 use super::support::{as_nobody, converge, dry, failures, has, outcome, prove, run, tree};
 
 pub(super) const FORMATS: [&str; 5] = ["tar.gz", "tgz", "tar.xz", "tar.zst", "zip"];
@@ -510,14 +511,10 @@ fn what_may_not_be_read_is_named() {
 
 #[test]
 fn a_full_disk_leaves_the_old_archive() {
-    if !rustix::process::geteuid().is_root() {
-        return super::support::skipped("root");
-    }
     let root = tempfile::tempdir().unwrap();
     site(root.path());
     let small = root.path().join("small");
-    fs::create_dir(&small).unwrap();
-    let Some(_mounted) = Mounted::small(&small) else { return super::support::skipped("the right to mount") };
+    let Some(_disk) = SmallDisk::at(&small) else { return };
     assert_eq!(outcome(job(root.path(), "small/site.tar.gz")), Outcome::Changed);
     let before = tree(&small, true);
     fs::write(root.path().join("site/noise"), noise(300_000)).unwrap();
@@ -527,20 +524,4 @@ fn a_full_disk_leaves_the_old_archive() {
     assert_eq!(names, ["site.tar.gz"]);
     let without_time = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(without_time(&tree(&small, true)), without_time(&before));
-}
-
-/// A very small disk; away when this is dropped.
-pub(super) struct Mounted(PathBuf);
-
-impl Mounted {
-    pub(super) fn small(path: &Path) -> Option<Self> {
-        let mount = run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(path));
-        mount.status.success().then(|| Mounted(path.to_owned()))
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        run(Command::new("umount").arg("--lazy").arg(&self.0));
-    }
 }

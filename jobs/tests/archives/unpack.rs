@@ -12,7 +12,8 @@ use dojob::{IntoJob, Outcome};
 use dojob_jobs::{Archive, Size, Unarchive};
 use tar::EntryType;
 
-use super::pack::{FORMATS, Mounted, chmod, noise, site};
+use super::pack::{FORMATS, chmod, noise, site};
+use super::small_disk::SmallDisk;
 use super::support::{as_nobody, converge, dry, failures, has, outcome, prove, run, skipped, tree};
 
 /// An entry as somebody may write it who means harm: no name is refused.
@@ -559,13 +560,9 @@ fn a_directory_that_has_no_entry_is_there_as_wanted_or_not_at_all() {
 
 #[test]
 fn a_full_disk_leaves_the_folder_as_it_was() {
-    if !rustix::process::geteuid().is_root() {
-        return skipped("root");
-    }
     let root = tempfile::tempdir().unwrap();
     let small = root.path().join("small");
-    fs::create_dir(&small).unwrap();
-    let Some(_mounted) = Mounted::small(&small) else { return skipped("the right to mount") };
+    let Some(_disk) = SmallDisk::at(&small) else { return };
     let large = tarball(&[file("a", "new"), raw("noise", EntryType::Regular, "", noise(300_000))]);
     fs::write(root.path().join("large.tar"), large).unwrap();
     let unarchive = |dest: &str| Unarchive::new(root.path().join("large.tar"), small.join(dest));

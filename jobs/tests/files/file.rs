@@ -349,20 +349,6 @@ fn somebody_elses_file_is_not_taken_over() {
 }
 
 #[test]
-fn a_full_disk_leaves_the_old_file() {
-    if !is_root() {
-        return;
-    }
-    let disk = SmallDisk::new();
-    let path = disk.path().join("motd");
-    fs::write(&path, "Old\n").unwrap();
-    let report = converge(File::new(&path, "x".repeat(100_000)));
-    let text = failures(&report, disk.path());
-    assert!(text.contains("No space left on device"), "{text}");
-    assert_eq!((read(&path).as_str(), names(disk.path()).len()), ("Old\n", 1));
-}
-
-#[test]
 fn a_file_that_is_not_accepted_stays_as_it_was() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("sudoers");

@@ -169,40 +169,6 @@ pub(crate) fn as_nobody() -> Option<PathBuf> {
     std::env::var_os(AS_NOBODY).map(PathBuf::from)
 }
 
-/// A file system of a few pages, while it lives.
-pub(crate) struct SmallDisk {
-    path: PathBuf,
-    /// Removed when nothing is mounted there any more.
-    _root: Option<tempfile::TempDir>,
-}
-
-impl SmallDisk {
-    pub(crate) fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let mut disk = SmallDisk::at(root.path());
-        disk._root = Some(root);
-        disk
-    }
-
-    /// Mounted there.
-    pub(crate) fn at(path: &Path) -> Self {
-        fs::create_dir_all(path).unwrap();
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(path).status();
-        assert!(mount.unwrap().success(), "mount");
-        SmallDisk { path: path.to_owned(), _root: None }
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.path).status();
-    }
-}
-
 /// The permissions of what is there; a link is not followed.
 pub(crate) fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o7777

@@ -12,6 +12,7 @@ use dojob_jobs::{Download, Size, Span};
 use sha2::{Digest, Sha256};
 
 use super::server::{Reply, Seen, Server};
+use super::small_disk::needs_room;
 use super::support::{as_nobody, converge, dry, failures, outcome, prove, tree};
 
 fn sha256(bytes: &[u8]) -> String {
@@ -59,6 +60,14 @@ fn greeting() -> (Server, String) {
     let server = Server::start(|_| Reply::ok("Hello\n"));
     let url = server.url("/hello");
     (server, url)
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_file() {
+    let (_server, url) = greeting();
+    let download = |root: &Path| Download::new(&url, root.join("hello")).sha256(sha256(b"Hello\n"));
+    needs_room(&[("hello", "Good bye\n")], "/hello: ", |root| download(root).into_job());
+    needs_room(&[], "/hello: ", |root| download(root).into_job());
 }
 
 #[test]

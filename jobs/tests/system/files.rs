@@ -5,11 +5,12 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 
 use dojob::testing::Proof;
-use dojob::{Deps, DummyJob, Engine, Outcome};
+use dojob::{Deps, DummyJob, Engine, IntoJob, Outcome};
 use dojob_jobs::{AuthorizedKey, CronEntry, Hosts, Presence};
 use tempfile::TempDir;
 
 use crate::chroot::{inside, run, system};
+use crate::small_disk::{SmallDisk, needs_room};
 use crate::tree::{converge, ended, is_root, no_act, prove, read, snapshot, tree, write};
 
 pub(crate) const ONE: &str =
@@ -234,24 +235,33 @@ fn a_file_that_is_a_mount_is_written_in_place() {
 }
 
 #[test]
+fn a_full_disk_leaves_a_file_that_is_a_mount() {
+    let Some(disk) = SmallDisk::new() else { return };
+    let tree = tree(&[("etc/hosts", "")]);
+    let [outside, hosts] = [disk.path().join("hosts"), tree.path().join("etc/hosts")];
+    // A page is full, and there is no other one.
+    let text = format!("{}\n", "#".repeat(4094));
+    fs::write(&outside, &text).unwrap();
+    disk.fill();
+    run("mount", ["--bind".as_ref(), outside.as_os_str(), hosts.as_os_str()]);
+    let report = converge(Hosts::new("10.0.0.7", ["db"]).root(tree.path()));
+    run("umount", [&hosts]);
+    let failures = format!("{:?}", report.jobs().next().unwrap().failures());
+    assert!(failures.contains("/etc/hosts in place: No space left on device"), "{failures}");
+    assert_eq!(fs::read_to_string(outside).unwrap(), text);
+}
+
+#[test]
 fn a_full_disk_leaves_the_old_file() {
-    if !is_root("a_full_disk_leaves_the_old_file") {
-        return;
-    }
-    let tree = tree(&[("motd", "")]);
-    let etc = tree.path().join("etc");
-    fs::create_dir(&etc).unwrap();
-    run("mount", ["-t", "tmpfs", "-o", "size=16k", "tmpfs", etc.to_str().unwrap()]);
-    write(tree.path(), "etc/hosts", HOSTS);
-    fs::write(etc.join("full"), vec![0; 8 * 1024]).unwrap();
-    let _ = fs::write(etc.join("fuller"), vec![0; 16 * 1024]);
-    let report = converge(Hosts::new("10.0.0.7", ["web"]).root(tree.path()));
-    let (found, count) = (read(tree.path(), "etc/hosts"), fs::read_dir(&etc).unwrap().count());
-    run("umount", [&etc]);
-    assert!(!report.success());
-    assert_eq!((found.as_str(), count), (HOSTS, 3), "the old file is there, and nothing beside it");
-    let failures = serde_json::to_string(&report).unwrap();
-    assert!(failures.contains("No space left on device"), "{failures}");
+    let key = |root: &Path| AuthorizedKey::in_file("/etc/ssh/rosa", ONE).root(root).into_job();
+    needs_room(&[("etc/ssh/rosa", TWO)], "/etc/ssh/rosa: ", key);
+    needs_room(&[("etc/ssh/other", "")], "/etc/ssh/rosa: ", key);
+    let hosts = |root: &Path| Hosts::new("10.0.0.7", ["web"]).root(root).into_job();
+    needs_room(&[("etc/hosts", HOSTS)], "/etc/hosts: ", hosts);
+    needs_room(&[("etc/motd", "")], "/etc/hosts: ", hosts);
+    let entry = |root: &Path| CronEntry::new("backup", "@daily", "backup").file("all").root(root).into_job();
+    needs_room(&[("etc/cron.d/all", "# dojob: backup\n@weekly root backup\n")], "/etc/cron.d/all: ", entry);
+    needs_room(&[("etc/cron.d/other", "")], "/etc/cron.d/all: ", entry);
 }
 
 #[test]
