@@ -58,10 +58,10 @@ fn chains_of_substitutions() {
             + &format!("a{length} = 1\n")
     };
     assert_eq!(said(&chain(900)), "nothing");
-    assert_eq!(said(&chain(100_000)), "substitutions lead to each other more than 1000 deep");
+    assert_eq!(said(&chain(20_000)), "substitutions lead to each other more than 1000 deep");
     let grows: String = (0..10_000).map(|_| "a = ${?a}x\n").collect();
     assert_eq!(said(&grows), "substitutions lead to each other more than 1000 deep");
-    let circle: String = (0..100_000).map(|n| format!("a{n} = ${{a{}}}\n", (n + 1) % 100_000)).collect();
+    let circle: String = (0..20_000).map(|n| format!("a{n} = ${{a{}}}\n", (n + 1) % 20_000)).collect();
     assert_eq!(said(&circle), "substitutions lead to each other more than 1000 deep");
 }
 
@@ -69,7 +69,7 @@ fn chains_of_substitutions() {
 fn every_variable_by_every_other() {
     let all: String = (0..40).map(|n| format!("${{?a{n}}}")).collect();
     let web: String = (0..40).map(|n| format!("a{n} = {all}\n")).collect();
-    assert_eq!(said(&web), "this takes more than 4000000 steps to work out");
+    assert_eq!(said(&web), "this takes more than 2000000 steps to work out");
 }
 
 #[test]
@@ -93,13 +93,13 @@ fn a_billion_laughs() {
 #[test]
 fn many_of_everything_in_time() {
     let many = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
-    assert_eq!(said(&many(50_000, &|n| format!("a += {n}\n"))), "nothing");
-    assert_eq!(said(&many(50_000, &|n| format!("a += {{ x = {n} }}\n"))), "nothing");
-    assert_eq!(said(&many(50_000, &|n| format!("a {{ x{n} = 1 }}\n"))), "nothing");
-    assert_eq!(said(&many(50_000, &|_| "a = 1\n".to_owned())), "nothing");
+    assert_eq!(said(&many(10_000, &|n| format!("a += {n}\n"))), "nothing");
+    assert_eq!(said(&many(10_000, &|n| format!("a += {{ x = {n} }}\n"))), "nothing");
+    assert_eq!(said(&many(10_000, &|n| format!("a {{ x{n} = 1 }}\n"))), "nothing");
+    assert_eq!(said(&many(10_000, &|_| "a = 1\n".to_owned())), "nothing");
     assert_eq!(said(&many(500, &|n| format!("a.b.c.d.e.f{n} = ${{?a.b.c.d.e.f{}}}\n", n + 1))), "nothing");
     let unknown =
-        load(&text(&many(50_000, &|n| format!("x{n} = ${{y{n}}}\n"))), &Settings::default()).unwrap_err();
+        load(&text(&many(10_000, &|n| format!("x{n} = ${{y{n}}}\n"))), &Settings::default()).unwrap_err();
     assert_eq!(unknown.0.len(), 1_000);
     assert!(unknown.to_string().ends_with("\n\nand 900 more"));
 }
@@ -189,4 +189,11 @@ fn includes_without_end() {
     write("brace.conf", "include \"bad.conf\"\n");
     write("bad.conf", "a = 1 }\nb = 2\n");
     assert_eq!(of("brace.conf"), "`}` closes nothing");
+}
+
+#[test]
+fn four_lines_that_overflow_the_stack_of_the_parsers_own_resolver() {
+    let source = "a = ${?c.a.b} [5]\nc = ${?a} [5]\na.b = [${?nothing}, x]\nc.a.b = ${?c.a.b}";
+    let loaded = load(&text(source), &Settings::default()).map(|loaded| loaded.value.to_string());
+    assert_eq!(loaded, Ok("{\"a\":{\"b\":[\"x\"]},\"c\":{\"a\":{}}}".to_owned()));
 }

@@ -268,6 +268,8 @@ mod properties {
         #[test]
         fn without_references_the_parser_itself_agrees(source in playbook()) {
             let source = source.replace("${?", "${?no_");
+            // Of such an object it forgets all when a key is added to it.
+            prop_assume!(!source.contains("}{"));
             let ours = load(&text(&source), &Settings::default()).ok().map(|loaded| loaded.value);
             // It refuses an object over a list that has been added to.
             if let Some(theirs) = library(&source, &Default::default()) {

@@ -19,7 +19,7 @@ pub(crate) const CHAIN: usize = 1_000;
 /// The bytes of the value, about, with everything put in its place; also those of any part on the way.
 pub(crate) const WEIGHT: usize = 128 << 20;
 /// What is computed on the way, in values.
-pub(crate) const STEPS: usize = 4_000_000;
+pub(crate) const STEPS: usize = 2_000_000;
 /// Problems that are looked for.
 pub(crate) const PROBLEMS: usize = 1_000;
 /// The stack of the thread that reads; how much of it is touched is bounded by `DEPTH` and `CHAIN`.

@@ -274,6 +274,8 @@ impl<'t> Resolver<'t> {
             self.first(vec![Layer::Field(field, first)])?
         };
         let pos = writes[index].key;
+        // Of nothing the first item sees nothing, and not an empty list.
+        let mut seen = base.is_some();
         let mut items = match base.map(|val| (val.what(), val.kind)) {
             None => Vec::new(),
             Some((_, Kind::List(list))) => list.items.clone(),
@@ -288,10 +290,15 @@ impl<'t> Resolver<'t> {
                 break;
             }
             self.frames[frame].write = index;
-            self.frames[frame].sofar = Some(items);
+            if seen {
+                self.frames[frame].sofar = Some(std::mem::take(&mut items));
+            }
             let item = self.node(&write.node);
-            items = self.frames[frame].sofar.take().unwrap_or_default();
+            if let Some(sofar) = self.frames[frame].sofar.take() {
+                items = sofar;
+            }
             items.extend(item?);
+            seen = true;
         }
         if !self.spend(items.len() * 32, pos) {
             return Ok(Some(Val::new(Kind::Bad, pos)));
