@@ -158,7 +158,11 @@ impl Tree {
         let reachable = self.is_reachable(self.fields[field.index()].owner);
         let object = self.object(Some(field), reachable);
         let node = Node::Object(object, pos);
-        self.fields[field.index()].writes.push(Write { key, node, since });
+        let writes = &mut self.fields[field.index()].writes;
+        if writes.is_empty() {
+            writes.reserve_exact(1);
+        }
+        writes.push(Write { key, node, since });
         object
     }
 
@@ -168,6 +172,10 @@ impl Tree {
         if node.is_plain() {
             // Nothing can look back beyond a value that refers to nothing.
             writes.clear();
+        }
+        if writes.is_empty() {
+            // Nearly all are written once.
+            writes.reserve_exact(1);
         }
         writes.push(Write { key, node, since });
     }
