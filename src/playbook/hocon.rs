@@ -1,7 +1,7 @@
 //! HOCON text to values, each of which knows its place in the text.
 //!
 //! Knows nothing of tasks. Includes, substitutions and merging are over when this is done. The text is taken apart by
-//! `hocon-parser`, behind one function; what its words come to is worked out here, since it keeps no places, bounds no
+//! `hocon-parser`, behind `parse`; what its words come to is worked out here, since it keeps no places, bounds no
 //! size, and ends with its first problem.
 
 use std::collections::BTreeMap;
@@ -53,6 +53,9 @@ pub struct Settings {
     pub environment: BTreeMap<String, String>,
     /// What stands over the playbook, a later one over an earlier.
     pub overrides: Vec<Override>,
+    /// The first names of substitutions whose values come later, such as `item`: each is text that the playbook's other
+    /// parts fill in.
+    pub late: Vec<String>,
     /// Root keys whose lists are joined over [`Entry::Files`], such as `tasks`.
     pub joined: Vec<String>,
 }
@@ -81,6 +84,7 @@ impl Settings {
             given: BTreeMap::from(given),
             environment: environment.collect(),
             overrides: Vec::new(),
+            late: Vec::new(),
             joined: vec!["tasks".to_owned()],
         })
     }
