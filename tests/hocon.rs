@@ -22,7 +22,7 @@ fn settings() -> Settings {
     ];
     let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let given = [
-        ("CWD", json!("/work")),
+        ("CWD", json!("/here")),
         ("PLATFORM", json!("Linux")),
         ("TODAY", json!("2026-11-22")),
         ("facts", json!({ "cpus": 4, "os": { "name": "debian" } })),
