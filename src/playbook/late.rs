@@ -352,8 +352,9 @@ mod tests {
 
     #[test]
     fn marks_go_through_hocon_and_are_filled_in() {
-        let value =
-            parsed("a = ${item}, b = /users/${item.name}/x${facts.cpus}, c = ${?item.b}, d = [${?item.b}, 1]");
+        let value = parsed(
+            "a = ${item}, b = /users/${item.name}/x${facts.cpus}, c = ${?item.b}, d = [${?item.b}, 1]",
+        );
         let (value, why) = filled(&value);
         assert_eq!(value, json!({ "a": { "name": "ann" }, "b": "/users/ann/x4", "d": [1] }));
         assert!(why.is_empty());
