@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 static SETTINGS: LazyLock<Settings> = LazyLock::new(|| Settings {
     given: BTreeMap::from([("CWD".to_owned(), json!("/work")), ("f".to_owned(), json!({ "a": [1, {}] }))]),
     environment: BTreeMap::from([("e".to_owned(), "text".to_owned()), ("l_0".to_owned(), "x".to_owned())]),
-    overrides: Vec::new(),
     joined: vec!["tasks".to_owned()],
+    ..Settings::default()
 });
 
 fuzz_target!(|bytes: &[u8]| {
