@@ -13,6 +13,7 @@ pub(crate) mod output;
 pub(crate) mod process;
 pub(crate) mod session;
 pub(crate) mod storage;
+pub(crate) mod time;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -22,7 +23,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -34,7 +34,7 @@ use self::diary::{Diary, Page};
 use self::directory::Directory;
 use self::process::Groups;
 use self::storage::{Global, Handles, Local, encode};
-use crate::clock::{Clock, Wake};
+use crate::clock::Clock;
 use crate::event::{Emitter, Failure, Phase, Stream};
 use crate::secret::{Redactor, Secret};
 
@@ -105,11 +105,6 @@ impl Run {
         self.changed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// The run was asked to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the run was asked to stop")]
-pub struct Stopped;
 
 /// Another job cannot be asked about.
 #[derive(Debug, thiserror::Error)]
@@ -224,36 +219,6 @@ impl Context {
     /// Whether this is a dry run. Only checks are called in one, and they should change nothing in any run.
     pub fn is_no_act(&self) -> bool {
         self.run.no_act
-    }
-
-    /// The time of day, by the engine's [clock](crate::Engine::clock).
-    pub fn now(&self) -> Timestamp {
-        self.run.clock.wall()
-    }
-
-    /// Waits for a while, by the engine's clock; comes back early, with an error, when the run is asked to stop, or the
-    /// time of this job is over.
-    ///
-    /// # Errors
-    /// When there is no time left.
-    pub fn wait(&self, time: Duration) -> Result<(), Stopped> {
-        let wake = Arc::new(Wake::default());
-        let cancel = self.cancel();
-        cancel.notify(&wake);
-        let end = self.run.clock.now().saturating_add(time);
-        let until =
-            self.deadline.filter(|_| !self.is_putting_away()).map_or(end, |deadline| end.min(deadline));
-        while !cancel.is_asked() && self.run.clock.now() < until {
-            self.run.clock.wait(Some(until), &wake);
-        }
-        cancel.forget(&wake);
-        if self.is_cancelled() { Err(Stopped) } else { Ok(()) }
-    }
-
-    /// Whether the run was asked to stop, or the time of this job is over. Long work of a job's own should look now and
-    /// then, and return an error; commands end by themselves.
-    pub fn is_cancelled(&self) -> bool {
-        self.cancel().is_asked() || self.time_left().is_some_and(|left| left.is_zero())
     }
 
     /// The directory in which the run began, and in which commands start.
@@ -521,32 +486,11 @@ impl Context {
         Command::shell(self, line)
     }
 
-    /// Gives all tries of this job together no more time than this, counted from the start of the first: its commands
-    /// are ended then, and [`is_cancelled`](Context::is_cancelled) is true.
-    #[cfg_attr(not(feature = "playbook"), allow(dead_code, reason = "tasks of a playbook have a timeout"))]
-    pub(crate) fn limit(&mut self, timeout: Duration) {
-        let mut first_tries = self.run.first_tries.lock().unwrap_or_else(PoisonError::into_inner);
-        let began = *first_tries.entry(self.id).or_insert_with(|| self.run.clock.now());
-        drop(first_tries);
-        self.deadline = Some(began.saturating_add(timeout));
-    }
-
-    /// How much time this job still has, where that is limited.
-    pub(crate) fn time_left(&self) -> Option<Duration> {
-        let deadline = self.deadline.filter(|_| !self.is_putting_away())?;
-        Some(deadline.saturating_sub(self.run.clock.now()))
-    }
-
     pub(crate) fn cancel(&self) -> &Cancel {
         match self.phase {
             Phase::Cleanup | Phase::Revert => &self.run.cancel_cleanup,
             Phase::Check | Phase::Run | Phase::Recheck => &self.run.cancel,
         }
-    }
-
-    /// Whether it is at work in a phase that may not be cut short.
-    fn is_putting_away(&self) -> bool {
-        matches!(self.phase, Phase::Cleanup | Phase::Revert)
     }
 
     pub(crate) fn redactor(&self) -> &Redactor {

@@ -446,6 +446,23 @@ fn a_read_only_file_system_is_told_before_anything_runs() {
 }
 
 #[test]
+fn a_command_that_does_not_start_leaves_no_note() {
+    let root = tempfile::tempdir().unwrap();
+    let mut graph = JobGraph::builder();
+    let run = |cx: &mut dojob::Context| {
+        ensure!(cx.command("no-such-program-anywhere").run().is_err(), "there is such a program");
+        cx.command("true").run()?;
+        Ok(cx.local().set("after", 1)?)
+    };
+    graph.run_only("caller", run).cleanup(|_| bail!("owed"));
+    engine(graph.build().unwrap(), root.path()).tries(1).converge();
+    let journal = fs::read_to_string(root.path().join("journal")).unwrap();
+    assert_eq!(journal.matches("\"spawned\"").count(), 2, "of `true` its own note, and ours: {journal}");
+    assert_eq!(journal.matches("\"ended\"").count(), 1);
+    assert!(journal.contains("after") && Journal::open(root.path()).is_ok());
+}
+
+#[test]
 fn only_its_owner_may_read_it() {
     let (root, log) = (tempfile::tempdir().unwrap(), Log::default());
     let state = root.path().join("state");

@@ -6,6 +6,7 @@
 //! The rooms below know one thing each: the bytes ([`record`]), what they mean ([`ledger`]), one at a time ([`lock`]),
 //! survivors ([`processes`]), where it is kept ([`place`]). This one has the file, and decides nothing.
 
+mod diary;
 pub(crate) mod ledger;
 pub(crate) mod lock;
 pub(crate) mod place;
@@ -17,20 +18,18 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use self::ledger::Ledger;
 use self::lock::{Holder, Lock};
-use self::record::{Record, Unreadable, VERSION, decode, encode, fill_spawned_line, spawned_line};
+use self::record::{Record, Unreadable, VERSION, decode, encode};
 use crate::clock::{Clock, SystemClock, Wake};
 use crate::context::args::Args;
-use crate::context::diary::{Diary, Note, Page};
+use crate::context::diary::Page;
 use crate::event::Failure;
 use crate::secret::Redactor;
 
@@ -557,57 +556,5 @@ impl Shared {
 
     fn sync_names(&self, wanted: bool) -> io::Result<()> {
         self.lock.as_ref().filter(|_| wanted).map_or(Ok(()), Lock::sync_names)
-    }
-}
-
-impl Diary for Shared {
-    fn is_unseen(&self, job: &str, reader: &str) -> bool {
-        self.with_ledger(|ledger| ledger.is_unseen(job, reader))
-    }
-
-    fn set(&self, n: u64, durable: bool, key: &str, value: Option<&Value>) -> io::Result<()> {
-        let key = key.to_owned();
-        let record = match value.cloned() {
-            Some(value) => Record::Set { n, key, value },
-            None => Record::Unset { n, key },
-        };
-        self.append(&record, durable)
-    }
-
-    fn settled(&self, n: u64) -> io::Result<()> {
-        self.append(&Record::Settled { n }, false)
-    }
-
-    fn undone(&self, n: u64) -> io::Result<()> {
-        self.append(&Record::Undone { n }, false)
-    }
-
-    fn spawn(
-        &self,
-        n: u64,
-        spawn: &mut dyn FnMut(Note) -> io::Result<Option<Child>>,
-    ) -> io::Result<Option<Child>> {
-        // Nobody else writes meanwhile: the length has to be right.
-        let mut state = self.state();
-        let Some(file) = state.file.clone().filter(|_| !state.is_broken) else {
-            return Err(io::Error::other("the journal cannot be written to"));
-        };
-        let note = Note { file: file.clone(), line: spawned_line(n), fill: fill_spawned_line };
-        let spawned = spawn(note);
-        state.length = file.metadata()?.len();
-        if let Ok(Some(child)) = &spawned {
-            let group = child.id() as i32;
-            let record = Record::Spawned { n, group, start: processes::start_ticks(group) };
-            if let Err(error) = self.write(&mut state, &[&record]) {
-                tracing::warn!("failed to write down when a command was started: {error}");
-            }
-        }
-        spawned
-    }
-
-    fn ended(&self, n: u64, group: i32) {
-        if let Err(error) = self.append(&Record::Ended { n, group }, false) {
-            tracing::warn!("failed to write down that a command has ended: {error}");
-        }
     }
 }

@@ -84,8 +84,11 @@ fn set(doc: &str, indent: usize) -> String {
         if is_code || is_fence || is_list || line.is_empty() {
             flow(&mut text, &margin, &std::mem::take(&mut paragraph));
         }
+        // What rustdoc hides of an example is for the compiler.
+        let is_hidden = is_code && (line == "#" || line.starts_with("# "));
         if is_fence {
             is_code = !is_code;
+        } else if is_hidden {
         } else if is_code || is_list {
             let _ = writeln!(text, "{}", format!("{margin}{line}").trim_end());
         } else if line.is_empty() {

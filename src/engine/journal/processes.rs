@@ -8,19 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::process::Pid;
 
 use crate::context::diary::RUN_VARIABLE;
-use crate::context::process::end_group;
+use crate::context::process::{end_group, members, stat};
 
 /// Which start of the machine this is.
 pub(crate) fn boot_id() -> Option<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim().to_owned())
-}
-
-/// The fields of a process's `stat` behind its name, which may have anything in it: state, parent, group, session, …
-fn stat(pid: i32) -> Option<Vec<String>> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let fields = stat.rsplit_once(") ")?.1;
-    Some(fields.split(' ').map(str::to_owned).collect())
 }
 
 /// When a process was started, in ticks since the machine's start.
@@ -37,19 +30,6 @@ pub(crate) fn started_at(pid: i32) -> Option<Timestamp> {
     Timestamp::from_second(boot).ok()?.checked_add(SignedDuration::from_millis(ticks * 10)).ok()
 }
 
-/// The processes of a group.
-fn members(group: i32) -> Vec<i32> {
-    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let ids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    ids.filter(|pid| {
-        stat(*pid).is_some_and(|fields| {
-            !matches!(fields[0].as_str(), "Z" | "X")
-                && fields.get(2).and_then(|field| field.parse().ok()) == Some(group)
-        })
-    })
-    .collect()
-}
-
 /// Whether a process, or who started it, was started by a run of this name.
 fn is_of(pid: i32, run: &str) -> bool {
     let wanted = format!("{RUN_VARIABLE}={run}");
@@ -61,7 +41,7 @@ fn is_of(pid: i32, run: &str) -> bool {
 /// there were. A group of that number that is somebody else's by now is left alone.
 pub(crate) fn end_survivors(group: i32, start: Option<u64>, run: &str) -> io::Result<usize> {
     let Some(pid) = Pid::from_raw(group).filter(|_| group > 1) else { return Ok(0) };
-    let members = members(group);
+    let members = members(group).unwrap_or_default();
     let is_ours = match start_ticks(group).zip(start) {
         Some((found, start)) => found == start,
         // The leader has ended; its number may have been another's since.
@@ -114,7 +94,7 @@ mod tests {
         let group = Group::start("mine");
         let start = start_ticks(group.number());
         assert_eq!(end_survivors(group.number(), Some(start.unwrap() + 1), "mine").unwrap(), 0);
-        assert_eq!(members(group.number()).len(), 2);
+        assert_eq!(members(group.number()).unwrap().len(), 2);
         assert_eq!(end_survivors(group.number(), start, "mine").unwrap(), 2);
         assert_eq!(end_survivors(group.number(), start, "mine").unwrap(), 0);
     }
