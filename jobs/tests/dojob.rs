@@ -106,6 +106,12 @@ fn the_small_web_host_converges_below_a_root_and_then_has_nothing_to_do() {
     let playbook = example("site.conf");
     let run = |verb| dojob(home.path(), &[verb, &playbook, "--skip-tags", "system"]);
 
+    // Of this machine and of an image, as its first lines say.
+    for root in ["vars.root=/", "vars.root=/mnt/image"] {
+        let (code, _, stderr) = dojob(home.path(), &["validate", &playbook, "--set", root]);
+        assert_eq!(code, Some(0), "{stderr}");
+    }
+
     let (code, _, stderr) = run("plan");
     assert_eq!(code, Some(3), "{stderr}");
     assert!(tree(home.path()).is_empty(), "a plan leaves nothing behind");
