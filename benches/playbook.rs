@@ -1,6 +1,7 @@
 //! What a playbook costs before anything runs: text to graph.
 //!
-//! `cargo bench --features playbook --bench playbook`; with a number, so many tasks at most.
+//! `cargo bench --features playbook --bench playbook`; with a number, so many tasks at most; with a name, that
+//! playbook alone.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -9,6 +10,10 @@ use dojob::playbook::{Playbook, Registry};
 use dojob::{Context, Job, Result};
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+/// That of the command.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A file, of the size that people write.
 #[derive(Clone, PartialEq, Deserialize, JsonSchema)]
@@ -92,10 +97,15 @@ fn measured(text: &str, registry: &Registry) -> (Duration, Duration) {
 
 #[allow(clippy::print_stdout, reason = "a bench prints what it has measured")]
 fn main() {
-    let most = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(40_000);
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let most = args.iter().find_map(|arg| arg.parse().ok()).unwrap_or(40_000);
+    let names: Vec<&String> = args.iter().filter(|arg| arg.parse::<usize>().is_err()).collect();
     let registry = Registry::linked().expect("one type");
     println!("{:>8}  {:10} {:>10} {:>10} {:>12}", "tasks", "what", "text", "all", "each");
     for (what, text) in [("sequence", tasks as fn(usize) -> String), ("graph", graph), ("for_each", each)] {
+        if !names.is_empty() && !names.iter().any(|name| *name == what) {
+            continue;
+        }
         for count in [2_500, 10_000, 40_000].into_iter().filter(|count| *count <= most) {
             let (parsed, all) = measured(&text(count), &registry);
             let one = all / u32::try_from(count).unwrap_or(u32::MAX);

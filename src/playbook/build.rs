@@ -3,6 +3,7 @@
 //! Knows tasks, types and the graph's builder; not where the text came from. All problems are noted, and nothing is
 //! built when there is one.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -127,7 +128,7 @@ impl<'a> Builder<'a, '_> {
             return Vec::new();
         }
         let Some(args) = self.with_become(task, &kind) else { return Vec::new() };
-        let roots = late::roots(&args);
+        let roots = if task.r#become.is_some() { late::roots(&args) } else { task.roots };
         let secrets = self.check_marks(task, &args, roots);
         let size = size_of(&args);
         let mut making = Making { task, kind, args, roots, secrets, told: BTreeSet::new(), faulty: 0 };
@@ -203,13 +204,13 @@ impl<'a> Builder<'a, '_> {
     }
 
     /// The arguments, with the task's `become` among them where its type has such a field.
-    fn with_become(&mut self, task: &'a Task, kind: &TaskType) -> Option<Value> {
-        let Some(r#become) = &task.r#become else { return Some(task.args.clone()) };
+    fn with_become(&mut self, task: &'a Task, kind: &TaskType) -> Option<Cow<'a, Value>> {
+        let Some(r#become) = &task.r#become else { return Some(Cow::Borrowed(&task.args)) };
         let key = [Step::Key("become")];
         if !kind.fields().iter().any(|field| field.name == "become") {
             let message = format!("`{}` does nothing as another user", kind.name());
             self.problem(task, &key, message).hint = Some("leave `become` out".to_owned());
-            return Some(task.args.clone());
+            return Some(Cow::Borrowed(&task.args));
         }
         let mut args = task.args.clone();
         let object: &mut Map<String, Value> = args.as_object_mut()?;
@@ -218,7 +219,7 @@ impl<'a> Builder<'a, '_> {
             self.problem(task, &key, message).hint = Some("leave one of them out".to_owned());
             return None;
         }
-        Some(args)
+        Some(Cow::Owned(args))
     }
 
     /// Tells of marks that cannot have a value here; returns the secrets that are used.
@@ -277,7 +278,7 @@ impl<'a> Builder<'a, '_> {
             }
             return None;
         }
-        let args = filled.as_ref().unwrap_or(&making.args);
+        let args = filled.as_ref().unwrap_or(making.args.as_ref());
         let places = self.plan.places;
         let mut written = |path: &[ArgumentStep]| as_written(places, task, path);
         let read = arguments::read(&making.kind, args, &mut written);
@@ -414,7 +415,7 @@ impl<'a> Builder<'a, '_> {
 struct Making<'a> {
     task: &'a Task,
     kind: Arc<TaskType>,
-    args: Value,
+    args: Cow<'a, Value>,
     roots: Roots,
     secrets: Vec<String>,
     /// What was said already, for another element.

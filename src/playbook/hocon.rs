@@ -16,6 +16,7 @@ mod guard;
 mod join;
 mod lexeme;
 mod limits;
+mod named;
 mod parse;
 mod places;
 mod read;

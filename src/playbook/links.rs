@@ -170,7 +170,7 @@ impl<'a> Finder<'a, '_> {
         waits: &mut Vec<usize>,
     ) {
         let task: &'a Task = &self.tasks.tasks[number];
-        if !late::roots(&task.args).results {
+        if !task.roots.results {
             return;
         }
         for (path, mark) in late::marks(&task.args) {

@@ -173,7 +173,7 @@ impl Options {
         let Loaded { value, places } = hocon::load(&entry, &settings)?;
         let mut problems = Vec::new();
         let value = with_facts(value, &places, self.facts.as_deref(), &mut problems);
-        let tasks = Tasks::read(&value, &places, &mut problems);
+        let tasks = Tasks::read(value, &places, &mut problems);
         Ok(Playbook {
             tasks,
             places,

@@ -10,7 +10,7 @@ use jiff::fmt::friendly::SpanParser;
 use serde_json::{Map, Value};
 
 use super::hocon::Places;
-use super::late;
+use super::late::{self, Roots};
 use super::look::{Look, look};
 use super::problem::Problem;
 use super::secrets::Sources;
@@ -61,6 +61,8 @@ pub(super) struct Task {
     /// The name of its type.
     pub(super) name: String,
     pub(super) args: Value,
+    /// What the arguments wait for.
+    pub(super) roots: Roots,
     pub(super) has_args: bool,
     /// They could be read.
     pub(super) are_args_readable: bool,
@@ -77,7 +79,20 @@ pub(super) struct Task {
 
 impl Tasks {
     /// Reads a playbook.
-    pub(super) fn read(value: &Value, places: &Places, problems: &mut Vec<Problem>) -> Self {
+    pub(super) fn read(mut value: Value, places: &Places, problems: &mut Vec<Problem>) -> Self {
+        let mut read = Tasks::without_args(&value, places, problems);
+        // Arguments are most of a playbook: they are moved, not copied.
+        for task in &mut read.tasks {
+            let args = &mut value["tasks"][task.index]["args"];
+            if args.is_object() {
+                task.args = args.take();
+                task.roots = late::roots(&task.args);
+            }
+        }
+        read
+    }
+
+    fn without_args(value: &Value, places: &Places, problems: &mut Vec<Problem>) -> Self {
         let mut all = look(value, places, problems);
         let Some(object) = value.as_object() else {
             all.problem("a playbook is an object", Some("write `tasks: [ … ]`".to_owned()));
@@ -158,13 +173,14 @@ impl Task {
                 None
             }
         };
-        let args = look.within("args", args_of);
+        let are_args_readable = look.within("args", |look| look.object().is_some());
         Some(Task {
             index,
             name: name.unwrap_or_default(),
-            has_args: object.contains_key("args"),
-            are_args_readable: !matches!(args, Some(None)),
-            args: args.flatten().unwrap_or_else(|| Value::Object(Map::new())),
+            has_args: are_args_readable.is_some(),
+            are_args_readable: are_args_readable.unwrap_or(true),
+            args: Value::Object(Map::new()),
+            roots: Roots::default(),
             id: look.within("id", id_of).flatten(),
             after: look.within("after", |look| after_of(look, order)).unwrap_or_default(),
             tries: look.within("tries", tries_of).flatten(),
@@ -176,10 +192,6 @@ impl Task {
             tags: look.within("tags", tags_of).unwrap_or_default(),
         })
     }
-}
-
-fn args_of(look: &mut Look<'_, '_>) -> Option<Value> {
-    look.object().map(|object| Value::Object(object.clone()))
 }
 
 fn tags_of(look: &mut Look<'_, '_>) -> Vec<String> {

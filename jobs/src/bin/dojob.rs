@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use dojob::cli::Program;
 use dojob_jobs::Facts;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let facts = Facts::new();
     // What there is no fact of is told with the names that there are.

@@ -30,11 +30,21 @@ pub(crate) fn started_at(pid: i32) -> Option<Timestamp> {
     Timestamp::from_second(boot).ok()?.checked_add(SignedDuration::from_millis(ticks * 10)).ok()
 }
 
+/// How often a process without an environment is looked at again, to let it take one on.
+const GLANCES: usize = 1_000;
+
 /// Whether a process, or who started it, was started by a run of this name.
 fn is_of(pid: i32, run: &str) -> bool {
     let wanted = format!("{RUN_VARIABLE}={run}");
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
+    for _ in 0..GLANCES {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        // One that is just becoming another program has none for a moment.
+        if !environment.is_empty() || stat(pid).is_none() {
+            return environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes());
+        }
+        std::thread::yield_now();
+    }
+    false
 }
 
 /// Ends what is left of a command that an earlier run has started as the leader of `group`, and says how many processes

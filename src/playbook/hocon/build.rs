@@ -75,7 +75,7 @@ impl Mount {
 /// A file that is being read.
 struct File {
     source: u32,
-    brackets: HashMap<At, At>,
+    brackets: Vec<(At, At)>,
     includes: HashMap<At, bool>,
     /// Where its root is in the whole.
     prefix: Arc<[Arc<str>]>,
@@ -90,7 +90,8 @@ impl File {
 
     /// Of a list or an object, for which the parser keeps what stands behind the bracket.
     fn bracket(&self, line: usize, column: usize) -> Pos {
-        let (line, column) = self.brackets.get(&(line, column)).copied().unwrap_or((line, column));
+        let found = self.brackets.binary_search_by_key(&(line, column), |(behind, _)| *behind);
+        let (line, column) = found.map_or((line, column), |index| self.brackets[index].1);
         self.pos(line, column)
     }
 }

@@ -22,8 +22,8 @@ pub(super) struct Fault {
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) faults: Vec<Fault>,
-    /// The place of each opening bracket, by that of the token behind it, since the parser keeps only the latter.
-    pub(super) brackets: HashMap<At, At>,
+    /// The place of each opening bracket, by that of the token behind it, since the parser keeps only the latter; in order.
+    pub(super) brackets: Vec<(At, At)>,
     /// Of each `include`, by the place of its path, whether the file may be missing.
     pub(super) includes: HashMap<At, bool>,
 }
@@ -113,7 +113,7 @@ impl Guard {
         }
         self.open.push((tokens[index].kind.clone(), at));
         if let Some(next) = tokens.get(index + 1) {
-            self.seen.brackets.insert((next.line, next.col), at);
+            self.seen.brackets.push(((next.line, next.col), at));
         }
         self.state = self.first();
     }

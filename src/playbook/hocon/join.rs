@@ -70,7 +70,7 @@ fn number(key: &str) -> Option<u32> {
 pub(super) fn merge(under: &Val, over: Val) -> Val {
     let (Kind::Object(below), Kind::Object(above)) = (&under.kind, &over.kind) else { return over };
     let mut members = below.members.clone();
-    for (name, member) in &above.members {
+    for (name, member) in above.members.iter() {
         match members.get_mut(name) {
             Some(known) => {
                 known.val = merge(&known.val, member.val.clone());

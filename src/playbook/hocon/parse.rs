@@ -16,8 +16,8 @@ use crate::playbook::problem::{Place, Problem, Source};
 /// A file's fields, and what the parser does not keep of them.
 pub(super) struct Parsed {
     pub(super) fields: Vec<AstField>,
-    /// Of each list and object, by the place that the parser has, the place of its bracket.
-    pub(super) brackets: HashMap<At, At>,
+    /// Of each list and object, by the place that the parser has, the place of its bracket; in order.
+    pub(super) brackets: Vec<(At, At)>,
     /// Of each include, whether the file may be missing.
     pub(super) includes: HashMap<At, bool>,
 }
@@ -50,15 +50,27 @@ pub(super) fn parse(source: &Arc<Source>) -> Result<Parsed, Vec<Problem>> {
 
 /// At most how many tokens a text has; cheap beside making them.
 fn words(text: &str) -> usize {
+    const SIGN: [bool; 256] = among(b"{}[],:=+\"$\n");
+    const SPACE: [bool; 256] = among(b" \t");
     let mut words = 0;
     let mut within = false;
     for byte in text.bytes() {
-        let sign = b"{}[],:=+\"$\n".contains(&byte);
-        let space = byte == b' ' || byte == b'\t';
+        let (sign, space) = (SIGN[usize::from(byte)], SPACE[usize::from(byte)]);
         words += usize::from(sign || !space && !within);
         within = !sign && !space;
     }
     words
+}
+
+/// By byte, whether it is one of these.
+const fn among(bytes: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut index = 0;
+    while index < bytes.len() {
+        table[bytes[index] as usize] = true;
+        index += 1;
+    }
+    table
 }
 
 /// A place, with the length of what stands there.

@@ -67,7 +67,7 @@ impl Places {
         for step in path {
             found = match (step, &found.1.kind) {
                 (Step::Key(key), Kind::Object(object)) => {
-                    let member = object.members.get(*key)?;
+                    let member = object.members.get(key)?;
                     (Some(member), &member.val)
                 }
                 (Step::Index(index), Kind::List(list)) => (None, list.items.get(*index)?),

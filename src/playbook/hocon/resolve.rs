@@ -146,8 +146,8 @@ impl<'t> Resolver<'t> {
     /// All of an object that was written.
     fn object(&mut self, object: ObjectId, pos: Pos) -> Result<Val, Circle> {
         let tree = self.tree;
-        let mut members = Members::with_capacity_and_hasher(tree.members(object).len(), Default::default());
-        for (name, field) in tree.members(object) {
+        let mut members = Members::with_capacity(tree.members(object).len());
+        for (name, field) in tree.members(object).iter() {
             if let Some(frame) = self.open[field.index()] {
                 // The field needs the object that it is in, which needs the field.
                 self.lowest = self.lowest.min(frame);
@@ -171,7 +171,11 @@ impl<'t> Resolver<'t> {
         }
         let before = std::mem::replace(&mut self.lowest, usize::MAX);
         let depth = self.frames.len();
-        let found = self.layered(vec![Layer::Field(field, self.tree.written(field))]);
+        let found = match self.tree.written(field) {
+            // Nearly all are written once.
+            1 => self.write(field, 0),
+            written => self.layered(vec![Layer::Field(field, written)]),
+        };
         if let Ok(val) = &found
             && self.lowest >= depth
         {

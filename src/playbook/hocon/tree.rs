@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::value::{Named, Pos, Val};
+use super::named::Named;
+use super::value::{Pos, Val};
 
 /// An object of a [`Tree`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

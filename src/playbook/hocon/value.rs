@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use hashbrown::DefaultHashBuilder;
-use indexmap::IndexMap;
 use serde_json::{Map as JsonMap, Number, Value};
+
+use super::named::Named;
 
 /// Where something begins: a source by its number, line and column from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,9 +56,6 @@ pub(crate) struct Object {
     pub(crate) members: Members,
     size: Size,
 }
-
-/// By name, in the order in which they were written first.
-pub(crate) type Named<T> = IndexMap<Arc<str>, T, DefaultHashBuilder>;
 
 pub(crate) type Members = Named<Member>;
 

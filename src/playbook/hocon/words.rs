@@ -46,7 +46,7 @@ fn similar(names: &[Arc<str>], tree: &Tree, settings: &Settings) -> Option<Strin
     let mut given: Option<&serde_json::Map<String, serde_json::Value>> = None;
     for (index, name) in names.iter().enumerate() {
         let below: Vec<ObjectId> = objects.iter().flat_map(|object| literal(tree, *object, name)).collect();
-        let known = objects.iter().any(|object| tree.members(*object).contains_key(name));
+        let known = objects.iter().any(|object| tree.members(*object).get(name).is_some());
         let below_given =
             if index == 0 { settings.given.get(name.as_ref()) } else { given?.get(name.as_ref()) };
         if known || below_given.is_some() {
