@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use dojob::{Context, CouldNotFindOut, Job, NotAsWanted};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::json;
 
 use self::folder::{Look, Sources, sources};
 use crate::disk::differ::Differences;
@@ -39,6 +40,8 @@ const NEW_ARCHIVE: Mode = Mode::new(0o600);
 /// links as files.
 ///
 /// An archive inside of its own folder does not contain itself.
+///
+/// Its result: `path`, the absolute path of the archive.
 ///
 /// ```
 /// # use dojob_jobs::Archive;
@@ -210,7 +213,8 @@ impl Job for Archive {
             differences.add_difference(reason, difference.list);
         }
         attributes.compare(&meta, &mut differences);
-        differences.into_result()
+        differences.into_result()?;
+        Ok(cx.set_result(json!({ "path": path::absolute(cx, target) }))?)
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {

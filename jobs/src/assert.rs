@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::expectation::{Bounds, Expectation};
 use crate::r#become::{Become, Variables};
-use crate::command_line::{self, CommandLine, OneOrMany, paths};
+use crate::command_line::{self, Answer, CommandLine, OneOrMany, paths};
 use crate::disk::look::{self, Links};
 use crate::disk::path;
 use crate::facts::Facts;
@@ -158,8 +158,8 @@ impl Assert {
         for line in &self.commands {
             let command = line.command(cx, self.r#become.as_ref(), Variables::default())?;
             let what = format!("what `{line}` says");
-            if let Some(reason) = command_line::ask(line, command.timeout(command_line::ASKING), None, &what)?
-            {
+            let command = command.timeout(command_line::ASKING);
+            if let Answer::No(reason) = command_line::ask(line, command, None, &what)? {
                 reasons.push(reason);
             }
         }

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::r#become::{Become, Variables};
-use crate::command_line::{self, CommandLine, OneOrMany, paths};
+use crate::command_line::{self, Answer, CommandLine, OneOrMany, Printed, paths};
 use crate::disk::differ::Differences;
 use crate::disk::look::{self, Links};
 use crate::disk::path;
@@ -23,6 +23,9 @@ use crate::validated::validated;
 ///
 /// It is in place when every path in `creates` exists, none in `removes` does, and `check` ends with exit code 0; after
 /// `run` that is asked again. What can be said by none of these runs every time: that is a `ShellScript`.
+///
+/// Its result: `stdout` and `stderr` of the `check` that has passed, as texts without the line breaks at their end; of more
+/// than 1 MiB the beginning and the end. Without a `check` they are empty.
 ///
 /// ```
 /// # use dojob_jobs::Command;
@@ -280,15 +283,15 @@ impl Command {
         differences.into_result()
     }
 
-    fn check_command(&self, cx: &Context, line: &CommandLine) -> Result<()> {
+    fn check_command(&self, cx: &Context, line: &CommandLine) -> Result<Printed> {
         let mut command = self.command(cx, line)?;
         if self.timeout.is_none() {
             command = command.timeout(command_line::ASKING);
         }
         let what = format!("whether `{}` has to run", self.run);
         match command_line::ask(line, command, self.check_no.as_deref(), &what)? {
-            None => Ok(()),
-            Some(reason) => Err(NotAsWanted::new(reason).into()),
+            Answer::Yes(output) => Ok(Printed::from(&output)),
+            Answer::No(reason) => Err(NotAsWanted::new(reason).into()),
         }
     }
 }
@@ -310,7 +313,8 @@ impl Job for Command {
     fn check(&mut self, cx: &mut Context) -> Result<()> {
         self.validate()?;
         self.check_paths(cx)?;
-        self.check.as_ref().map_or(Ok(()), |line| self.check_command(cx, line))
+        let printed = self.check.as_ref().map(|line| self.check_command(cx, line)).transpose()?;
+        Ok(cx.set_result(printed.unwrap_or_default())?)
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {

@@ -70,8 +70,27 @@ impl CommandLine {
     }
 }
 
-/// Lets a command say whether something is so: `None` when it is, otherwise why not, by the last line that it prints. "No" is
-/// an exit code in `no`, or from 1 to 125.
+/// What a command printed, for those who are handed it: without the line breaks at its end.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Printed {
+    stdout: String,
+    stderr: String,
+}
+
+impl From<&CommandOutput> for Printed {
+    fn from(output: &CommandOutput) -> Self {
+        Printed { stdout: output.stdout.substituted(), stderr: output.stderr.substituted() }
+    }
+}
+
+/// What a command says that was asked whether something is so.
+pub(crate) enum Answer {
+    Yes(CommandOutput),
+    /// Why not, by the last line that it printed.
+    No(String),
+}
+
+/// Lets a command say whether something is so. "No" is an exit code in `no`, or from 1 to 125.
 ///
 /// # Errors
 /// [`CouldNotFindOut`] when it says anything else, or nothing, since it could not be started or was ended.
@@ -80,16 +99,17 @@ pub(crate) fn ask(
     command: Command<'_>,
     no: Option<&[i32]>,
     what: &str,
-) -> Result<Option<String>> {
+) -> Result<Answer> {
     let output = command.quiet().output().or_could_not_find_out(what)?;
     let is_no = |code: i32| match no {
         Some(codes) => codes.contains(&code),
         None => !NOT_STARTED.contains(&code) && code < 128,
     };
     match output.status.code() {
-        Some(0) => Ok(None),
+        Some(0) => Ok(Answer::Yes(output)),
         Some(code) if is_no(code) => {
-            Ok(Some(last_line(&output).unwrap_or_else(|| format!("`{line}` ended with exit status {code}"))))
+            let silent = || format!("`{line}` ended with exit status {code}");
+            Ok(Answer::No(last_line(&output).unwrap_or_else(silent)))
         }
         code => {
             let ended = code.map_or_else(|| output.status.to_string(), |code| format!("exit status {code}"));

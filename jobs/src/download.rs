@@ -13,6 +13,7 @@ use rustix::fs::{AtFlags, CWD, Mode as RawMode, OFlags};
 use rustix::io::Errno;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use ureq::http::Method;
 
@@ -43,6 +44,9 @@ const PIECE: usize = 64 * 1024;
 /// The file is replaced in one step, when it is complete. A symbolic link at the path is followed. Redirects are followed, but not
 /// from `https` to `http`, and `headers` are sent to the server of the URL alone. A proxy is found in the environment
 /// (`https_proxy`, `http_proxy`, `no_proxy`).
+///
+/// Its result: `path`, the absolute path of the file; its `size` in bytes; and its `sha256`, where one is given or the URL is a
+/// `file:` URL.
 ///
 /// ```
 /// # use dojob_jobs::Download;
@@ -233,15 +237,18 @@ impl Job for Download {
                 return Err(error.because(format!("it is {what}; remove it, or choose another path")).into());
             }
         };
+        let mut handed = json!({ "path": path::absolute(cx, &self.path), "size": file.meta.size });
         if let Some(wanted) = &wanted {
             let found = file.digest().or_could_not_find_out(says(&self.path))?;
             if found.sha256 != *wanted {
                 let difference = format!("{found} -> sha256 {}", look::hex(wanted));
                 differences.add_difference(format!("{shown} has another content"), difference);
             }
+            handed["sha256"] = found.hex().into();
         }
         prepared.attributes.compare(&file.meta, &mut differences);
-        differences.into_result()
+        differences.into_result()?;
+        Ok(cx.set_result(handed)?)
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {

@@ -29,6 +29,8 @@ const NAMED: usize = 5;
 /// Changes of files that Git knows, and commits that are nowhere else, are never lost unless `force` is said: then they
 /// make it fail. Files that Git does not know are left alone. HEAD is detached; local branches are not touched.
 ///
+/// Its result: the commit that is checked out, with all of its digits.
+///
 /// ```
 /// # use dojob_jobs::GitCheckout;
 /// let job = GitCheckout::new("https://git.example.com/app.git", "/srv/app").version("v1.2").depth(1);

@@ -2,6 +2,7 @@
 //!
 //! Knows one request each way; what takes several is several jobs.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -19,6 +20,9 @@ use crate::validated::validated;
 /// How much of an answer is looked at.
 const LONGEST_ANSWER: u64 = 16 * 1024 * 1024;
 
+/// How much of an answer is handed on.
+const LONGEST_HANDED: usize = 1024 * 1024;
+
 /// How much of a value, or of what a server says, is shown.
 const SHOWN: usize = 200;
 
@@ -34,6 +38,9 @@ const SHOWN: usize = 200;
 ///
 /// Redirects of the check are followed, but not from `https` to `http`, and `headers` are sent to the server of the URL alone; those of
 /// the run are errors. A proxy is found in the environment (`https_proxy`, `http_proxy`, `no_proxy`).
+///
+/// Its result: `status`, `body` and `json` of the answer with which the check has passed: the body as text, unless it has more than
+/// 1 MiB, and as values where it is JSON.
 ///
 /// ```
 /// # use dojob_jobs::{Expect, HttpRequest, SendRequest};
@@ -233,10 +240,13 @@ impl Expect {
             .map_or(Ok(()), |pointer| Err(anyhow!("`{pointer}` in `expect.json` is no JSON pointer: {hint}")))
     }
 
-    /// Notes how an answer differs.
-    fn compare(&self, answer: &mut Answer<'_>, differences: &mut Vec<[String; 2]>) -> Result<()> {
+    /// Notes how an answer differs; returns what is handed on of it.
+    fn compare(&self, answer: &mut Answer<'_>, differences: &mut Vec<[String; 2]>) -> Result<Handed> {
         if self.contains.is_none() && self.json.is_empty() {
-            return Ok(());
+            // What nobody expects anything of is no reason to fail either.
+            let is_short = answer.length().is_none_or(|length| length <= LONGEST_HANDED as u64);
+            let body = if is_short { answer.start(LONGEST_HANDED as u64 + 1).ok() } else { None };
+            return Ok(Handed::new(answer.status, body.as_deref().map(String::from_utf8_lossy), None));
         }
         let body = answer.start(LONGEST_ANSWER + 1)?;
         ensure!(body.len() as u64 <= LONGEST_ANSWER, "the answer is longer than {LONGEST_ANSWER} bytes");
@@ -246,13 +256,13 @@ impl Expect {
             differences.push([format!("it does not contain {wanted}"), format!("+ {wanted}")]);
         }
         if self.json.is_empty() {
-            return Ok(());
+            return Ok(Handed::new(answer.status, Some(text), None));
         }
         let found: Value = match serde_json::from_str(&text) {
             Ok(found) => found,
             Err(error) => {
                 differences.push(["it is no JSON".to_owned(), format!("! {error}")]);
-                return Ok(());
+                return Ok(Handed::new(answer.status, None, None));
             }
         };
         for (pointer, wanted) in &self.json {
@@ -266,7 +276,28 @@ impl Expect {
             differences
                 .push([format!("{name} is {at}, not {wanted}"), format!("! {name}: {at} -> {wanted}")]);
         }
-        Ok(())
+        Ok(Handed::new(answer.status, Some(text), Some(found)))
+    }
+}
+
+/// What is handed on of an answer.
+#[derive(Serialize)]
+struct Handed {
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    json: Option<Value>,
+}
+
+impl Handed {
+    /// `json`: the values of the body, where they have been read already.
+    fn new(status: u16, body: Option<Cow<'_, str>>, json: Option<Value>) -> Self {
+        let Some(body) = body.filter(|body| body.len() <= LONGEST_HANDED) else {
+            return Handed { status, body: None, json: None };
+        };
+        let json = json.or_else(|| serde_json::from_str(&body).ok());
+        Handed { status, body: Some(body.into_owned()), json }
     }
 }
 
@@ -449,26 +480,27 @@ impl Job for HttpRequest {
                 let mut answer = client.send(&Call { follow, ..call })?;
                 let mut differences = Vec::new();
                 if is_one_of(answer.status, self.expect.status.as_ref()) {
-                    self.expect.compare(&mut answer, &mut differences)?;
-                } else if answer.tells_nothing() {
-                    return Err(answer.refused());
-                } else {
-                    let wanted = self.expect.status.as_ref().map_or("2xx".to_owned(), Statuses::to_string);
-                    let status = answer.status;
-                    differences.push([
-                        format!("it answers with status {status}, not {wanted}"),
-                        format!("! status: {status} -> {wanted}"),
-                    ]);
+                    let handed = self.expect.compare(&mut answer, &mut differences)?;
+                    return Ok((differences, Some(handed)));
                 }
-                Ok(differences)
+                if answer.tells_nothing() {
+                    return Err(answer.refused());
+                }
+                let wanted = self.expect.status.as_ref().map_or("2xx".to_owned(), Statuses::to_string);
+                let status = answer.status;
+                differences.push([
+                    format!("it answers with status {status}, not {wanted}"),
+                    format!("! status: {status} -> {wanted}"),
+                ]);
+                Ok((differences, None))
             })
         };
-        let found = ask().map_err(|error| {
+        let (found, handed) = ask().map_err(|error| {
             let source: Box<dyn std::error::Error + Send + Sync> = error.into();
             CouldNotFindOut::new(format!("what {url} says")).because(source)
         })?;
         if found.is_empty() {
-            return Ok(());
+            return Ok(cx.set_result(handed)?);
         }
         let [reasons, lines] =
             [0, 1].map(|part| found.iter().map(|pair| pair[part].clone()).collect::<Vec<_>>());

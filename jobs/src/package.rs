@@ -43,7 +43,7 @@ pub enum PackageState {
 ///
 /// Nothing is ever asked: files of configuration that people have changed stay as they are.
 ///
-/// It hands on the versions that are installed, by name.
+/// Its result: the versions that are installed, by name.
 ///
 /// ```
 /// # use dojob_jobs::Package;

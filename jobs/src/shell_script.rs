@@ -11,12 +11,15 @@ use schemars::JsonSchema;
 use serde::de::{SeqAccess, Visitor, value::SeqAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::command_line::Word;
+use crate::command_line::{Printed, Word};
 use crate::disk::path;
 use crate::programs;
 
 /// Runs a script or a program, every time. It fails when that ends with another exit code than 0; all that it prints goes
 /// to the log.
+///
+/// Its result: `stdout`, `stderr` and `exit_code`, what was printed as texts without the line breaks at their end; of more than
+/// 1 MiB the beginning and the end.
 ///
 /// ```
 /// # use dojob_jobs::ShellScript;
@@ -38,6 +41,14 @@ pub struct ShellScript {
     /// The directory to start it in; unless given, the one in which this program was started.
     #[serde(default, deserialize_with = "path::optional", skip_serializing_if = "Option::is_none")]
     pub working_directory_path: Option<PathBuf>,
+}
+
+/// What it hands on.
+#[derive(Serialize)]
+struct Handed {
+    #[serde(flatten)]
+    printed: Printed,
+    exit_code: Option<i32>,
 }
 
 /// How arguments may be written.
@@ -157,7 +168,8 @@ impl RunOnlyJob for ShellScript {
             "{} cannot be executed; say `chmod +x`, or give it to an interpreter (`script_path: sh`)",
             program.display()
         );
-        cx.command(program).args(&self.script_args).directory(start).run()?;
-        Ok(())
+        let output = cx.command(program).args(&self.script_args).directory(start).run()?;
+        let printed = Printed::from(&output);
+        Ok(cx.set_result(Handed { printed, exit_code: output.status.code() })?)
     }
 }

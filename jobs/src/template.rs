@@ -14,7 +14,7 @@ use minijinja::value::{self as jinja, Enumerator, Object, Serde};
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::disk::look::{self, TEXT_LIMIT};
 use crate::disk::owner::{Group, Mode, Owner};
@@ -39,6 +39,8 @@ const INLINE: &str = "template";
 /// `facts` is what is known of the machine, as [`Facts`] has it: `{{ facts.hostname }}`, `{{ facts.hardware.cpus }}`,
 /// `{% if facts.os.family == "debian" %}`, `{{ facts.users["rosa"].home }}`. Only what the template asks for is read. What is not known is
 /// none. A variable of one's own that is called `facts` takes its place.
+///
+/// Its result: `path`, the absolute path of the file.
 ///
 /// ```
 /// # use dojob::Engine;
@@ -324,7 +326,8 @@ impl Job for Template {
     }
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        self.file(cx)?.check(cx)
+        self.file(cx)?.check(cx)?;
+        Ok(cx.set_result(json!({ "path": path::absolute(cx, &self.path) }))?)
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use dojob::{Context, CouldNotFindOut, Job, NotAsWanted, OrCouldNotFindOut};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use ureq::http::Method;
 
 use crate::disk::look::{self, Found, Links, OpenFile};
@@ -32,6 +33,8 @@ const PIECE: usize = 64 * 1024;
 ///
 /// Redirects of the check are followed, but not from `https` to `http`, and `headers` are sent to the server of the URL alone; a redirect
 /// of the upload is an error. A proxy is found in the environment (`https_proxy`, `http_proxy`, `no_proxy`).
+///
+/// Its result: `url`, the address of the file, without a query, which may be secret.
 ///
 /// ```
 /// # use dojob_jobs::Upload;
@@ -221,12 +224,15 @@ impl Job for Upload {
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
         let mut file = self.prepare(cx)?;
-        Url::http(&self.url)?;
+        let target = Url::http(&self.url)?;
         let url = Url::http(self.check_url.as_ref().unwrap_or(&self.url))?;
         let asked = with_client(cx, Patience::while_it_talks(self.timeout), |client| {
             self.difference(client, &url, &mut file)
         });
-        asked.or_could_not_find_out(format!("what {url} is"))?.map_or(Ok(()), |error| Err(error.into()))
+        if let Some(difference) = asked.or_could_not_find_out(format!("what {url} is"))? {
+            return Err(difference.into());
+        }
+        Ok(cx.set_result(json!({ "url": target.to_string() }))?)
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {

@@ -160,6 +160,35 @@ fn every_ready_made_job_is_a_task_type_whose_example_is_valid() {
 }
 
 #[test]
+fn what_a_task_hands_on_is_used_by_later_ones() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().canonicalize().unwrap();
+    fs::write(home.join("token"), "hunter2\n").unwrap();
+    let text = r#"
+        secrets { token { file: token } }
+        tasks: [
+            { name: shell_script, register: version
+              args { script_path: sh, script_args: [-c, "echo 1.2; echo"] } }
+            { name: command, register: answer
+              args { run: "echo 42 > answer", check: "cat answer && echo $TOKEN >&2", secret_env { TOKEN: ${secrets.token} } } }
+            { name: template, register: motd, args { path: ./motd, template: "Hello" } }
+            { name: file, args { path: about, content: ${results.version.stdout}" in "${results.motd.path}" is "${results.answer.stdout} } }
+            { name: file, args { path: whole, mode: "0600", content: key ${results.answer.stderr} } }
+        ]"#;
+    fs::write(home.join("site.conf"), text).unwrap();
+    for changed in [5, 1] {
+        let (code, stdout, stderr) = dojob(&home, &["run", "site.conf", "--format", "json"]);
+        assert_eq!(code, Some(0), "{stderr}");
+        let shown = stdout + &stderr;
+        assert!(!shown.contains("hunter2") && shown.contains(r#""stderr":"***""#), "{shown}");
+        assert_eq!(shown.matches(r#""outcome":"changed""#).count(), changed, "{shown}");
+        let about = format!("1.2 in {}/motd is 42", home.display());
+        assert_eq!(fs::read_to_string(home.join("about")).unwrap(), about);
+        assert_eq!(fs::read_to_string(home.join("whole")).unwrap(), "key hunter2");
+    }
+}
+
+#[test]
 fn facts_of_the_machine_are_values() {
     let home = tempfile::tempdir().unwrap();
     let text = "tasks: [ { name: file, args { path: facts, content: \"on \"${facts.os.kernel} } } ]";

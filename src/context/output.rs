@@ -44,19 +44,30 @@ impl Captured {
     /// The text, without white space at its end; bytes that are no UTF-8 are replaced. Where something was dropped, a
     /// line in its place says how much.
     pub fn text(&self) -> String {
-        let mut text = if self.dropped == 0 {
-            String::from_utf8_lossy(&self.bytes()).into_owned()
-        } else {
-            let tail: Vec<u8> = self.tail.iter().copied().collect();
-            format!(
-                "{}\n[{} bytes left out]\n{}",
-                String::from_utf8_lossy(&self.head),
-                self.dropped,
-                String::from_utf8_lossy(&tail)
-            )
-        };
+        let mut text = self.whole();
         text.truncate(text.trim_end().len());
         text
+    }
+
+    /// As [`text`](Captured::text), but without line breaks alone at its end, as a shell's `$(…)` has it: what a job hands
+    /// on that does not know what it is for.
+    pub fn substituted(&self) -> String {
+        let mut text = self.whole();
+        text.truncate(text.trim_end_matches('\n').len());
+        text
+    }
+
+    fn whole(&self) -> String {
+        if self.dropped == 0 {
+            return String::from_utf8_lossy(&self.bytes()).into_owned();
+        }
+        let tail: Vec<u8> = self.tail.iter().copied().collect();
+        format!(
+            "{}\n[{} bytes left out]\n{}",
+            String::from_utf8_lossy(&self.head),
+            self.dropped,
+            String::from_utf8_lossy(&tail)
+        )
     }
 
     /// How many bytes were not kept.
@@ -198,6 +209,19 @@ mod tests {
         assert_eq!(captured.bytes(), b"abcdjklm");
         assert_eq!(captured.dropped(), 5);
         assert_eq!(captured.text(), "abcd\n[5 bytes left out]\njklm");
+    }
+
+    #[test]
+    fn only_line_breaks_are_taken_off_what_is_handed_on() {
+        let of = |bytes: &[u8]| {
+            let mut captured = Captured::new(8);
+            captured.push(bytes);
+            captured.substituted()
+        };
+        assert_eq!(of(b"\na \t\n\n"), "\na \t");
+        assert_eq!(of(b"\n\n"), "");
+        assert_eq!(of(b"a\xff\r\n"), "a\u{fffd}\r");
+        assert_eq!(of(b"abcdefghij \n"), "abcd\n[4 bytes left out]\nij ");
     }
 
     proptest! {

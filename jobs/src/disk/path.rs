@@ -1,4 +1,4 @@
-//! Paths as they are written down: which ones no machine could have.
+//! Paths as they are written down: which ones no machine could have, and how they are handed on.
 //!
 //! Looks at the file system only to tell whether something is its root.
 
@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Result;
-use dojob::CouldNotFindOut;
+use dojob::{Context, CouldNotFindOut};
 use serde::{Deserialize, Deserializer, de};
 
 use super::look::{Links, meta};
@@ -60,6 +60,13 @@ pub(crate) fn validate_no_root(path: &Path) -> Result<(), PathError> {
         }
     }
     if depth <= 0 { Err(PathError::Root) } else { Ok(()) }
+}
+
+/// The path from the root on, as it is handed on to other jobs; links are not followed.
+pub(crate) fn absolute(cx: &Context, path: &Path) -> String {
+    // Its components alone, without those that are `.`.
+    let absolute: PathBuf = cx.working_directory().join(path).components().collect();
+    absolute.to_string_lossy().into_owned()
 }
 
 /// Directories below which nobody wants things to be removed by rule.

@@ -10,9 +10,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use dojob::{IntoJob, Outcome};
 use dojob_jobs::Archive;
+use serde_json::json;
 
 use super::small_disk::SmallDisk;
-use super::support::{as_nobody, converge, dry, failures, has, outcome, prove, run, tree};
+use super::support::{as_nobody, converge, dry, failures, handed, has, outcome, prove, run, tree};
 
 pub(super) const FORMATS: [&str; 5] = ["tar.gz", "tgz", "tar.xz", "tar.zst", "zip"];
 
@@ -115,6 +116,16 @@ fn other_programs_unpack_to_the_same_tree() {
         let site = tree(&root.path().join("site"), false);
         assert_eq!(tree(&out.join("site"), false), site, "{format}");
         assert_eq!(fs::read_dir(&out).unwrap().count(), 1, "one top folder");
+    }
+}
+
+#[test]
+fn where_it_is_is_handed_on() {
+    let root = tempfile::tempdir().unwrap();
+    site(root.path());
+    for _ in 0..2 {
+        let wanted = json!({ "path": root.path().join("site.zip") });
+        assert_eq!(handed(Archive::new(root.path().join("site"), root.path().join("./site.zip"))), wanted);
     }
 }
 

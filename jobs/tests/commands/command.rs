@@ -10,7 +10,7 @@ use dojob::{Engine, Job, JobGraph, OnFailure, Outcome, Secret};
 use dojob_jobs::{Become, BecomeMethod, Command, CommandLine};
 use serde_json::json;
 
-use crate::support::{as_nobody, converge, engine, is_root, lines, look, tree};
+use crate::support::{as_nobody, converge, engine, handed, is_root, lines, look, tree};
 
 /// A job that makes the file `made`, and what says that it is there.
 fn touch(root: &Path) -> Command {
@@ -59,6 +59,43 @@ fn what_a_check_says() {
     assert_eq!(say("true").outcome, Outcome::InPlace);
     let long = say("head -c 1000 /dev/zero | tr '\\0' x; false").reason;
     assert_eq!(long, "x".repeat(300));
+}
+
+#[test]
+fn what_a_passing_check_prints_is_handed_on_and_not_shown() {
+    let root = tempfile::tempdir().unwrap();
+    let job = Command::new("printf 'made \\n\\n' > made").check("cat made && echo err >&2").cwd(root.path());
+    for outcome in [Outcome::Changed, Outcome::InPlace] {
+        let (observer, seen) = lines();
+        let report = engine(job.clone()).observe(observer).converge();
+        let came = report.jobs().last().unwrap();
+        assert_eq!(came.outcome(), outcome);
+        assert_eq!(came.result(), Some(&json!({ "stdout": "made ", "stderr": "err" })));
+        let seen = seen.lock().unwrap();
+        assert!(!seen.iter().any(|line| line.contains("made ") || line == "err"), "{seen:?}");
+    }
+    let nothing = json!({ "stdout": "", "stderr": "" });
+    assert_eq!(handed(Command::new("echo again").creates("made").cwd(root.path())), nothing);
+    assert_eq!(handed(Command::new("touch new; echo out").creates("new").cwd(root.path())), nothing);
+}
+
+#[test]
+fn secrets_are_handed_on_and_masked_in_what_is_shown() {
+    let job = Command::new("true").check("echo \"the $TOKEN\"").secret_env("TOKEN", "hunter2".to_owned());
+    assert_eq!(handed(job.clone()), json!({ "stdout": "the ***", "stderr": "" }));
+    let mut graph = JobGraph::builder();
+    let name = job.name();
+    let asked = name.clone();
+    graph.add(job);
+    graph
+        .run_only("reader", move |cx| {
+            let result: serde_json::Value = cx.result(&asked)?;
+            anyhow::ensure!(result["stdout"] == "the hunter2", "it was masked");
+            Ok(())
+        })
+        .after([name]);
+    let report = Engine::with_graph(graph.build().unwrap()).tries(1).converge();
+    assert!(report.success(), "{report:?}");
 }
 
 #[test]

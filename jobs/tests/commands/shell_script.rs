@@ -8,7 +8,7 @@ use dojob::{Outcome, RunOnlyJob};
 use dojob_jobs::ShellScript;
 use serde_json::json;
 
-use crate::support::{converge, engine, lines, look, tree};
+use crate::support::{converge, engine, handed, lines, look, tree};
 
 fn script(path: &Path, text: &str, mode: u32) {
     fs::write(path, text).unwrap();
@@ -80,6 +80,24 @@ fn a_file_is_found_from_the_working_directory() {
     }
     assert_eq!(said(at("./uname")), "mine");
     assert_ne!(said(at("uname")), "mine", "PATH comes first");
+}
+
+#[test]
+fn what_it_prints_is_handed_on() {
+    let of = |line: &str| handed(ShellScript::new("sh").args(["-c", line]));
+    assert_eq!(
+        of("echo; echo one; echo 'two '; echo; echo; echo err >&2"),
+        json!({ "stdout": "\none\ntwo ", "stderr": "err", "exit_code": 0 })
+    );
+    assert_eq!(of("true"), json!({ "stdout": "", "stderr": "", "exit_code": 0 }));
+    assert_eq!(of("printf 'a\\377b\\r\\n'")["stdout"], "a\u{fffd}b\r");
+    let long = of("head -c 2000000 /dev/zero | tr '\\0' x; echo end");
+    let long = long["stdout"].as_str().unwrap();
+    assert!(long.starts_with("xxx") && long.ends_with("xend") && long.len() < 1_100_000, "{}", long.len());
+    assert!(long.contains("\n[951428 bytes left out]\n"));
+
+    let report = engine(ShellScript::new("sh").args(["-c", "echo x; exit 3"])).converge();
+    assert_eq!(report.jobs().last().unwrap().result(), None);
 }
 
 #[test]

@@ -51,6 +51,16 @@ fn a_file_is_made_from_a_template() {
 }
 
 #[test]
+fn where_it_is_is_handed_on() {
+    let root = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let report = converge(hosts(root.path()));
+        let wanted = json!({ "path": root.path().join("hosts") });
+        assert_eq!(report.jobs().last().unwrap().result(), Some(&wanted));
+    }
+}
+
+#[test]
 fn what_is_written_is_plain_text() {
     assert_eq!(rendered("{{ a }}\n"), "<b>\n");
     assert_eq!(rendered("{% if n > 2 %}\nmany\n{% endif %}\nend"), "many\nend");

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use dojob::{Engine, IntoJob, Outcome, StopHandle};
 use dojob_jobs::{Download, Size, Span};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::server::{Reply, Seen, Server};
 use super::small_disk::needs_room;
-use super::support::{as_nobody, converge, dry, failures, outcome, prove, tree};
+use super::support::{as_nobody, converge, dry, failures, handed, outcome, prove, tree};
 
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -129,6 +130,23 @@ fn a_check_with_a_hash_needs_no_net() {
     fs::write(root.path().join("any"), "whatever").unwrap();
     assert_eq!(outcome(any), Outcome::InPlace);
     assert_eq!(server.seen().len(), 1);
+}
+
+#[test]
+fn where_it_is_and_what_it_is_are_handed_on() {
+    let root = tempfile::tempdir().unwrap();
+    let (_server, url) = greeting();
+    let path = root.path().join("hello");
+    let plain = json!({ "path": path, "size": 6 });
+    let with_hash = json!({ "path": path, "size": 6, "sha256": sha256(b"Hello\n") });
+    let job = Download::new(&url, root.path().join(".").join("hello"));
+    for _ in 0..2 {
+        assert_eq!(handed(job.clone()), plain);
+    }
+    assert_eq!(handed(job.sha256(sha256(b"Hello\n").to_uppercase())), with_hash);
+    let copy = root.path().join("copy");
+    let job = Download::new(format!("file://{}", path.display()), &copy);
+    assert_eq!(handed(job), json!({ "path": copy, "size": 6, "sha256": sha256(b"Hello\n") }));
 }
 
 #[test]

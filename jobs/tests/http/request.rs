@@ -8,7 +8,7 @@ use dojob_jobs::{Expect, HttpRequest, SendRequest};
 use serde_json::json;
 
 use super::server::{Reply, Seen, Server, shared};
-use super::support::{converge, dry, failures, outcome, prove_elsewhere};
+use super::support::{converge, dry, failures, handed, outcome, prove_elsewhere};
 
 /// What a server has.
 type Thing = Arc<Mutex<Option<Vec<u8>>>>;
@@ -220,9 +220,39 @@ fn a_long_answer_has_an_end() {
     let told = dry(HttpRequest::new(server.url("/"), Expect::contains("y"), SendRequest::put()));
     assert_eq!(told.outcome, Outcome::CouldNotFindOut);
     assert!(told.reason.contains("the answer is longer than 16777216 bytes"), "{}", told.reason);
-    // Where nothing of it is asked for it is not read.
-    let told = dry(HttpRequest::new(server.url("/"), Expect::success(), SendRequest::put()));
-    assert_eq!(told.outcome, Outcome::InPlace);
+    // Where nothing of it is asked for it does not matter.
+    let job = HttpRequest::new(server.url("/"), Expect::success(), SendRequest::put());
+    assert_eq!(handed(job), json!({ "status": 200 }));
+}
+
+#[test]
+fn the_answer_is_handed_on() {
+    let server = thing(None);
+    let send = SendRequest::put().json(json!({ "name": "ops", "id": 7 }));
+    let body = r#"{"id":7,"name":"ops"}"#;
+    let whole = json!({ "status": 200, "body": body, "json": { "id": 7, "name": "ops" } });
+    for expect in [Expect::json("/name", "ops"), Expect::contains("ops"), Expect::success()] {
+        let job = HttpRequest::new(server.url("/"), expect, send.clone());
+        assert_eq!(handed(job.clone()), whole, "after a run, or in place");
+        assert_eq!(handed(job), whole, "in place");
+    }
+    let gone = HttpRequest::new(server.url("/"), Expect::status(404), SendRequest::delete());
+    assert_eq!(handed(gone), json!({ "status": 404, "body": "nothing here" }));
+}
+
+#[test]
+fn what_of_an_answer_cannot_be_handed_on_is_left_out() {
+    let status_alone = json!({ "status": 200 });
+    let half = Server::start(|_| Reply::ok("half").header("content-length", "9"));
+    let job = HttpRequest::new(half.url("/"), Expect::success(), SendRequest::put());
+    assert_eq!(handed(job), status_alone);
+    let long = Server::start(|_| Reply::ok(vec![b'1'; 1024 * 1024 + 1]));
+    for expect in [Expect::success(), Expect::contains("1")] {
+        assert_eq!(handed(HttpRequest::new(long.url("/"), expect, SendRequest::put())), status_alone);
+    }
+    let bytes = Server::start(|_| Reply::ok(b"\xff\n"));
+    let job = HttpRequest::new(bytes.url("/"), Expect::success(), SendRequest::put());
+    assert_eq!(handed(job), json!({ "status": 200, "body": "\u{fffd}\n" }));
 }
 
 #[test]

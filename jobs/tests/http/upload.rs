@@ -9,10 +9,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use dojob::{Engine, IntoJob, Job, Outcome, StopHandle};
 use dojob_jobs::Upload;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::server::{Reply, Seen, Server, shared};
-use super::support::{converge, dry, failures, outcome, prove_elsewhere};
+use super::support::{converge, dry, failures, handed, outcome, prove_elsewhere};
 
 /// How a server tells the hash of what it has.
 type Tells = fn(&[u8]) -> Option<(&'static str, String)>;
@@ -106,7 +107,7 @@ fn a_file_is_sent_once_and_its_hash_is_taken_where_it_is_told() {
         let seen = server.seen();
         assert_eq!(seen[1].method, "PUT");
         assert_eq!((seen[1].header("content-length"), seen[1].body == content), (Some("400000"), true));
-        assert_eq!(outcome(job.clone()), Outcome::InPlace, "{case}");
+        assert_eq!(handed(job.clone()), json!({ "url": shown }), "{case}");
         assert_eq!(methods(&server), if told { "HEAD" } else { "HEAD GET" }, "{case}");
 
         // Of the same size.

@@ -13,6 +13,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use dojob::{Engine, Event, IntoJob, Observer, Outcome, Report};
+use serde_json::Value;
 
 /// An engine for one job, which it tries once.
 pub(crate) fn engine<M>(job: impl IntoJob<M>) -> Engine {
@@ -41,6 +42,14 @@ impl Came {
 /// What one convergence makes of the job.
 pub(crate) fn converge<M>(job: impl IntoJob<M>) -> Came {
     Came::of(&engine(job).converge())
+}
+
+/// What the job hands on, which has to converge.
+pub(crate) fn handed<M>(job: impl IntoJob<M>) -> Value {
+    let report = engine(job).converge();
+    let job = report.jobs().last().expect("one job");
+    assert!(report.success(), "{:?}", job.reason());
+    job.result().cloned().unwrap_or_default()
 }
 
 /// What a dry run says of the job.

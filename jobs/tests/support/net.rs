@@ -11,6 +11,7 @@ use std::process::{Command, Output};
 
 use dojob::testing::Proof;
 use dojob::{AnyJob, Engine, IntoJob, Outcome, Report};
+use serde_json::Value;
 
 /// Converges one job, trying once.
 pub(crate) fn converge<M>(job: impl IntoJob<M>) -> Report {
@@ -23,6 +24,14 @@ pub(crate) fn outcome<M>(job: impl IntoJob<M>) -> Outcome {
     let cleanups: Vec<_> = report.failed_cleanups().collect();
     assert!(cleanups.is_empty(), "{cleanups:?}");
     report.jobs().next().expect("one job").outcome()
+}
+
+/// What one job hands on, which has to converge.
+pub(crate) fn handed<M>(job: impl IntoJob<M>) -> Value {
+    let report = converge(job);
+    let job = report.jobs().next().expect("one job");
+    assert!(report.success(), "{:?}", job.reason());
+    job.result().cloned().unwrap_or_default()
 }
 
 /// What a dry run says of one job: how it ended, why, and the difference.
