@@ -84,6 +84,7 @@
 //! * Converging: [`Engine`] and the [`Report`] it returns; [`StopHandle`] ends it early.
 //! * Seeing: [`Event`]s for an [`Observer`]; [`Console`] and [`JsonLines`] are two; pictures by
 //!   [`JobGraph::to_dot`], [`Report::to_dot`] and [`write_picture`].
+//! * Text: [`units`] reads durations and sizes, for the arguments of jobs and of programs.
 //! * Time: [`Clock`], so that a test with retries takes no time; [`Engine::simulate`] for tests with many workers.
 //!
 //! # What is promised
@@ -123,6 +124,7 @@ mod report;
 mod secret;
 mod suggest;
 pub mod testing;
+pub mod units;
 mod view;
 
 pub use crate::clock::{Clock, SystemClock, VirtualClock, Wake};

@@ -20,7 +20,6 @@ mod schema;
 mod secrets;
 mod task;
 mod task_type;
-pub mod units;
 mod whole_schema;
 
 pub use self::load::{Facts, Options, Playbook};

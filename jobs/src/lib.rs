@@ -87,8 +87,8 @@ pub use service::{Service, ServiceState};
 pub use setting::{Format, Key, Setting};
 pub use shell_script::ShellScript;
 #[cfg(any(feature = "archive", feature = "http"))]
-pub use size::{Size, SizeError};
-pub use span::{Span, SpanError};
+pub use size::Size;
+pub use span::Span;
 pub use symlink::Symlink;
 pub use template::Template;
 #[cfg(feature = "archive")]

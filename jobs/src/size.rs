@@ -1,34 +1,28 @@
 //! Sizes as people write them: `512 MiB`, `10 GB`.
 //!
-//! Knows text and numbers; measures nothing.
+//! Knows what one is in a configuration; how it is read is known by [`dojob::units`]. Measures nothing.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use dojob::units::{self, UnitError};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A number of bytes: `512 MiB`, `10 GB`, `100 B`. In `KiB`, `MiB`, `GiB` and `TiB` a step is 1024, in `kB`, `MB`, `GB` and `TB`
-/// 1000. A bare number means bytes.
+/// A number of bytes: `512 MiB`, `1.5 GB`, `100 B`. In `KiB`, `MiB`, `GiB` and `TiB` a step is 1024, in `kB`, `MB`, `GB` and `TB`
+/// 1000. A bare number, which is no text, means bytes.
 ///
 /// ```
 /// # use dojob_jobs::Size;
 /// assert_eq!("2 KiB".parse::<Size>()?, Size::bytes(2048));
 /// assert_eq!(Size::bytes(3_000_000).to_string(), "3 MB");
-/// # Ok::<(), dojob_jobs::SizeError>(())
+/// # Ok::<(), dojob::units::UnitError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Size(u64);
 
-/// A text that is no size.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no size: write a whole number and a unit, such as `100 kB`, `512 MiB` or `10 GB`")]
-pub struct SizeError {
-    text: String,
-}
-
-/// The largest first.
+/// Those that a size is written with, the largest first.
 const UNITS: [(&str, u64); 9] = [
     ("TiB", 1 << 40),
     ("TB", 1_000_000_000_000),
@@ -60,15 +54,10 @@ impl From<u64> for Size {
 }
 
 impl FromStr for Size {
-    type Err = SizeError;
+    type Err = UnitError;
 
-    fn from_str(text: &str) -> Result<Self, SizeError> {
-        let parse = || {
-            let (number, unit) = text.trim().split_at(text.trim().find(|c: char| !c.is_ascii_digit())?);
-            let (_, step) = UNITS.iter().find(|(name, _)| *name == unit.trim_start())?;
-            number.parse::<u64>().ok()?.checked_mul(*step).map(Size)
-        };
-        parse().ok_or_else(|| SizeError { text: text.to_owned() })
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        units::parse_size(text).map(Size)
     }
 }
 
@@ -92,7 +81,7 @@ impl<'de> Deserialize<'de> for Size {
         impl de::Visitor<'_> for Visitor {
             type Value = Size;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a size such as `512 MiB`, or a number of bytes")
+                f.write_str("a size such as `10 MiB`, or a number of bytes")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Size, E> {
                 text.parse().map_err(E::custom)
@@ -130,7 +119,9 @@ mod tests {
         assert_eq!(of("512MiB"), Some(512 << 20));
         assert_eq!(of(" 10 GB "), Some(10_000_000_000));
         assert_eq!(of("1 TiB"), Some(1 << 40));
-        for text in ["", "5", "B", "-1 B", "1.5 GB", "1 gb", "1 GiBs", "99999999999 TB", "1 G B"] {
+        assert_eq!(of("1.5 GB"), Some(1_500_000_000));
+        assert_eq!(of("1 PiB"), Some(1 << 50));
+        for text in ["", "5", "B", "-1 B", "1 gb", "1 GiBs", "99999999999 TB", "1 G B"] {
             assert_eq!(of(text), None, "{text}");
         }
     }
@@ -145,7 +136,7 @@ mod tests {
         assert_eq!(Size::bytes(16 << 30).to_string(), "16 GiB");
         assert_eq!(serde_json::from_str::<Size>("7").unwrap(), Size::bytes(7));
         let error = serde_json::from_str::<Size>("\"7 apples\"").unwrap_err().to_string();
-        assert!(error.starts_with("`7 apples` is no size: write a whole number and a unit"), "{error}");
+        assert!(error.starts_with("there is no unit `apples`; the units are B, kB, MB"), "{error}");
         assert!(serde_json::from_str::<Size>("-7").is_err());
     }
 }

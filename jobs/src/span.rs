@@ -1,17 +1,18 @@
 //! Spans of time as people write them: `5s`, `2 min`, `30 days`.
 //!
-//! Knows text and durations; asks no clock.
+//! Knows what one is in a configuration; how it is read is known by [`dojob::units`]. Asks no clock.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use jiff::{SignedDuration, SpanRelativeTo};
+use dojob::units::{self, UnitError};
+use jiff::SignedDuration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A span of time: `20ms`, `5s`, `2 min`, `1h 30m`, `30 days`, `2 weeks`. A day has 24 hours; months and years, which
+/// A span of time: `20ms`, `5s`, `2 min`, `1h 30m`, `1.5 days`, `2 weeks`. A day has 24 hours; months and years, which
 /// are not all of one length, are refused, and so is a bare number, which has no unit.
 ///
 /// ```
@@ -19,19 +20,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// # use std::time::Duration;
 /// assert_eq!("2 min".parse::<Span>()?, Span::from(Duration::from_secs(120)));
 /// assert!("2 months".parse::<Span>().is_err());
-/// # Ok::<(), dojob_jobs::SpanError>(())
+/// # Ok::<(), dojob::units::UnitError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(Duration);
-
-/// A text that is no span of time.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{text}` is no span of time: write a number and a unit, such as `20ms`, `5s`, `2 min`, `1h 30m` or `30 days`"
-)]
-pub struct SpanError {
-    text: String,
-}
 
 impl Span {
     /// The same as a `Duration`.
@@ -53,16 +45,10 @@ impl From<Span> for Duration {
 }
 
 impl FromStr for Span {
-    type Err = SpanError;
+    type Err = UnitError;
 
-    fn from_str(text: &str) -> Result<Self, SpanError> {
-        let parse = || {
-            // Nothing but what people write: no ISO 8601, which has signs and months of its own.
-            let span = jiff::fmt::friendly::SpanParser::new().parse_span(text.trim()).ok()?;
-            let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
-            Duration::try_from(duration).ok().map(Span)
-        };
-        parse().ok_or_else(|| SpanError { text: text.to_owned() })
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        units::parse_duration(text).map(Span)
     }
 }
 
@@ -81,17 +67,7 @@ impl Serialize for Span {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Span;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a span of time with its unit, such as `5s`, `2 min` or `30 days`")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_str(Visitor)
+        units::duration::deserialize(deserializer).map(Span)
     }
 }
 
@@ -123,6 +99,7 @@ mod tests {
         assert_eq!(of(" 2 min "), Some(Duration::from_secs(120)));
         assert_eq!(of("1h 30m"), Some(Duration::from_secs(5400)));
         assert_eq!(of("2 weeks"), Some(Duration::from_secs(14 * 86400)));
+        assert_eq!(of("1.5d"), Some(Duration::from_secs(36 * 3600)));
         assert_eq!(of("0s"), Some(Duration::ZERO));
     }
 
@@ -144,15 +121,12 @@ mod tests {
             assert_eq!(serde_json::from_str::<Span>(&written).unwrap(), span);
         }
         let huge = Span::from(Duration::MAX).to_string();
-        assert!(huge.ends_with("ns"), "{huge}");
+        assert!(huge.ends_with("ns") && of(&huge).is_some(), "{huge}");
     }
 
     #[test]
     fn a_bare_number_has_no_unit() {
         let error = serde_json::from_str::<Span>("5").unwrap_err().to_string();
-        assert!(
-            error.starts_with("invalid type: integer `5`, expected a span of time with its unit"),
-            "{error}"
-        );
+        assert!(error.starts_with("invalid type: integer `5`, expected a duration such as `5s`"), "{error}");
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use crate::engine::policy::OnFailure;
+use crate::units;
 use crate::view::console::Color;
 
 /// The flags of a provisioning binary, to be flattened into its own `clap` struct. (To `clap` their ids are `dojob_no_act`,
@@ -245,8 +246,8 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         return Duration::try_from_secs_f64(seconds)
             .map_err(|_| if seconds < 0.0 { negative.to_owned() } else { expected.to_owned() });
     }
-    let duration: jiff::SignedDuration = text.trim().parse().map_err(|_| expected.to_owned())?;
-    Duration::try_from(duration).map_err(|_| negative.to_owned())
+    let is_negative = text.trim_start().starts_with('-');
+    units::parse_duration(text).map_err(|_| if is_negative { negative } else { expected }.to_owned())
 }
 
 #[cfg(test)]
@@ -262,6 +263,7 @@ mod tests {
         assert_eq!(parsed("0"), Duration::ZERO);
         assert_eq!(parsed("1m30s"), Duration::from_secs(90));
         assert_eq!(parsed("2 hours"), Duration::from_secs(7200));
+        assert_eq!(parsed("1.5 days"), Duration::from_secs(129_600));
         assert_eq!(duration("-1").unwrap_err(), "a duration cannot be negative");
         assert_eq!(duration("-20ms").unwrap_err(), "a duration cannot be negative");
         for wrong in ["", "soon", "5 parsecs", "NaN", "inf", "1e300"] {

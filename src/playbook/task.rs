@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use jiff::SpanRelativeTo;
-use jiff::fmt::friendly::SpanParser;
 use serde_json::{Map, Value};
 
 use super::hocon::Places;
@@ -14,7 +12,7 @@ use super::late::{self, Roots};
 use super::look::{Look, look};
 use super::problem::Problem;
 use super::secrets::Sources;
-use super::units;
+use crate::units::{self, UnitError};
 
 /// The keys of a playbook.
 pub(super) const PLAYBOOK_KEYS: [&str; 4] = ["tasks", "order", "vars", "secrets"];
@@ -239,18 +237,17 @@ fn tries_of(look: &mut Look<'_, '_>) -> Option<u32> {
 }
 
 fn duration(look: &mut Look<'_, '_>) -> Option<Duration> {
-    // HOCON's units, or several together: `1h 30m`.
-    let several = |text: &str| {
-        let span = SpanParser::new().parse_span(text.trim()).ok()?;
-        Duration::try_from(span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?).ok()
-    };
-    let text = look.value().as_str();
-    let parsed = text.and_then(|text| units::parse_duration(text).ok().or_else(|| several(text)));
-    if parsed.is_none() {
-        let hint = look.value().is_number().then(|| format!("it needs a unit: `{}s`", look.value()));
-        look.expected("a duration such as `5s`", hint);
+    const WANTED: &str = "a duration such as `5s`";
+    match look.value() {
+        Value::String(text) => match units::parse_duration(text) {
+            Ok(duration) => return Some(duration),
+            Err(UnitError::Shape { wanted, .. }) => look.expected(wanted, None),
+            Err(other) => look.expected(WANTED, Some(other.to_string())),
+        },
+        Value::Number(number) => look.expected(WANTED, Some(format!("it needs a unit: `{number}s`"))),
+        _ => look.expected(WANTED, None),
     }
-    parsed
+    None
 }
 
 fn timeout_of(look: &mut Look<'_, '_>) -> Option<Duration> {
@@ -310,6 +307,7 @@ mod tests {
             ("1h 30m", 5_400_000),
             ("2 days", 172_800_000),
             ("1.5 d", 129_600_000),
+            ("2 weeks", 1_209_600_000),
         ] {
             assert_eq!(parsed(json!(text)), Some(Duration::from_millis(millis)), "{text}");
         }

@@ -505,7 +505,7 @@ fn wrong_values_are_refused_where_they_are_read() {
     assert!(error("dest", "/".into()).starts_with("a path of a file must end with its name"));
     assert!(error("strip_components", (-1).into()).contains("expected u32"));
     assert!(error("exclude", serde_json::json!(["a["])).contains("is no pattern of names"));
-    assert!(error("max_size", "much".into()).contains("`much` is no size"));
+    assert!(error("max_size", "much".into()).contains("`much` is not a size such as `10 MiB`"));
     assert!(error("max_entries", "much".into()).contains("expected u64"));
     assert!(error("owner", "".into()).contains("must not be empty"));
     assert!(error("mode", "0644".into()).contains("unknown field `mode`"));

@@ -317,7 +317,7 @@ fn what_cannot_be_meant_is_refused_at_once() {
         ),
         (
             json!({"run": "a", "creates": "b", "timeout": 5}),
-            "invalid type: integer `5`, expected a span of time with its unit, such as `5s`, `2 min` or `30 days`",
+            "invalid type: integer `5`, expected a duration such as `5s`",
         ),
     ];
     for (value, said) in cases {

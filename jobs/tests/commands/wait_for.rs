@@ -277,7 +277,7 @@ fn what_cannot_be_meant_is_refused_at_once() {
     }
     for (field, value, said) in [
         ("interval", json!("0s"), "`interval` must be longer than no time at all"),
-        ("timeout", json!(5), "invalid type: integer `5`, expected a span of time"),
+        ("timeout", json!(5), "invalid type: integer `5`, expected a duration such as `5s`"),
         ("times", json!(5), "unknown field `times`"),
     ] {
         let value = json!({"until": {"file_exists": "/a"}, field: value});

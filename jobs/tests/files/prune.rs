@@ -178,9 +178,12 @@ fn what_cannot_be_is_refused_when_read() {
         "`older_than` or `keep` is needed: otherwise all files would be removed"
     );
     assert_eq!(prune(json!({ "path": "" })), "a path must not be empty");
-    assert!(prune(json!({ "older_than": "a while" })).starts_with("`a while` is no span of time"));
     assert!(
-        prune(json!({ "older_than": 5 })).starts_with("invalid type: integer `5`, expected a span of time")
+        prune(json!({ "older_than": "a while" })).contains("\"a while\", expected a duration such as `5s`")
+    );
+    assert!(
+        prune(json!({ "older_than": 5 }))
+            .starts_with("invalid type: integer `5`, expected a duration such as `5s`")
     );
     assert!(prune(json!({ "keep": -1 })).starts_with("invalid value: integer `-1`"));
     assert!(prune(json!({ "patterns": ["[a"] })).starts_with("bad `patterns`: bad pattern"));

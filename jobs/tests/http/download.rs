@@ -551,8 +551,8 @@ fn wrong_values_are_refused_where_they_are_read() {
     assert!(error("headers", serde_json::json!({"a b": "x"})).contains("`a b` is no name of a header"));
     assert!(error("headers", serde_json::json!({"a": "x\ny"})).contains("cannot be sent"));
     assert!(error("headers", serde_json::json!({"a": 1})).contains("invalid type"));
-    assert!(error("timeout", 5.into()).contains("expected a span of time with its unit"));
-    assert!(error("max_size", "x".into()).contains("is no size"));
+    assert!(error("timeout", 5.into()).contains("expected a duration such as `5s`"));
+    assert!(error("max_size", "x".into()).contains("`x` is not a size such as `10 MiB`"));
     assert!(error("mode", 644.into()).contains("may be octal or not"));
     assert!(error("checksum", "x".into()).contains("unknown field `checksum`"));
     let root = tempfile::tempdir().unwrap();

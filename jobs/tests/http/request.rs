@@ -310,7 +310,7 @@ fn wrong_values_are_refused_where_they_are_read() {
     assert!(with("send", "headers", json!({"": ""})).contains("is no name of a header"));
     assert!(with("", "url", json!("file:///x")).contains("a URL begins with https:// or http://"));
     assert!(with("", "headers", json!({"a": "\n"})).contains("cannot be sent"));
-    assert!(with("", "timeout", json!(5)).contains("span of time"));
+    assert!(with("", "timeout", json!(5)).contains("expected a duration"));
     assert!(with("", "method", json!("PUT")).contains("unknown field `method`"));
     let both = read(json!({"url": "https://a.example/", "send": {"method": "PUT", "json": 1, "body": "x"}}));
     assert_eq!(both.unwrap_err(), "give `json` or `body` to `send`, not both");

@@ -271,7 +271,7 @@ fn wrong_values_are_refused_where_they_are_read() {
     assert!(error("url", "file:///x".into()).contains("a URL begins with https:// or http://"));
     assert!(error("check_url", "x".into()).contains("is no URL"));
     assert!(error("headers", serde_json::json!({"range": "x"})).contains("cannot be set"));
-    assert!(error("timeout", 1.into()).contains("span of time"));
+    assert!(error("timeout", 1.into()).contains("expected a duration"));
     assert!(error("size_only", "yes".into()).contains("expected a boolean"));
     assert!(error("method", "POST".into()).contains("unknown field `method`"));
     let root = tempfile::tempdir().unwrap();

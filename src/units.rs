@@ -1,12 +1,14 @@
-//! Durations and sizes with their units: `5s`, `1.5 hours`, `10 MiB`.
+//! Durations and sizes with their units: `5s`, `1.5 hours`, `1h 30m`, `10 MiB`.
 //!
-//! The units are HOCON's. A number without a unit is refused, though HOCON takes it for milliseconds or bytes: whoever
-//! writes `timeout: 30` means something else. Knows nothing of playbooks; for serde:
+//! The units are HOCON's, and those of time that people write beside them (`2 min`, `2 weeks`). A number without a unit is
+//! refused, though HOCON takes it for milliseconds or bytes: whoever writes `timeout: 30` means something else. Months and
+//! years are refused, too, since they are not all of one length. Knows text and numbers; neither clocks nor playbooks. For
+//! serde:
 //!
 //! ```
 //! use std::time::Duration;
 //!
-//! use dojob::playbook::units;
+//! use dojob::units;
 //!
 //! #[derive(serde::Deserialize)]
 //! struct Download {
@@ -56,33 +58,61 @@ pub enum UnitError {
 }
 
 const A_DURATION: &str = "a duration such as `5s`";
+const IN_ORDER: &str = "a duration such as `1h 30m`, from the largest unit to the smallest";
 const A_SIZE: &str = "a size such as `10 MiB`";
-const OF_TIME: &str = "ns, us, ms, s, m, h, d and their names, such as `seconds`";
+const OF_TIME: &str = "ns, us, ms, s, m, h, d, w and their names, such as `seconds`";
 const OF_SIZE: &str = "B, kB, MB, GB, TB, KiB, MiB, GiB, TiB and their names, such as `megabytes`";
 
-/// `5s`, `1.5 hours`.
+/// `5s`, `1.5 hours`; several of them from the largest unit to the smallest, `1h 30m`. A day has 24 hours.
+///
+/// # Errors
+/// When it is none, has no unit or an unknown one, or is longer than a [`Duration`] can be.
 pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
-    let (number, unit) = split(text, A_DURATION)?;
-    let nanoseconds: u128 = match unit {
-        "ns" | "nano" | "nanos" | "nanosecond" | "nanoseconds" => 1,
-        "us" | "micro" | "micros" | "microsecond" | "microseconds" => 1_000,
-        "ms" | "milli" | "millis" | "millisecond" | "milliseconds" => 1_000_000,
-        "s" | "second" | "seconds" => 1_000_000_000,
-        "m" | "minute" | "minutes" => 60 * 1_000_000_000,
-        "h" | "hour" | "hours" => 3_600 * 1_000_000_000,
-        "d" | "day" | "days" => 86_400 * 1_000_000_000,
-        _ => return Err(UnitError::Unit { unit: unit.to_owned(), units: OF_TIME }),
-    };
-    let too_large = || UnitError::TooLarge { found: text.to_owned() };
-    let all = times(number, nanoseconds).ok_or_else(too_large)?;
+    let too_large = || UnitError::TooLarge { found: shortened(text) };
+    let (mut all, mut smallest) = (0_u128, u128::MAX);
+    let mut rest = text.trim();
+    loop {
+        let (number, unit, behind) = first(rest).ok_or_else(|| shape(text, A_DURATION))?;
+        let nanoseconds = nanoseconds_of(unit)?;
+        if nanoseconds >= smallest {
+            return Err(shape(text, IN_ORDER));
+        }
+        smallest = nanoseconds;
+        all = times(number, nanoseconds).and_then(|part| all.checked_add(part)).ok_or_else(too_large)?;
+        if behind.is_empty() {
+            break;
+        }
+        rest = behind.strip_prefix(',').unwrap_or(behind).trim_start();
+    }
     let seconds = u64::try_from(all / 1_000_000_000).map_err(|_| too_large())?;
-    let rest = u32::try_from(all % 1_000_000_000).map_err(|_| too_large())?;
-    Ok(Duration::new(seconds, rest))
+    let below = u32::try_from(all % 1_000_000_000).map_err(|_| too_large())?;
+    Ok(Duration::new(seconds, below))
+}
+
+fn nanoseconds_of(unit: &str) -> Result<u128, UnitError> {
+    const SECOND: u128 = 1_000_000_000;
+    Ok(match unit {
+        "ns" | "nano" | "nanos" | "nanosecond" | "nanoseconds" | "nsec" | "nsecs" => 1,
+        // The sign of micro, and the Greek letter.
+        "us" | "\u{b5}s" | "\u{3bc}s" | "micro" | "micros" | "microsecond" | "microseconds" | "usec"
+        | "usecs" => 1_000,
+        "ms" | "milli" | "millis" | "millisecond" | "milliseconds" | "msec" | "msecs" => 1_000_000,
+        "s" | "second" | "seconds" | "sec" | "secs" => SECOND,
+        "m" | "minute" | "minutes" | "min" | "mins" => 60 * SECOND,
+        "h" | "hour" | "hours" | "hr" | "hrs" => 3_600 * SECOND,
+        "d" | "day" | "days" => 86_400 * SECOND,
+        "w" | "week" | "weeks" | "wk" | "wks" => 7 * 86_400 * SECOND,
+        _ => return Err(UnitError::Unit { unit: shortened(unit), units: OF_TIME }),
+    })
 }
 
 /// `10 MiB`, `1.5GB`: in bytes.
+///
+/// # Errors
+/// When it is none, has no unit or an unknown one, or is too large to be counted.
 pub fn parse_size(text: &str) -> Result<u64, UnitError> {
-    let (number, unit) = split(text, A_SIZE)?;
+    let sized = first(text.trim()).filter(|(.., behind)| behind.is_empty());
+    let (number, unit, _) = sized.ok_or_else(|| shape(text, A_SIZE))?;
     let bytes: u128 = match unit {
         "B" | "b" | "byte" | "bytes" => 1,
         "kB" | "kilobyte" | "kilobytes" => 1_000,
@@ -95,10 +125,10 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
         "G" | "g" | "Gi" | "GiB" | "gibibyte" | "gibibytes" => 1 << 30,
         "T" | "t" | "Ti" | "TiB" | "tebibyte" | "tebibytes" => 1 << 40,
         "P" | "p" | "Pi" | "PiB" | "pebibyte" | "pebibytes" => 1 << 50,
-        _ => return Err(UnitError::Unit { unit: unit.to_owned(), units: OF_SIZE }),
+        _ => return Err(UnitError::Unit { unit: shortened(unit), units: OF_SIZE }),
     };
     let size = times(number, bytes).and_then(|size| u64::try_from(size).ok());
-    size.ok_or_else(|| UnitError::TooLarge { found: text.to_owned() })
+    size.ok_or_else(|| UnitError::TooLarge { found: shortened(text) })
 }
 
 /// A decimal number as its digits without the dot, and how many of them are behind it.
@@ -107,17 +137,20 @@ struct Decimal<'t> {
     fraction: &'t str,
 }
 
-fn split<'t>(text: &'t str, wanted: &'static str) -> Result<(Decimal<'t>, &'t str), UnitError> {
-    let shape = || UnitError::Shape { found: shortened(text), wanted };
-    let trimmed = text.trim();
-    let end = trimmed.find(|each: char| !each.is_ascii_digit() && each != '.').ok_or_else(shape)?;
-    let (number, unit) = trimmed.split_at(end);
+/// The number and the unit that a text begins with, and what is behind them.
+fn first(text: &str) -> Option<(Decimal<'_>, &str, &str)> {
+    let end = text.find(|each: char| !each.is_ascii_digit() && each != '.')?;
+    let (number, rest) = text.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let rest = rest.trim_start();
+    let (unit, behind) = rest.split_at(rest.find(|each: char| !each.is_alphabetic()).unwrap_or(rest.len()));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !digits(fraction) || number.len() > 40 {
-        return Err(shape());
-    }
-    Ok((Decimal { whole, fraction }, unit.trim_start()))
+    let is_right = !whole.is_empty() && digits(fraction) && number.len() <= 40 && !unit.is_empty();
+    is_right.then(|| (Decimal { whole, fraction }, unit, behind.trim_start()))
+}
+
+fn shape(found: &str, wanted: &'static str) -> UnitError {
+    UnitError::Shape { found: shortened(found), wanted }
 }
 
 fn shortened(text: &str) -> String {
@@ -165,7 +198,7 @@ macro_rules! unit_module {
 
                 fn visit_str<E: de::Error>(self, text: &str) -> Result<$value, E> {
                     $parse(text).map_err(|error| match error {
-                        UnitError::Shape { .. } => E::invalid_value(de::Unexpected::Str(text), &self),
+                        UnitError::Shape { wanted, .. } => E::invalid_value(de::Unexpected::Str(text), &wanted),
                         other => E::custom(format!("{other}, expected {}", $wanted)),
                     })
                 }
@@ -242,7 +275,7 @@ const SIZE: &[(u128, &str)] =
     &[(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")];
 
 unit_module!(
-    /// `#[serde(with = "dojob::playbook::units::duration")]`
+    /// `#[serde(with = "dojob::units::duration")]`
     duration,
     Duration,
     parse_duration,
@@ -251,7 +284,7 @@ unit_module!(
     Duration::as_nanos
 );
 unit_module!(
-    /// `#[serde(with = "dojob::playbook::units::size")]`
+    /// `#[serde(with = "dojob::units::size")]`
     size,
     u64,
     parse_size,
@@ -276,6 +309,14 @@ mod tests {
             ("1.001s", Duration::from_millis(1_001)),
             ("0.1ns", Duration::ZERO),
             ("7 days", Duration::from_secs(7 * 86_400)),
+            ("1.5 d", Duration::from_secs(36 * 3_600)),
+            ("2 weeks", Duration::from_secs(14 * 86_400)),
+            ("0.5w", Duration::from_secs(84 * 3_600)),
+            ("2 min", Duration::from_secs(120)),
+            ("1h 30m", Duration::from_secs(5_400)),
+            ("1h30m", Duration::from_secs(5_400)),
+            ("1 day, 2 hrs, 0.5 sec", Duration::from_millis(93_600_500)),
+            ("1m 1s 1ms 1\u{b5}s 1ns", Duration::new(61, 1_001_001)),
         ];
         for (text, expected) in cases {
             assert_eq!(parse_duration(text), Ok(expected), "{text}");
@@ -290,6 +331,13 @@ mod tests {
             ("1.5kB", Some(1_500)),
             ("1K", Some(1_024)),
             ("0B", Some(0)),
+            (" 1.5 GB ", Some(1_500_000_000)),
+            ("1 PiB", Some(1 << 50)),
+            ("1 gb", None),
+            ("-1 B", None),
+            ("1 G B", None),
+            ("1 GiB 1 MiB", None),
+            ("99999999999 TB", None),
         ];
         for (text, expected) in cases {
             assert_eq!(parse_size(text).ok(), expected, "{text}");
@@ -306,9 +354,41 @@ mod tests {
         assert_eq!(said(""), "`` is not a duration such as `5s`");
         assert_eq!(
             said("5 parsecs"),
-            "there is no unit `parsecs`; the units are ns, us, ms, s, m, h, d and their names, such as `seconds`"
+            "there is no unit `parsecs`; the units are ns, us, ms, s, m, h, d, w and their names, such as `seconds`"
         );
         assert_eq!(said("99999999999999999999d"), "`99999999999999999999d` is too large");
+        for unit in ["month", "mo", "years", "y", "M", "parsecs"] {
+            let text = format!("1h 2 {unit}");
+            assert!(
+                said(&text).starts_with(&format!("there is no unit `{unit}`; the units are ns")),
+                "{text}"
+            );
+        }
+        for text in [
+            "s",
+            "+1s",
+            "1s ago",
+            "1h 30",
+            "1h, ",
+            ",1h",
+            "1h,,1m",
+            "1h -30m",
+            "PT5S",
+            "P1D",
+            "01:30:00",
+            "1h 01:30",
+            "1.s.",
+            ".5s",
+            "1h and 5m",
+        ] {
+            assert_eq!(said(text), format!("`{text}` is not a duration such as `5s`"));
+        }
+        for text in ["30m 1h", "1m 30m"] {
+            let wanted = "a duration such as `1h 30m`, from the largest unit to the smallest";
+            assert_eq!(said(text), format!("`{text}` is not {wanted}"));
+        }
+        let said = parse_size("5 MB 3 kB").unwrap_err().to_string();
+        assert_eq!(said, "`5 MB 3 kB` is not a size such as `10 MiB`");
     }
 
     proptest! {
@@ -318,6 +398,19 @@ mod tests {
             let text = largest(value.as_nanos(), TIME);
             prop_assert_eq!(parse_duration(&text), Ok(value));
             prop_assert_eq!(parse_size(&largest(u128::from(nanoseconds), SIZE)), Ok(nanoseconds));
+        }
+
+        #[test]
+        fn several_are_read_as_by_others(
+            duration in (0..1_000_000_000_i64, 0..1_000_000_000_i32).prop_map(|(s, ns)| jiff::SignedDuration::new(s, ns)),
+        ) {
+            for text in [format!("{duration:#}"), jiff::fmt::friendly::SpanPrinter::new()
+                .designator(jiff::fmt::friendly::Designator::Verbose)
+                .comma_after_designator(true)
+                .duration_to_string(&duration)]
+            {
+                prop_assert_eq!(parse_duration(&text), Ok(duration.unsigned_abs()), "{}", text);
+            }
         }
 
         #[test]
