@@ -38,8 +38,11 @@ pub struct Assert {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Facts by their path, and what they have to be: a value, a list of values of which one is right, or bounds. Example:
-    /// `{ "os.family": debian, "os.version": { min: "12" }, "hardware.architecture": [x86_64, aarch64] }`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// `{ os.family: debian, os.version: { min: 12 }, hardware.architecture: [x86_64, aarch64] }`. An object without bounds has
+    /// the rest of the path in its keys, which is what HOCON makes of a path without quotes. Where a part is called like a
+    /// bound, such as a user `max`, write the path in quotes: `"users.max.home"`.
+    #[serde(default, deserialize_with = "expectation::facts", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, expectation::ExpectationOrParts>")]
     pub facts: BTreeMap<String, Expectation>,
     /// A path or a list of paths that have to exist.
     #[serde(default, deserialize_with = "paths", skip_serializing_if = "Vec::is_empty")]

@@ -210,7 +210,7 @@ catalogue! {
 
     Assert: Commands, [], r#"{ name: assert, args: {
   message: "this is for Debian on two processors or more"
-  facts: { "os.family": debian, "hardware.cpus": { min: 2 } }
+  facts: { os.family: debian, hardware.cpus: { min: 2 } }
   exists: [/etc/debian_version]
 } }"#;
     Command: Commands, [], r#"{ name: command, args: {

@@ -189,6 +189,23 @@ fn what_a_task_hands_on_is_used_by_later_ones() {
 }
 
 #[test]
+fn facts_are_asserted_with_and_without_quotes() {
+    let home = tempfile::tempdir().unwrap();
+    let text = r#"tasks: [ { name: assert, args { facts {
+        os.family: { not: plan9 }, os.kernel.matches: "[0-9]", hardware: { cpus: { min: 1 } }, "hardware.memory": { min: 1 }
+    } } } ]"#;
+    fs::write(home.path().join("site.conf"), text).unwrap();
+    let (code, _, stderr) = dojob(home.path(), &["run", "site.conf"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    fs::write(home.path().join("site.conf"), text.replace("cpus: { min: 1", "cpus: { min: 1, mox: 9"))
+        .unwrap();
+    let (code, _, stderr) = dojob(home.path(), &["validate", "site.conf"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    let said = "`hardware.cpus` has the bound `min` beside the part `mox`";
+    assert!(stderr.contains(said) && stderr.contains("site.conf:2:"), "{stderr}");
+}
+
+#[test]
 fn facts_of_the_machine_are_values() {
     let home = tempfile::tempdir().unwrap();
     let text = "tasks: [ { name: file, args { path: facts, content: \"on \"${facts.os.kernel} } } ]";

@@ -1,11 +1,14 @@
-//! What a fact has to be.
+//! What a fact has to be, and what facts by their paths have to be.
 //!
 //! Knows values; not where a fact comes from.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use schemars::JsonSchema;
+use serde::de::{DeserializeSeed, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
@@ -17,6 +20,21 @@ use crate::pattern::Pattern;
 pub enum Expectation {
     /// All that is said there.
     Bounds(Bounds),
+    /// One of these.
+    OneOf(Vec<Value>),
+    /// This value; null for a fact that is not known.
+    Is(Value),
+}
+
+/// How a fact is described in a schema: an expectation, or in its place the parts of the fact.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code, reason = "it describes what is read by hand")]
+pub(super) enum ExpectationOrParts {
+    /// All that is said there.
+    Bounds(Bounds),
+    /// Its parts by name, each as a fact is written: `{ version: { min: 12 } }`.
+    Parts(BTreeMap<String, Value>),
     /// One of these.
     OneOf(Vec<Value>),
     /// This value; null for a fact that is not known.
@@ -54,6 +72,82 @@ impl<'de> Deserialize<'de> for Expectation {
         };
         Ok(expectation)
     }
+}
+
+/// The keys of [`Bounds`].
+const BOUNDS: [&str; 4] = ["min", "max", "not", "matches"];
+
+/// For `#[serde(deserialize_with)]`: what is expected of facts by their paths. An object that has no bounds has more of the
+/// path in its keys, as HOCON makes it of `os.family: debian`.
+pub(super) fn facts<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Expectation>, D::Error> {
+    struct Reader;
+    impl<'de> Visitor<'de> for Reader {
+        type Value = BTreeMap<String, Expectation>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("facts by their paths, and what they have to be")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut facts = BTreeMap::new();
+            while let Some(path) = map.next_key()? {
+                map.next_value_seed(Fact { path, facts: &mut facts })?;
+            }
+            Ok(facts)
+        }
+    }
+    deserializer.deserialize_map(Reader)
+}
+
+/// A fact that is read into the others. (Where that fails, it is this value that is shown.)
+struct Fact<'f> {
+    path: String,
+    facts: &'f mut BTreeMap<String, Expectation>,
+}
+
+impl<'de> DeserializeSeed<'de> for Fact<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        add(self.facts, self.path, value).map_err(|error| de::Error::custom(format!("{error:#}")))
+    }
+}
+
+/// As deep as the value, which a parser has bounded.
+fn add(facts: &mut BTreeMap<String, Expectation>, path: String, value: Value) -> Result<()> {
+    let expectation = match value {
+        Value::Object(object) => {
+            let is_bound = |name: &&String| BOUNDS.contains(&name.as_str());
+            match (object.keys().find(is_bound), object.keys().find(|name| !is_bound(name))) {
+                (Some(bound), Some(part)) => bail!(
+                    "`{path}` has the bound `{bound}` beside the part `{part}`: a fact has bounds or parts, not both; a path in \
+                     quotes is never taken apart, such as `\"{}\"`",
+                    joined(&path, part)
+                ),
+                (None, Some(_)) => {
+                    return object
+                        .into_iter()
+                        .try_for_each(|(part, value)| add(facts, joined(&path, &part), value));
+                }
+                (_, None) => Bounds::deserialize(Value::Object(object))
+                    .map(Expectation::Bounds)
+                    .with_context(|| format!("what is expected of `{path}` is not possible"))?,
+            }
+        }
+        value => Expectation::deserialize(value)?,
+    };
+    ensure!(!facts.contains_key(&path), "the fact `{path}` is given twice");
+    facts.insert(path, expectation);
+    Ok(())
+}
+
+/// A path with one part more; one that begins with `/` has that between its parts, too.
+fn joined(path: &str, part: &str) -> String {
+    let between = if path.starts_with('/') { '/' } else { '.' };
+    format!("{path}{between}{part}")
 }
 
 impl<V: Into<Value>> From<V> for Expectation {

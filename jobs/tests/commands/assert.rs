@@ -59,6 +59,34 @@ fn a_run_explains_and_is_not_tried_again() {
 }
 
 #[test]
+fn a_path_may_be_taken_apart() {
+    let read = |facts| serde_json::from_value::<Assert>(json!({ "facts": facts })).unwrap();
+    let whole = Assert::new()
+        .fact("os.family", "debian")
+        .fact("os.version", Bounds::min(12))
+        .fact("hardware.cpus", json!(null))
+        .fact("hostname", "web1")
+        .fact("/interfaces/eth0.7/up", true);
+    let apart = read(json!({
+        "os": { "family": "debian", "version": { "min": 12 } },
+        "hardware": { "cpus": null },
+        "hostname": "web1",
+        "/interfaces": { "eth0.7": { "up": true } },
+    }));
+    assert_eq!(apart, whole);
+    assert_eq!(read(json!({ "os.version": { "min": 12 }, "os": { "family": "debian" } })).facts.len(), 2);
+    assert_eq!(
+        come(read(json!({ "os": { "family": "debian", "version": { "min": 12 } } }))).outcome,
+        Outcome::InPlace
+    );
+    let came = come(read(json!({ "os": { "id": ["alpine", "arch"] } })));
+    assert_eq!(came.reason, "os.id is debian, and none of alpine, arch");
+    // A bound that there is none of is taken for a part.
+    let came = come(read(json!({ "os": { "version": { "least": 12 } } })));
+    assert_eq!(came.reason, "there is no fact `os.version.least`; `os.version` has no parts");
+}
+
+#[test]
 fn what_nobody_knows_is_told() {
     let came = look(Assert::new().command(["no-such-program"]));
     assert_eq!(came.outcome, Outcome::CouldNotFindOut);
@@ -100,8 +128,25 @@ fn fields_are_read_and_bad_ones_refused() {
             "what is expected of `a` is not possible: `min` has to be a number, or a version such as \"12.1\"",
         ),
         (json!({"facts": {"": 1}}), "the path of a fact must not be empty: `os.family` is one"),
-        (json!({"facts": {"a": {"matches": "("}}}), "`(` is no regular expression: regex parse error"),
-        (json!({"facts": {"a": {"least": 1}}}), "unknown field `least`, expected one of `min`"),
+        (
+            json!({"facts": {"a": {"matches": "("}}}),
+            "what is expected of `a` is not possible: `(` is no regular expression: regex parse error",
+        ),
+        (
+            json!({"facts": {"a": {"b": {"max": "many"}}}}),
+            "what is expected of `a.b` is not possible: `max` has to be a number, or a version such as \"12.1\"",
+        ),
+        (
+            json!({"facts": {"a": {"b": {}}}}),
+            "what is expected of `a.b` is not possible: an object needs `min`, `max`, `not` or `matches`",
+        ),
+        (
+            json!({"facts": {"a": {"b": {"min": 1, "c": 1}}}}),
+            "`a.b` has the bound `min` beside the part `c`: a fact has bounds or parts, not both; a path in quotes is never \
+             taken apart, such as `\"a.b.c\"`",
+        ),
+        (json!({"facts": {"a.b": 1, "a": {"b": 1}}}), "the fact `a.b` is given twice"),
+        (json!({"facts": 1}), "invalid type: integer `1`, expected facts by their paths"),
         (json!({"exists": ""}), "a path must not be empty"),
         (json!({"exists": "/a", "missing": "/a"}), "/a cannot be in both `exists` and `missing`"),
         (json!({"commands": "true"}), "invalid type: string \"true\", expected a sequence"),
