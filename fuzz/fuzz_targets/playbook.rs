@@ -4,8 +4,8 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use dojob::playbook::{Playbook, Registry, units};
-use dojob::{Context, Job, Result, RunOnlyJob};
+use dojob::playbook::{Playbook, Registry};
+use dojob::{Context, Job, Result, RunOnlyJob, units};
 use libfuzzer_sys::fuzz_target;
 use schemars::JsonSchema;
 use serde::Deserialize;

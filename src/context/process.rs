@@ -332,7 +332,8 @@ fn is_temporary(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-fn pause(descriptors: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<()> {
+/// Waits until one of these is ready, or for so long.
+pub(crate) fn pause(descriptors: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<()> {
     // Rounded up: a wait that ends a moment early would go round once more for nothing.
     let timeout = timeout.map(|timeout| {
         Timespec::try_from(timeout.saturating_add(Duration::from_micros(1)))

@@ -1,28 +1,37 @@
 //! The secrets of a playbook: where they come from, and fetching them.
 //!
-//! Knows environments, files and commands; not where a secret is used. Nothing is fetched before everything that can be
+//! Knows environments and files, and commands by what they print; not where a secret is used. Nothing is fetched before everything that can be
 //! validated without it has been.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::look::Look;
 use super::problem::{Place, Problem, Problems};
+use super::task;
 use crate::secret::Secret;
+
+mod printed;
 
 /// More is no secret that somebody types in.
 const LONGEST: u64 = 1024 * 1024;
+
+/// How long a command may take that says nothing of it: somebody may have to find a passphrase first.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// The keys of a secret that say where it comes from.
+const SOURCES: [&str; 3] = ["env", "file", "command"];
 
 /// Where a secret comes from.
 #[derive(Clone, Debug, PartialEq)]
 enum From {
     Environment(String),
     File(PathBuf),
-    /// A program and its arguments.
-    Command(Vec<String>),
+    /// A program and its arguments, and how long it may take.
+    Command(Vec<String>, Duration),
 }
 
 /// What the playbook says of its secrets.
@@ -89,13 +98,22 @@ fn source(name: &str, look: &mut Look<'_, '_>) -> Option<From> {
         look.problem_nowhere(message, Some(HINT.into()));
         return None;
     };
-    if look.unknown_keys(&["env", "file", "command"], "a secret") {
+    if look.unknown_keys(&["env", "file", "command", "timeout"], "a secret") {
         return None;
     }
-    let mut known = object.iter().filter(|(key, _)| matches!(key.as_str(), "env" | "file" | "command"));
+    let mut known = object.iter().filter(|(key, _)| SOURCES.contains(&key.as_str()));
     let (Some((key, value)), None) = (known.next(), known.next()) else {
         look.problem(format!("the secret `{name}` needs one source"), Some(HINT.into()));
         return None;
+    };
+    let timeout = match object.get("timeout") {
+        None => PATIENCE,
+        Some(timeout) if key == "command" => task::timeout_of(&mut look.key("timeout", timeout))?,
+        Some(timeout) => {
+            let hint = format!("leave it out beside `{key}`");
+            look.key("timeout", timeout).problem_at_key("`timeout` is for a `command`", Some(hint));
+            return None;
+        }
     };
     let mut value = look.key(key, value);
     match key.as_str() {
@@ -110,7 +128,7 @@ fn source(name: &str, look: &mut Look<'_, '_>) -> Option<From> {
                 value.problem("`command` is empty", None);
                 return None;
             }
-            Some(From::Command(command))
+            Some(From::Command(command, timeout))
         }
     }
 }
@@ -123,7 +141,9 @@ fn fetch(from: &From, environment: &BTreeMap<String, String>) -> Result<String, 
             (format!("the variable `{name}` is not set"), Some(format!("set it: `{name}=… dojob run …`")))
         })?,
         From::File(path) => read(path).map_err(|error| (format!("{}: {error}", path.display()), None))?,
-        From::Command(words) => output(words).map_err(|message| (message, None))?,
+        From::Command(words, timeout) => {
+            printed::text(words, LONGEST, *timeout).map_err(|message| (message, None))?
+        }
     };
     let text = text.strip_suffix('\n').map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text));
     if text.is_empty() {
@@ -140,22 +160,4 @@ fn read(path: &std::path::Path) -> std::io::Result<String> {
         return Err(std::io::Error::other("it is too long for a secret"));
     }
     Ok(text)
-}
-
-fn output(words: &[String]) -> Result<String, String> {
-    let (program, args) = words.split_first().ok_or("there is no command")?;
-    // What it says, and what it may ask for, is between it and the person at the terminal.
-    let output = Command::new(program)
-        .args(args)
-        .stdin(Stdio::inherit())
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| format!("`{program}` does not start: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("`{program}` ended with {}", output.status));
-    }
-    if output.stdout.len() as u64 > LONGEST {
-        return Err(format!("what `{program}` printed is too long for a secret"));
-    }
-    String::from_utf8(output.stdout).map_err(|_| format!("what `{program}` printed is not UTF-8"))
 }

@@ -250,7 +250,8 @@ fn duration(look: &mut Look<'_, '_>) -> Option<Duration> {
     None
 }
 
-fn timeout_of(look: &mut Look<'_, '_>) -> Option<Duration> {
+/// A time that something may take.
+pub(super) fn timeout_of(look: &mut Look<'_, '_>) -> Option<Duration> {
     let timeout = duration(look)?;
     if timeout.is_zero() {
         look.expected("a duration longer than nothing, such as `5s`", None);

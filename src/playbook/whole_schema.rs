@@ -118,9 +118,13 @@ fn secret() -> Value {
                 "description": "The command that prints it: a text for the shell, or a list of words.",
                 "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }],
             },
+            "timeout": {
+                "$ref": "#/$defs/dojob.duration",
+                "description": "How long the command may take; 5 minutes unless given.",
+            },
         },
-        "minProperties": 1,
-        "maxProperties": 1,
+        "oneOf": [{ "required": ["env"] }, { "required": ["file"] }, { "required": ["command"] }],
+        "dependentRequired": { "timeout": ["command"] },
         "additionalProperties": false,
     })
 }

@@ -1,0 +1,112 @@
+//! What a command prints that is asked for a secret, within a time.
+//!
+//! The command shares the terminal, at which it may ask for a passphrase, so it stays in this process's group and is no
+//! command of a job. Knows processes; not what the text is for.
+
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags};
+
+use crate::clock::{Clock, SystemClock};
+use crate::context::process::pause;
+
+/// How often an end is looked for when there is nothing more to read.
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// The text that a program prints on its standard output, at most `longest` bytes of it and no longer than `time` takes.
+/// Its standard input and standard error are those of this process.
+///
+/// # Errors
+/// In words for people, when it does not start, fails, takes too long, or prints too much or something else than text.
+pub(super) fn text(words: &[String], longest: u64, time: Duration) -> Result<String, String> {
+    let (program, args) = words.split_first().ok_or("there is no command")?;
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::inherit()).stderr(Stdio::inherit()).stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| format!("`{program}` does not start: {error}"))?;
+    let watched = watch(&mut child, longest, time);
+    if !matches!(watched, Ok(Seen { is_over: true, .. })) {
+        let _ = child.kill();
+    }
+    let status = child.wait().map_err(|error| format!("`{program}` is lost: {error}"))?;
+    let seen = watched.map_err(|error| format!("failed to read what `{program}` prints: {error}"))?;
+    if seen.printed.len() as u64 > longest {
+        return Err(format!("what `{program}` prints is too long for a secret"));
+    }
+    if !seen.is_over {
+        return Err(format!("`{program}` did not end within {time:?}; say `timeout` beside `command`"));
+    }
+    if !status.success() {
+        return Err(format!("`{program}` ended with {status}"));
+    }
+    String::from_utf8(seen.printed).map_err(|_| format!("what `{program}` printed is not UTF-8"))
+}
+
+struct Seen {
+    printed: Vec<u8>,
+    /// It has ended by itself.
+    is_over: bool,
+}
+
+fn watch(child: &mut Child, longest: u64, time: Duration) -> io::Result<Seen> {
+    let clock = SystemClock::new();
+    let until = clock.now().saturating_add(time);
+    let left = || until.checked_sub(clock.now()).filter(|left| !left.is_zero());
+    let mut printed = Vec::new();
+    let mut stdout = child.stdout.take();
+    while let Some(left) = left() {
+        let Some(open) = &mut stdout else {
+            if child.try_wait()?.is_some() {
+                return Ok(Seen { printed, is_over: true });
+            }
+            pause(&mut [], Some(GLANCE.min(left)))?;
+            continue;
+        };
+        let mut polled = [PollFd::new(open, PollFlags::IN)];
+        pause(&mut polled, Some(left))?;
+        if polled[0].revents().is_empty() {
+            continue;
+        }
+        let mut bytes = [0; 4096];
+        match open.read(&mut bytes)? {
+            0 => stdout = None,
+            count => printed.extend_from_slice(&bytes[..count]),
+        }
+        if printed.len() as u64 > longest {
+            break;
+        }
+    }
+    Ok(Seen { printed, is_over: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(line: &str, time: Duration) -> Result<String, String> {
+        text(&["/bin/sh".to_owned(), "-c".to_owned(), line.to_owned()], 1_000, time)
+    }
+
+    #[test]
+    fn what_is_printed_is_read_to_its_end() {
+        assert_eq!(asked("printf a; printf b", Duration::from_secs(60)), Ok("ab".to_owned()));
+        assert_eq!(asked("exec >&-; exit 0", Duration::from_secs(60)), Ok(String::new()));
+    }
+
+    #[test]
+    fn what_does_not_end_is_ended() {
+        let said = "`/bin/sh` did not end within 50ms; say `timeout` beside `command`";
+        assert_eq!(asked("exec sleep 1000", Duration::from_millis(50)), Err(said.to_owned()));
+        assert_eq!(asked("exec >&-; exec sleep 1000", Duration::from_millis(50)), Err(said.to_owned()));
+    }
+
+    #[test]
+    fn what_is_no_secret_is_refused() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(asked("exit 3", minute), Err("`/bin/sh` ended with exit status: 3".to_owned()));
+        assert_eq!(asked("yes", minute), Err("what `/bin/sh` prints is too long for a secret".to_owned()));
+        assert_eq!(asked("printf '\\377'", minute), Err("what `/bin/sh` printed is not UTF-8".to_owned()));
+    }
+}
