@@ -22,7 +22,7 @@ mod task;
 mod task_type;
 mod whole_schema;
 
-pub use self::load::{Facts, Options, Playbook};
+pub use self::load::{Facts, NoSuchFact, Options, Playbook};
 pub use self::problem::{Place, Problem, Problems, Source};
 pub use self::registry::{CreateError, NotRegistered, Registry, RegistryErrors, SameName};
 pub use self::task_type::{ArgumentError, ArgumentStep, Field, Registration, TaskType};

@@ -67,6 +67,20 @@ pub struct AllFacts {
     pub tools: Tools,
 }
 
+/// There is no such fact; its message says what there is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no fact `{path}`; {known}")]
+pub struct NoSuchFact {
+    path: String,
+    known: String,
+}
+
+impl NoSuchFact {
+    fn new(path: &str, known: String) -> anyhow::Error {
+        NoSuchFact { path: path.to_owned(), known }.into()
+    }
+}
+
 impl Facts {
     /// Of this machine.
     pub fn new() -> Self {
@@ -167,7 +181,7 @@ impl Facts {
     /// it is in is read.
     ///
     /// # Errors
-    /// When there is no such fact, and as [`Facts::os`].
+    /// [`NoSuchFact`] when there is no such fact, and as [`Facts::os`].
     pub fn get(&self, path: &str) -> Result<Value> {
         let names: Vec<&str> = match path.strip_prefix('/') {
             Some(path) => path.split('/').collect(),
@@ -183,10 +197,10 @@ impl Facts {
                 }
                 Value::Object(fields) => {
                     let known: Vec<&str> = fields.keys().map(String::as_str).take(10).collect();
-                    anyhow::bail!("there is no fact `{path}`; in `{way}` there are {}", list(&known));
+                    return Err(NoSuchFact::new(path, format!("in `{way}` there are {}", list(&known))));
                 }
                 Value::Null => return Ok(Value::Null),
-                _ => anyhow::bail!("there is no fact `{path}`; `{way}` has no parts"),
+                _ => return Err(NoSuchFact::new(path, format!("`{way}` has no parts"))),
             };
             way = format!("{way}.{name}");
         }
@@ -205,7 +219,7 @@ impl Facts {
             "users" => serde_json::to_value(self.users()?)?,
             "interfaces" => serde_json::to_value(self.interfaces()?)?,
             "tools" => serde_json::to_value(self.tools()?)?,
-            _ => anyhow::bail!("there is no fact `{name}`; there are {}", list(&GROUPS)),
+            _ => return Err(NoSuchFact::new(name, format!("there are {}", list(&GROUPS)))),
         })
     }
 

@@ -71,7 +71,9 @@ pub use directory::Directory;
 pub use disk::{Group as OwnerGroup, Mode, ModeError, Owner, Validate};
 #[cfg(feature = "http")]
 pub use download::Download;
-pub use facts::{Account, AllFacts, Facts, Hardware, Interface, Os, PackageManager, ServiceManager, Tools};
+pub use facts::{
+    Account, AllFacts, Facts, Hardware, Interface, NoSuchFact, Os, PackageManager, ServiceManager, Tools,
+};
 pub use file::File;
 pub use git_checkout::GitCheckout;
 pub use group::Group;

@@ -26,9 +26,21 @@ use crate::engine::Engine;
 use crate::graph::JobGraph;
 use crate::graph::error::GraphErrors;
 
-/// Says what is known of the machine: the value of `${facts.os.family}` when it is asked for `os.family`, `None` where
-/// there is no such fact.
+/// Says what is known of the machine: the value of `${facts.os.family}` when it is asked for `os.family`. Where there is no
+/// such fact it is `None`, or a [`NoSuchFact`] that says what there is.
 pub type Facts = dyn Fn(&str) -> crate::Result<Option<Value>> + Send + Sync;
+
+/// There is no such fact, in the words of who knows the facts: what there is, say.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoSuchFact(String);
+
+impl NoSuchFact {
+    /// With what is to be told where the fact is needed.
+    pub fn new(message: impl fmt::Display) -> Self {
+        NoSuchFact(message.to_string())
+    }
+}
 
 /// A playbook: tasks with their arguments, read from HOCON files.
 ///
@@ -209,27 +221,44 @@ fn files_of(directory: &Path) -> Result<Vec<PathBuf>, Problems> {
     Ok(files)
 }
 
+/// What came of asking for a fact.
+enum Fact {
+    Is(Value),
+    /// There is none, in words.
+    None(String),
+    /// It cannot be found out, and why.
+    Unknown(String),
+}
+
+impl Fact {
+    fn of(name: &str, facts: Option<&Facts>) -> Fact {
+        let Some(facts) = facts else { return Fact::Unknown("this program knows no facts".to_owned()) };
+        match facts(name) {
+            Ok(Some(value)) => Fact::Is(value),
+            Ok(None) => Fact::None(format!("there is no fact `{name}`")),
+            Err(error) if error.is::<NoSuchFact>() => Fact::None(error.to_string()),
+            Err(error) => Fact::Unknown(format!("{error:#}")),
+        }
+    }
+}
+
 /// The value with the facts that it asks for.
 fn with_facts(value: Value, places: &Places, facts: Option<&Facts>, problems: &mut Vec<Problem>) -> Value {
     if !late::roots(&value).facts {
         return value;
     }
-    let mut known: BTreeMap<String, Result<Option<Value>, String>> = BTreeMap::new();
+    let mut known: BTreeMap<String, Fact> = BTreeMap::new();
     let mut wrong: Vec<(Vec<ArgumentStep>, String)> = Vec::new();
     let mut filler = |path: &[ArgumentStep], mark: &Mark| {
         if mark.root() != "facts" {
             return Ok(Filled::Later);
         }
         let name = mark.path[1..].join(".");
-        let fact = known.entry(name).or_insert_with_key(|name| match facts {
-            Some(facts) => facts(name).map_err(|error| format!("{error:#}")),
-            None => Err("this program knows no facts".to_owned()),
-        });
-        let message = match fact {
-            Ok(Some(value)) => return Ok(Filled::Now(value.clone())),
-            Ok(None) if mark.is_optional => return Ok(Filled::Missing),
-            Ok(None) => format!("there is no fact `{}`", mark.path[1..].join(".")),
-            Err(error) => format!("`{}`: {error}", mark.shown()),
+        let message = match known.entry(name).or_insert_with_key(|name| Fact::of(name, facts)) {
+            Fact::Is(value) => return Ok(Filled::Now(value.clone())),
+            Fact::None(_) if mark.is_optional => return Ok(Filled::Missing),
+            Fact::None(message) => message.clone(),
+            Fact::Unknown(why) => format!("`{}`: {why}", mark.shown()),
         };
         wrong.push((path.to_vec(), message));
         // It stays as it is, so that nothing else is said of it.

@@ -104,11 +104,6 @@ impl<'a> Look<'a, '_> {
         self.problems.push(Problem { place, message: message.into(), hint });
     }
 
-    /// A problem whose place is not to be shown.
-    pub(super) fn problem_nowhere(&mut self, message: String, hint: Option<String>) {
-        self.problems.push(Problem { place: None, message, hint });
-    }
-
     /// A problem at the key.
     pub(super) fn problem_at_key(&mut self, message: impl Into<String>, hint: Option<String>) {
         let place = self.key_place();
@@ -130,6 +125,18 @@ impl<'a> Look<'a, '_> {
     pub(super) fn expected(&mut self, expected: &str, hint: Option<String>) {
         let message = format!("`{}` is {}, expected {expected}", self.name(), told(self.value));
         self.problem(message, hint);
+    }
+
+    /// What `read` makes of this, whose text nobody is to see: problems have their place in words, and no line.
+    pub(super) fn unseen<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.problems.len();
+        let result = read(self);
+        for problem in &mut self.problems[before..] {
+            if let Some(place) = problem.place.take() {
+                problem.message.push_str(&format!(" (at {place})"));
+            }
+        }
+        result
     }
 
     pub(super) fn object(&mut self) -> Option<&'a Map<String, Value>> {

@@ -19,6 +19,9 @@ mod printed;
 /// More is no secret that somebody types in.
 const LONGEST: u64 = 1024 * 1024;
 
+const HINT: &str =
+    "say where it comes from: `{ env: NAME }`, `{ file: PATH }` or `{ command: [PROGRAM, ARGUMENT] }`";
+
 /// How long a command may take that says nothing of it: somebody may have to find a passphrase first.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 
@@ -44,8 +47,16 @@ pub(super) type Fetched = BTreeMap<String, Secret<String>>;
 impl Sources {
     /// From the playbook's `secrets`.
     pub(super) fn read(look: &mut Look<'_, '_>) -> Self {
+        // Somebody may have written down a secret itself.
+        if names_sources_alone(look.value()) { Sources::of(look) } else { look.unseen(Sources::of) }
+    }
+
+    fn of(look: &mut Look<'_, '_>) -> Self {
         let mut sources = BTreeMap::new();
-        let Some(object) = look.object() else { return Sources(sources) };
+        let Some(object) = look.value().as_object() else {
+            look.problem("`secrets` is an object of names and where they come from", Some(HINT.into()));
+            return Sources(sources);
+        };
         for (name, value) in object {
             let mut here = look.key(name, value);
             let place = here.key_place();
@@ -88,14 +99,23 @@ impl Sources {
     }
 }
 
+/// Whether nothing in it can be a secret: what is there is where sources and times are named.
+fn names_sources_alone(secrets: &Value) -> bool {
+    let is_source = |(key, value): (&String, &Value)| match key.as_str() {
+        "env" | "file" | "timeout" => value.is_string(),
+        "command" => true,
+        _ => false,
+    };
+    let is_named = |secret: &Value| secret.as_object().is_some_and(|sources| sources.iter().all(is_source));
+    secrets.as_object().is_some_and(|secrets| secrets.values().all(is_named))
+}
+
 fn source(name: &str, look: &mut Look<'_, '_>) -> Option<From> {
-    const HINT: &str =
-        "say where it comes from: `{ env: NAME }`, `{ file: PATH }` or `{ command: [PROGRAM, ARGUMENT] }`";
     let Value::Object(object) = look.value() else {
-        // The value itself may be the secret: its line is not shown.
-        let place = look.place().map_or_else(String::new, |place| format!(" (at {place})"));
-        let message = format!("the secret `{name}` is written down in the playbook itself{place}");
-        look.problem_nowhere(message, Some(HINT.into()));
+        look.problem(
+            format!("the secret `{name}` is written down in the playbook itself"),
+            Some(HINT.into()),
+        );
         return None;
     };
     if look.unknown_keys(&["env", "file", "command", "timeout"], "a secret") {

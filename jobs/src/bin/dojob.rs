@@ -3,13 +3,20 @@
 use std::process::ExitCode;
 
 use dojob::cli::Program;
-use dojob_jobs::Facts;
+use dojob_jobs::{Facts, NoSuchFact};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let facts = Facts::new();
-    // What there is no fact of is told with the names that there are.
-    Program::new().facts(move |name| facts.get(name).map(Some)).main()
+    let fact = move |name: &str| match facts.get(name) {
+        // With the names that there are; `${?facts.…}` is content with none.
+        Err(error) => match error.downcast::<NoSuchFact>() {
+            Ok(none) => Err(dojob::playbook::NoSuchFact::new(none).into()),
+            Err(error) => Err(error),
+        },
+        found => found.map(Some),
+    };
+    Program::new().facts(fact).main()
 }

@@ -4,7 +4,6 @@
 //! command of a job. Knows processes; not what the text is for.
 
 use std::io::{self, Read};
-use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
