@@ -57,6 +57,15 @@ fn paid(report: &Report) -> u8 {
     }
 }
 
+/// What is known of an engine before it is made.
+#[cfg(feature = "playbook")]
+pub(super) struct Planned {
+    /// Its jobs and its scope; itself, where nothing is missing.
+    pub(super) outline: Engine,
+    /// Makes it where something is, secrets say, that is not to be asked for in vain.
+    pub(super) whole: Option<Box<dyn FnOnce() -> anyhow::Result<Engine>>>,
+}
+
 /// Standard output for an observer, which cannot say that it was in vain: the first error is kept.
 struct Kept(Arc<Mutex<Option<io::Error>>>);
 
@@ -112,13 +121,29 @@ impl Flags {
 
     /// As [`main`](Flags::main), for a program whose jobs have no arguments.
     #[cfg(feature = "playbook")]
-    pub(super) fn converge_alone<C: CommandFactory>(
+    pub(super) fn converge_planned<C: CommandFactory>(
         &self,
-        engine: impl FnOnce() -> anyhow::Result<Engine>,
+        plan: impl FnOnce() -> anyhow::Result<Planned>,
     ) -> ExitCode {
         exit(match self.about::<C>() {
             Some(text) => print(&text).map(|()| 0),
-            None => self.try_main(engine),
+            None => self.try_planned(plan),
+        })
+    }
+
+    /// An error means that nothing was started.
+    #[cfg(feature = "playbook")]
+    fn try_planned(&self, plan: impl FnOnce() -> anyhow::Result<Planned>) -> anyhow::Result<u8> {
+        self.begin()?;
+        let Planned { outline, whole } = plan()?;
+        let outline = self.apply(outline)?;
+        let Some(whole) = whole else { return self.go(self.with_journal(outline)?) };
+        // Nobody is asked for a secret as long as there is another reason not to start.
+        let journal = self.journal_of(&outline)?;
+        let whole = self.apply(whole()?)?;
+        self.go(match journal {
+            Some(journal) => whole.journal(journal),
+            None => whole,
         })
     }
 
@@ -149,9 +174,17 @@ impl Flags {
 
     /// An error means that nothing was started.
     fn try_main(&self, engine: impl FnOnce() -> anyhow::Result<Engine>) -> anyhow::Result<u8> {
+        self.begin()?;
+        self.go(self.with_journal(self.apply(engine()?)?)?)
+    }
+
+    fn begin(&self) -> anyhow::Result<()> {
         init_log("error", self.color.applies_to(&io::stderr())).map_err(anyhow::Error::msg)?;
-        self.refuse_contradictions()?;
-        let engine = self.with_journal(self.apply(engine()?)?)?;
+        self.refuse_contradictions()
+    }
+
+    /// Does what is asked for with an engine that has all it needs.
+    fn go(&self, engine: Engine) -> anyhow::Result<u8> {
         if self.debts {
             print(self.debts_to_show(&engine.debts())?.as_bytes())?;
             return Ok(0);

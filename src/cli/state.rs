@@ -23,18 +23,26 @@ impl Flags {
         if engine.has_journal() {
             return Ok(engine);
         }
+        Ok(match self.journal_of(&engine)? {
+            Some(journal) => engine.journal(journal),
+            None => engine,
+        })
+    }
+
+    /// The journal of an engine's scope, locked unless it is only looked at; `None` where there is nothing to look at.
+    pub(super) fn journal_of(&self, engine: &Engine) -> Result<Option<Journal>, JournalError> {
         let only_looks = self.no_act || self.list || self.debts;
         let directory = match &self.state_dir {
             Some(base) => Journal::directory_below(base, &program(), engine.get_scope()),
             None => match Journal::usual_directory(&program(), engine.get_scope()) {
                 Ok(directory) => directory,
                 // There is nothing to look at, and nothing to write down.
-                Err(_) if only_looks => return Ok(engine),
+                Err(_) if only_looks => return Ok(None),
                 Err(error) => return Err(error),
             },
         };
         if only_looks {
-            return Ok(engine.journal(Journal::look(directory)?));
+            return Ok(Some(Journal::look(directory)?));
         }
         let journal = match (Journal::open(&directory), self.wait) {
             (Err(locked @ JournalError::Locked { .. }), Some(patience)) => {
@@ -47,7 +55,7 @@ impl Flags {
             }
             (journal, _) => journal,
         };
-        Ok(engine.journal(journal?))
+        Ok(Some(journal?))
     }
 
     /// What is owed, for standard output.

@@ -334,7 +334,7 @@ impl Playbook {
     /// # Errors
     /// All problems at once.
     pub fn graph(&self, registry: &Registry) -> Result<JobGraph, Problems> {
-        if self.tasks.secrets.names().next().is_none() {
+        if !self.has_secrets() {
             return self.build(registry, None);
         }
         self.validate(registry)?;
@@ -347,13 +347,17 @@ impl Playbook {
     /// # Errors
     /// All problems at once.
     pub fn engine(&self, registry: &Registry) -> Result<Engine, Problems> {
-        if self.tasks.secrets.names().next().is_none() {
+        if !self.has_secrets() {
             return Ok(self.in_scope(Engine::with_graph(self.build(registry, None)?)));
         }
         self.validate(registry)?;
         let fetched = self.fetch()?;
         let engine = Engine::with_graph(self.build(registry, Some(&fetched))?);
         Ok(self.in_scope(fetched.values().fold(engine, Engine::mask)))
+    }
+
+    pub(crate) fn has_secrets(&self) -> bool {
+        self.tasks.secrets.names().next().is_some()
     }
 
     pub(crate) fn in_scope(&self, engine: Engine) -> Engine {

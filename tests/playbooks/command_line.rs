@@ -226,3 +226,25 @@ fn two_starts_on_one_playbook_do_not_share_a_scope_with_another() {
     ran(&home, &["run", "other.conf"]);
     assert_eq!(scopes(&home), 2);
 }
+
+#[test]
+fn nobody_is_asked_for_a_secret_in_vain() {
+    let home = home();
+    let text = r#"secrets { token { command: "echo asked >> asked; echo swordfish" } }
+        tasks: [ { name: note, args { path: token, text: ${secrets.token} } } ]"#;
+    fs::write(home.path().join("secret.conf"), text).unwrap();
+    let asked = || fs::read_to_string(home.path().join("asked")).unwrap_or_default().lines().count();
+
+    assert_eq!(ran(&home, &["run", "secret.conf", "--only", "nonsense"]).code, Some(2));
+    assert_eq!(ran(&home, &["run", "secret.conf", "--list"]).code, Some(0));
+    let playbook = home.path().join("secret.conf").canonicalize().unwrap();
+    let scope = dojob::Journal::directory_below(&home.path().join("state"), "own_tasks", playbook.to_str());
+    let other_start = dojob::Journal::open(scope).unwrap();
+    assert_eq!(ran(&home, &["run", "secret.conf"]).code, Some(4));
+    assert_eq!(asked(), 0);
+
+    drop(other_start);
+    assert_eq!(ran(&home, &["run", "secret.conf"]).code, Some(0));
+    assert_eq!(asked(), 1);
+    assert_eq!(fs::read_to_string(home.path().join("token")).unwrap().trim(), "swordfish");
+}

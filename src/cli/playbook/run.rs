@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::reading::Reading;
 use super::{Cli, registry};
 use crate::cli::flags::Flags;
+use crate::cli::run::Planned;
 use crate::engine::Engine;
 use crate::playbook::Facts;
 
@@ -30,13 +31,15 @@ impl Run {
         }
         // What runs nothing asks for no secret.
         let is_look = self.flags.list || self.flags.debts;
-        self.flags.converge_alone::<Cli>(|| {
+        self.flags.converge_planned::<Cli>(|| {
             let playbook = self.reading.read(&self.file, facts)?;
             let registry = registry()?;
-            Ok(match is_look {
-                true => playbook.in_scope(Engine::with_graph(playbook.outline(&registry)?)),
-                false => playbook.engine(&registry)?,
-            })
+            let outline = playbook.in_scope(Engine::with_graph(playbook.outline(&registry)?));
+            let whole = (playbook.has_secrets() && !is_look).then(|| {
+                let whole = move || Ok(playbook.engine(&registry)?);
+                Box::new(whole) as Box<dyn FnOnce() -> anyhow::Result<Engine>>
+            });
+            Ok(Planned { outline, whole })
         })
     }
 }
