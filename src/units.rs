@@ -57,6 +57,11 @@ pub enum UnitError {
     },
 }
 
+/// A regular expression of all texts that [`parse_duration`] may take, for a JSON Schema; it does not know the units.
+pub const DURATION_PATTERN: &str = r"^\s*\d+(\.\d*)?\s*[A-Za-zµμ]+([\s,]*\d+(\.\d*)?\s*[A-Za-zµμ]+)*\s*$";
+/// As [`DURATION_PATTERN`], of [`parse_size`].
+pub const SIZE_PATTERN: &str = r"^\s*\d+(\.\d*)?\s*[A-Za-zµμ]+\s*$";
+
 const A_DURATION: &str = "a duration such as `5s`";
 const IN_ORDER: &str = "a duration such as `1h 30m`, from the largest unit to the smallest";
 const A_SIZE: &str = "a size such as `10 MiB`";

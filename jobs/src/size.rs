@@ -103,6 +103,8 @@ impl JsonSchema for Size {
         json_schema!({
             "type": ["string", "integer"],
             "minimum": 0,
+            "pattern": dojob::units::SIZE_PATTERN,
+            "patternErrorMessage": "A size is a number and a unit, such as `512 MiB`, or a number of bytes.",
             "description": "A size: a number and a unit, such as `100 kB`, `512 MiB` or `10 GB`, or a number of bytes.",
         })
     }

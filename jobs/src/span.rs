@@ -79,6 +79,8 @@ impl JsonSchema for Span {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
+            "pattern": dojob::units::DURATION_PATTERN,
+            "patternErrorMessage": "A span of time is a number and a unit, such as `5s` or `1h 30m`.",
             "description": "A span of time: a number and a unit, such as `20ms`, `5s`, `2 min`, `1h 30m` or `30 days`.",
         })
     }
@@ -101,6 +103,19 @@ mod tests {
         assert_eq!(of("2 weeks"), Some(Duration::from_secs(14 * 86400)));
         assert_eq!(of("1.5d"), Some(Duration::from_secs(36 * 3600)));
         assert_eq!(of("0s"), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn the_schema_has_room_for_all_of_them() {
+        let pattern = regex::Regex::new(dojob::units::DURATION_PATTERN).unwrap();
+        for text in ["20ms", "2.5s", " 2 min ", "1h 30m", "1h, 30m", "2 weeks", "5µs", "0s"] {
+            assert!(of(text).is_some() && pattern.is_match(text), "{text}");
+        }
+        for text in ["", "5", "soon", "-5s", "5s ago"] {
+            assert!(!pattern.is_match(text), "{text}");
+        }
+        let pattern = regex::Regex::new(dojob::units::SIZE_PATTERN).unwrap();
+        assert!(pattern.is_match("512 MiB") && pattern.is_match("1.5GB") && !pattern.is_match("512"));
     }
 
     #[test]

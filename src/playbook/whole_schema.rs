@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::arguments::first_sentence;
 use super::registry::Registry;
 use super::task_type::TaskType;
+use crate::units;
 
 impl Registry {
     /// The JSON Schema of a playbook as JSON or YAML has it, with all task types of this program, for an editor.
@@ -28,6 +29,9 @@ impl Registry {
                     "enum": ["sequence", "graph"],
                     "default": "sequence",
                 },
+                "CWD": given("The directory in which the program was started."),
+                "PLATFORM": given("The system: `Linux`, `Darwin`, …"),
+                "TODAY": given("The day, such as `2026-12-31`."),
                 "vars": { "description": "Values to be used as `${vars.NAME}`.", "type": "object" },
                 "secrets": {
                     "description": "Where secrets come from; they are used as `${secrets.NAME}`.",
@@ -40,6 +44,11 @@ impl Registry {
             "$defs": definitions,
         })
     }
+}
+
+/// What a playbook may say in place of what it is given.
+fn given(description: &str) -> Value {
+    json!({ "description": format!("{description} Given, unless it is said here."), "type": "string" })
 }
 
 fn any_task(registry: &Registry, tasks: Vec<Value>) -> Value {
@@ -66,7 +75,7 @@ fn common(names: &[&str]) -> Value {
     json!({
         "name": { "description": "The task type.", "enum": names },
         "args": { "description": "The arguments of the task type.", "type": "object" },
-        "id": { "description": "What the task is called by others, and in what is shown.", "type": "string" },
+        "id": { "description": "What the task is called by others, and in what is shown.", "type": ["string", "number"] },
         "after": texts("In a `graph`: the ids of the tasks that come before."),
         "tries": { "description": "How often it is tried.", "type": "integer", "minimum": 1, "maximum": u32::MAX },
         "retry_delay": duration("From the start of one try to the start of the next."),
@@ -105,7 +114,13 @@ fn task(kind: &TaskType, generator: &mut SchemaGenerator) -> Value {
 }
 
 fn duration() -> Value {
-    json!({ "description": "A duration such as `5s`, `1m 30s` or `2 days`.", "type": "string" })
+    json!({
+        "description": "A duration such as `5s`, `1m 30s` or `2 days`.",
+        "type": "string",
+        "pattern": units::DURATION_PATTERN,
+        // Beyond the standard, and told by the usual language servers in place of the pattern.
+        "patternErrorMessage": "A duration is a number and a unit, such as `5s` or `1h 30m`.",
+    })
 }
 
 fn secret() -> Value {
