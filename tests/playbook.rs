@@ -14,3 +14,5 @@ mod end_to_end;
 mod from_rust;
 #[path = "playbooks/kinds.rs"]
 mod kinds;
+#[path = "playbooks/properties.rs"]
+mod properties;

@@ -76,8 +76,8 @@ pub struct NoSuchFact {
 }
 
 impl NoSuchFact {
-    fn new(path: &str, known: String) -> anyhow::Error {
-        NoSuchFact { path: path.to_owned(), known }.into()
+    fn new(path: &str, known: String) -> Self {
+        NoSuchFact { path: path.to_owned(), known }
     }
 }
 
@@ -197,10 +197,12 @@ impl Facts {
                 }
                 Value::Object(fields) => {
                     let known: Vec<&str> = fields.keys().map(String::as_str).take(10).collect();
-                    return Err(NoSuchFact::new(path, format!("in `{way}` there are {}", list(&known))));
+                    return Err(
+                        NoSuchFact::new(path, format!("in `{way}` there are {}", list(&known))).into()
+                    );
                 }
                 Value::Null => return Ok(Value::Null),
-                _ => return Err(NoSuchFact::new(path, format!("`{way}` has no parts"))),
+                _ => return Err(NoSuchFact::new(path, format!("`{way}` has no parts")).into()),
             };
             way = format!("{way}.{name}");
         }
@@ -219,7 +221,7 @@ impl Facts {
             "users" => serde_json::to_value(self.users()?)?,
             "interfaces" => serde_json::to_value(self.interfaces()?)?,
             "tools" => serde_json::to_value(self.tools()?)?,
-            _ => return Err(NoSuchFact::new(name, format!("there are {}", list(&GROUPS)))),
+            _ => return Err(NoSuchFact::new(name, format!("there are {}", list(&GROUPS))).into()),
         })
     }
 

@@ -9,7 +9,7 @@ use super::{Cli, registry};
 use crate::cli::flags::Flags;
 use crate::cli::run::Planned;
 use crate::engine::Engine;
-use crate::playbook::Facts;
+use crate::playbook::{Facts, Playbook};
 
 #[derive(clap::Args)]
 pub(super) struct Run {
@@ -33,6 +33,8 @@ impl Run {
         let is_look = self.flags.list || self.flags.debts;
         self.flags.converge_planned::<Cli>(|| {
             let playbook = self.reading.read(&self.file, facts)?;
+            // For as long as the process is there: to take a large one apart takes time, and the end does it for nothing.
+            let playbook: &'static Playbook = Box::leak(Box::new(playbook));
             let registry = registry()?;
             let outline = playbook.in_scope(Engine::with_graph(playbook.outline(&registry)?));
             let whole = (playbook.has_secrets() && !is_look).then(|| {
