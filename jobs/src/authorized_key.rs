@@ -16,11 +16,12 @@ use serde::{Deserialize, Serialize};
 use self::line::{Key, KeyLine, end_of_options};
 use crate::account::{Accounts, Presence, UserLine};
 use crate::disk::differ::Differences;
+use crate::disk::edit;
 use crate::disk::look::{self, Links};
 use crate::disk::owner::{Mode, Resolved};
 use crate::disk::write;
 use crate::machine::{Machine, account_name};
-use crate::text_file::{self, TextFile, joined, lines};
+use crate::text_file::{TextFile, joined, lines};
 use crate::validated::validated;
 use crate::written::{no_break, path};
 
@@ -343,7 +344,7 @@ impl Job for AuthorizedKey {
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         self.validate()?;
-        let _editing = text_file::editing();
+        let _editing = edit::editing();
         let place = self.place()?;
         let file = self.read(&place)?;
         if self.differences(&place, &file)?.into_result().is_ok() {

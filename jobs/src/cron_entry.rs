@@ -16,11 +16,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::Presence;
 use crate::disk::differ::Differences;
+use crate::disk::edit;
 use crate::disk::look::Links;
 use crate::disk::owner::{Mode, Resolved};
 use crate::disk::write;
 use crate::machine::{Machine, account_name};
-use crate::text_file::{self, Text, TextFile};
+use crate::text_file::{Text, TextFile};
 use crate::validated::validated;
 use crate::written::one_line;
 
@@ -341,7 +342,7 @@ impl Job for CronEntry {
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         self.validate()?;
-        let _editing = text_file::editing();
+        let _editing = edit::editing();
         let place = self.look(cx)?;
         let wanted = table::set(place.text(), &self.name, self.entry()?.as_deref());
         let is_file = matches!(place, Place::File(_)) && self.state == Presence::Present;

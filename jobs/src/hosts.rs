@@ -14,11 +14,12 @@ use serde::{Deserialize, Serialize};
 use self::table::{Address, Table};
 use crate::account::Presence;
 use crate::disk::differ::Differences;
+use crate::disk::edit;
 use crate::disk::look::Links;
 use crate::disk::owner::Resolved;
 use crate::disk::write;
 use crate::machine::Machine;
-use crate::text_file::{self, TextFile};
+use crate::text_file::TextFile;
 use crate::validated::validated;
 use crate::written::{OneOrMany, one_line, one_or_many, path};
 
@@ -171,7 +172,7 @@ impl Job for Hosts {
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         self.validate()?;
-        let _editing = text_file::editing();
+        let _editing = edit::editing();
         let (file, table) = self.look()?;
         if table.reasons.is_empty() {
             return Ok(());

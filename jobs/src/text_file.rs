@@ -7,7 +7,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 use dojob::{Context, OrCouldNotFindOut};
@@ -21,12 +20,6 @@ use crate::machine::Machine;
 
 /// More than any of these files should ever have; lists of hosts that are to be blocked have a few MiB.
 const LARGEST: usize = 64 * 1024 * 1024;
-
-/// Held from reading a file to writing it: jobs that edit the same one at once would undo each other's work.
-pub(crate) fn editing() -> MutexGuard<'static, ()> {
-    static EDITING: Mutex<()> = Mutex::new(());
-    EDITING.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A text, and how it was written down.
 #[derive(Debug, Default)]

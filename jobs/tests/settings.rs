@@ -313,3 +313,18 @@ fn a_full_disk_leaves_the_old_file() {
         needs_room(&[], name, |root| job(root).create().into_job());
     }
 }
+
+#[test]
+fn many_at_once_do_not_undo_each_other() {
+    for (name, text) in FILES {
+        let (_root, path) = file(name, text);
+        let mut graph = dojob::JobGraph::builder();
+        for number in 0..24 {
+            graph.add(Setting::new(&path, format!("server.key{number}").as_str(), number).into_job());
+        }
+        let report = dojob::Engine::with_graph(graph.build().unwrap()).workers(8).tries(1).converge();
+        assert!(report.success(), "{report:?}");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!((0..24).all(|number| text.contains(&format!("key{number}"))), "{text}");
+    }
+}
