@@ -136,6 +136,9 @@ pub struct Failure {
     pub kind: FailureKind,
     /// On one line: the error and what caused it, or the panic's message.
     pub reason: String,
+    /// Whether it said itself that another try is pointless ([`Permanent`](crate::Permanent)).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub permanent: bool,
     /// What caused it, outermost first, each in full.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,
@@ -157,6 +160,7 @@ impl Failure {
             attempt,
             kind,
             reason,
+            permanent: false,
             causes: Vec::new(),
             location: None,
             backtrace: None,

@@ -94,7 +94,8 @@ pub trait Job: Clone + PartialEq + Send + Sync + 'static {
         Deps::new()
     }
 
-    /// How often to try; by default what the engine is set to.
+    /// How often to try; by default what the engine is set to. After an error that is [`Permanent`](crate::Permanent) it is
+    /// not tried again.
     fn retry(&self) -> Retry {
         Retry::default()
     }

@@ -77,7 +77,7 @@
 //! # What lives where
 //!
 //! * Jobs: the traits [`Job`], [`RunOnlyJob`] and [`DummyJob`]; [`deps!`] and [`Deps`]; [`Retry`]; what a check can say
-//!   beside no, [`NotAsWanted`] and [`CouldNotFindOut`].
+//!   beside no, [`NotAsWanted`], [`CouldNotFindOut`] and [`Permanent`].
 //! * What a job is handed: [`Context`], with its arguments, [`Local`] and [`Global`] storage, [`Handles`], results, and
 //!   [`Command`]s; [`Secret`] for what must not be seen.
 //! * The graph: [`JobGraph`], built from a root job or by a [`GraphBuilder`]; [`GraphErrors`], all mistakes at once.
@@ -142,7 +142,7 @@ pub use crate::event::{Counts, Event, Failure, FailureKind, Observer, Outcome, P
 pub use crate::graph::builder::{FromClosures, FromType, GraphBuilder, NodeBuilder};
 pub use crate::graph::error::{GraphError, GraphErrors};
 pub use crate::graph::{JobGraph, Node};
-pub use crate::job::reason::{CouldNotFindOut, NotAsWanted, OrCouldNotFindOut};
+pub use crate::job::reason::{CouldNotFindOut, NotAsWanted, OrCouldNotFindOut, Permanent};
 pub use crate::job::retry::{Retry, RetryError};
 pub use crate::job::{AnyJob, Deps, DummyJob, IntoJob, Job, JobKind, RunOnlyJob, marker};
 pub use crate::report::{CleanupReport, Debt, JobReport, REPORT_VERSION, Report, RevertEnding, RevertReport};

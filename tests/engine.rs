@@ -13,6 +13,8 @@ use serde_json::json;
 
 #[path = "engine/handed.rs"]
 mod handed;
+#[path = "engine/permanent.rs"]
+mod permanent;
 
 /// What was heard of a run, in words.
 #[derive(Clone, Default)]

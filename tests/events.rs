@@ -76,7 +76,7 @@ fn lines() -> Vec<Value> {
             |_| Err(anyhow!("inner").context("outer")),
         );
         graph.job("panics", |_| panic!("oh"), |_| Ok(()));
-        graph.job("blind", |_| bail!(CouldNotFindOut::new("where it is")), |_| Ok(()));
+        graph.job("blind", |_| bail!(CouldNotFindOut::new("where it is").permanent()), |_| Ok(()));
         graph.dummy("blocked").after(["failed"]);
         let engine = Engine::with_graph(graph.build().unwrap()).no_act(no_act).clock(VirtualClock::new());
         engine.observe(JsonLines::new(written.clone()).diff(true)).converge();

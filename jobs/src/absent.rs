@@ -72,7 +72,7 @@ impl Job for Absent {
     }
 
     fn check(&mut self, _: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let path = self.path.display();
         let Some(meta) = look::meta_if_any(&self.path)? else { return Ok(()) };
         ensure!(
@@ -83,7 +83,7 @@ impl Job for Absent {
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let remove = || match look::meta_if_any(&self.path)? {
             None => Ok(()),
             Some(meta) if self.is_kept(&meta)? => bail!("it is a directory with something in it"),

@@ -191,7 +191,7 @@ impl Job for Assert {
     }
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let mut reasons = Vec::new();
         self.check_facts(cx, &mut reasons)?;
         self.check_paths(cx, &mut reasons)?;

@@ -336,14 +336,14 @@ impl Job for AuthorizedKey {
     }
 
     fn check(&mut self, _: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let place = self.place()?;
         let file = self.read(&place)?;
         self.differences(&place, &file)?.into_result()
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let _editing = edit::editing();
         let place = self.place()?;
         let file = self.read(&place)?;

@@ -246,12 +246,12 @@ impl Job for Block {
     }
 
     fn check(&mut self, _: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         self.editor().check(|text| self.edit(text))
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         self.editor().run(cx, |text| self.edit(text))
     }
 

@@ -311,7 +311,7 @@ impl Job for Command {
     }
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         self.check_paths(cx)?;
         let printed = self.check.as_ref().map(|line| self.check_command(cx, line)).transpose()?;
         Ok(cx.set_result(printed.unwrap_or_default())?)

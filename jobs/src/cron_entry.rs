@@ -316,7 +316,7 @@ impl Job for CronEntry {
     }
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let place = self.look(cx)?;
         let text = place.text();
         let wanted = table::set(text, &self.name, self.entry()?.as_deref());
@@ -341,7 +341,7 @@ impl Job for CronEntry {
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let _editing = edit::editing();
         let place = self.look(cx)?;
         let wanted = table::set(place.text(), &self.name, self.entry()?.as_deref());

@@ -317,7 +317,7 @@ impl Job for Directory {
     }
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let attributes = self.attributes(cx)?;
         let mut differences = Differences::new();
         match look::meta(&self.path, Links::Follow)? {
@@ -342,7 +342,7 @@ impl Job for Directory {
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let attributes = self.attributes(cx)?;
         match look::meta(&self.path, Links::Follow)? {
             Some(meta) if meta.is_dir() => {}

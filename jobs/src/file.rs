@@ -289,7 +289,7 @@ impl Job for File {
     }
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let attributes = self.attributes(cx)?;
         let mut wanted = self.wanted(cx)?;
         let mut differences = Differences::new();
@@ -318,7 +318,7 @@ impl Job for File {
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let path = if self.follow { write::follow(&self.path)? } else { self.path.clone() };
         let attributes = self.attributes(cx)?;
         let mut wanted = self.wanted(cx)?;

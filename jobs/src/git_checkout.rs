@@ -314,7 +314,7 @@ impl Job for GitCheckout {
     }
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let mut differences = Differences::new();
         let git = self.git(cx);
         let found = match git.place()? {

@@ -163,7 +163,7 @@ impl Job for Group {
     }
 
     fn check(&mut self, _: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         match self.plan(&Accounts::read(self.machine())?)? {
             None => Ok(()),
             Some(plan) => Err(NotAsWanted::new(plan.reason)
@@ -173,7 +173,7 @@ impl Job for Group {
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let machine = self.machine();
         let _changing = account::changing();
         // Again: another job may have changed accounts since the check.

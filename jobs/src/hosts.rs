@@ -161,7 +161,7 @@ impl Job for Hosts {
     }
 
     fn check(&mut self, _: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let (file, table) = self.look()?;
         let mut differences = Differences::new();
         if !table.reasons.is_empty() {
@@ -171,7 +171,7 @@ impl Job for Hosts {
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let _editing = edit::editing();
         let (file, table) = self.look()?;
         if table.reasons.is_empty() {

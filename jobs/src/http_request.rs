@@ -437,7 +437,7 @@ impl HttpRequest {
     }
 
     fn prepare(&self, cx: &Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         headers::mask(cx, &self.headers);
         headers::mask(cx, &self.send.headers);
         if let Some(body) = &self.send.body {

@@ -389,7 +389,7 @@ impl Job for Package {
     }
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let manager = self.manager()?;
         let (mut plan, found) = self.plan(cx, &*manager)?;
         let stale = self.stale(cx, &*manager)?;
@@ -408,7 +408,7 @@ impl Job for Package {
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let manager = self.manager()?;
         let _changing = changing();
         let (mut plan, _) = self.plan(cx, &*manager)?;

@@ -239,7 +239,7 @@ impl Job for Prune {
     }
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let (mut count, mut bytes, mut shown) = (0, 0_u64, Vec::new());
         self.select(cx, |entry| {
             count += 1;
@@ -267,7 +267,7 @@ impl Job for Prune {
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         self.select(cx, |entry| match rustix::fs::unlinkat(entry.parent, entry.name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => {

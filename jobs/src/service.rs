@@ -342,7 +342,7 @@ impl Job for Service {
     }
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let plan = self.plan(cx)?;
         if plan.reasons.is_empty() {
             return Ok(());
@@ -355,7 +355,7 @@ impl Job for Service {
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let unit = self.unit();
         let plan = self.plan(cx)?;
         if plan.reload_files {

@@ -310,13 +310,13 @@ impl Job for Setting {
     }
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         self.mask(cx);
         self.editor().check(|text| self.edit(text))
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         self.mask(cx);
         self.editor().run(cx, |text| self.edit(text))
     }

@@ -117,7 +117,7 @@ impl Job for Symlink {
     }
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let attributes = self.attributes(cx)?;
         let path = self.path.display();
         let mut differences = Differences::new();
@@ -147,7 +147,7 @@ impl Job for Symlink {
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         let attributes = self.attributes(cx)?;
         let make = || match look::meta(&self.path, Links::Stay)? {
             Some(meta)

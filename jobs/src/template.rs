@@ -249,7 +249,7 @@ impl Template {
 
     /// The job that sees to the file.
     fn file(&self, cx: &Context) -> Result<File> {
-        self.validate()?;
+        self.validated()?;
         self.secrets.values().for_each(|secret| cx.mask(secret));
         let unknown = || CouldNotFindOut::new(format!("what {} is to say", self.path.display()));
         let content = self.render(cx).map_err(|error| unknown().because(error))?;

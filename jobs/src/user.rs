@@ -346,7 +346,7 @@ impl Job for User {
     }
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         self.password_hash.iter().for_each(|hash| cx.mask(hash));
         let machine = self.machine();
         let mut plan = Plan::new(self, &self.look(machine)?)?;
@@ -367,7 +367,7 @@ impl Job for User {
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         self.password_hash.iter().for_each(|hash| cx.mask(hash));
         let machine = self.machine();
         let _changing = account::changing();

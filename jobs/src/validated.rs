@@ -3,7 +3,8 @@
 //! Knows `serde`; a job says itself what fits, in `fn validate(&self) -> anyhow::Result<()>`.
 
 /// Implements `Deserialize` and `Serialize` for a job that derives both with `#[serde(remote = "Job")]`, which makes
-/// them methods of its own: what is read is validated before anybody sees it.
+/// them methods of its own: what is read is validated before anybody sees it. What was made in Rust is, by `validated`,
+/// when it is tried.
 macro_rules! validated {
     ($Job:ident) => {
         impl<'de> serde::Deserialize<'de> for $Job {
@@ -11,6 +12,13 @@ macro_rules! validated {
                 let job = $Job::deserialize(deserializer)?;
                 job.validate().map_err(|error| serde::de::Error::custom(format!("{error:#}")))?;
                 Ok(job)
+            }
+        }
+
+        impl $Job {
+            /// As `validate`, for a phase: what does not fit now never will.
+            fn validated(&self) -> anyhow::Result<()> {
+                Ok(self.validate().map_err(|error| dojob::Permanent::new(format!("{error:#}")))?)
             }
         }
 

@@ -225,7 +225,7 @@ impl Job for WaitFor {
     }
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        self.validate()?;
+        self.validated()?;
         self.look(cx)?.map_or(Ok(()), |reason| Err(NotAsWanted::new(reason).into()))
     }
 

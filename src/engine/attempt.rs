@@ -22,7 +22,7 @@ use crate::event::{Event, Failure, FailureKind, Phase};
 use crate::graph::SharedGraph;
 use crate::job::JobKind;
 use crate::job::erased::Erased;
-use crate::job::reason::{CouldNotFindOut, NotAsWanted, could_not_find_out};
+use crate::job::reason::{CouldNotFindOut, NotAsWanted, could_not_find_out, is_permanent};
 use crate::panics::{Caught, catch};
 use crate::secret::Redactor;
 
@@ -167,6 +167,8 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     fn finish(mut self, end: TryEnd) -> Done {
+        let is_given_up = end == TryEnd::Failed && self.is_permanent();
+        let end = if is_given_up { TryEnd::GivenUp } else { end };
         let converged = matches!(end, TryEnd::InPlace | TryEnd::Changed);
         let result = self.cx.result_so_far().filter(|_| converged).cloned();
         let was_told = self.cx.was_told();
@@ -188,6 +190,11 @@ impl Attempt<'_> {
             Box::new(Begun { order, attempt, of, owed, is_clean, is_revertible, is_stuck, body, cx })
         });
         Done { job, end, now: self.now, duration, failures: self.failures, result, begun, was_told }
+    }
+
+    /// Whether a phase has said that another try is pointless.
+    fn is_permanent(&self) -> bool {
+        self.failures.iter().any(|failure| failure.permanent)
     }
 
     /// Writes down before the run what is about to be run, so that a crash leaves no doubt.
@@ -239,7 +246,8 @@ impl Attempt<'_> {
             (JobKind::Job | JobKind::RunOnly, _) => self.call(phase),
         };
         let started = std::mem::replace(&mut self.now, self.site.clock.now());
-        let is_final = self.is_final(phase, verdict);
+        let is_permanent = self.is_permanent() || failure.as_ref().is_some_and(|failure| failure.permanent);
+        let is_final = self.is_final(phase, verdict, is_permanent);
         emitter.emit(|| Event::PhaseEnded {
             job: self.cx.job().clone(),
             phase,
@@ -262,8 +270,8 @@ impl Attempt<'_> {
     }
 
     /// Whether a failure of this phase stands, because no other run of this job comes after it.
-    fn is_final(&self, phase: Phase, verdict: Verdict) -> bool {
-        let last = self.task.attempt == self.task.tries;
+    fn is_final(&self, phase: Phase, verdict: Verdict, is_permanent: bool) -> bool {
+        let last = is_permanent || self.task.attempt == self.task.tries;
         match (phase, verdict) {
             (_, Verdict::Stopped) => true,
             (Phase::Check | Phase::Recheck, Verdict::Passed) => true,
@@ -358,6 +366,7 @@ pub(crate) fn failure(
                 attempt,
                 kind,
                 reason: mask(&on_one_line(&error)),
+                permanent: is_permanent(&error),
                 causes: error.chain().skip(1).map(|cause| mask(&cause.to_string())).collect(),
                 location: None,
                 // A check that finds the world different has found no mistake; and a backtrace takes milliseconds.
@@ -375,6 +384,7 @@ pub(crate) fn failure(
             attempt,
             kind: FailureKind::Panic,
             reason: format!("panicked: {}", mask(&caught.message)),
+            permanent: false,
             causes: Vec::new(),
             location: caught.location,
             backtrace: caught.backtrace.as_deref().map(of_the_job),

@@ -55,6 +55,8 @@ pub(crate) enum TryEnd {
     Changed,
     /// Neither did.
     Failed,
+    /// Neither did, and no other try would.
+    GivenUp,
     /// No-act: the check failed.
     WouldRun,
     /// No-act: the check could not find out.
@@ -186,6 +188,7 @@ impl<'g> Scheduler<'g> {
             TryEnd::WouldRun => Outcome::WouldRun,
             TryEnd::CouldNotFindOut => Outcome::CouldNotFindOut,
             TryEnd::Stopped => Outcome::Stopped,
+            TryEnd::GivenUp => Outcome::Failed,
             TryEnd::Failed => {
                 let Tries { count, delay } = self.tries(job);
                 if slot.attempts < count && !self.stopped {

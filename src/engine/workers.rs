@@ -177,6 +177,7 @@ fn attempt_or_blame(site: &Site, task: &Task) -> Done {
             attempt: task.attempt,
             kind: FailureKind::Panic,
             reason: format!("the engine panicked: {}", site.run.emitter.redactor().mask(&caught.message)),
+            permanent: false,
             causes: Vec::new(),
             location: caught.location,
             backtrace: caught.backtrace,

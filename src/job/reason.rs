@@ -1,4 +1,4 @@
-//! What a check can say beside "no": what differs, or that it could not find out.
+//! What a job can say beside "no": what differs, that it could not find out, that another try is pointless.
 //!
 //! Knows errors; not what the engine makes of them.
 
@@ -97,13 +97,21 @@ impl Error for NotAsWanted {
 #[derive(Debug)]
 pub struct CouldNotFindOut {
     what: String,
+    permanent: bool,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl CouldNotFindOut {
     /// Completes the sentence "could not find out …".
     pub fn new(what: impl Into<String>) -> Self {
-        CouldNotFindOut { what: what.into(), source: None }
+        CouldNotFindOut { what: what.into(), permanent: false, source: None }
+    }
+
+    /// Nor could another try: see [`Permanent`].
+    #[must_use]
+    pub fn permanent(mut self) -> Self {
+        self.permanent = true;
+        self
     }
 
     /// Adds the error that was in the way.
@@ -124,6 +132,67 @@ impl Error for CouldNotFindOut {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_deref().map(|source| source as &(dyn Error + 'static))
     }
+}
+
+/// Another try would end in the same way: arguments that no world fits, say, and no server that may answer in a while. A
+/// try that ends without success, and in which a phase has returned such an error, is the job's last, however many it may
+/// have. Whether it fails is still decided by the recheck.
+///
+/// Alone it says nothing of the world: a check that cannot tell returns a [`CouldNotFindOut`] that is
+/// [permanent](CouldNotFindOut::permanent), or nobody keeps the job from being run.
+///
+/// ```
+/// # use dojob::{Context, Permanent, Result};
+/// fn run(_: &mut Context) -> Result<()> {
+///     Err(Permanent::new("port 99999 is out of range").into())
+/// }
+/// # fn check(_: &mut Context) -> Result<()> { anyhow::bail!("nobody listens") }
+/// # let graph = { let mut g = dojob::JobGraph::builder(); g.job("A", check, run); g.build()? };
+/// let report = dojob::Engine::with_graph(graph).tries(5).converge();
+/// assert_eq!(report.job("A").tries(), 1);
+/// # Ok::<(), anyhow::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Permanent {
+    reason: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Permanent {
+    /// For this reason, a short sentence.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Permanent { reason: reason.into(), source: None }
+    }
+
+    /// Adds the error that says so.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+impl Display for Permanent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl Error for Permanent {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+/// Whether an error says that another try is pointless, wherever in it.
+pub(crate) fn is_permanent(error: &anyhow::Error) -> bool {
+    let is_permanent = |cause: &(dyn Error + 'static)| {
+        cause.is::<Permanent>()
+            || cause.downcast_ref::<CouldNotFindOut>().is_some_and(|known| known.permanent)
+    };
+    error.downcast_ref::<Permanent>().is_some()
+        || error.downcast_ref::<CouldNotFindOut>().is_some_and(|known| known.permanent)
+        || error.chain().any(is_permanent)
 }
 
 /// Turns any error into a [`CouldNotFindOut`].

@@ -14,13 +14,20 @@ pub(super) struct Script {
     pub(super) tries: u32,
     /// The try that converges, where one does; all before it fail.
     pub(super) converges_at: Option<u32>,
+    /// The try after which it gives up, where one does.
+    pub(super) gives_up_at: Option<u32>,
     /// In [`units`].
     pub(super) delay: u32,
 }
 
 impl Script {
     pub(super) const fn of(tries: u32, converges_at: Option<u32>) -> Script {
-        Script { tries, converges_at, delay: 0 }
+        Script { tries, converges_at, gives_up_at: None, delay: 0 }
+    }
+
+    /// So many tries are allowed, and this one is the last all the same.
+    pub(super) const fn giving_up(tries: u32, at: u32) -> Script {
+        Script { tries, converges_at: None, gives_up_at: Some(at), delay: 0 }
     }
 }
 
@@ -82,7 +89,11 @@ impl Case {
 
     /// How a try ends. Jobs take turns in which of two like endings they have.
     pub(super) fn end(&self, job: u32, attempt: u32) -> TryEnd {
-        let converges = self.scripts[job as usize].converges_at == Some(attempt);
+        let Script { converges_at, gives_up_at, .. } = self.scripts[job as usize];
+        let converges = converges_at == Some(attempt);
+        if !converges && !self.no_act && gives_up_at == Some(attempt) {
+            return TryEnd::GivenUp;
+        }
         match (converges, self.no_act, (job + attempt).is_multiple_of(2)) {
             (true, true, _) | (true, false, true) => TryEnd::InPlace,
             (true, false, false) => TryEnd::Changed,
@@ -97,7 +108,8 @@ impl Case {
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(self.len());
         for job in self.jobs() {
             let hindered = self.dependencies.of(job).iter().any(|on| !outcomes[*on as usize].is_converged());
-            let last = self.scripts[job as usize].converges_at.unwrap_or(u32::MAX).min(self.allowed(job));
+            let Script { converges_at, gives_up_at, .. } = self.scripts[job as usize];
+            let last = [converges_at, gives_up_at].into_iter().flatten().fold(self.allowed(job), u32::min);
             outcomes.push(match self.end(job, last) {
                 _ if hindered && self.no_act => Outcome::Unknown,
                 _ if hindered => Outcome::Blocked,
@@ -113,7 +125,7 @@ pub(super) fn outcome(end: TryEnd) -> Outcome {
     match end {
         TryEnd::InPlace => Outcome::InPlace,
         TryEnd::Changed => Outcome::Changed,
-        TryEnd::Failed => Outcome::Failed,
+        TryEnd::Failed | TryEnd::GivenUp => Outcome::Failed,
         TryEnd::WouldRun => Outcome::WouldRun,
         TryEnd::CouldNotFindOut => Outcome::CouldNotFindOut,
         TryEnd::Stopped => Outcome::Stopped,
@@ -129,11 +141,11 @@ impl fmt::Debug for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} workers, no_act: {}, stop after {:?}", self.workers, self.no_act, self.stop_after)?;
         for job in self.jobs() {
-            let Script { tries, converges_at, delay } = self.scripts[job as usize];
+            let Script { tries, converges_at, gives_up_at, delay } = self.scripts[job as usize];
             let after = self.dependencies.of(job);
             writeln!(
                 f,
-                "  {job} after {after:?}: {tries} tries, {delay} apart, converges at {converges_at:?}"
+                "  {job} after {after:?}: {tries} tries, {delay} apart, converges at {converges_at:?}, gives up at {gives_up_at:?}"
             )?;
         }
         Ok(())

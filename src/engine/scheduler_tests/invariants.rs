@@ -205,6 +205,7 @@ fn converged_only_after_a_passing_check_or_recheck(seen: &Seen<'_>, step: Step) 
         (Outcome::InPlace | Outcome::Changed | Outcome::WouldRun | Outcome::CouldNotFindOut, end) => {
             ensure!(end.map(outcome) == Some(settled), "job {job} is {settled} after {end:?}");
         }
+        (Outcome::Failed, Some(TryEnd::GivenUp)) => {}
         (Outcome::Failed, end) => {
             ensure!(end == Some(TryEnd::Failed), "job {job} has failed after {end:?}");
             ensure!(known.attempts == seen.case.allowed(job), "job {job} has failed with tries left");
@@ -313,6 +314,7 @@ fn a_stop_leaves_nothing_undecided(seen: &Seen<'_>) -> Result<()> {
         let fits = match known.end {
             Some(end) if converged(end) => outcome.is_converged(),
             Some(TryEnd::Failed) if known.attempts == seen.case.allowed(job) => outcome == Outcome::Failed,
+            Some(TryEnd::GivenUp) => outcome == Outcome::Failed,
             Some(TryEnd::Failed | TryEnd::Stopped) => outcome == Outcome::Stopped,
             Some(_) => matches!(outcome, Outcome::WouldRun | Outcome::CouldNotFindOut),
             None => matches!(outcome, Outcome::NotStarted | Outcome::Blocked | Outcome::Unknown),

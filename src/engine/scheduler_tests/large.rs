@@ -29,12 +29,11 @@ fn config() -> ProptestConfig {
 
 /// Nearly all jobs converge, most of them late: where many fail, the others are blocked and show nothing.
 fn script(most_delay: u32) -> impl Strategy<Value = Script> {
-    (1..=5_u32, option::weighted(0.97, any::<Index>()), 0..=most_delay).prop_map(
-        |(tries, converges, delay)| {
-            let converges_at = converges.map(|at| at.index(tries as usize) as u32 + 1);
-            Script { tries, converges_at, delay }
-        },
-    )
+    let at = |share| option::weighted(share, any::<Index>());
+    (1..=5_u32, at(0.97), at(0.02), 0..=most_delay).prop_map(|(tries, converges, gives_up, delay)| {
+        let one_of = |at: Index| at.index(tries as usize) as u32 + 1;
+        Script { tries, converges_at: converges.map(one_of), gives_up_at: gives_up.map(one_of), delay }
+    })
 }
 
 /// A graph in which each job depends on up to three before it.

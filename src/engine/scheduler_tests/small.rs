@@ -153,3 +153,25 @@ fn no_case_comes_twice() {
     for_every_case(4, &SHORT_SCRIPTS, |case| assert!(seen.insert(format!("{case:?}"))));
     assert_eq!(seen.len(), 8 * 9_usize.pow(3) + 64 * 4_usize.pow(4));
 }
+
+/// What gives up early, beside what does not: one worker and two, every graph of up to three jobs, 5 scripts.
+#[test]
+fn every_graph_of_up_to_three_jobs_of_which_some_give_up() {
+    let scripts = [
+        Script::giving_up(3, 1),
+        Script::giving_up(3, 2),
+        Script::of(3, None),
+        Script::of(3, Some(2)),
+        Script::of(1, Some(1)),
+    ];
+    let mut player = Player::default();
+    for jobs in 1..=3 {
+        for_every_case(jobs, &scripts, |case| {
+            player.play(case, &mut First);
+            case.workers = 2;
+            player.play_every_way(case);
+            case.workers = 1;
+        });
+    }
+    assert!(player.ways > 5_000, "{}", player.ways);
+}
