@@ -14,5 +14,7 @@ mod end_to_end;
 mod from_rust;
 #[path = "playbooks/kinds.rs"]
 mod kinds;
+#[path = "playbooks/names.rs"]
+mod names;
 #[path = "playbooks/properties.rs"]
 mod properties;

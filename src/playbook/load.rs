@@ -185,17 +185,24 @@ impl Options {
         let Loaded { value, places } = hocon::load(&entry, &settings)?;
         let mut problems = Vec::new();
         let value = with_facts(value, &places, self.facts.as_deref(), &mut problems);
+        let today = today_of(&value).unwrap_or_else(|| today.to_string());
         let tasks = Tasks::read(value, &places, &mut problems);
         Ok(Playbook {
             tasks,
             places,
             problems,
             environment: settings.environment,
-            today: today.to_string(),
+            today,
             scope,
             selection: Selection::default(),
         })
     }
+}
+
+/// The day that a playbook was told, `--set TODAY=2026-12-31`. What is no date would be found in names by chance.
+fn today_of(value: &Value) -> Option<String> {
+    let told = value.get("TODAY")?.as_str()?;
+    told.parse::<jiff::civil::Date>().is_ok().then(|| told.to_owned())
 }
 
 /// The playbooks of a directory.

@@ -3,7 +3,9 @@
 //!
 //! Knows tasks and their arguments; not how the names are used.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -15,10 +17,16 @@ use super::task_type::TaskType;
 
 /// A longer telling is cut.
 const LONGEST: usize = 60;
+/// What the second of a name has behind it.
+const SECOND: usize = 2;
 
 /// Gives names, each once.
 pub(super) struct Names {
-    given: HashSet<Arc<str>>,
+    /// Each name, with the number that the next of its kind gets at the least.
+    given: HashMap<Arc<str>, usize>,
+    /// How many names were made to find these, for the tests of growth.
+    #[cfg(test)]
+    made: usize,
     /// What changes from day to day and must not change a name.
     today: Option<String>,
 }
@@ -31,7 +39,12 @@ pub(super) struct Element<'v> {
 
 impl Names {
     pub(super) fn new(today: Option<String>) -> Self {
-        Names { given: HashSet::new(), today }
+        Names {
+            given: HashMap::new(),
+            #[cfg(test)]
+            made: 0,
+            today,
+        }
     }
 
     /// The name of a task's job.
@@ -42,11 +55,15 @@ impl Names {
         args: &Value,
         element: Option<&Element<'_>>,
     ) -> Arc<str> {
-        let about = match (&task.id, element) {
-            (Some(id), None) => id.clone(),
-            (Some(id), Some(element)) => format!("{id} ({})", self.telling(element.value, element.index)),
-            (None, _) => self.subject(kind, args).unwrap_or_default(),
+        let (about, is_of_element) = match &task.id {
+            Some(id) => (self.without_today(id).into_owned(), false),
+            None => self.subject(task, kind, args),
         };
+        let about = match element.filter(|_| !is_of_element) {
+            Some(element) => format!("{about} ({})", self.telling(element.value, element.index)),
+            None => about,
+        };
+        let about = about.trim_start();
         let name = if about.is_empty() { kind.name().to_owned() } else { format!("{} {about}", kind.name()) };
         self.unique(name)
     }
@@ -54,19 +71,42 @@ impl Names {
     /// The name, with a number behind it where it is taken.
     pub(super) fn unique(&mut self, name: String) -> Arc<str> {
         let mut candidate: Arc<str> = name.as_str().into();
-        let mut number = 2;
-        while !self.given.insert(candidate.clone()) {
+        self.made();
+        let mut number = match self.given.entry(candidate.clone()) {
+            Entry::Vacant(free) => {
+                free.insert(SECOND);
+                return candidate;
+            }
+            Entry::Occupied(taken) => *taken.get(),
+        };
+        // Another task may be called `x #2` by its own id.
+        while self.given.contains_key(&candidate) {
+            self.made();
             candidate = format!("{name} #{number}").into();
             number += 1;
         }
+        self.given.insert(name.into(), number);
+        self.given.insert(candidate.clone(), SECOND);
         candidate
     }
 
-    /// What a task without an id is about: its first argument that is needed, or the first that is given.
-    fn subject(&self, kind: &TaskType, args: &Value) -> Option<String> {
+    fn made(&mut self) {
+        #[cfg(test)]
+        {
+            self.made += 1;
+        }
+    }
+
+    /// What a task without an id is about: its first argument that is needed, or the first that is given; and whether
+    /// that comes from the element.
+    fn subject(&self, task: &Task, kind: &TaskType, args: &Value) -> (String, bool) {
         let fields = kind.fields().iter();
-        let mut given = fields.filter_map(|field| args.get(&field.name)).filter(|value| is_tellable(value));
-        given.next().map(|value| self.short(&in_words(value)))
+        let mut given = fields.filter_map(|field| Some((field, args.get(&field.name)?)));
+        let Some((field, value)) = given.find(|(_, value)| is_tellable(value)) else {
+            return (String::new(), false);
+        };
+        let written = task.args.get(&field.name).or(task.r#become.as_ref());
+        (self.short(&in_words(value)), written.is_some_and(|written| late::roots(written).item))
     }
 
     /// What an element of a `for_each` is about.
@@ -83,11 +123,7 @@ impl Names {
 
     fn short(&self, text: &str) -> String {
         let text = late::shown(text);
-        // Tomorrow's job is today's, and owes what that owes.
-        let text = match &self.today {
-            Some(today) => text.replace(today.as_str(), "TODAY"),
-            None => text.into_owned(),
-        };
+        let text = self.without_today(&text);
         let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let mut chars = one_line.chars();
         let mut short: String = chars.by_ref().take(LONGEST).collect();
@@ -95,6 +131,14 @@ impl Names {
             short.push('…');
         }
         late::escaped(&short)
+    }
+
+    /// Tomorrow's job is today's, and owes what that owes.
+    fn without_today<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match &self.today {
+            Some(today) if text.contains(today.as_str()) => Cow::Owned(text.replace(today.as_str(), "TODAY")),
+            _ => Cow::Borrowed(text),
+        }
     }
 }
 
@@ -114,5 +158,27 @@ fn in_words(value: &Value) -> String {
             words.map(plain).collect::<Vec<_>>().join(" ")
         }
         value => plain(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_names_are_numbered_around_those_that_are_taken() {
+        let mut names = Names::new(None);
+        let given = ["a", "a #3", "a", "a", "a #2", "a"].map(|name| names.unique(name.to_owned()).to_string());
+        assert_eq!(given, ["a", "a #3", "a #2", "a #4", "a #2 #2", "a #5"]);
+    }
+
+    #[test]
+    fn many_equal_names_take_no_more_work_each_than_few() {
+        let made = |count: usize| {
+            let mut names = Names::new(None);
+            (0..count).for_each(|_| drop(names.unique("x".to_owned())));
+            names.made
+        };
+        assert!(made(4_000) <= 4 * made(1_000) + 4, "{} and {}", made(1_000), made(4_000));
     }
 }
