@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use dojob::playbook::hocon::{Entry, Settings, load};
+use dojob::playbook::hocon::{Entry, Settings, Step, load};
 
 mod support {
     pub(crate) mod hocon;
@@ -120,6 +120,22 @@ fn a_hundred_million_characters_on_one_line() {
         "playbook is larger than 16 MiB, which no playbook is"
     );
     assert_eq!(said(&"[,".repeat(5 << 20)), "playbook has more than 4000000 words and signs");
+}
+
+#[test]
+fn places_on_one_long_line() {
+    let tasks: Vec<String> = (0..40_000).map(|n| format!("{{ \"näme\": \"job {n}\" }}")).collect();
+    let line = format!("{{ \"tasks\": [{}] }}", tasks.join(", "));
+    let loaded = load(&text(&line), &Settings::default()).unwrap();
+    let before = line.split("\"job 39999\"").next().unwrap();
+    let mut last = 0;
+    for index in 0..40_000 {
+        let place = loaded.places.of(&[Step::Key("tasks"), Step::Index(index), Step::Key("näme")]).unwrap();
+        assert!(place.column > last);
+        last = place.column;
+        assert_eq!(place.length, format!("\"job {index}\"").len());
+    }
+    assert_eq!(last, before.chars().count() + 1);
 }
 
 #[test]

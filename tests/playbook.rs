@@ -14,6 +14,8 @@ mod end_to_end;
 mod from_rust;
 #[path = "playbooks/kinds.rs"]
 mod kinds;
+#[path = "playbooks/many.rs"]
+mod many;
 #[path = "playbooks/names.rs"]
 mod names;
 #[path = "playbooks/properties.rs"]

@@ -125,7 +125,7 @@ pub fn load(entry: &Entry, settings: &Settings) -> Result<Loaded, Problems> {
 fn read_all(entry: &Entry, settings: &Settings) -> Result<Loaded, Problems> {
     let build::Built { tree, sources, problems } = build::build(entry, settings);
     if !problems.is_empty() {
-        return Err(Problems(problems).sorted());
+        return Err(Problems::from(problems).sorted());
     }
     let (root, wrong) = resolve::resolve(&tree, settings);
     let mut places = Places { sources: sources.into(), root: None };
@@ -134,7 +134,7 @@ fn read_all(entry: &Entry, settings: &Settings) -> Result<Loaded, Problems> {
             let problem = Problem::new(places.place(wrong.pos), wrong.message);
             Problem { hint: wrong.hint, ..problem }
         });
-        return Err(Problems(problems.collect()).sorted());
+        return Err(Problems::from(problems.collect::<Vec<_>>()).sorted());
     }
     let value = root.to_json();
     places.root = Some(root);

@@ -75,7 +75,7 @@ pub struct Playbook {
     tasks: Tasks,
     places: Places,
     /// What was found wrong with the tasks already; it is told with the rest.
-    problems: Vec<Problem>,
+    problems: Problems,
     environment: BTreeMap<String, String>,
     today: String,
     scope: Option<String>,
@@ -174,7 +174,7 @@ impl Options {
 
     fn read(self, entry: Entry, scope: Option<String>) -> Result<Playbook, Problems> {
         if !self.failed.is_empty() {
-            return Err(Problems(self.failed));
+            return Err(self.failed.into());
         }
         let today = SystemClock::new().wall().to_zoned(TimeZone::system()).date();
         let mut settings = Settings::of_process(today).map_err(|error| {
@@ -190,7 +190,7 @@ impl Options {
         Ok(Playbook {
             tasks,
             places,
-            problems,
+            problems: problems.into(),
             environment: settings.environment,
             today,
             scope,
@@ -394,7 +394,7 @@ impl Playbook {
     }
 
     fn build(&self, registry: &Registry, secrets: Option<&Fetched>) -> Result<JobGraph, Problems> {
-        let mut problems = self.problems.clone();
+        let mut problems = self.problems.0.clone();
         problems.extend(self.selection.unknown(&self.tasks));
         let links = self.links(&mut problems);
         let today = Some(self.today.clone());
@@ -402,12 +402,12 @@ impl Playbook {
         let built = build::build(&plan, &mut problems);
         match built.filter(|_| problems.is_empty()) {
             Some(graph) => graph.build().map_err(|errors| of_graph(&errors)),
-            None => Err(Problems(problems)),
+            None => Err(Problems::from(problems).and(self.problems.left_out())),
         }
     }
 }
 
 /// What only the graph itself finds: names that the jobs of types bring along.
 fn of_graph(errors: &GraphErrors) -> Problems {
-    Problems(errors.iter().map(|error| Problem::new(None, error.to_string())).collect())
+    errors.iter().map(|error| Problem::new(None, error.to_string())).collect::<Vec<_>>().into()
 }

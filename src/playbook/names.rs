@@ -168,7 +168,8 @@ mod tests {
     #[test]
     fn equal_names_are_numbered_around_those_that_are_taken() {
         let mut names = Names::new(None);
-        let given = ["a", "a #3", "a", "a", "a #2", "a"].map(|name| names.unique(name.to_owned()).to_string());
+        let given =
+            ["a", "a #3", "a", "a", "a #2", "a"].map(|name| names.unique(name.to_owned()).to_string());
         assert_eq!(given, ["a", "a #3", "a #2", "a #4", "a #2 #2", "a #5"]);
     }
 

@@ -7,42 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 
 mod render;
+mod source;
 
-/// A text that places point into: a file, or one that came by another way under a name.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Source {
-    name: String,
-    text: String,
-    /// Where each line begins, in bytes.
-    lines: Vec<usize>,
-}
-
-impl Source {
-    /// A text, and the name that people know it by: a file's path, `standard input`.
-    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Source> {
-        let text = text.into();
-        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Arc::new(Source { name: name.into(), text, lines })
-    }
-
-    /// The name that people know it by.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// All of it.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// One line, from 1, without its end; empty when there is none such.
-    pub fn line(&self, number: usize) -> &str {
-        let Some(start) = number.checked_sub(1).and_then(|index| self.lines.get(index)) else { return "" };
-        let end = self.lines.get(number).map_or(self.text.len(), |next| next - 1);
-        let line = self.text.get(*start..end).unwrap_or_default();
-        line.strip_suffix('\r').unwrap_or(line)
-    }
-}
+pub use source::Source;
 
 /// Where in a source something is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +26,7 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.source.name, self.line, self.column)
+        write!(f, "{}:{}:{}", self.source.name(), self.line, self.column)
     }
 }
 
@@ -88,31 +55,71 @@ impl Problem {
     }
 }
 
-/// All that is wrong, at least one; in order of place when shown.
+/// All that is wrong, at least one; in order of place when shown. Of very many only the first are kept, and the number of
+/// the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Problems(pub Vec<Problem>);
+pub struct Problems(pub Vec<Problem>, usize);
 
 impl Problems {
     /// In order of place: sources as they come first, what has no place before all, and nothing twice.
     #[must_use]
-    pub fn sorted(mut self) -> Self {
-        let mut order: HashMap<String, usize> = HashMap::new();
-        for place in self.0.iter().filter_map(|problem| problem.place.as_ref()) {
-            let next = order.len();
-            order.entry(place.source.name.clone()).or_insert(next);
+    pub fn sorted(self) -> Self {
+        let Problems(problems, more) = self;
+        let keys = keys(&problems);
+        let mut keyed: Vec<(Key, Problem)> = keys.into_iter().zip(problems).collect();
+        keyed.sort_by_key(|(key, _)| *key);
+        let mut sorted: Vec<Problem> = keyed.into_iter().map(|(_, problem)| problem).collect();
+        sorted.dedup();
+        Problems(sorted, more)
+    }
+
+    /// With so many more that are not kept.
+    #[must_use]
+    pub(crate) fn and(self, more: usize) -> Self {
+        Problems(self.0, self.1.saturating_add(more))
+    }
+
+    /// How many there are that are not kept.
+    pub(crate) fn left_out(&self) -> usize {
+        self.1
+    }
+}
+
+/// A source by its number, line and column; `None` is before all.
+type Key = Option<(usize, usize, usize)>;
+
+/// By what each problem is put in order.
+fn keys(problems: &[Problem]) -> Vec<Key> {
+    let mut order: HashMap<&str, usize> = HashMap::new();
+    let keys = problems.iter().map(|problem| {
+        let place = problem.place.as_ref()?;
+        let next = order.len();
+        let source = *order.entry(place.source.name()).or_insert(next);
+        Some((source, place.line, place.column))
+    });
+    keys.collect()
+}
+
+/// More than this many are not kept: each has its texts, and a program may have written a million of them.
+const KEPT: usize = 1_000;
+
+/// The first of them in order of place, where there are very many.
+impl From<Vec<Problem>> for Problems {
+    fn from(problems: Vec<Problem>) -> Self {
+        if problems.len() <= KEPT {
+            return Problems(problems, 0);
         }
-        let key = |problem: &Problem| {
-            problem.place.as_ref().map(|at| (order.get(&at.source.name).copied(), at.line, at.column))
-        };
-        self.0.sort_by_key(key);
-        self.0.dedup();
-        self
+        let Problems(mut problems, _) = Problems(problems, 0).sorted();
+        let more = problems.len().saturating_sub(KEPT);
+        problems.truncate(KEPT);
+        problems.shrink_to_fit();
+        Problems(problems, more)
     }
 }
 
 impl From<Problem> for Problems {
     fn from(problem: Problem) -> Self {
-        Problems(vec![problem])
+        Problems(vec![problem], 0)
     }
 }
 
@@ -134,12 +141,13 @@ const SHOWN: usize = 100;
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Dropping duplicates may make room for others, so all that are kept are looked at.
         let sorted = self.clone().sorted();
         for (index, problem) in sorted.0.iter().take(SHOWN).enumerate() {
             let between = if index > 0 { "\n\n" } else { "" };
             write!(f, "{between}{problem}")?;
         }
-        match sorted.0.len().saturating_sub(SHOWN) {
+        match sorted.0.len().saturating_sub(SHOWN).saturating_add(sorted.1) {
             0 => Ok(()),
             more => write!(f, "\n\nand {more} more"),
         }
@@ -227,7 +235,7 @@ mod tests {
         let problem = |source: &Arc<Source>, line: usize, message: &str| {
             Problem::new(Place { source: source.clone(), line, column: 1, length: 1 }, message)
         };
-        let problems = Problems(vec![
+        let problems = Problems::from(vec![
             problem(&first, 2, "two"),
             problem(&second, 1, "three"),
             problem(&first, 1, "one"),
@@ -236,7 +244,13 @@ mod tests {
         ]);
         let messages: Vec<String> = problems.sorted().0.into_iter().map(|problem| problem.message).collect();
         assert_eq!(messages, ["zero", "one", "two", "three"]);
-        let many = Problems((0..103).map(|n| Problem::new(None, n.to_string())).collect());
+        let many = |count: usize| -> Problems {
+            (0..count).map(|n| Problem::new(None, n.to_string())).collect::<Vec<_>>().into()
+        };
+        let kept = many(1_000_123);
+        assert_eq!((kept.0.len(), kept.left_out()), (KEPT, 999_123));
+        assert!(kept.to_string().ends_with("error: 99\n\nand 1000023 more"));
+        let many = many(103);
         assert!(many.to_string().ends_with("error: 99\n\nand 3 more"));
     }
 }

@@ -95,7 +95,7 @@ impl Sources {
                 }
             }
         }
-        if problems.is_empty() { Ok(fetched) } else { Err(Problems(problems)) }
+        if problems.is_empty() { Ok(fetched) } else { Err(problems.into()) }
     }
 }
 

@@ -2,62 +2,54 @@
 //!
 //! Knows how values look, not what they mean.
 
-/// The number of characters, at least 1, of what begins at `column` (from 1) of a line: a key, or a value with all that
-/// is joined to it; of brackets the opening one.
-pub(crate) fn length(line: &str, column: usize) -> usize {
-    let rest: Vec<char> = line.chars().skip(column.saturating_sub(1)).take(LONGEST).collect();
+/// The number of characters, at least 1, of what this text begins with: a key, or a value with all that is joined to it;
+/// of brackets the opening one. Looks at no more of the text than that.
+pub(crate) fn length(rest: &str) -> usize {
+    let rest = &rest[..rest.floor_char_boundary(LONGEST * 4)];
     let mut end = 0;
     let mut at = 0;
-    while let Some(next) = piece(&rest, at) {
-        at = next;
-        end = next;
-        while rest.get(at).is_some_and(|space| space.is_whitespace()) {
-            at += 1;
-        }
+    while let Some(length) = piece(&rest[at..]) {
+        end = at + length;
+        at = rest.len() - rest[end..].trim_start().len();
     }
-    end.max(1)
+    rest[..end].chars().count().clamp(1, LONGEST)
 }
 
 /// A caret need not be longer.
 const LONGEST: usize = 1_000;
 
-/// The end of the piece that begins here, unless none does.
-fn piece(rest: &[char], at: usize) -> Option<usize> {
-    let next = |offset: usize| rest.get(at + offset).copied();
-    match next(0)? {
-        '"' if next(1) == Some('"') && next(2) == Some('"') => Some(triple(rest, at + 3)),
-        '"' => Some(quoted(rest, at + 1)),
-        '$' if next(1) == Some('{') => {
-            let close = rest[at..].iter().position(|each| *each == '}');
-            Some(close.map_or(rest.len(), |close| at + close + 1))
-        }
-        _ => {
-            let run = (at..rest.len()).take_while(|index| is_plain(rest, *index)).count();
-            (run > 0).then_some(at + run)
-        }
+/// The bytes of the piece that begins here, unless none does.
+fn piece(rest: &str) -> Option<usize> {
+    let until =
+        |from: usize, end: &str| rest[from..].find(end).map_or(rest.len(), |at| from + at + end.len());
+    if rest.starts_with("\"\"\"") {
+        return Some(until(3, "\"\"\""));
     }
+    if rest.starts_with('"') {
+        return Some(quoted(rest));
+    }
+    if rest.starts_with("${") {
+        return Some(until(2, "}"));
+    }
+    let plain = rest.char_indices().find(|(at, each)| !is_plain(*each, &rest[*at..]));
+    Some(plain.map_or(rest.len(), |(at, _)| at)).filter(|length| *length > 0)
 }
 
-fn triple(rest: &[char], from: usize) -> usize {
-    (from..rest.len()).find(|at| rest[*at..].starts_with(&['"', '"', '"'])).map_or(rest.len(), |at| at + 3)
-}
-
-fn quoted(rest: &[char], from: usize) -> usize {
-    let mut at = from;
-    while let Some(each) = rest.get(at) {
+fn quoted(rest: &str) -> usize {
+    let mut is_escaped = false;
+    for (at, each) in rest.char_indices().skip(1) {
         match each {
+            _ if is_escaped => is_escaped = false,
             '"' => return at + 1,
-            '\\' => at += 2,
-            _ => at += 1,
+            '\\' => is_escaped = true,
+            _ => {}
         }
     }
     rest.len()
 }
 
-fn is_plain(rest: &[char], at: usize) -> bool {
-    let each = rest[at];
-    let comment = each == '/' && rest.get(at + 1) == Some(&'/');
-    !comment && !each.is_whitespace() && !"$\"{}[]:=,+#`^?!@*&\\".contains(each)
+fn is_plain(each: char, rest: &str) -> bool {
+    !each.is_whitespace() && !"$\"{}[]:=,+#`^?!@*&\\".contains(each) && !rest.starts_with("//")
 }
 
 #[cfg(test)]
@@ -78,9 +70,11 @@ mod tests {
             ("a.b.c = 1", 1, 5),
             ("x", 9, 1),
             ("ä: ü // comment", 4, 1),
+            ("a: \"é\\\"名\" x", 4, 8),
         ];
         for (line, column, expected) in cases {
-            assert_eq!(length(line, column), expected, "{line} at {column}");
+            let rest: String = line.chars().skip(column - 1).collect();
+            assert_eq!(length(&rest), expected, "{line} at {column}");
         }
     }
 }

@@ -75,10 +75,7 @@ pub(super) fn source(name: &str, mut bytes: Vec<u8>) -> Result<Arc<Source>, Unre
 
 /// The place of a byte.
 fn place_of(source: &Arc<Source>, byte: usize) -> Place {
-    let before = source.text().get(..byte).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    let start = before.rfind('\n').map_or(0, |at| at + 1);
-    let column = before[start..].chars().count() + 1;
+    let (line, column) = source.position(byte);
     Place { source: source.clone(), line, column, length: 1 }
 }
 

@@ -13,40 +13,44 @@ const WIDEST: usize = 100;
 /// How much of that is kept in front of the caret when a line is cut.
 const BEFORE: usize = 40;
 
+/// How many characters of a line are looked at, however narrow they are.
+const MOST: usize = 400;
+
 /// ` --> file:line:column`, the line and the caret.
 pub(super) fn snippet(place: &Place) -> String {
     let number = place.line.to_string();
     let margin = " ".repeat(number.len());
     let name = escaped(place.source.name());
     let mut text = format!("{margin}--> {name}:{}:{}", place.line, place.column);
-    let line = place.source.line(place.line);
-    if line.trim().is_empty() {
+    let (shown, caret) = window(place);
+    if shown.trim_matches(|each: char| each == '…' || each.is_whitespace()).is_empty() {
         return text;
     }
-    let (shown, caret) = window(line, place.column.saturating_sub(1), place.length);
     let _ = write!(text, "\n{margin} |\n{number} | {shown}\n{margin} | {caret}");
     text
 }
 
-/// The part of a line around the caret, and the line of the caret.
-fn window(line: &str, column: usize, length: usize) -> (String, String) {
-    // Cells are made for what can be seen at most, since a line may have a hundred million characters.
-    let start = first_shown(line, column);
+/// The part of a line around the caret, and the line of the caret. No more of the line is looked at, since it may have
+/// millions of characters, and a hundred problems.
+fn window(place: &Place) -> (String, String) {
+    let column = place.column.saturating_sub(1);
+    let start = first_shown(place, column);
     let mut shown = if start > 0 { "…".to_owned() } else { String::new() };
     let mut width = shown.chars().count();
     let mut caret = " ".repeat(width);
     let mut carets = 0;
-    for (index, character) in line.chars().enumerate().skip(start) {
+    for (index, character) in place.source.from_column(place.line, start + 1).chars().enumerate() {
         let cell = cell(character, index == 0 && start == 0);
-        if width + cell.1 > WIDEST {
+        // Characters that take no room of their own may be more than anybody wants to see.
+        if width + cell.1 > WIDEST || index > MOST {
             shown.push('…');
             break;
         }
         width += cell.1;
         shown.push_str(&cell.0);
-        if index < column {
+        if start + index < column {
             caret.push_str(&" ".repeat(cell.1));
-        } else if index < column.saturating_add(length.max(1)) {
+        } else if start + index < column.saturating_add(place.length.max(1)) {
             carets += cell.1;
         }
     }
@@ -55,15 +59,19 @@ fn window(line: &str, column: usize, length: usize) -> (String, String) {
 }
 
 /// The first character that is shown: 0 unless the caret would be out of sight.
-fn first_shown(line: &str, column: usize) -> usize {
-    let until: usize = line.chars().take(column + 1).map(|each| cell(each, false).1).sum();
-    // A few columns behind the caret ought to be seen as well.
-    if until + 20 <= WIDEST || line.chars().nth(WIDEST).is_none() && until < WIDEST {
-        return 0;
+fn first_shown(place: &Place, column: usize) -> usize {
+    let line = place.source.line(place.line);
+    if column < MOST {
+        let until: usize = line.chars().take(column + 1).map(|each| cell(each, false).1).sum();
+        // A few columns behind the caret ought to be seen as well.
+        if until + 20 <= WIDEST || line.chars().nth(WIDEST).is_none() && until < WIDEST {
+            return 0;
+        }
     }
-    let mut back = 0;
+    let from = column.saturating_sub(BEFORE);
     let before: Vec<char> =
-        line.chars().skip(column.saturating_sub(BEFORE)).take(BEFORE.min(column)).collect();
+        place.source.from_column(place.line, from + 1).chars().take(column - from).collect();
+    let mut back = 0;
     let kept = before.iter().rev().take_while(|each| {
         back += cell(**each, false).1;
         back <= BEFORE
