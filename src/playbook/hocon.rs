@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::problem::{Problem, Problems};
+use super::problem::{Place, Problem, Problems};
 
 mod build;
 mod guard;
@@ -19,6 +19,7 @@ mod limits;
 mod named;
 mod parse;
 mod places;
+pub(super) mod private;
 mod read;
 mod resolve;
 mod tree;
@@ -26,14 +27,15 @@ mod value;
 mod words;
 
 pub use places::{Places, Step};
+pub(super) use words::path;
 
 /// What to read.
 #[derive(Clone, Debug)]
 pub enum Entry {
     /// One file.
     File(PathBuf),
-    /// Several files as one, in this order: a later value stands over an earlier one, objects merge, and lists of the
-    /// keys named in [`Settings::joined`] are joined.
+    /// Several files as one, in this order: a later value stands over an earlier one, objects merge, and what each file
+    /// by itself has under the keys named in [`Settings::joined`] is joined.
     Files(Vec<PathBuf>),
     /// A text under a name, such as what came on standard input; its includes are relative to the working directory.
     Text {
@@ -98,6 +100,8 @@ pub struct Loaded {
     pub value: Value,
     /// Where its parts are.
     pub places: Places,
+    /// The variables of the environment that it uses, and where.
+    pub environment: BTreeMap<String, Vec<Place>>,
 }
 
 /// Reads a playbook: its text, its includes, what stands over it; all problems at once, in order of place.
@@ -127,7 +131,7 @@ fn read_all(entry: &Entry, settings: &Settings) -> Result<Loaded, Problems> {
     if !problems.is_empty() {
         return Err(Problems::from(problems).sorted());
     }
-    let (root, wrong) = resolve::resolve(&tree, settings);
+    let resolve::Resolved { root, wrong, environment, .. } = resolve::resolve(&tree, settings);
     let mut places = Places { sources: sources.into(), root: None };
     if !wrong.is_empty() {
         let problems = wrong.into_iter().map(|wrong| {
@@ -138,5 +142,10 @@ fn read_all(entry: &Entry, settings: &Settings) -> Result<Loaded, Problems> {
     }
     let value = root.to_json();
     places.root = Some(root);
-    Ok(Loaded { value, places })
+    let environment = environment.into_iter().map(|(name, used)| {
+        let used = used.into_iter().filter_map(|pos| places.place(pos));
+        (name.to_owned(), used.collect())
+    });
+    let environment = environment.collect();
+    Ok(Loaded { value, places, environment })
 }

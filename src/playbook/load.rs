@@ -182,7 +182,7 @@ impl Options {
         })?;
         settings.overrides = self.overrides;
         settings.late = late::NAMES.map(str::to_owned).to_vec();
-        let Loaded { value, places } = hocon::load(&entry, &settings)?;
+        let Loaded { value, places, .. } = hocon::load(&entry, &settings)?;
         let mut problems = Vec::new();
         let value = with_facts(value, &places, self.facts.as_deref(), &mut problems);
         let today = today_of(&value).unwrap_or_else(|| today.to_string());

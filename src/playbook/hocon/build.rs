@@ -30,19 +30,20 @@ pub(super) fn build(entry: &Entry, settings: &Settings) -> Built {
         built: Built { tree: Tree::new(), sources: Vec::new(), problems: Vec::new() },
         names: HashSet::new(),
         open: Vec::new(),
-        joined: settings.joined.iter().cloned().collect(),
-        join: HashSet::new(),
+        parts: Vec::new(),
+        part: None,
         includes: 0,
         bytes: 0,
     };
     match entry {
         Entry::File(path) => builder.named(path),
         Entry::Files(paths) => {
-            for (index, path) in paths.iter().enumerate() {
-                builder.join = if index > 0 { builder.joined.clone() } else { HashSet::new() };
+            builder.parts = settings.joined.iter().map(|name| Parts::of(name)).collect();
+            for path in paths {
+                builder.parts.iter_mut().for_each(|parts| parts.is_new = true);
                 builder.named(path);
             }
-            builder.join.clear();
+            builder.join();
         }
         Entry::Text { name, text } => {
             let source = read::source(name, text.clone());
@@ -102,14 +103,48 @@ struct Builder {
     names: HashSet<Arc<str>>,
     /// The files that are being read, each with the place of the include of the next.
     open: Vec<(PathBuf, Option<Place>)>,
-    joined: HashSet<String>,
-    /// Root keys whose next list joins what earlier files have.
-    join: HashSet<String>,
+    /// Root keys under which each of several files has its own.
+    parts: Vec<Parts>,
+    /// The one of them whose value is being read.
+    part: Option<FieldId>,
     includes: usize,
     bytes: usize,
 }
 
+/// What several files have under one key of the root.
+struct Parts {
+    name: Arc<str>,
+    fields: Vec<FieldId>,
+    /// The file that is being read has had none yet.
+    is_new: bool,
+}
+
+impl Parts {
+    fn of(name: &str) -> Parts {
+        Parts { name: name.into(), fields: Vec::new(), is_new: true }
+    }
+}
+
 impl Builder {
+    /// All files have been read, whose parts are one from now on.
+    fn join(&mut self) {
+        for Parts { name, mut fields, .. } in std::mem::take(&mut self.parts) {
+            fields.retain(|field| self.built.tree.written(*field) > 0);
+            if fields.len() > 1 {
+                self.built.tree.join(&name, fields);
+            }
+        }
+    }
+
+    /// The part of the file that is being read, where this key of the root has one.
+    fn part(&mut self, key: &str) -> Option<FieldId> {
+        let parts = self.parts.iter_mut().find(|parts| *parts.name == *key)?;
+        if std::mem::take(&mut parts.is_new) {
+            parts.fields.push(self.built.tree.part(&parts.name));
+        }
+        parts.fields.last().copied()
+    }
+
     fn problem(&mut self, problem: Problem) {
         if self.built.problems.len() < limits::PROBLEMS {
             self.built.problems.push(problem);
@@ -148,9 +183,10 @@ impl Builder {
             || ["true", "false", "null"].contains(&plain)
             || serde_json::from_str::<serde_json::Number>(plain).is_ok();
         let value = if typed { plain.to_owned() } else { serde_json::Value::from(value).to_string() };
-        let Ok(source) = read::source(name, format!("{key}={value}").into_bytes()) else {
-            let message = format!("`--set {text}` has a NUL character, or is too long");
-            return self.problem(Problem::new(None, message));
+        let source = match read::source(name, format!("{key}={value}").into_bytes()) {
+            Ok(source) => source,
+            Err(Unread::Text(problem)) => return self.problem(problem),
+            Err(_) => return self.problem(Problem::new(None, format!("`--set {key}=…` is too long"))),
         };
         match parse::parse(&source) {
             Ok(parsed) if matches!(parsed.fields.as_slice(), [only] if !only.key.is_empty()) => {
@@ -197,7 +233,7 @@ impl Builder {
         }
     }
 
-    fn field(&mut self, file: &File, field: AstField, mut object: ObjectId, depth: usize) {
+    fn field(&mut self, file: &File, field: AstField, object: ObjectId, depth: usize) {
         let key = file.pos(field.pos.line, field.pos.col);
         let depth = depth + field.key.len();
         if field.key.len() > limits::PATH {
@@ -207,6 +243,18 @@ impl Builder {
         if depth > limits::DEPTH {
             return self.too_deep(key);
         }
+        let outside = self.part;
+        if object == Tree::ROOT
+            && let Some(first) = field.key.first()
+        {
+            self.part = self.part(first);
+        }
+        self.written(file, field, object, key, depth);
+        self.part = outside;
+    }
+
+    /// What is written to a field, whose path is no longer than it may be.
+    fn written(&mut self, file: &File, field: AstField, mut object: ObjectId, key: Pos, depth: usize) {
         let Some((last, way)) = field.key.split_last() else { return };
         for name in way {
             let name = self.name(name);
@@ -216,10 +264,9 @@ impl Builder {
         let name = self.name(last);
         let id = self.built.tree.entry(object, &name);
         if field.append {
+            self.item(file, &field.value);
             let node = self.node(file, field.value, id, depth);
             self.built.tree.write(id, key, Node::Append(Box::new(node)), None);
-        } else if object == Tree::ROOT && way.is_empty() && self.join.remove(last) {
-            self.joining(file, field.value, id, key);
         } else {
             self.assign(file, field.value, id, key, depth);
         }
@@ -230,19 +277,19 @@ impl Builder {
         self.problem(Problem::new(self.place(pos), message));
     }
 
-    /// The list of a later file joins those of the files before.
-    fn joining(&mut self, file: &File, value: AstNode, field: FieldId, key: Pos) {
-        let before = Substitution {
-            prefix: Arc::from([]),
-            path: self.built.tree.path(field),
-            optional: true,
-            numbered: false,
-            pos: key,
-        };
-        let node = self.node(file, value, field, 1);
-        let pieces = [Node::Substitution(Box::new(before)), node];
-        let pieces = pieces.map(|node| Piece { node, space: false });
-        self.built.tree.write(field, key, Node::Joined(Vec::from(pieces), key), None);
+    /// An item of a list is no two objects that happen to stand together: with a comma between them there would be two
+    /// items, and without it one of them would be gone.
+    fn item(&mut self, file: &File, item: &AstNode) {
+        let AstNode::Concat { nodes, .. } = item else { return };
+        let nodes: Vec<&AstNode> = nodes.iter().filter(|node| !is_space(node)).collect();
+        for pair in nodes.windows(2) {
+            if let [AstNode::Object { .. }, second @ AstNode::Object { .. }] = pair {
+                let place = self.place(start(file, second));
+                let message = "two objects stand together as one item of a list";
+                let hint = "is a comma or a new line missing between them?";
+                self.problem(Problem::new(place, message).hint(hint));
+            }
+        }
     }
 
     fn assign(&mut self, file: &File, value: AstNode, field: FieldId, key: Pos, depth: usize) {
@@ -285,8 +332,11 @@ impl Builder {
             }
             AstNode::Array { items, pos } => {
                 let pos = file.bracket(pos.line, pos.col);
-                let items = items.into_iter();
-                Node::List(items.map(|item| self.node(file, item, field, depth + 1)).collect(), pos)
+                let items = items.into_iter().map(|item| {
+                    self.item(file, &item);
+                    self.node(file, item, field, depth + 1)
+                });
+                Node::List(items.collect(), pos)
             }
             AstNode::Object { fields, pos } => {
                 let object = self.built.tree.element(Some(field));
@@ -315,6 +365,7 @@ impl Builder {
                     path,
                     optional,
                     numbered: list_suffix,
+                    part: self.part,
                     pos,
                 }))
             }

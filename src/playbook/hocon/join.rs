@@ -35,6 +35,10 @@ pub(super) fn join(mut vals: Vec<(Val, bool)>, pos: Pos) -> Result<Option<Val>, 
             joined = merge(&joined, part);
             continue;
         }
+        if items.is_none() && joined.written().is_some() && part.written().is_some() {
+            // Text it stays; which of the parts does not go with it is still to come.
+            continue;
+        }
         let before = items.take().or_else(|| elements(&joined));
         match (before, elements(&part)) {
             (Some(mut all), Some(more)) => {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::limits;
+use super::private;
 use crate::playbook::problem::{Place, Problem, Source};
 
 /// Why there is no source.
@@ -54,14 +55,21 @@ pub(super) fn source(name: &str, mut bytes: Vec<u8>) -> Result<Arc<Source>, Unre
     }
     let (text, bad) = match String::from_utf8(bytes) {
         Ok(text) => {
-            let nul = text.find('\0');
-            (text, nul.map(|at| (at, "there is a NUL character here", "is this a text file?")))
+            let nul = text
+                .find('\0')
+                .map(|at| (at, "there is a NUL character here".to_owned(), "is this a text file?"));
+            let private = || {
+                let (at, found) = private::find(&text)?;
+                Some((at, format!("there is the character {} here", private::named(found)), private::HINT))
+            };
+            let bad = nul.or_else(private);
+            (text, bad)
         }
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             // Each wrong byte becomes one replacement character, none of them before the first.
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            (text, Some((at, "this is not UTF-8", "save the file in the encoding UTF-8")))
+            (text, Some((at, "this is not UTF-8".to_owned(), "save the file in the encoding UTF-8")))
         }
     };
     let source = Source::new(name, text);

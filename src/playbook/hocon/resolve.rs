@@ -4,15 +4,20 @@
 //! an object may refer to itself. A field whose own value is a substitution sees, while that is looked for, only what was
 //! written to it before. Knows no files. Work, size and depth are bounded as it goes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::join;
 use super::limits;
+use super::private;
 use super::tree::{FieldId, Node, ObjectId, Substitution, Tree};
 use super::value::{Kind, Member, Members, Pos, Val};
 use super::{Settings, words};
 use crate::playbook::late;
+
+mod layers;
+
+use layers::{Layer, Layers};
 
 /// Something wrong, at a place.
 pub(super) struct Wrong {
@@ -21,12 +26,24 @@ pub(super) struct Wrong {
     pub(super) hint: Option<String>,
 }
 
+/// What a tree comes to.
+pub(super) struct Resolved<'t> {
+    pub(super) root: Val,
+    pub(super) wrong: Vec<Wrong>,
+    /// The variables of the environment that were used, and where.
+    pub(super) environment: BTreeMap<&'t str, BTreeSet<Pos>>,
+    /// How much was looked at, for the tests of growth.
+    #[cfg(test)]
+    work: usize,
+}
+
 /// The value of the root, and all that is wrong.
-pub(super) fn resolve(tree: &Tree, settings: &Settings) -> (Val, Vec<Wrong>) {
+pub(super) fn resolve<'t>(tree: &'t Tree, settings: &'t Settings) -> Resolved<'t> {
     let mut resolver = Resolver {
         tree,
         settings,
         given: HashMap::new(),
+        environment: BTreeMap::new(),
         known: vec![None; tree.fields()],
         open: vec![None; tree.fields()],
         frames: Vec::new(),
@@ -34,12 +51,19 @@ pub(super) fn resolve(tree: &Tree, settings: &Settings) -> (Val, Vec<Wrong>) {
         cut: None,
         wrong: Vec::new(),
         steps: 0,
+        layers: 0,
         spent: 0,
         halted: false,
     };
     let pos = Pos { source: 0, line: 1, column: 1 };
     let root = resolver.object(Tree::ROOT, pos).unwrap_or_else(|_| Val::new(Kind::Bad, pos));
-    (root, resolver.wrong)
+    Resolved {
+        root,
+        wrong: resolver.wrong,
+        environment: resolver.environment,
+        #[cfg(test)]
+        work: resolver.steps + resolver.layers,
+    }
 }
 
 /// A field is needed for its own value, and not by looking back.
@@ -63,19 +87,11 @@ struct Frame {
 /// So many problems get a hint that takes time to find.
 const HINTS: usize = 200;
 
-/// Where a value may come from; of several, the first counts, and objects merge.
-enum Layer {
-    Value(Val),
-    /// The first so many writes of a field.
-    Field(FieldId, usize),
-    /// What is at a path in one write of a field, which has to be evaluated for it.
-    Within(FieldId, usize, Vec<Arc<str>>),
-}
-
 struct Resolver<'t> {
     tree: &'t Tree,
     settings: &'t Settings,
     given: HashMap<&'t str, Option<Val>>,
+    environment: BTreeMap<&'t str, BTreeSet<Pos>>,
     /// By field, its value, where that depends on nothing that is being looked for.
     known: Vec<Option<Option<Val>>>,
     /// By field, its innermost frame.
@@ -87,6 +103,8 @@ struct Resolver<'t> {
     cut: Option<usize>,
     wrong: Vec<Wrong>,
     steps: usize,
+    /// What was looked at on the ways of paths.
+    layers: usize,
     spent: usize,
     halted: bool,
 }
@@ -174,7 +192,7 @@ impl<'t> Resolver<'t> {
         let found = match self.tree.written(field) {
             // Nearly all are written once.
             1 => self.write(field, 0),
-            written => self.layered(vec![Layer::Field(field, written)]),
+            written => self.layered(None, Layers::of(Layer::Field(field, written), &[])),
         };
         if let Ok(val) = &found
             && self.lowest >= depth
@@ -248,18 +266,30 @@ impl<'t> Resolver<'t> {
                 for piece in pieces {
                     vals.extend(self.node(&piece.node)?.map(|val| (val, piece.space)));
                 }
-                let weight = vals.iter().fold(0_usize, |sum, (val, _)| sum.saturating_add(join::weight(val)));
-                if !self.spend(weight, *pos) {
-                    return Ok(Some(Val::new(Kind::Bad, *pos)));
+                Ok(self.joined(vals, *pos))
+            }
+            Node::Parts(fields, pos) => {
+                let mut vals = Vec::with_capacity(fields.len());
+                for field in fields {
+                    vals.extend(self.whole(*field)?.map(|val| (val, false)));
                 }
-                Ok(match join::join(vals, *pos) {
-                    Ok(None) => None,
-                    Ok(Some(val)) => Some(self.checked(val, *pos)),
-                    Err((at, message)) => {
-                        let hint = "is a comma or a new line missing between them?".to_owned();
-                        Some(self.wrong(at, message, Some(hint)))
-                    }
-                })
+                Ok(self.joined(vals, *pos))
+            }
+        }
+    }
+
+    /// Values that stand together; white space among them is marked.
+    fn joined(&mut self, vals: Vec<(Val, bool)>, pos: Pos) -> Option<Val> {
+        let weight = vals.iter().fold(0_usize, |sum, (val, _)| sum.saturating_add(join::weight(val)));
+        if !self.spend(weight, pos) {
+            return Some(Val::new(Kind::Bad, pos));
+        }
+        match join::join(vals, pos) {
+            Ok(None) => None,
+            Ok(Some(val)) => Some(self.checked(val, pos)),
+            Err((at, message)) => {
+                let hint = "is a comma or a new line missing between them?".to_owned();
+                Some(self.wrong(at, message, Some(hint)))
             }
         }
     }
@@ -273,9 +303,9 @@ impl<'t> Resolver<'t> {
         let frame = self.frames.len() - 1;
         self.frames[frame].write = first;
         let base = if tree.has_path(field) {
-            self.lookup(&tree.path(field))?
+            self.below(tree.top(field), &tree.path(field)[1..])?
         } else {
-            self.first(vec![Layer::Field(field, first)])?
+            self.first(Layers::of(Layer::Field(field, first), &[]))?
         };
         let pos = writes[index].key;
         // Of nothing the first item sees nothing, and not an empty list.
@@ -350,7 +380,7 @@ impl<'t> Resolver<'t> {
     fn search(&mut self, wanted: &Substitution) -> Found {
         if !wanted.prefix.is_empty() {
             let path: Vec<Arc<str>> = wanted.prefix.iter().chain(&wanted.path).cloned().collect();
-            if let Some(val) = self.lookup(&path)? {
+            if let Some(val) = self.lookup(&path, wanted.part)? {
                 return Ok(Some(val));
             }
         }
@@ -358,192 +388,89 @@ impl<'t> Resolver<'t> {
             let mark = late::mark(&wanted.path, wanted.optional);
             return Ok(Some(Val::new(Kind::Text(mark.into()), wanted.pos)));
         }
-        if let Some(val) = self.lookup(&wanted.path)? {
+        if let Some(val) = self.lookup(&wanted.path, wanted.part)? {
             return Ok(Some(val));
         }
         if wanted.numbered {
             return Ok(self.numbered(wanted));
         }
-        if let Some(val) = self.given(&wanted.path) {
+        if let Some(val) = self.given(wanted) {
             return Ok(Some(val));
         }
-        let text = self.settings.environment.get(&wanted.path.join("."));
-        Ok(text.map(|text| Val::new(Kind::Text(text.as_str().into()), wanted.pos)))
+        Ok(self.variable(&wanted.path.join("."), wanted.pos))
     }
 
-    fn given(&mut self, path: &[Arc<str>]) -> Option<Val> {
-        let (first, rest) = path.split_first()?;
+    fn given(&mut self, wanted: &Substitution) -> Option<Val> {
+        let (first, rest) = wanted.path.split_first()?;
         let (name, value) = self.settings.given.get_key_value(first.as_ref())?;
-        let known = self.given.entry(name).or_insert_with(|| Val::of_json(value, limits::DEPTH));
-        let mut val = known.as_ref()?;
+        if !self.given.contains_key(name.as_str()) {
+            let found = private::within(value).is_some();
+            let bad = || Some(Val::new(Kind::Bad, Pos::NOWHERE));
+            let val = if found { bad() } else { Val::of_json(value, limits::DEPTH) };
+            self.given.insert(name, val);
+        }
+        let mut val = self.given.get(name.as_str())?.as_ref()?;
+        if val.is_bad() {
+            return private::within(value).map(|found| self.private(&format!("`{name}`"), found, wanted.pos));
+        }
         for name in rest {
             val = &val.member(name)?.val;
         }
         Some(val.clone())
     }
 
+    /// A variable of the environment.
+    fn variable(&mut self, name: &str, pos: Pos) -> Option<Val> {
+        let (name, text) = self.settings.environment.get_key_value(name)?;
+        self.environment.entry(name).or_default().insert(pos);
+        Some(match private::find(text) {
+            Some((_, found)) => self.private(&format!("the variable `{name}`"), found, pos),
+            None => Val::new(Kind::Text(text.as_str().into()), pos),
+        })
+    }
+
+    fn private(&mut self, what: &str, found: char, pos: Pos) -> Val {
+        let message = format!("{what} has the character {}", private::named(found));
+        self.wrong(pos, message, Some(private::HINT.to_owned()))
+    }
+
     /// `x_0`, `x_1`, … of the environment.
     fn numbered(&mut self, wanted: &Substitution) -> Option<Val> {
         let name = wanted.path.join(".");
-        let texts = (0..).map_while(|index| self.settings.environment.get(&format!("{name}_{index}")));
-        let items = texts.map(|text| Val::new(Kind::Text(text.as_str().into()), wanted.pos));
+        let items = (0..).map_while(|index| self.variable(&format!("{name}_{index}"), wanted.pos));
         let items: Vec<Val> = items.collect();
         (!items.is_empty()).then(|| Val::list(items, wanted.pos))
     }
-
-    /// What is at a path from the root.
-    fn lookup(&mut self, path: &[Arc<str>]) -> Found {
-        let Some((first, rest)) = path.split_first() else { return Ok(None) };
-        let Some(field) = self.tree.members(Tree::ROOT).get(first) else { return Ok(None) };
-        let mut layers = Vec::new();
-        self.enter(*field, rest.is_empty(), &mut layers);
-        for (index, name) in rest.iter().enumerate() {
-            layers = self.descend(layers, name, index + 1 == rest.len());
-        }
-        self.first(layers)
-    }
-
-    /// The layer that a field is; whether what is below it cannot count.
-    fn enter(&mut self, field: FieldId, last: bool, layers: &mut Vec<Layer>) -> bool {
-        let written = self.tree.written(field);
-        let mut until = written;
-        if let Some(index) = self.open[field.index()] {
-            let frame = &self.frames[index];
-            let since = self.tree.field(field).writes.get(frame.write).and_then(|write| write.since);
-            if frame.cuts || last && since.is_some() {
-                self.lowest = self.lowest.min(index);
-                self.cut = Some(index);
-                if let Some(items) = &frame.sofar {
-                    let key = self.tree.field(field).writes[frame.write].key;
-                    let items = Val::list(items.clone(), key);
-                    let affordable = self.spend(join::weight(&items), key);
-                    let val = if affordable { items } else { Val::new(Kind::Bad, key) };
-                    layers.push(Layer::Value(val));
-                    return true;
-                }
-                until = since.unwrap_or(frame.write);
-            }
-        }
-        layers.push(Layer::Field(field, until));
-        until == written
-            && matches!(
-                self.tree.field(field).writes.last().map(|write| &write.node),
-                Some(Node::Plain(_) | Node::List(..) | Node::Append(_))
-            )
-    }
-
-    /// From layers to those of a member of theirs.
-    fn descend(&mut self, layers: Vec<Layer>, name: &Arc<str>, last: bool) -> Vec<Layer> {
-        let tree = self.tree;
-        let mut below = Vec::new();
-        for layer in layers {
-            match layer {
-                Layer::Value(val) => match val.kind {
-                    Kind::Object(_) => {
-                        below.extend(val.member(name).map(|member| Layer::Value(member.val.clone())));
-                    }
-                    _ => {
-                        below.extend(val.is_bad().then_some(Layer::Value(val)));
-                        return below;
-                    }
-                },
-                Layer::Within(field, write, mut path) => {
-                    path.push(name.clone());
-                    below.push(Layer::Within(field, write, path));
-                }
-                Layer::Field(field, until) => {
-                    for (index, write) in tree.field(field).writes[..until].iter().enumerate().rev() {
-                        match &write.node {
-                            Node::Object(object, _) => {
-                                if let Some(member) = tree.members(*object).get(name)
-                                    && self.enter(*member, last, &mut below)
-                                {
-                                    return below;
-                                }
-                            }
-                            Node::Substitution(_) | Node::Joined(..) => {
-                                below.push(Layer::Within(field, index, vec![name.clone()]));
-                            }
-                            Node::Plain(_) | Node::List(..) | Node::Append(_) => return below,
-                        }
-                    }
-                }
-            }
-        }
-        below
-    }
-
-    /// The value of layers: the first that there is; objects merge until something else comes.
-    fn first(&mut self, layers: Vec<Layer>) -> Found {
-        match layers.as_slice() {
-            [Layer::Field(field, until)] if *until == self.tree.written(*field) => self.whole(*field),
-            _ => self.layered(layers),
-        }
-    }
-
-    fn layered(&mut self, layers: Vec<Layer>) -> Found {
-        let mut objects: Vec<Val> = Vec::new();
-        for layer in layers {
-            let ends = match layer {
-                Layer::Value(val) => take(val, &mut objects),
-                Layer::Within(field, write, path) => match self.write(field, write)? {
-                    None => None,
-                    Some(val) => match within(val, &path) {
-                        Ok(None) => None,
-                        Ok(Some(val)) => take(val, &mut objects),
-                        Err(()) => break,
-                    },
-                },
-                Layer::Field(field, until) => {
-                    let mut end = None;
-                    for index in (0..until).rev() {
-                        end = self.write(field, index)?.and_then(|val| take(val, &mut objects));
-                        if end.is_some() {
-                            break;
-                        }
-                    }
-                    end
-                }
-            };
-            match ends {
-                Some(val) if objects.is_empty() || val.is_bad() => return Ok(Some(val)),
-                Some(_) => break,
-                None => {}
-            }
-        }
-        let Some(mut merged) = objects.pop() else { return Ok(None) };
-        while let Some(over) = objects.pop() {
-            let pos = over.pos;
-            if !self.spend(join::weight(&merged).saturating_add(join::weight(&over)), pos) {
-                return Ok(Some(Val::new(Kind::Bad, pos)));
-            }
-            merged = join::merge(&merged, over);
-            merged = self.checked(merged, pos);
-        }
-        Ok(Some(merged))
-    }
 }
 
-/// Keeps an object for merging; gives back what ends that.
-fn take(val: Val, objects: &mut Vec<Val>) -> Option<Val> {
-    if matches!(val.kind, Kind::Object(_)) {
-        objects.push(val);
-        return None;
-    }
-    Some(val)
-}
+#[cfg(test)]
+mod tests {
+    use super::super::{Entry, Settings, build};
+    use super::*;
 
-/// What is at a path in a value; `Err` where something else than an object is on the way, which hides all before it.
-fn within(mut val: Val, path: &[Arc<str>]) -> Result<Option<Val>, ()> {
-    for name in path {
-        match &val.kind {
-            Kind::Bad => return Ok(Some(val)),
-            Kind::Object(object) => match object.members.get(name) {
-                Some(member) => val = member.val.clone(),
-                None => return Ok(None),
-            },
-            _ => return Err(()),
-        }
+    /// How much work a text is.
+    fn work(text: &str) -> usize {
+        let settings = Settings::default();
+        let entry = Entry::Text { name: "text".to_owned(), text: text.as_bytes().to_vec() };
+        let built = build::build(&entry, &settings);
+        assert!(built.problems.is_empty());
+        let resolved = resolve(&built.tree, &settings);
+        assert!(resolved.wrong.is_empty(), "{}", resolved.wrong[0].message);
+        resolved.work
     }
-    Ok(Some(val))
+
+    /// Four times as much is about four times the work.
+    fn grows_with(text: impl Fn(usize) -> String) {
+        let (few, many) = (work(&text(500)), work(&text(2_000)));
+        assert!(many <= 5 * few, "{few} and {many}");
+    }
+
+    #[test]
+    fn work_grows_as_the_text_does() {
+        let lines = |count: usize, line: &str| format!("{line}\n").repeat(count);
+        grows_with(|n| lines(n, "x=${b}{z=${w}}") + "b {}\nw = 1\nl = [" + &lines(n, "${x.z}") + "]");
+        grows_with(|n| lines(n, "x=${b}{z {y=${w}}}") + "b {}\nw = 1\nl = [" + &lines(n, "${x.z.y}") + "]");
+        grows_with(|n| lines(n, "x += 1") + &lines(n, "y { z += 1 }"));
+        grows_with(|n| "a = 1\nl = [".to_owned() + &lines(n, "{ b = ${a}, c = ${?d} }") + "]");
+    }
 }

@@ -63,6 +63,8 @@ pub(super) enum Node {
     Joined(Vec<Piece>, Pos),
     /// `+=`
     Append(Box<Node>),
+    /// What several files have under one name, each by itself, joined.
+    Parts(Vec<FieldId>, Pos),
 }
 
 #[derive(Debug)]
@@ -73,6 +75,8 @@ pub(super) struct Substitution {
     pub(super) optional: bool,
     /// `${x[]}`: the variables `x_0`, `x_1`, … of the environment.
     pub(super) numbered: bool,
+    /// Written in a part of a joined field, for which the field's name means the part.
+    pub(super) part: Option<FieldId>,
     pub(super) pos: Pos,
 }
 
@@ -89,7 +93,11 @@ impl Node {
         match self {
             Node::Plain(_) => true,
             Node::List(items, _) => items.iter().all(Node::is_plain),
-            Node::Object(..) | Node::Substitution(_) | Node::Joined(..) | Node::Append(_) => false,
+            Node::Object(..)
+            | Node::Substitution(_)
+            | Node::Joined(..)
+            | Node::Append(_)
+            | Node::Parts(..) => false,
         }
     }
 }
@@ -146,6 +154,23 @@ impl Tree {
         next
     }
 
+    /// A field of the root of its own, which is found under this name from now on. One of the same name that there is
+    /// already is a part of what will be joined.
+    pub(super) fn part(&mut self, name: &Arc<str>) -> FieldId {
+        let part = FieldId(self.fields.len() as u32);
+        self.objects[Tree::ROOT.0 as usize].members.insert(name.clone(), part);
+        self.fields.push(Field { name: name.clone(), owner: Tree::ROOT, writes: Vec::new() });
+        part
+    }
+
+    /// Makes the value under a name of the root that of these parts.
+    pub(super) fn join(&mut self, name: &Arc<str>, parts: Vec<FieldId>) {
+        let last = parts.iter().rev().find_map(|part| self.field(*part).writes.last());
+        let key = last.map_or(Pos::NOWHERE, |write| write.key);
+        let whole = self.part(name);
+        self.write(whole, key, Node::Parts(parts, key), None);
+    }
+
     /// The object that what is now written to this field goes into: the last one written, if it was one.
     pub(super) fn object_of(&mut self, field: FieldId, key: Pos, pos: Pos, since: Option<usize>) -> ObjectId {
         if let Some(last) = self.fields[field.index()].writes.last_mut()
@@ -196,6 +221,15 @@ impl Tree {
         }
         path.reverse();
         path
+    }
+
+    /// The field of the root that the path of a field begins with.
+    pub(super) fn top(&self, field: FieldId) -> FieldId {
+        let mut top = field;
+        while let Some(owner) = self.objects[self.field(top).owner.0 as usize].owner {
+            top = owner;
+        }
+        top
     }
 
     /// Whether a path from the root leads to this field.

@@ -7,11 +7,12 @@ use super::tree::{Node, ObjectId, Substitution, Tree};
 use crate::suggest;
 
 /// A path as it would be written.
-pub(super) fn path(names: &[Arc<str>]) -> String {
+pub(crate) fn path<N: AsRef<str>>(names: &[N]) -> String {
     let names = names.iter().map(|name| {
+        let name = name.as_ref();
         let plain = |each: char| each.is_alphanumeric() || "_-/".contains(each);
         let is_plain = !name.is_empty() && name.chars().all(plain);
-        if is_plain { name.to_string() } else { serde_json::Value::from(name.as_ref()).to_string() }
+        if is_plain { name.to_string() } else { serde_json::Value::from(name).to_string() }
     });
     names.collect::<Vec<_>>().join(".")
 }

@@ -99,7 +99,7 @@ fn cell(character: char, first: bool) -> (String, usize) {
 /// Characters that change how others are shown, or cannot be seen.
 fn is_invisible(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{f0000}'..='\u{f0003}')
 }
 
 fn escape(character: char) -> String {
