@@ -8,6 +8,8 @@ mod support;
 mod bad;
 #[path = "playbooks/command_line.rs"]
 mod command_line;
+#[path = "playbooks/directory.rs"]
+mod directory;
 #[path = "playbooks/end_to_end.rs"]
 mod end_to_end;
 #[path = "playbooks/from_rust.rs"]

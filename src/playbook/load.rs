@@ -2,7 +2,7 @@
 //!
 //! Puts the parts together: text to values, values to tasks, tasks to jobs. Knows each by its name alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::build::{self, Plan};
-use super::hocon::{self, Entry, Loaded, Override, Places, Settings};
+use super::hocon::{self, Entry, Loaded, Override, Places, Settings, private};
 use super::late::{self, Filled, Mark};
 use super::links::{self, Links, Selection};
 use super::look::as_steps;
-use super::problem::{Problem, Problems};
+use super::problem::{Place, Problem, Problems};
 use super::registry::Registry;
 use super::secrets::Fetched;
 use super::task::Tasks;
@@ -182,8 +182,9 @@ impl Options {
         })?;
         settings.overrides = self.overrides;
         settings.late = late::NAMES.map(str::to_owned).to_vec();
-        let Loaded { value, places, .. } = hocon::load(&entry, &settings)?;
+        let Loaded { value, places, environment } = hocon::load(&entry, &settings)?;
         let mut problems = Vec::new();
+        not_in_clear(&value, &environment, &mut problems);
         let value = with_facts(value, &places, self.facts.as_deref(), &mut problems);
         let today = today_of(&value).unwrap_or_else(|| today.to_string());
         let tasks = Tasks::read(value, &places, &mut problems);
@@ -205,20 +206,38 @@ fn today_of(value: &Value) -> Option<String> {
     told.parse::<jiff::civil::Date>().is_ok().then(|| told.to_owned())
 }
 
-/// The playbooks of a directory.
+/// The playbooks of a directory: what a shell finds as `*.conf`. One that is named there and is not to be had is not
+/// passed over, since its tasks would be missed by nobody.
 fn files_of(directory: &Path) -> Result<Vec<PathBuf>, Problems> {
-    let failed = |error: std::io::Error| {
-        Problems::from(Problem::new(
-            None,
-            format!("failed to read the directory {}: {error}", directory.display()),
-        ))
+    let failed = |path: &Path, error: std::io::Error| {
+        Problem::new(None, format!("failed to read {}: {error}", path.display()))
+    };
+    let of_directory = |error: std::io::Error| {
+        Problem::new(None, format!("failed to read the directory {}: {error}", directory.display()))
     };
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|extension| extension == "conf") && path.is_file() {
-            files.push(path);
+    let mut problems = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(of_directory)? {
+        let path = entry.map_err(of_directory)?.path();
+        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if is_hidden || path.extension().is_none_or(|extension| extension != "conf") {
+            continue;
         }
+        match (std::fs::metadata(&path), std::fs::read_link(&path)) {
+            (Ok(metadata), _) if metadata.is_file() => files.push(path),
+            (Ok(_), _) => {}
+            (Err(error), Ok(target)) if error.kind() == std::io::ErrorKind::NotFound => {
+                let message =
+                    format!("{} is a link to {}, which does not exist", path.display(), target.display());
+                problems
+                    .push(Problem::new(None, message).hint("remove the link if its tasks are not wanted"));
+            }
+            (Err(error), _) => problems.push(failed(&path, error)),
+        }
+    }
+    if !problems.is_empty() {
+        problems.sort_by(|one, two| one.message.cmp(&two.message));
+        return Err(problems.into());
     }
     files.sort();
     if files.is_empty() {
@@ -241,10 +260,30 @@ impl Fact {
     fn of(name: &str, facts: Option<&Facts>) -> Fact {
         let Some(facts) = facts else { return Fact::Unknown("this program knows no facts".to_owned()) };
         match facts(name) {
-            Ok(Some(value)) => Fact::Is(value),
+            Ok(Some(value)) => match private::within(&value) {
+                Some(found) => Fact::Unknown(format!("it has the character {}", private::named(found))),
+                None => Fact::Is(value),
+            },
             Ok(None) => Fact::None(format!("there is no fact `{name}`")),
             Err(error) if error.is::<NoSuchFact>() => Fact::None(error.to_string()),
             Err(error) => Fact::Unknown(format!("{error:#}")),
+        }
+    }
+}
+
+/// A variable of the environment that is a secret would be masked nowhere if it were used by its own name.
+fn not_in_clear(value: &Value, used: &BTreeMap<String, Vec<Place>>, problems: &mut Vec<Problem>) {
+    let secrets = value.get("secrets").and_then(Value::as_object);
+    let mut told = BTreeSet::new();
+    for (name, source) in secrets.into_iter().flatten() {
+        let Some(variable) = source.get("env").and_then(Value::as_str) else { continue };
+        if !told.insert(variable) {
+            continue;
+        }
+        for place in used.get(variable).into_iter().flatten() {
+            let message = format!("`${{{variable}}}` is the secret `{name}`");
+            let hint = format!("write `${{{}}}`", hocon::path(&["secrets", name]));
+            problems.push(Problem::new(place.clone(), message).hint(hint));
         }
     }
 }
