@@ -37,6 +37,7 @@ pub(super) fn join(mut vals: Vec<(Val, bool)>, pos: Pos) -> Result<Option<Val>, 
         }
         if items.is_none() && joined.written().is_some() && part.written().is_some() {
             // Text it stays; which of the parts does not go with it is still to come.
+            joined = Val::new(Kind::Text("".into()), joined.pos);
             continue;
         }
         let before = items.take().or_else(|| elements(&joined));

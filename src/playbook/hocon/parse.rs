@@ -76,7 +76,7 @@ const fn among(bytes: &[u8]) -> [bool; 256] {
 /// A place, with the length of what stands there.
 pub(super) fn place(source: &Arc<Source>, line: usize, column: usize) -> Place {
     let (line, column) = (line.max(1), column.max(1));
-    let length = lexeme::length(source.from_column(line, column));
+    let length = lexeme::length(source.line_from(line, column));
     Place { source: source.clone(), line, column, length }
 }
 

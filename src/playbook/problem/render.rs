@@ -39,7 +39,7 @@ fn window(place: &Place) -> (String, String) {
     let mut width = shown.chars().count();
     let mut caret = " ".repeat(width);
     let mut carets = 0;
-    for (index, character) in place.source.from_column(place.line, start + 1).chars().enumerate() {
+    for (index, character) in place.source.line_from(place.line, start + 1).chars().enumerate() {
         let cell = cell(character, index == 0 && start == 0);
         // Characters that take no room of their own may be more than anybody wants to see.
         if width + cell.1 > WIDEST || index > MOST {
@@ -70,7 +70,7 @@ fn first_shown(place: &Place, column: usize) -> usize {
     }
     let from = column.saturating_sub(BEFORE);
     let before: Vec<char> =
-        place.source.from_column(place.line, from + 1).chars().take(column - from).collect();
+        place.source.line_from(place.line, from + 1).chars().take(column - from).collect();
     let mut back = 0;
     let kept = before.iter().rev().take_while(|each| {
         back += cell(**each, false).1;

@@ -54,7 +54,7 @@ impl Source {
     }
 
     /// What a line has from a column on, from 1 and in characters; empty behind its end.
-    pub(crate) fn from_column(&self, number: usize, column: usize) -> &str {
+    pub(crate) fn line_from(&self, number: usize, column: usize) -> &str {
         let line = self.line(number);
         let skipped = column.saturating_sub(1);
         if skipped < APART || line.len() <= APART {
@@ -119,7 +119,7 @@ mod tests {
     fn a_text_of_nothing_has_one_empty_line() {
         let source = Source::new("x", "");
         assert_eq!(
-            (source.from_column(1, 1), source.from_column(1, 900), source.from_column(7, 900)),
+            (source.line_from(1, 1), source.line_from(1, 900), source.line_from(7, 900)),
             ("", "", "")
         );
         assert_eq!(source.position(0), (1, 1));
@@ -142,7 +142,7 @@ mod tests {
                 let count = line.chars().count();
                 for column in (1..count + 3).step_by(1 + count / 50).chain(count..count + 3) {
                     let wanted: String = line.chars().skip(column.saturating_sub(1)).collect();
-                    prop_assert_eq!(source.from_column(number, column), wanted.as_str());
+                    prop_assert_eq!(source.line_from(number, column), wanted.as_str());
                     let byte = line.len() - wanted.len();
                     let start = number.checked_sub(1).and_then(|index| source.lines.get(index)).copied();
                     if let (Some(start), true) = (start, (1..=count).contains(&column)) {
