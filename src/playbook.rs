@@ -7,6 +7,7 @@
 mod arguments;
 mod body;
 mod build;
+mod fault;
 mod fit;
 pub mod hocon;
 mod late;

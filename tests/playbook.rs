@@ -20,5 +20,7 @@ mod kinds;
 mod many;
 #[path = "playbooks/names.rs"]
 mod names;
+#[path = "playbooks/late.rs"]
+mod late;
 #[path = "playbooks/properties.rs"]
 mod properties;

@@ -1,149 +1,213 @@
 //! The arguments of one task: a job where they fit its type, and otherwise all that does not fit.
 //!
-//! Knows task types and values; neither places nor the rest of the task.
+//! The type is asked first, and its word counts; its schema has the words for what it has refused. Knows task types and
+//! values; neither places nor the rest of the task.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::fit::{self, MisfitKind};
+use super::fault::{Fault, What, around};
+use super::fit::{self, TakesText};
 use super::late;
-use super::look::listed;
 use super::schema::View;
-use super::task_type::{ArgumentError, ArgumentStep, Decoded, TaskType, shown_path};
+use super::task_type::{ArgumentStep, Decoded, TaskType};
 use crate::job::AnyJob;
-use crate::suggest;
 
-/// What came of arguments that fit.
-pub(super) enum Fitting {
-    /// The job.
-    Job(AnyJob),
-    /// Some of them come later; the others fit as far as can be told.
-    Later,
-}
-
-/// What a fault is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum About {
-    /// The value at the path.
-    Value,
-    /// The key at the end of the path, which is not known.
-    UnknownKey,
-    /// A key that the object at the path ought to have.
-    MissingKey,
-}
-
-/// An argument that does not fit.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Fault {
-    pub(super) path: Vec<ArgumentStep>,
-    pub(super) about: About,
-    pub(super) message: String,
-    pub(super) hint: Option<String>,
-}
-
-/// Says how an argument was written, where that is known.
-pub(super) type Written<'w> = dyn FnMut(&[ArgumentStep]) -> Option<String> + 'w;
-
-/// Reads the arguments of a task type. Marks in them are values that are not known yet.
-pub(super) fn read(kind: &TaskType, args: &Value, written: &mut Written<'_>) -> Result<Fitting, Vec<Fault>> {
-    let waits = late::roots(args);
-    if waits.any() {
-        return read_open(kind, args, written);
-    }
+/// The job that a task type makes of these arguments, all of which are known.
+pub(super) fn read(kind: &TaskType, args: &Value) -> Result<AnyJob, Vec<Fault>> {
     let mut decoded = kind.decode(args);
     let mut converted = None;
     if decoded.job.is_err()
-        && let Some(better) = fit::converted(args, View::new(kind.schema()), written)
+        && let Some(better) = fit::converted(args, View::new(kind.schema()))
     {
         decoded = kind.decode(&better);
         converted = Some(better);
     }
+    let args = converted.as_ref().unwrap_or(args);
     match decoded {
-        Decoded { job: Ok(job), unread } if unread.is_empty() => Ok(Fitting::Job(job)),
-        decoded => Err(faults(kind, converted.unwrap_or_else(|| args.clone()), decoded)),
+        Decoded { job: Ok(job), unread } if unread.is_empty() => Ok(job),
+        decoded => Err(Asking::new(kind, args, args.clone()).all(decoded).0),
     }
 }
 
-/// Reads arguments of which some are not known.
-fn read_open(kind: &TaskType, args: &Value, written: &mut Written<'_>) -> Result<Fitting, Vec<Fault>> {
+/// What can be said of arguments before all of them are known; the marks in them are those that are not. The job is one
+/// with other values in their places, and is not there where none can be thought of.
+pub(super) fn foresee(kind: &TaskType, args: &Value) -> Result<Option<AnyJob>, Vec<Fault>> {
     let view = View::new(kind.schema());
-    let args = fit::converted(args, view, written).unwrap_or_else(|| args.clone());
-    let mut found = from_schema(kind, &args);
-    let properties = view.properties().filter(|_| view.get("additionalProperties").is_none());
-    if let (Some(known), Some(object)) = (properties, args.as_object()) {
-        let unknown = object.keys().filter(|name| !known.contains_key(*name));
-        let known: Vec<String> = known.keys().cloned().collect();
-        found.extend(unknown.map(|name| unknown_argument(kind, &[ArgumentStep::Key(name.clone())], &known)));
+    let mut probe = with_something(args, view);
+    let mut decoded = kind.decode(&probe);
+    let mut converted = None;
+    if decoded.job.is_err()
+        && let Some(better) = fit::converted(args, view)
+    {
+        probe = with_something(&better, view);
+        decoded = kind.decode(&probe);
+        converted = Some(better);
     }
-    let waiting = late::marks(&args).into_iter().filter_map(|(path, _)| path.into_iter().next());
-    let waiting = waiting.filter_map(|step| match step {
-        ArgumentStep::Key(name) => Some(name),
-        ArgumentStep::Index(_) => None,
-    });
-    Probe { kind, args: args.clone(), replaced: waiting.collect() }.ask(&mut found);
-    if found.is_empty() { Ok(Fitting::Later) } else { Err(found) }
+    match decoded {
+        Decoded { job: Ok(job), unread } if unread.is_empty() => Ok(Some(job)),
+        decoded => match Asking::new(kind, converted.as_ref().unwrap_or(args), probe).all(decoded) {
+            (found, job) if found.is_empty() => Ok(job),
+            (found, _) => Err(found),
+        },
+    }
 }
 
-/// All that can be said of arguments that a type has refused.
-fn faults(kind: &TaskType, args: Value, decoded: Decoded) -> Vec<Fault> {
-    let mut found = from_schema(kind, &args);
-    let known: Vec<String> = kind.fields().iter().map(|field| field.name.clone()).collect();
-    for path in &decoded.unread {
-        if !found.iter().any(|fault| fault.path == *path) {
-            found.push(unknown_argument(kind, path, if path.len() == 1 { &known } else { &[] }));
+/// The arguments with numbers that are meant as texts as they were written, where that is not how they would be written
+/// anyway; `None` where there are none such.
+pub(super) fn as_written(
+    kind: &TaskType,
+    args: &Value,
+    written: &mut dyn FnMut(&[ArgumentStep]) -> Option<String>,
+) -> Option<Value> {
+    let view = View::new(kind.schema());
+    let among_others = fit::as_written(args, view, TakesText::AmongOthers, written)?;
+    let alone = fit::as_written(args, view, TakesText::Alone, written);
+    if alone.as_ref() == Some(&among_others) {
+        return alone;
+    }
+    // Only a type that takes the number itself, too, is sure to mean the same by the text.
+    let takes = |args: &Value| {
+        let converted = fit::converted(args, view);
+        kind.decode(&with_something(converted.as_ref().unwrap_or(args), view)).job.is_ok()
+    };
+    if takes(alone.as_ref().unwrap_or(args)) && takes(&among_others) { Some(among_others) } else { alone }
+}
+
+/// The value with something that fits in place of each mark.
+fn with_something(value: &Value, schema: View<'_>) -> Value {
+    let mut probe = value.clone();
+    for (path, _) in late::marks(value) {
+        let Some(here) = at_mut(&mut probe, &path) else { continue };
+        let something = || Value::String("something".to_owned());
+        if late::is_open(here) {
+            *here = schema.below(&path).map_or_else(something, View::something);
+        } else {
+            // All marks of a text, if it has several.
+            let mut filler = |_: &[ArgumentStep], _: &late::Mark| Ok(late::Filled::Now(something()));
+            *here = late::fill(here, &mut filler, &mut Vec::new());
         }
     }
-    if let Err(error) = decoded.job {
-        let is_told = found.iter().any(|fault| {
-            error.path.is_empty()
-                || fault.path.starts_with(&error.path)
-                || error.path.starts_with(&fault.path)
-        });
-        if !is_told {
-            found.push(refused(error));
-        }
-    }
-    Probe { kind, args, replaced: BTreeSet::new() }.ask(&mut found);
-    found
+    probe
+}
+
+fn at_mut<'v>(value: &'v mut Value, path: &[ArgumentStep]) -> Option<&'v mut Value> {
+    path.iter().try_fold(value, |value, step| match step {
+        ArgumentStep::Key(key) => value.get_mut(key),
+        ArgumentStep::Index(index) => value.get_mut(index),
+    })
 }
 
 /// A type tells its first problem only. It is asked again and again, with something that fits in the place of all that is
-/// known to be wrong, or is not known yet.
-struct Probe<'k> {
+/// known to be wrong.
+struct Asking<'k> {
     kind: &'k TaskType,
-    args: Value,
+    /// As they are meant, with marks.
+    args: &'k Value,
+    /// As the type is asked.
+    probe: Value,
     /// The arguments that something else stands for.
     replaced: BTreeSet<String>,
+    found: Vec<Fault>,
+    /// What the schema says is wrong, as long as the type does not seem to mind it.
+    suspected: Vec<Fault>,
 }
 
-impl Probe<'_> {
-    fn ask(mut self, found: &mut Vec<Fault>) {
-        self.replaced.clone().iter().for_each(|name| self.replace(name));
-        let needed = self.kind.fields().iter().filter(|field| field.required);
-        let missing: Vec<&str> =
-            needed.map(|field| &*field.name).filter(|name| self.args.get(name).is_none()).collect();
-        missing.into_iter().for_each(|name| self.replace(name));
-        for _ in 0..=self.kind.fields().len() {
-            for fault in found.iter() {
-                match fault.path.first() {
-                    Some(ArgumentStep::Key(name)) => self.replace(name),
-                    _ if fault.about == About::MissingKey => {}
-                    // What is wrong with all of them together cannot be repaired one by one.
-                    _ => return,
+impl<'k> Asking<'k> {
+    fn new(kind: &'k TaskType, args: &'k Value, probe: Value) -> Self {
+        let (found, suspected) =
+            fit::misfits(args, View::new(kind.schema())).into_iter().partition(Fault::is_about_key);
+        Asking { kind, args, probe, replaced: BTreeSet::new(), found, suspected }
+    }
+
+    /// All that is wrong, and the job if it could be made in the end.
+    fn all(mut self, first: Decoded) -> (Vec<Fault>, Option<AnyJob>) {
+        let mut decoded = first;
+        for _ in 0..=2 * self.kind.fields().len() + 2 {
+            self.unread(&decoded.unread);
+            match decoded.job {
+                Ok(job) => return (self.found, Some(job)),
+                Err(error) => {
+                    if !self.refused(error.path, error.message) {
+                        break;
+                    }
                 }
             }
-            let Err(error) = self.kind.decode(&self.args).job else { return };
-            match error.path.first() {
-                Some(ArgumentStep::Key(name)) if !self.replaced.contains(name) => found.push(refused(error)),
-                _ => return,
+            decoded = self.again();
+        }
+        (self.found, None)
+    }
+
+    fn unread(&mut self, unread: &[Vec<ArgumentStep>]) {
+        for path in unread {
+            if !self.found.iter().any(|fault| fault.path == *path) {
+                let known = self.kind.fields().iter().map(|field| field.name.clone());
+                let known = if path.len() == 1 { known.collect() } else { Vec::new() };
+                self.found.push(Fault { path: path.clone(), what: What::UnknownKey { known } });
             }
         }
+    }
+
+    /// Notes what the type has refused; says whether it is worth asking again.
+    fn refused(&mut self, path: Vec<ArgumentStep>, message: String) -> bool {
+        let name = match path.first() {
+            Some(ArgumentStep::Key(name)) => name.clone(),
+            Some(ArgumentStep::Index(_)) => return false,
+            // Nobody says which one: what is surely wrong is taken away first, and then what may be.
+            None if self.is_any_left() => return true,
+            None if !self.suspected.is_empty() => {
+                self.found.append(&mut self.suspected);
+                return true;
+            }
+            None => {
+                // Of values that are not known nobody can say that they do not go together.
+                if self.found.is_empty() && !late::roots(self.args).any() {
+                    self.found.push(Fault { path, what: What::Refused { message } });
+                }
+                return false;
+            }
+        };
+        let is_known = self.found.iter().any(|fault| fault.path.first() == path.first());
+        if self.replaced.contains(&name) {
+            return self.is_any_left();
+        }
+        let suspected = std::mem::take(&mut self.suspected).into_iter();
+        let theirs: Vec<Fault>;
+        (theirs, self.suspected) = suspected.partition(|fault| fault.path.first() == path.first());
+        if !theirs.is_empty() {
+            self.found.extend(theirs);
+        } else if !is_known && !around(self.args, &path).is_some_and(|value| late::roots(value).any()) {
+            self.found.push(Fault { path, what: What::Refused { message } });
+        }
+        self.replace(&name);
+        true
+    }
+
+    /// The arguments that are wrong or missing, and which nothing else stands for yet.
+    fn left(&self) -> impl Iterator<Item = &String> {
+        let wrong = self.found.iter().filter_map(|fault| match fault.path.first() {
+            Some(ArgumentStep::Key(name)) => Some(name),
+            _ => None,
+        });
+        let needed = self.kind.fields().iter().filter(|field| field.required);
+        let missing = needed.map(|field| &field.name).filter(|name| self.probe.get(name).is_none());
+        wrong.chain(missing).filter(|name| !self.replaced.contains(*name))
+    }
+
+    fn is_any_left(&self) -> bool {
+        self.left().next().is_some()
+    }
+
+    fn again(&mut self) -> Decoded {
+        let left: BTreeSet<String> = self.left().cloned().collect();
+        left.iter().for_each(|name| self.replace(name));
+        self.kind.decode(&self.probe)
     }
 
     fn replace(&mut self, name: &str) {
         let view = View::new(self.kind.schema());
-        let Some(object) = self.args.as_object_mut() else { return };
+        let Some(object) = self.probe.as_object_mut() else { return };
         object.remove(name);
         self.replaced.insert(name.to_owned());
         if let Some(property) = view.properties().and_then(|properties| properties.get(name))
@@ -152,62 +216,4 @@ impl Probe<'_> {
             object.insert(name.to_owned(), view.at(property).something());
         }
     }
-}
-
-fn from_schema(kind: &TaskType, args: &Value) -> Vec<Fault> {
-    fit::misfits(args, View::new(kind.schema()))
-        .into_iter()
-        .map(|misfit| match misfit.kind {
-            MisfitKind::Missing { name, doc } => {
-                let message = match shown_path(&misfit.path) {
-                    path if path.is_empty() => format!("`{}` needs the argument `{name}`", kind.name()),
-                    path => format!("`{path}` needs `{name}`"),
-                };
-                let hint = (!doc.is_empty()).then(|| format!("`{name}`: {}", first_sentence(&doc)));
-                Fault { path: misfit.path, about: About::MissingKey, message, hint }
-            }
-            MisfitKind::Unknown { known, .. } => unknown_argument(kind, &misfit.path, &known),
-            MisfitKind::Wrong { message, hint } => {
-                Fault { path: misfit.path, about: About::Value, message, hint }
-            }
-        })
-        .collect()
-}
-
-fn unknown_argument(kind: &TaskType, path: &[ArgumentStep], known: &[String]) -> Fault {
-    let (name, before) = match path.split_last() {
-        Some((ArgumentStep::Key(name), before)) => (name.clone(), before),
-        Some((step, before)) => (shown_path(std::slice::from_ref(step)), before),
-        None => (String::new(), path),
-    };
-    let shown = late::escaped(&late::shown(&name));
-    let message = match shown_path(before) {
-        path if path.is_empty() => format!("`{}` has no argument `{shown}`", kind.name()),
-        path => format!("`{path}` has no `{shown}`"),
-    };
-    let hint = match suggest::nearest(&name, known.iter().map(String::as_str)) {
-        Some(near) => Some(format!("did you mean `{near}`?")),
-        None if known.is_empty() && before.is_empty() => Some("it takes no arguments".to_owned()),
-        None if known.is_empty() => None,
-        None if before.is_empty() => Some(format!("its arguments are {}", listed(known))),
-        None => Some(format!("there are {}", listed(known))),
-    };
-    Fault { path: path.to_vec(), about: About::UnknownKey, message, hint }
-}
-
-/// What the type itself has said.
-fn refused(error: ArgumentError) -> Fault {
-    let message = late::escaped(&error.message);
-    let message = match shown_path(&error.path) {
-        path if path.is_empty() => message,
-        path => format!("`{path}`: {message}"),
-    };
-    Fault { path: error.path, about: About::Value, message, hint: None }
-}
-
-/// The beginning of a doc comment, up to its first full stop, in one line.
-pub(super) fn first_sentence(doc: &str) -> String {
-    let paragraph = doc.split("\n\n").next().unwrap_or(doc).split_whitespace().collect::<Vec<_>>().join(" ");
-    let end = paragraph.find(". ").unwrap_or(paragraph.len());
-    paragraph[..end].trim_end_matches('.').to_owned()
 }

@@ -1,7 +1,8 @@
 //! What a playbook adds to the body of a job: the time that its task may take, secrets to mask, and arguments that are
 //! known only when the tasks before it have run.
 //!
-//! Knows jobs and what they are handed; nothing of files and places.
+//! Knows jobs and what they are handed; nothing of files, and of places only how one is told. What is written down of
+//! arguments is for their cleanup in a later start, whose secrets may be others, and whose tasks have not run.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -9,20 +10,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::arguments::{self, Fitting};
-use super::late::{self, Filled, Mark, Unfilled};
+use super::arguments;
+use super::fault::{Fault, secrets_at};
+use super::hocon::{Places, Step};
+use super::late::{self, Filled, Mark, Moved, Unfilled};
+use super::secrets::Fetched;
 use super::task_type::{ArgumentStep, TaskType};
 use crate::context::{Context, ResultError};
 use crate::event::Phase;
 use crate::job::erased::{Erased, Sameness};
 use crate::job::reason::CouldNotFindOut;
-use crate::job::{Deps, JobKind};
-use crate::secret::Secret;
+use crate::job::{AnyJob, Deps, JobKind};
 
-/// Under this key the arguments of a run are kept, for its cleanup in a later start.
-const ARGUMENTS: &str = "dojob.arguments";
+/// Under this key are the names of the arguments that a body was made of; without it none was.
+const BEGUN: &str = "dojob.arguments";
+/// Begins the keys of these arguments, each by itself, so that one that has a secret does not keep others from being
+/// written down.
+const ARGUMENT: &str = "dojob.argument.";
+/// Begins the keys of results that stand beside a secret in an argument.
+const RESULT: &str = "dojob.result.";
 
 /// Jobs whose results are known under a name.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,17 +43,22 @@ pub(super) struct Registered {
 /// What is to be a job once all of its arguments are known.
 pub(super) struct Late {
     pub(super) kind: Arc<TaskType>,
+    /// With the marks of results and secrets.
     pub(super) args: Value,
-    pub(super) results: BTreeMap<String, Registered>,
-    /// Where the task is, for messages.
-    pub(super) place: String,
+    /// Where they stand otherwise than in the playbook.
+    pub(super) moved: Moved,
+    /// Those that are used.
+    pub(super) results: BTreeMap<String, Arc<Registered>>,
+    pub(super) places: Places,
+    /// The number of the task, for its place.
+    pub(super) task: usize,
 }
 
 /// The body of a task.
 pub(super) struct TaskBody {
     pub(super) made: Made,
     pub(super) timeout: Option<Duration>,
-    pub(super) secrets: Arc<[Secret<String>]>,
+    pub(super) secrets: Arc<Fetched>,
 }
 
 pub(super) enum Made {
@@ -59,7 +72,7 @@ impl TaskBody {
         cx: &mut Context,
         call: impl FnOnce(&mut dyn Erased, &mut Context) -> Result<()>,
     ) -> Result<()> {
-        self.secrets.iter().for_each(|secret| cx.mask(secret));
+        self.secrets.values().for_each(|secret| cx.mask(secret));
         let limit = self.timeout.filter(|_| !matches!(cx.phase(), Phase::Cleanup | Phase::Revert));
         if let Some(timeout) = limit {
             cx.limit(timeout);
@@ -67,7 +80,11 @@ impl TaskBody {
                 return Err(over(timeout, cx.phase()));
             }
         }
-        let returned = call(self.made.body(cx)?, cx);
+        let returned = match self.made.body(&self.secrets, cx)? {
+            Some(body) => call(body, cx),
+            // Nothing was begun, and nothing has to be taken back.
+            None => Ok(()),
+        };
         match limit.filter(|_| is_over(cx)) {
             None => returned,
             // What is in place is so, however long it took to find out.
@@ -97,50 +114,139 @@ fn over(timeout: Duration, phase: Phase) -> anyhow::Error {
 }
 
 impl Made {
-    fn body(&mut self, cx: &mut Context) -> Result<&mut dyn Erased> {
+    /// The body, made if that was not done before; `None` for the cleanup or revert of what never was one.
+    fn body(&mut self, secrets: &Fetched, cx: &mut Context) -> Result<Option<&mut dyn Erased>> {
         match self {
-            Made::Ready(body) => Ok(body.as_mut()),
-            Made::Later(_, Some(body)) => Ok(body.as_mut()),
-            Made::Later(late, none) => Ok(none.insert(late.make(cx)?).as_mut()),
+            Made::Ready(body) | Made::Later(_, Some(body)) => Ok(Some(body.as_mut())),
+            Made::Later(late, none) => {
+                let made = match cx.phase() {
+                    Phase::Cleanup | Phase::Revert => late.make_again(secrets, cx)?,
+                    _ => Some(late.make(secrets, cx)?),
+                };
+                match made {
+                    Some(body) => Ok(Some(none.insert(body).as_mut())),
+                    None => Ok(None),
+                }
+            }
         }
     }
 }
 
 impl Late {
-    fn make(&self, cx: &Context) -> Result<Box<dyn Erased>> {
-        let args = self.arguments(cx)?;
-        let faults = match arguments::read(&self.kind, &args, &mut |_| None) {
-            Ok(Fitting::Job(job)) if job.body.deps().is_empty() => {
-                if cx.phase() == Phase::Run || cx.phase() == Phase::Check {
-                    cx.local().set(ARGUMENTS, &args)?;
-                }
-                return Ok(job.body);
+    fn make(&self, secrets: &Fetched, cx: &Context) -> Result<Box<dyn Erased>> {
+        let mut used = BTreeMap::new();
+        let (args, moved) = self.fill(&self.args, secrets, |path, mark| {
+            let filled = self.result(cx, path, mark)?;
+            if let Filled::Now(value) = &filled {
+                used.insert(mark.shown(), value.clone());
             }
-            Ok(Fitting::Job(_)) => vec![
+            Ok(filled)
+        })?;
+        let body = self.body(cx, &args, &moved)?;
+        self.note(cx, &args, &used)?;
+        Ok(body)
+    }
+
+    fn body(&self, cx: &Context, args: &Value, moved: &Moved) -> Result<Box<dyn Erased>> {
+        match arguments::read(&self.kind, args) {
+            Ok(AnyJob { body, .. }) if body.deps().is_empty() => Ok(body),
+            Ok(_) => Err(self.refuse(&[
                 "it needs other jobs, which cannot be found once the run has begun; give it arguments that are known before"
                     .to_owned(),
-            ],
-            Ok(Fitting::Later) => vec!["some of them are still not known".to_owned()],
-            Err(faults) => faults.into_iter().map(|fault| fault.message).collect(),
-        };
-        Err(self.refuse(&faults))
+            ])),
+            Err(faults) => {
+                let told = |fault: &Fault| self.told(cx, fault, args, moved);
+                Err(self.refuse(&faults.iter().map(told).collect::<Vec<_>>()))
+            }
+        }
+    }
+
+    /// A fault in words, without a value in which there is a secret: what of it would be masked is not known here.
+    fn told(&self, cx: &Context, fault: &Fault, args: &Value, moved: &Moved) -> String {
+        let before = moved.before(&fault.path);
+        let secrets = secrets_at(&self.args, &before);
+        let found = super::fault::around(args, &fault.path).unwrap_or(args);
+        let has_secret = !secrets.is_empty() || cx.run_of().emitter.redactor().finds_in_value(found);
+        let path = self.moved.before(&before);
+        match has_secret {
+            true => fault.told_without_value(&self.kind, &path, &secrets).0,
+            false => fault.told(&self.kind, &path).0,
+        }
+    }
+
+    /// Writes down what a cleanup in a later start has to know; at last that there is one.
+    fn note(&self, cx: &Context, args: &Value, used: &BTreeMap<String, Value>) -> Result<()> {
+        let Some(object) = args.as_object() else { return Ok(()) };
+        for (name, value) in object {
+            let said = self.args.get(name).unwrap_or(&Value::Null);
+            if !late::roots(said).secrets {
+                cx.local().set(&format!("{ARGUMENT}{name}"), value)?;
+                continue;
+            }
+            for (_, mark) in late::marks(said) {
+                let shown = mark.shown();
+                if let Some(value) = used.get(&shown) {
+                    cx.local().set(&format!("{RESULT}{shown}"), value)?;
+                }
+            }
+        }
+        Ok(cx.local().set(BEGUN, object.keys().collect::<Vec<_>>())?)
+    }
+
+    /// The body for a cleanup or a revert in a later start, of arguments as they were.
+    fn make_again(&self, secrets: &Fetched, cx: &Context) -> Result<Option<Box<dyn Erased>>> {
+        let Some(names) = cx.local().get::<Vec<String>>(BEGUN)? else { return Ok(None) };
+        let mut args = Map::new();
+        for name in names {
+            if let Some(value) = cx.local().get(&format!("{ARGUMENT}{name}"))? {
+                args.insert(name, value);
+                continue;
+            }
+            // It had a secret, which is not written down.
+            let said: Map<String, Value> =
+                self.args.get(&name).map(|said| (name, said.clone())).into_iter().collect();
+            let (filled, _) = self.fill(&Value::Object(said), secrets, |path, mark| {
+                match cx.local().get(&format!("{RESULT}{}", mark.shown())) {
+                    Ok(Some(value)) => Ok(Filled::Now(value)),
+                    Ok(None) if mark.is_optional => Ok(Filled::Missing),
+                    _ => {
+                        let message = format!("`{}` had a secret, and was not written down", mark.shown());
+                        Err(Unfilled::new(path, message))
+                    }
+                }
+            })?;
+            if let Value::Object(filled) = filled {
+                args.extend(filled);
+            }
+        }
+        self.body(cx, &Value::Object(args), &Moved::default()).map(Some)
     }
 
     fn refuse(&self, faults: &[String]) -> anyhow::Error {
-        let message = format!("the arguments do not fit ({}): {}", self.place, faults.join("; "));
+        let place = self.places.near(&[Step::Key("tasks"), Step::Index(self.task)]);
+        let place = place.map_or_else(|| format!("task {}", self.task + 1), |place| place.to_string());
+        let message = format!("the arguments do not fit ({place}): {}", faults.join("; "));
         CouldNotFindOut::new("what is wanted").because(anyhow!(message)).into()
     }
 
-    /// The arguments with the results filled in; those of the run, where this is its cleanup after a crash.
-    fn arguments(&self, cx: &Context) -> Result<Value> {
-        if let Some(args) = cx.local().get(ARGUMENTS)? {
-            return Ok(args);
-        }
+    /// Fills in results and secrets, both at once: what is filled in is data, and no mark is looked for in it.
+    fn fill(
+        &self,
+        args: &Value,
+        secrets: &Fetched,
+        mut result: impl FnMut(&[ArgumentStep], &Mark) -> Result<Filled, Unfilled>,
+    ) -> Result<(Value, Moved)> {
         let mut unfilled = Vec::new();
-        let mut filler = |path: &[ArgumentStep], mark: &Mark| self.result(cx, path, mark);
-        let args = late::fill(&self.args, &mut filler, &mut unfilled);
+        let mut filler = |path: &[ArgumentStep], mark: &Mark| match mark.secret() {
+            Some(name) => Ok(match secrets.get(name) {
+                Some(secret) => Filled::Now(Value::String(secret.expose().clone())),
+                None => Filled::Missing,
+            }),
+            None => result(path, mark),
+        };
+        let filled = late::fill_and_note(args, &mut filler, &mut unfilled);
         if unfilled.is_empty() {
-            return Ok(args);
+            return Ok(filled);
         }
         Err(self.refuse(&unfilled.into_iter().map(|why| why.message).collect::<Vec<_>>()))
     }
@@ -148,18 +254,26 @@ impl Late {
     fn result(&self, cx: &Context, path: &[ArgumentStep], mark: &Mark) -> Result<Filled, Unfilled> {
         let registered = mark.path.get(1).and_then(|name| self.results.get(name));
         let Some(registered) = registered else { return Ok(Filled::Missing) };
-        let below = mark.path.get(2..).unwrap_or_default();
+        let mut below = mark.path.get(2..).unwrap_or_default();
         let ask = |job: &str| match cx.result::<Value>(job) {
             Ok(value) => Ok(Some(value)),
             Err(ResultError::Missing { .. }) => Ok(None),
             Err(error) => Err(Unfilled::new(path, error.to_string())),
         };
-        let value = if registered.is_list {
-            let results: Result<Vec<Value>, Unfilled> =
-                registered.jobs.iter().map(|job| Ok(ask(job)?.unwrap_or(Value::Null))).collect();
-            Some(Value::Array(results?))
-        } else {
-            registered.jobs.first().map(|job| ask(job)).transpose()?.flatten()
+        let value = match below.split_first() {
+            // Of many only the one that is meant is asked.
+            Some((index, rest)) if registered.is_list => {
+                below = rest;
+                let job = index.parse::<usize>().ok().and_then(|index| registered.jobs.get(index));
+                let Some(job) = job else { return Ok(Filled::Missing) };
+                Some(ask(job)?.unwrap_or(Value::Null))
+            }
+            None if registered.is_list => {
+                let results: Result<Vec<Value>, Unfilled> =
+                    registered.jobs.iter().map(|job| Ok(ask(job)?.unwrap_or(Value::Null))).collect();
+                Some(Value::Array(results?))
+            }
+            _ => registered.jobs.first().map(|job| ask(job)).transpose()?.flatten(),
         };
         let Some(value) = value else {
             if mark.is_optional {

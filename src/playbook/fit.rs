@@ -1,38 +1,22 @@
 //! Whether a value fits a schema: everything that does not, each with the way there.
 //!
-//! Knows values and schemas; neither task types nor places. The schema is asked only when a type has refused a value, to
-//! tell all that is wrong in words for people; what it does not mind is no proof.
+//! Knows values and schemas; neither task types nor places. What is found has words for people and is no judgement: a
+//! type may take more than its schema says, and less. Before a type is asked at all, its schema says only which numbers
+//! are to be texts as they were written.
 
 use serde_json::Value;
 
+use super::fault::{Fault, What};
 use super::late;
 use super::schema::{Kind, View, plain};
-use super::task_type::{ArgumentStep, shown_path};
+use super::task_type::ArgumentStep;
 use crate::suggest;
 
 /// How deep a value is looked into; a parser has refused what is deeper.
 const DEEPEST: usize = 128;
 
-/// Something that does not fit.
-#[derive(Debug, PartialEq)]
-pub(super) struct Misfit {
-    /// The way there; for a key that is missing, to what should have it.
-    pub(super) path: Vec<ArgumentStep>,
-    pub(super) kind: MisfitKind,
-}
-
-#[derive(Debug, PartialEq)]
-pub(super) enum MisfitKind {
-    /// A key is missing that has this documentation.
-    Missing { name: String, doc: String },
-    /// A key that is not known; the path leads to it.
-    Unknown { name: String, known: Vec<String> },
-    /// Something else is wanted.
-    Wrong { message: String, hint: Option<String> },
-}
-
 /// All that does not fit.
-pub(super) fn misfits(value: &Value, schema: View<'_>) -> Vec<Misfit> {
+pub(super) fn misfits(value: &Value, schema: View<'_>) -> Vec<Fault> {
     let mut fitting = Fitting { path: Vec::new(), found: Vec::new() };
     fitting.look(value, schema);
     fitting.found
@@ -40,7 +24,7 @@ pub(super) fn misfits(value: &Value, schema: View<'_>) -> Vec<Misfit> {
 
 struct Fitting {
     path: Vec<ArgumentStep>,
-    found: Vec<Misfit>,
+    found: Vec<Fault>,
 }
 
 impl Fitting {
@@ -48,20 +32,21 @@ impl Fitting {
         if self.path.len() > DEEPEST || late::is_open(value) {
             return;
         }
+        let is_partly_open = value.is_string() && late::roots(value).any();
+        if is_partly_open && !takes_no_text(schema) {
+            return;
+        }
         if let Some(choices) = schema.choices() {
             return self.look_among(value, &choices, schema);
         }
         let alternatives = schema.alternatives();
         if !alternatives.is_empty() {
-            let kind = Kind::of(value);
-            let fitting: Vec<View<'_>> =
-                alternatives.iter().copied().filter(|view| takes(*view, kind)).collect();
-            match fitting.as_slice() {
-                [] if kind == Kind::Null => {}
-                [] => self.wrong_kind(value, schema),
-                [one] => self.look(value, *one),
-                // Which one is meant cannot be told; the type itself says it best.
-                _ => {}
+            match meant(value, &alternatives) {
+                Meant::None if value.is_null() => {}
+                Meant::None => self.wrong_kind(value, schema),
+                Meant::One(one) => self.look(value, one),
+                // The type itself says it best.
+                Meant::AnyOf => {}
             }
             return;
         }
@@ -99,7 +84,7 @@ impl Fitting {
                 property.get("description").or_else(|| schema.at(property).get("description"))
             });
             let doc = doc.and_then(Value::as_str).unwrap_or_default().to_owned();
-            self.push(MisfitKind::Missing { name: name.to_owned(), doc });
+            self.push(What::MissingKey { name: name.to_owned(), doc });
         }
         let more = schema.get("additionalProperties");
         let is_closed = more == Some(&Value::Bool(false));
@@ -110,7 +95,7 @@ impl Fitting {
                 None if is_closed => {
                     let known = properties.into_iter().flat_map(|known| known.keys().cloned()).collect();
                     self.path.push(step);
-                    self.push(MisfitKind::Unknown { name: name.clone(), known });
+                    self.push(What::UnknownKey { known });
                     self.path.pop();
                 }
                 None => {
@@ -126,8 +111,7 @@ impl Fitting {
         let Some(value) = number.as_f64() else { return };
         let (low, high) = schema.range();
         if low.is_some_and(|low| value < low) || high.is_some_and(|high| value > high) {
-            let message = format!("is {number}, expected {}", schema.in_words());
-            self.wrong(message, None);
+            self.wrong(number.to_string(), schema, None);
         }
     }
 
@@ -140,24 +124,54 @@ impl Fitting {
             let known = choices.iter().filter_map(|choice| choice.as_str());
             suggest::nearest(text, known).map(|near| format!("did you mean `{near}`?"))
         });
-        self.wrong(format!("is {}, expected {}", told(value), schema.in_words()), hint);
+        self.wrong(told(value), schema, hint);
     }
 
     fn wrong_kind(&mut self, value: &Value, schema: View<'_>) {
-        self.wrong(format!("is {}, expected {}", told(value), schema.in_words()), None);
+        self.wrong(told(value), schema, None);
     }
 
-    fn wrong(&mut self, message: String, hint: Option<String>) {
-        let message = match shown_path(&self.path) {
-            path if path.is_empty() => format!("this {message}"),
-            path => format!("`{path}` {message}"),
-        };
-        self.push(MisfitKind::Wrong { message, hint });
+    fn wrong(&mut self, found: String, schema: View<'_>, hint: Option<String>) {
+        self.push(What::Wrong { found, expected: schema.in_words(), hint });
     }
 
-    fn push(&mut self, kind: MisfitKind) {
-        self.found.push(Misfit { path: self.path.clone(), kind });
+    fn push(&mut self, what: What) {
+        self.found.push(Fault { path: self.path.clone(), what });
     }
+}
+
+/// Which of several schemas a value is meant for.
+enum Meant<'s> {
+    None,
+    One(View<'s>),
+    /// Of several it cannot be told.
+    AnyOf,
+}
+
+fn meant<'s>(value: &Value, alternatives: &[View<'s>]) -> Meant<'s> {
+    let kind = Kind::of(value);
+    let fitting: Vec<View<'s>> = alternatives.iter().copied().filter(|view| takes(*view, kind)).collect();
+    match fitting.as_slice() {
+        [] => return Meant::None,
+        [one] => return Meant::One(*one),
+        _ => {}
+    }
+    // Objects tell themselves apart by their keys.
+    let Some(object) = value.as_object().filter(|object| !object.is_empty()) else { return Meant::AnyOf };
+    let mut knowing = fitting.iter().filter(|view| {
+        view.properties().is_some_and(|known| object.keys().all(|name| known.contains_key(name)))
+    });
+    match (knowing.next(), knowing.next()) {
+        (Some(one), None) => Meant::One(*one),
+        _ => Meant::AnyOf,
+    }
+}
+
+/// Whether no text can ever be converted to what is wanted.
+fn takes_no_text(schema: View<'_>) -> bool {
+    let kinds = schema.kinds();
+    let closed = |kind: &Kind| matches!(kind, Kind::List | Kind::Object | Kind::Null);
+    !kinds.is_empty() && kinds.iter().all(closed)
 }
 
 fn takes_null(schema: View<'_>) -> bool {
@@ -203,90 +217,128 @@ pub(super) fn short(text: &str) -> String {
 }
 
 /// The value with what HOCON converts where another kind is wanted: a text that is a number or a truth value, and those
-/// where a text is wanted, as `written` has them. `None` where there is nothing to convert.
-pub(super) fn converted(
-    value: &Value,
-    schema: View<'_>,
-    written: &mut dyn FnMut(&[ArgumentStep]) -> Option<String>,
-) -> Option<Value> {
-    let mut converting = Converting { path: Vec::new(), written, any: false };
-    let mut value = value.clone();
-    converting.convert(&mut value, schema);
-    converting.any.then_some(value)
+/// where a text is wanted. `None` where there is nothing to convert.
+pub(super) fn converted(value: &Value, schema: View<'_>) -> Option<Value> {
+    let mut converting =
+        Converting { path: Vec::new(), scalar: &mut |value, _, wanted| scalar(value, wanted) };
+    converting.convert(value, schema)
 }
 
-struct Converting<'w> {
+/// Which schemas take a number for a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TakesText {
+    /// Those that have no choice.
+    Alone,
+    /// As well those of which one alternative is a text and none is a number.
+    AmongOthers,
+}
+
+/// The value with the numbers that are meant as texts as those, as they were written: `1.10`. `None` where there are
+/// none that were written otherwise than they would be.
+pub(super) fn as_written(
+    value: &Value,
+    schema: View<'_>,
+    takes_text: TakesText,
+    written: &mut dyn FnMut(&[ArgumentStep]) -> Option<String>,
+) -> Option<Value> {
+    let mut scalar = |value: &Value, path: &[ArgumentStep], schema: View<'_>| {
+        let wants = |view: View<'_>, kind: Kind| view.kinds().iter().any(|wanted| kind.is(*wanted));
+        let alternatives = schema.alternatives();
+        let is_meant = match (takes_text, schema.choices(), alternatives.as_slice()) {
+            (_, _, []) | (_, Some(_), _) => wants(schema, Kind::Text) && !wants(schema, Kind::of(value)),
+            (TakesText::Alone, None, _) => false,
+            (TakesText::AmongOthers, None, several) => {
+                several.iter().any(|view| wants(*view, Kind::Text))
+                    && !several.iter().any(|view| wants(*view, Kind::of(value)))
+            }
+        };
+        if !value.is_number() || !is_meant {
+            return None;
+        }
+        written(path).map(Value::String)
+    };
+    Converting { path: Vec::new(), scalar: &mut scalar }.convert(value, schema)
+}
+
+/// What is made of a number, a truth value or a text, unless it stays as it is.
+type Scalar<'c> = dyn FnMut(&Value, &[ArgumentStep], View<'_>) -> Option<Value> + 'c;
+
+struct Converting<'c> {
     path: Vec<ArgumentStep>,
-    written: &'w mut dyn FnMut(&[ArgumentStep]) -> Option<String>,
-    any: bool,
+    scalar: &'c mut Scalar<'c>,
 }
 
 impl Converting<'_> {
-    fn convert(&mut self, value: &mut Value, schema: View<'_>) {
+    /// What becomes of a value; `None` where it stays as it is.
+    fn convert(&mut self, value: &Value, schema: View<'_>) -> Option<Value> {
         if self.path.len() > DEEPEST {
-            return;
+            return None;
         }
         let alternatives = schema.alternatives();
         let schema = match alternatives.as_slice() {
-            [] => schema,
             [one] if schema.choices().is_none() => *one,
-            _ => return,
+            _ => schema,
         };
         match value {
             Value::Object(object) => {
                 let properties = schema.properties();
                 let more = schema.get("additionalProperties").filter(|more| more.is_object());
-                for (name, value) in object.iter_mut() {
+                let mut converted = None;
+                for (name, value) in object {
                     let property = properties.and_then(|properties| properties.get(name)).or(more);
-                    if let Some(property) = property {
-                        self.within(ArgumentStep::Key(name.clone()), value, schema.at(property));
+                    let Some(property) = property else { continue };
+                    let step = ArgumentStep::Key(name.clone());
+                    if let Some(value) = self.within(step, value, schema.at(property)) {
+                        converted.get_or_insert_with(|| object.clone()).insert(name.clone(), value);
                     }
                 }
+                converted.map(Value::Object)
             }
             Value::Array(values) => {
-                if let Some(items) = schema.get("items").filter(|items| items.is_object()) {
-                    for (index, value) in values.iter_mut().enumerate() {
-                        self.within(ArgumentStep::Index(index), value, schema.at(items));
+                let schema = match meant(value, &schema.alternatives()) {
+                    Meant::One(one) => one,
+                    Meant::None | Meant::AnyOf => schema,
+                };
+                let items = schema.at(schema.get("items").filter(|items| items.is_object())?);
+                let mut converted = None;
+                for (index, value) in values.iter().enumerate() {
+                    if let Some(value) = self.within(ArgumentStep::Index(index), value, items) {
+                        converted.get_or_insert_with(|| values.clone())[index] = value;
                     }
                 }
+                converted.map(Value::Array)
             }
-            Value::Null => {}
-            Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-                if let Some(new) = self.scalar(value, &schema.kinds()) {
-                    *value = new;
-                    self.any = true;
-                }
-            }
+            Value::Null => None,
+            Value::Bool(_) | Value::Number(_) | Value::String(_) => (self.scalar)(value, &self.path, schema),
         }
     }
 
-    fn within(&mut self, step: ArgumentStep, value: &mut Value, schema: View<'_>) {
+    fn within(&mut self, step: ArgumentStep, value: &Value, schema: View<'_>) -> Option<Value> {
         self.path.push(step);
-        self.convert(value, schema);
+        let converted = self.convert(value, schema);
         self.path.pop();
+        converted
     }
+}
 
-    fn scalar(&mut self, value: &Value, wanted: &[Kind]) -> Option<Value> {
-        let takes = |kind: Kind| wanted.iter().any(|wanted| kind.is(*wanted));
-        if wanted.is_empty() || takes(Kind::of(value)) {
-            return None;
+fn scalar(value: &Value, schema: View<'_>) -> Option<Value> {
+    let wanted = schema.kinds();
+    let takes = |kind: Kind| wanted.iter().any(|wanted| kind.is(*wanted));
+    let has_choice = !schema.alternatives().is_empty();
+    if wanted.is_empty() || has_choice || takes(Kind::of(value)) {
+        return None;
+    }
+    match value {
+        Value::String(text) if takes(Kind::Integer) => {
+            let number = serde_json::from_str::<serde_json::Number>(text.trim()).ok()?;
+            takes(Kind::of(&Value::Number(number.clone()))).then_some(Value::Number(number))
         }
-        match value {
-            Value::String(text) if takes(Kind::Integer) => {
-                let number = serde_json::from_str::<serde_json::Number>(text.trim()).ok()?;
-                takes(Kind::of(&Value::Number(number.clone()))).then_some(Value::Number(number))
-            }
-            Value::String(text) if takes(Kind::Bool) => match text.as_str() {
-                "true" | "yes" | "on" => Some(Value::Bool(true)),
-                "false" | "no" | "off" => Some(Value::Bool(false)),
-                _ => None,
-            },
-            Value::Number(_) | Value::Bool(_) if takes(Kind::Text) => {
-                let same = |text: &String| serde_json::from_str::<Value>(text).is_ok_and(|it| it == *value);
-                let written = (self.written)(&self.path).filter(same);
-                Some(Value::String(written.unwrap_or_else(|| plain(value))))
-            }
+        Value::String(text) if takes(Kind::Bool) => match text.as_str() {
+            "true" | "yes" | "on" => Some(Value::Bool(true)),
+            "false" | "no" | "off" => Some(Value::Bool(false)),
             _ => None,
-        }
+        },
+        Value::Number(_) | Value::Bool(_) if takes(Kind::Text) => Some(Value::String(plain(value))),
+        _ => None,
     }
 }

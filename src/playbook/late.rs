@@ -2,10 +2,13 @@
 //! tasks that have run, `${secrets.…}`, and `${facts.…}` of the machine.
 //!
 //! Where HOCON is resolved, [`mark`] puts a text of private characters in the place of each of them. Such a text goes
-//! through concatenation, merging and other substitutions as any text does, and is filled in when its value is known.
-//! Knows values; not what stands behind the names.
+//! through concatenation, merging and other substitutions as any text does, and is filled in when its value is known:
+//! facts first, then elements, which may have marks of their own, and results and secrets last. What is filled in last
+//! is data, and nobody looks for marks in it; a fact that has such characters is refused. Knows values, and how the
+//! marks are written; not what stands behind the names, nor what a value is for.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
@@ -56,10 +59,33 @@ impl Mark {
         self.path.first().map_or("", String::as_str)
     }
 
-    /// As it was written.
+    /// As it is written.
     pub(super) fn shown(&self) -> String {
-        format!("${{{}{}}}", if self.is_optional { "?" } else { "" }, self.path.join("."))
+        format!("${{{}{}}}", if self.is_optional { "?" } else { "" }, quoted(&self.path))
     }
+
+    /// The name of the secret that it stands for.
+    pub(super) fn secret(&self) -> Option<&String> {
+        match self.path.as_slice() {
+            [root, name] if root == "secrets" => Some(name),
+            _ => None,
+        }
+    }
+
+    fn text(&self) -> String {
+        mark(&self.path, self.is_optional)
+    }
+}
+
+/// A path as it is written: a name that would be taken for several stands in quotes.
+pub(super) fn quoted<N: AsRef<str>>(path: &[N]) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-/".contains(c);
+    let names =
+        path.iter().map(AsRef::as_ref).map(|name| match !name.is_empty() && name.chars().all(plain) {
+            true => name.to_owned(),
+            false => Value::from(name).to_string(),
+        });
+    names.collect::<Vec<_>>().join(".")
 }
 
 /// A part of a text.
@@ -91,10 +117,21 @@ fn has_mark(text: &str) -> bool {
     text.as_bytes().contains(&0xF3) && text.contains(BEGIN)
 }
 
-/// Whether the value is nothing but a mark, so that its kind is not known.
+/// The mark that is all of a value, so that its kind is not known.
+pub(super) fn open(value: &Value) -> Option<Mark> {
+    let Value::String(text) = value else { return None };
+    if !has_mark(text) {
+        return None;
+    }
+    match <[Part<'_>; 1]>::try_from(parts(text)) {
+        Ok([Part::Mark(mark)]) => Some(mark),
+        _ => None,
+    }
+}
+
+/// Whether the value is nothing but a mark.
 pub(super) fn is_open(value: &Value) -> bool {
-    let Value::String(text) = value else { return false };
-    has_mark(text) && matches!(parts(text).as_slice(), [Part::Mark(_)])
+    open(value).is_some()
 }
 
 /// The first names of all marks in a value.
@@ -143,6 +180,16 @@ impl Roots {
     pub(super) fn any(self) -> bool {
         self != Roots::default()
     }
+
+    /// Those of either.
+    pub(super) fn and(self, other: Roots) -> Roots {
+        Roots {
+            item: self.item || other.item,
+            results: self.results || other.results,
+            secrets: self.secrets || other.secrets,
+            facts: self.facts || other.facts,
+        }
+    }
 }
 
 /// All marks in a value, each with the way to the text that it is in.
@@ -160,6 +207,8 @@ pub(super) fn marks(value: &Value) -> Vec<(Vec<ArgumentStep>, Mark)> {
 pub(super) enum Filled {
     /// It is there.
     Now(Value),
+    /// It is there, and within text it is what was written for it: `1.10` for the number 1.1.
+    Written(Value, String),
     /// It is still to come.
     Later,
     /// There is none.
@@ -191,14 +240,53 @@ pub(super) type Filler<'f> = dyn FnMut(&[ArgumentStep], &Mark) -> Result<Filled,
 /// The value with what is known of its marks filled in; what cannot be is noted. A value that is missing and may be is
 /// left out of its object or list, or is an empty part of its text.
 pub(super) fn fill(value: &Value, filler: &mut Filler<'_>, unfilled: &mut Vec<Unfilled>) -> Value {
-    let mut filling = Filling { filler, unfilled, path: Vec::new() };
-    filling.value(value).unwrap_or(Value::Null)
+    fill_and_note(value, filler, unfilled).0
+}
+
+/// As [`fill`], with what stands elsewhere now.
+pub(super) fn fill_and_note(
+    value: &Value,
+    filler: &mut Filler<'_>,
+    unfilled: &mut Vec<Unfilled>,
+) -> (Value, Moved) {
+    let mut filling =
+        Filling { filler, unfilled, path: Vec::new(), filled: Vec::new(), moved: Moved::default() };
+    let value = filling.value(value).unwrap_or(Value::Null);
+    (value, filling.moved)
+}
+
+/// Which entries of lists stand elsewhere than before they were filled in, since others were left out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Moved {
+    /// By the path of a list as it is now: of each entry, which one it was.
+    lists: HashMap<Vec<ArgumentStep>, Vec<usize>>,
+}
+
+impl Moved {
+    /// The path that something had before.
+    pub(super) fn before(&self, path: &[ArgumentStep]) -> Vec<ArgumentStep> {
+        if self.lists.is_empty() {
+            return path.to_vec();
+        }
+        let step = |(at, step): (usize, &ArgumentStep)| match step {
+            ArgumentStep::Index(index) => {
+                let before = self.lists.get(&path[..at]).and_then(|before| before.get(*index));
+                ArgumentStep::Index(before.copied().unwrap_or(*index))
+            }
+            key => key.clone(),
+        };
+        path.iter().enumerate().map(step).collect()
+    }
 }
 
 struct Filling<'a, 'f> {
     filler: &'a mut Filler<'f>,
     unfilled: &'a mut Vec<Unfilled>,
+    /// Where we are.
     path: Vec<ArgumentStep>,
+    /// Where that is in what comes out.
+    filled: Vec<ArgumentStep>,
+    moved: Moved,
 }
 
 impl Filling<'_, '_> {
@@ -208,15 +296,30 @@ impl Filling<'_, '_> {
             Value::String(text) if has_mark(text) => return self.text(text),
             Value::Array(values) => {
                 let mut filled = Vec::with_capacity(values.len());
+                let mut kept = Vec::new();
                 for (index, value) in values.iter().enumerate() {
-                    filled.extend(self.within(ArgumentStep::Index(index), value));
+                    let (before, now) = (ArgumentStep::Index(index), ArgumentStep::Index(filled.len()));
+                    let Some(value) = self.within(before, now, value) else {
+                        if filled.len() == index {
+                            kept.extend(0..index);
+                        }
+                        continue;
+                    };
+                    if filled.len() < index {
+                        kept.push(index);
+                    }
+                    filled.push(value);
+                }
+                if filled.len() < values.len() {
+                    self.moved.lists.insert(self.filled.clone(), kept);
                 }
                 Value::Array(filled)
             }
             Value::Object(object) => {
                 let mut filled = Map::new();
                 for (key, value) in object {
-                    if let Some(value) = self.within(ArgumentStep::Key(key.clone()), value) {
+                    let step = ArgumentStep::Key(key.clone());
+                    if let Some(value) = self.within(step.clone(), step, value) {
                         filled.insert(key.clone(), value);
                     }
                 }
@@ -226,10 +329,12 @@ impl Filling<'_, '_> {
         })
     }
 
-    fn within(&mut self, step: ArgumentStep, value: &Value) -> Option<Value> {
+    fn within(&mut self, step: ArgumentStep, now: ArgumentStep, value: &Value) -> Option<Value> {
         self.path.push(step);
+        self.filled.push(now);
         let filled = self.value(value);
         self.path.pop();
+        self.filled.pop();
         filled
     }
 
@@ -237,7 +342,7 @@ impl Filling<'_, '_> {
         let parts = parts(text);
         if let [Part::Mark(mark)] = parts.as_slice() {
             return match self.ask(mark) {
-                Some(Filled::Now(value)) => Some(value),
+                Some(Filled::Now(value) | Filled::Written(value, _)) => Some(value),
                 Some(Filled::Later) => Some(Value::String(text.to_owned())),
                 Some(Filled::Missing) | None => None,
             };
@@ -247,7 +352,9 @@ impl Filling<'_, '_> {
             match part {
                 Part::Text(text) => filled.push_str(text),
                 Part::Mark(mark) => match self.ask(mark) {
-                    Some(Filled::Now(Value::String(text))) => filled.push_str(&text),
+                    Some(Filled::Now(Value::String(text)) | Filled::Written(_, text)) => {
+                        filled.push_str(&text);
+                    }
                     Some(Filled::Now(value @ (Value::Number(_) | Value::Bool(_)))) => {
                         let _ = write!(filled, "{value}");
                     }
@@ -256,7 +363,7 @@ impl Filling<'_, '_> {
                             format!("`{}` is {} and cannot be part of a text", mark.shown(), kind(&value));
                         self.unfilled.push(Unfilled::new(&self.path, message));
                     }
-                    Some(Filled::Later) => filled.push_str(&self::mark(&mark.path, mark.is_optional)),
+                    Some(Filled::Later) => filled.push_str(&mark.text()),
                     Some(Filled::Missing) | None => {}
                 },
             }
@@ -268,6 +375,16 @@ impl Filling<'_, '_> {
         match (self.filler)(&self.path, mark) {
             Ok(Filled::Missing) if !mark.is_optional => {
                 let message = format!("`{}` has no value", mark.shown());
+                self.unfilled.push(Unfilled::new(&self.path, message));
+                None
+            }
+            // Others are filled in after this, and what a machine tells of itself must not be taken for them.
+            Ok(Filled::Now(value)) if mark.root() == "facts" && roots(&value).any() => {
+                let message = format!(
+                    "`{}` has the character U+{:X}, which a playbook cannot take",
+                    mark.shown(),
+                    u32::from(BEGIN)
+                );
                 self.unfilled.push(Unfilled::new(&self.path, message));
                 None
             }
@@ -323,6 +440,18 @@ pub(super) fn below<'v>(value: &'v Value, path: &[String]) -> Option<&'v Value> 
     })
 }
 
+/// As [`below`], where a part of a result that is still to come is one, too.
+pub(super) fn below_late<'v>(value: &'v Value, path: &[String]) -> Option<Cow<'v, Value>> {
+    if let Some(found) = below(value, path) {
+        return Some(Cow::Borrowed(found));
+    }
+    let longest = (0..path.len()).rev().find_map(|length| Some((length, below(value, &path[..length])?)));
+    let (length, found) = longest?;
+    let mut mark = open(found).filter(|mark| mark.root() == "results")?;
+    mark.path.extend_from_slice(&path[length..]);
+    Some(Cow::Owned(Value::String(mark.text())))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -376,5 +505,39 @@ mod tests {
             why,
             ["`${item}` is an object and cannot be part of a text", "`${item.nick}` has no value"]
         );
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_list_moves_what_stands_behind_it() {
+        let value = parsed("a = [${?item.b}, 1, ${?item.c}, [${?item.d}, 2]], b = [1]");
+        let mut filler = |_: &[ArgumentStep], _: &Mark| Ok(Filled::Missing);
+        let (value, moved) = fill_and_note(&value, &mut filler, &mut Vec::new());
+        assert_eq!(value, json!({ "a": [1, [2]], "b": [1] }));
+        let before = |path: &[usize]| {
+            let steps = path.iter().map(|index| ArgumentStep::Index(*index));
+            moved.before(&std::iter::once(ArgumentStep::Key("a".to_owned())).chain(steps).collect::<Vec<_>>())
+        };
+        let told = |path: &[usize]| crate::playbook::task_type::shown_path(&before(path));
+        assert_eq!([told(&[0]), told(&[1]), told(&[1, 0])], ["a[1]", "a[3]", "a[3][1]"]);
+    }
+
+    #[test]
+    fn a_fact_is_not_taken_for_a_mark() {
+        let mut why = Vec::new();
+        let evil = mark(&["secrets", "t"], false);
+        let mut filler = |_: &[ArgumentStep], _: &Mark| Ok(Filled::Now(json!([evil.clone()])));
+        fill(&parsed("a = ${facts.host}"), &mut filler, &mut why);
+        assert_eq!(why[0].message, "`${facts.host}` has the character U+F0000, which a playbook cannot take");
+    }
+
+    #[test]
+    fn a_part_of_what_comes_later_comes_later() {
+        let value = json!({ "a": mark(&["results", "r"], false), "b": mark(&["secrets", "s"], false) });
+        let below = |path: &[&str]| {
+            let path: Vec<String> = path.iter().map(|name| (*name).to_owned()).collect();
+            below_late(&value, &path).and_then(|value| open(&value)).map(|mark| mark.shown())
+        };
+        assert_eq!(below(&["a", "x.y", "0"]).as_deref(), Some("${results.r.\"x.y\".0}"));
+        assert_eq!((below(&["b", "x"]), below(&["c"])), (None, None));
     }
 }

@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use petgraph::graph::DiGraph;
+
 use super::hocon::{Places, Step};
 use super::late;
 use super::look::{as_steps, listed};
@@ -77,7 +79,7 @@ pub(super) fn find(
         has_cycles |= waits.iter().any(|other| *other >= number);
     }
     if has_cycles {
-        finder.cycle(&waits);
+        finder.cycles(&waits);
     }
     let registered = registered.into_iter().map(|(name, number)| (name.to_owned(), number)).collect();
     Links { waits, registered, wanted }
@@ -91,7 +93,7 @@ struct Finder<'a, 'p> {
 }
 
 impl<'a> Finder<'a, '_> {
-    fn place(&self, task: &Task, rest: impl IntoIterator<Item = Step<'a>>) -> Option<Place> {
+    fn place<'s>(&self, task: &'s Task, rest: impl IntoIterator<Item = Step<'s>>) -> Option<Place> {
         let mut path = vec![Step::Key("tasks"), Step::Index(task.index)];
         path.extend(rest);
         self.places.near(&path)
@@ -147,13 +149,16 @@ impl<'a> Finder<'a, '_> {
     fn after(&mut self, number: usize, ids: &HashMap<&'a str, usize>, waits: &mut Vec<usize>) {
         let task: &'a Task = &self.tasks.tasks[number];
         for (index, id) in task.after.iter().enumerate() {
-            let place = self.place(task, [Step::Key("after"), Step::Index(index)]);
+            // A place is made for a problem only, since it takes as long as its line.
+            let way = [Step::Key("after"), Step::Index(index)];
             match ids.get(id.as_str()) {
                 Some(other) if *other == number => {
+                    let place = self.place(task, way);
                     self.problems.push(Problem::new(place, format!("`{id}` waits for itself")));
                 }
                 Some(other) => waits.push(*other),
                 None => {
+                    let place = self.place(task, way);
                     let message = format!("no task has the id `{}`", late::escaped(id));
                     self.unknown(place, message, id, ids, "give the task that is meant an `id`");
                 }
@@ -173,20 +178,16 @@ impl<'a> Finder<'a, '_> {
         if !task.roots.results {
             return;
         }
-        for (path, mark) in late::marks(&task.args) {
-            if mark.root() != "results" {
-                continue;
-            }
-            let mut steps = vec![Step::Key("tasks"), Step::Index(task.index), Step::Key("args")];
-            steps.extend(as_steps(&path));
-            let place = self.places.near(&steps);
+        for (path, mark) in task.marks().filter(|(_, mark)| mark.root() == "results") {
             let Some(name) = mark.path.get(1) else {
                 let hint = "write `${results.NAME}`, with a name that a task has under `register`";
+                let place = self.place(task, as_steps(&path));
                 self.problems.push(Problem::new(place, "`${results}` has no value of its own").hint(hint));
                 continue;
             };
             let Some(other) = registered.get(name.as_str()).copied() else {
                 let message = format!("no task registers its result as `{name}`");
+                let place = self.place(task, as_steps(&path));
                 self.unknown(place, message, name, registered, "give the task that is meant a `register`");
                 continue;
             };
@@ -200,44 +201,54 @@ impl<'a> Finder<'a, '_> {
                 None
             };
             match problem {
-                Some(message) => self.problems.push(Problem::new(place, message)),
+                Some(message) => {
+                    let place = self.place(task, as_steps(&path));
+                    self.problems.push(Problem::new(place, message));
+                }
                 None => waits.push(other),
             }
         }
     }
 
-    /// Tells one circle of tasks that wait for each other: what can be done is taken away until nothing can.
-    fn cycle(&mut self, waits: &[Vec<usize>]) {
-        let mut open: Vec<usize> = waits.iter().map(Vec::len).collect();
-        let mut awaited_by: Vec<Vec<usize>> = vec![Vec::new(); waits.len()];
-        for (number, waits) in waits.iter().enumerate() {
-            waits.iter().for_each(|other| awaited_by[*other].push(number));
+    /// Tells circles of tasks that wait for each other: of those that can reach each other, one each.
+    fn cycles(&mut self, waits: &[Vec<usize>]) {
+        let edges = waits.iter().enumerate().flat_map(|(number, waits)| {
+            waits
+                .iter()
+                .filter_map(move |other| Some((u32::try_from(number).ok()?, u32::try_from(*other).ok()?)))
+        });
+        let graph = DiGraph::<(), ()>::from_edges(edges);
+        let mut knots: Vec<Vec<usize>> = petgraph::algo::kosaraju_scc(&graph)
+            .into_iter()
+            .filter(|knot| knot.len() > 1)
+            .map(|knot| knot.into_iter().map(|node| node.index()).collect())
+            .collect();
+        // The first of the file first, so that the messages are always the same.
+        knots.iter_mut().for_each(|knot| knot.sort_unstable());
+        knots.sort_unstable();
+        for knot in knots {
+            self.cycle(waits, &knot);
         }
-        let mut ready: Vec<usize> = (0..waits.len()).filter(|number| open[*number] == 0).collect();
-        while let Some(number) = ready.pop() {
-            for other in &awaited_by[number] {
-                open[*other] -= 1;
-                if open[*other] == 0 {
-                    ready.push(*other);
-                }
-            }
-        }
-        // Each that is left waits for another that is: such a walk comes back to where it was.
-        let Some(start) = (0..waits.len()).find(|number| open[*number] > 0) else { return };
-        let next = |number: usize| waits[number].iter().copied().find(|other| open[*other] > 0);
+    }
+
+    fn cycle(&mut self, waits: &[Vec<usize>], knot: &[usize]) {
+        // Each waits for another of them: such a walk comes back to where it was.
+        let next =
+            |number: usize| waits[number].iter().copied().find(|other| knot.binary_search(other).is_ok());
         let mut step_of = HashMap::new();
         let mut walk = Vec::new();
-        let mut here = start;
-        while let std::collections::hash_map::Entry::Vacant(unseen) = step_of.entry(here) {
-            unseen.insert(walk.len());
-            walk.push(here);
-            here = match next(here) {
-                Some(next) => next,
-                None => return,
-            };
+        let mut here = knot.first().copied();
+        while let Some(number) = here {
+            if step_of.contains_key(&number) {
+                break;
+            }
+            step_of.insert(number, walk.len());
+            walk.push(number);
+            here = next(number);
         }
-        let circle = &walk[step_of.get(&here).copied().unwrap_or(0)..];
-        // It begins with the first of the file, so that the message is always the same.
+        let Some(start) = here.and_then(|here| step_of.get(&here)) else { return };
+        let circle = &walk[*start..];
+        // It begins with the first of the file as well.
         let first = circle.iter().enumerate().min_by_key(|(_, number)| **number).map_or(0, |(at, _)| at);
         let way: Vec<&Task> = circle[first..]
             .iter()
@@ -255,7 +266,7 @@ impl<'a> Finder<'a, '_> {
 }
 
 fn name_of(task: &Task) -> String {
-    task.id.clone().unwrap_or_else(|| format!("task {} ({})", task.index + 1, task.name))
+    task.id.clone().unwrap_or_else(|| format!("task {} ({})", task.index + 1, task.called()))
 }
 
 fn shortened(names: &[String]) -> String {

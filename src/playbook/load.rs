@@ -419,11 +419,9 @@ impl Playbook {
         let links = self.links(&mut unused);
         let wanted = self.tasks.tasks.iter().zip(&links.wanted).filter(|(_, wanted)| **wanted);
         let mut names = std::collections::BTreeSet::new();
-        for (task, _) in wanted {
-            let values = std::iter::once(&task.args).chain(&task.r#become);
-            for (_, mark) in values.flat_map(late::marks).filter(|(_, mark)| mark.root() == "secrets") {
-                names.extend(mark.path.get(1).cloned());
-            }
+        for (task, _) in wanted.filter(|(task, _)| task.roots.secrets) {
+            let secrets = task.marks().filter(|(_, mark)| mark.root() == "secrets");
+            names.extend(secrets.filter_map(|(_, mark)| mark.path.get(1).cloned()));
         }
         self.tasks.secrets.fetch(names.iter(), &self.environment)
     }

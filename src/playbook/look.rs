@@ -2,7 +2,7 @@
 //!
 //! Knows values and places; not what they mean.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::fit::told;
 use super::hocon::{Places, Step};
@@ -123,6 +123,9 @@ impl<'a> Look<'a, '_> {
 
     /// Something else is wanted here.
     pub(super) fn expected(&mut self, expected: &str, hint: Option<String>) {
+        if self.value.is_string() && late::roots(self.value).any() {
+            return self.not_known();
+        }
         let message = format!("`{}` is {}, expected {expected}", self.name(), told(self.value));
         self.problem(message, hint);
     }
@@ -137,6 +140,13 @@ impl<'a> Look<'a, '_> {
             }
         }
         result
+    }
+
+    /// What stands here comes later than it is needed.
+    fn not_known(&mut self) {
+        let shown = late::shown(self.value.as_str().unwrap_or_default());
+        let hint = "such values can be used in `args` (and `${facts.…}` everywhere)".to_owned();
+        self.problem(format!("`{shown}` is not known here"), Some(hint));
     }
 
     pub(super) fn object(&mut self) -> Option<&'a Map<String, Value>> {
@@ -158,14 +168,16 @@ impl<'a> Look<'a, '_> {
     /// A text; a number or a truth value is one, too, as in all HOCON. It may not wait for anything.
     pub(super) fn text(&mut self, expected: &str) -> Option<String> {
         match self.value {
-            Value::String(text) if late::roots(self.value).any() => {
-                let message = format!("`{}` is not known here", late::shown(text));
-                let hint = "such values can be used in `args` (and `${facts.…}` everywhere)".to_owned();
-                self.problem(message, Some(hint));
+            Value::String(_) if late::roots(self.value).any() => {
+                self.not_known();
                 None
             }
             Value::String(text) => Some(text.clone()),
-            Value::Number(_) | Value::Bool(_) => Some(self.value.to_string()),
+            Value::Number(number) => {
+                let written = written(self.places, &self.way.steps(), number);
+                Some(written.unwrap_or_else(|| number.to_string()))
+            }
+            Value::Bool(_) => Some(self.value.to_string()),
             _ => {
                 self.expected(expected, None);
                 None
@@ -196,6 +208,17 @@ impl<'a> Look<'a, '_> {
         }
         self.problems.len() > before
     }
+}
+
+/// The number at a path as it was written, where that is not how it would be written anyway: `1.10` for 1.1.
+pub(super) fn written(places: &Places, path: &[Step<'_>], number: &Number) -> Option<String> {
+    let written = places.written(path)?;
+    // What was put there from elsewhere may have another value.
+    let is_same = match number.as_i64() {
+        Some(whole) => written.parse() == Ok(whole),
+        None => written.parse().ok() == number.as_f64(),
+    };
+    (is_same && written != number.to_string()).then(|| written.to_owned())
 }
 
 /// A look at all of a playbook.

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::task_type::Field;
+use super::task_type::{ArgumentStep, Field};
 
 /// How many references are followed from one schema to the next; more are a circle.
 const MOST_REFERENCES: usize = 32;
@@ -96,6 +96,26 @@ impl<'s> View<'s> {
 
     pub(super) fn required(self) -> impl Iterator<Item = &'s str> {
         self.list("required").iter().filter_map(Value::as_str)
+    }
+
+    /// The schema of what is below, where it says something of it, and where there is no choice.
+    pub(super) fn below(self, path: &[ArgumentStep]) -> Option<View<'s>> {
+        path.iter().try_fold(self, |view, step| {
+            let alternatives = view.alternatives();
+            let view = match alternatives.as_slice() {
+                [one] if view.choices().is_none() => *one,
+                _ => view,
+            };
+            let object = |key| view.get(key).filter(|schema| schema.is_object());
+            let schema = match step {
+                ArgumentStep::Key(name) => view
+                    .properties()
+                    .and_then(|properties| properties.get(name))
+                    .or_else(|| object("additionalProperties")),
+                ArgumentStep::Index(_) => object("items"),
+            };
+            schema.map(|schema| view.at(schema))
+        })
     }
 
     /// The kinds of value that it takes; empty where it does not say.

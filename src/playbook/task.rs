@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::hocon::Places;
-use super::late::{self, Roots};
+use super::hocon::{Places, Step};
+use super::late::{self, Mark, Roots};
 use super::look::{Look, look};
 use super::problem::Problem;
 use super::secrets::Sources;
+use super::task_type::ArgumentStep;
 use crate::units::{self, UnitError};
 
 /// The keys of a playbook.
@@ -56,10 +57,10 @@ pub(super) struct Tasks {
 pub(super) struct Task {
     /// Its place in the list.
     pub(super) index: usize,
-    /// The name of its type.
-    pub(super) name: String,
+    /// The name of its type; `None` where that could not be read, which was told.
+    pub(super) name: Option<String>,
     pub(super) args: Value,
-    /// What the arguments wait for.
+    /// What the task waits for with any of its parts that may.
     pub(super) roots: Roots,
     pub(super) has_args: bool,
     /// They could be read.
@@ -84,8 +85,9 @@ impl Tasks {
             let args = &mut value["tasks"][task.index]["args"];
             if args.is_object() {
                 task.args = args.take();
-                task.roots = late::roots(&task.args);
             }
+            task.roots =
+                task.late_parts().map(|(_, value)| late::roots(value)).fold(Roots::default(), Roots::and);
         }
         read
     }
@@ -165,7 +167,7 @@ impl Task {
         };
         look.unknown_keys(&TASK_KEYS, "a task");
         let name = match object.get("name") {
-            Some(name) => look.key("name", name).text("the name of a task type"),
+            Some(name) => name_of(&mut look.key("name", name)),
             None => {
                 look.problem("the task has no `name`", Some("`dojob types` lists what there is".to_owned()));
                 None
@@ -174,7 +176,7 @@ impl Task {
         let are_args_readable = look.within("args", |look| look.object().is_some());
         Some(Task {
             index,
-            name: name.unwrap_or_default(),
+            name,
             has_args: are_args_readable.is_some(),
             are_args_readable: are_args_readable.unwrap_or(true),
             args: Value::Object(Map::new()),
@@ -190,6 +192,45 @@ impl Task {
             tags: look.within("tags", tags_of).unwrap_or_default(),
         })
     }
+
+    /// The parts in which there may be values that come later, each with the way to it from the task.
+    pub(super) fn late_parts(&self) -> impl Iterator<Item = (Vec<Step<'static>>, &Value)> {
+        let own = [("args", Some(&self.args)), ("become", self.r#become.as_ref())].into_iter();
+        let own = own.filter_map(|(key, value)| Some((vec![Step::Key(key)], value?)));
+        let elements = self.for_each.iter().flatten().enumerate();
+        own.chain(elements.map(|(index, value)| (vec![Step::Key("for_each"), Step::Index(index)], value)))
+    }
+
+    /// The values in it that come later, each with the way to it from the task.
+    pub(super) fn marks(&self) -> impl Iterator<Item = (Vec<ArgumentStep>, Mark)> {
+        let parts = self.late_parts().filter(|(_, value)| self.roots.any() && late::roots(value).any());
+        parts.flat_map(|(way, value)| {
+            late::marks(value).into_iter().map(move |(path, mark)| {
+                let way = way.iter().map(|step| match step {
+                    Step::Key(key) => ArgumentStep::Key((*key).to_owned()),
+                    Step::Index(index) => ArgumentStep::Index(*index),
+                });
+                (way.chain(path).collect(), mark)
+            })
+        })
+    }
+
+    /// What it is called in messages.
+    pub(super) fn called(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+}
+
+fn name_of(look: &mut Look<'_, '_>) -> Option<String> {
+    let name = look.text("the name of a task type")?;
+    if name.trim().is_empty() {
+        look.problem(
+            "the `name` of a task cannot be empty",
+            Some("`dojob types` lists what there is".to_owned()),
+        );
+        return None;
+    }
+    Some(name)
 }
 
 fn tags_of(look: &mut Look<'_, '_>) -> Vec<String> {

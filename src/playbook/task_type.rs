@@ -75,7 +75,7 @@ pub struct ArgumentError {
 }
 
 /// A step on the way to an argument.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ArgumentStep {
     /// Into an object.
     Key(String),
@@ -267,7 +267,7 @@ impl TaskType {
 
     /// The first sentence of its documentation.
     pub fn summary(&self) -> String {
-        super::arguments::first_sentence(self.doc())
+        super::fault::first_sentence(self.doc())
     }
 
     /// Which kind of job it makes.

@@ -5,7 +5,7 @@
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
-use super::arguments::first_sentence;
+use super::fault::first_sentence;
 use super::registry::Registry;
 use super::task_type::TaskType;
 use crate::units;

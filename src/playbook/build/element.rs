@@ -1,0 +1,156 @@
+//! The arguments of one job of a task, as far as its playbook says them: with the element of `for_each` filled in, and
+//! numbers that are meant as texts as they were written.
+//!
+//! Knows values and where they were written; neither results nor secrets, whose marks stay.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::argument_steps;
+use crate::playbook::arguments;
+use crate::playbook::fault::around;
+use crate::playbook::hocon::{Places, Step};
+use crate::playbook::late::{self, Filled, Mark, Moved, Unfilled};
+use crate::playbook::look;
+use crate::playbook::names::Element;
+use crate::playbook::task::Task;
+use crate::playbook::task_type::{ArgumentStep, TaskType};
+use crate::suggest;
+
+/// The arguments of one job.
+pub(super) struct Said<'v> {
+    pub(super) args: Cow<'v, Value>,
+    /// Where they stand otherwise than in the playbook.
+    pub(super) moved: Moved,
+}
+
+/// Where the arguments of a task and its elements were written.
+pub(super) struct Origin<'v> {
+    pub(super) task: &'v Task,
+    pub(super) places: &'v Places,
+    /// The arguments with all their marks.
+    pub(super) args: &'v Value,
+    pub(super) element: Option<&'v Element<'v>>,
+}
+
+impl<'v> Origin<'v> {
+    /// With the element filled in.
+    pub(super) fn said(&self, kind: &TaskType, has_item: bool) -> Result<Said<'v>, Vec<Unfilled>> {
+        let mut said = Said { args: Cow::Borrowed(self.args), moved: Moved::default() };
+        if has_item {
+            let mut unfilled = Vec::new();
+            let mut filler = |path: &[ArgumentStep], mark: &Mark| match (mark.root(), self.element) {
+                ("item", Some(element)) => self.item(path, mark, element),
+                _ => Ok(Filled::Later),
+            };
+            let (args, moved) = late::fill_and_note(self.args, &mut filler, &mut unfilled);
+            if !unfilled.is_empty() {
+                return Err(unfilled);
+            }
+            said = Said { args: Cow::Owned(args), moved };
+        }
+        if has_number(&said.args) {
+            let mut written = |path: &[ArgumentStep]| self.written(&said, path);
+            if let Some(args) = arguments::as_written(kind, &said.args, &mut written) {
+                said.args = Cow::Owned(args);
+            }
+        }
+        Ok(said)
+    }
+
+    /// What there is of an element at a mark.
+    fn item(&self, path: &[ArgumentStep], mark: &Mark, element: &Element<'_>) -> Result<Filled, Unfilled> {
+        let below = mark.path.get(1..).unwrap_or_default();
+        let Some(value) = late::below_late(element.value, below) else {
+            if mark.is_optional {
+                return Ok(Filled::Missing);
+            }
+            let message = format!("`{}` has no value", mark.shown());
+            let hint = element.value.as_object().and_then(|object| {
+                let known = object.keys().map(String::as_str);
+                let near = below.first().and_then(|name| suggest::nearest(name, known));
+                near.map(|near| format!("did you mean `${{item.{near}}}`?"))
+            });
+            return Err(Unfilled::new(path, message).hint(hint));
+        };
+        let written = value
+            .as_number()
+            .and_then(|number| look::written(self.places, &element_steps(self.task, element, below), number));
+        Ok(match written {
+            Some(written) => Filled::Written(value.into_owned(), written),
+            None => Filled::Now(value.into_owned()),
+        })
+    }
+
+    /// How the number at this path was written, where that matters.
+    fn written(&self, said: &Said<'_>, path: &[ArgumentStep]) -> Option<String> {
+        let number = around(&said.args, path)?.as_number()?;
+        let path = said.moved.before(path);
+        let mark = (0..=path.len()).find_map(|at| Some((at, self.mark_at(&path[..at])?)));
+        let steps = match (&mark, self.element) {
+            (Some((at, mark)), Some(element)) => {
+                let mut steps = element_steps(self.task, element, mark.path.get(1..).unwrap_or_default());
+                steps.extend(look::as_steps(&path[*at..]));
+                steps
+            }
+            _ => {
+                let mut steps = vec![Step::Key("tasks"), Step::Index(self.task.index)];
+                steps.extend(argument_steps(self.task, &path));
+                steps
+            }
+        };
+        look::written(self.places, &steps, number)
+    }
+
+    /// The mark of an element that is all of what stands at this path.
+    fn mark_at(&self, path: &[ArgumentStep]) -> Option<Mark> {
+        late::open(around(self.args, path)?).filter(|mark| mark.root() == "item")
+    }
+}
+
+/// The way to an element, or to a part of it.
+fn element_steps<'s>(task: &Task, element: &Element<'_>, below: &'s [String]) -> Vec<Step<'s>> {
+    let mut steps =
+        vec![Step::Key("tasks"), Step::Index(task.index), Step::Key("for_each"), Step::Index(element.index)];
+    let mut here = Some(element.value);
+    for name in below {
+        let index = here.and_then(Value::as_array).and_then(|_| name.parse().ok());
+        steps.push(index.map_or(Step::Key(name), Step::Index));
+        here = here.and_then(|value| late::below(value, std::slice::from_ref(name)));
+    }
+    steps
+}
+
+/// An element as it is named, with its numbers as they were written.
+pub(super) fn as_named<'v>(task: &Task, places: &Places, element: &Element<'v>) -> Cow<'v, Value> {
+    let written = |value: &Value, below: &[String]| {
+        let number = value.as_number()?;
+        look::written(places, &element_steps(task, element, below), number).map(Value::String)
+    };
+    match element.value {
+        Value::Object(object) => {
+            let mut named: Option<Map<String, Value>> = None;
+            for (name, value) in object {
+                if let Some(text) = written(value, std::slice::from_ref(name)) {
+                    named.get_or_insert_with(|| object.clone()).insert(name.clone(), text);
+                }
+            }
+            named.map_or(Cow::Borrowed(element.value), |named| Cow::Owned(Value::Object(named)))
+        }
+        value => written(value, &[]).map_or(Cow::Borrowed(value), Cow::Owned),
+    }
+}
+
+fn has_number(value: &Value) -> bool {
+    let mut open = vec![value];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Number(_) => return true,
+            Value::Array(values) => open.extend(values),
+            Value::Object(object) => open.extend(object.values()),
+            Value::Null | Value::Bool(_) | Value::String(_) => {}
+        }
+    }
+    false
+}

@@ -1,0 +1,223 @@
+//! The arguments of a task to a job: one that is there, or one that is made when all of its arguments are known; and the
+//! places of what is wrong with them.
+//!
+//! Knows one task, its type and its element; not how tasks hang together.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::element::{Origin, Said, as_named};
+use super::{Builder, Unlinked, argument_steps};
+use crate::job::retry::Retry;
+use crate::job::{AnyJob, JobKind};
+use crate::playbook::arguments;
+use crate::playbook::body::{Late, Made, Registered, TaskBody};
+use crate::playbook::fault::{Fault, What, around, secrets_at};
+use crate::playbook::hocon::Step;
+use crate::playbook::late::{self, Filled, Mark, Roots};
+use crate::playbook::names::Element;
+use crate::playbook::problem::Problem;
+use crate::playbook::secrets::Fetched;
+use crate::playbook::task::Task;
+use crate::playbook::task_type::{ArgumentStep, TaskType, shown_path};
+
+/// What the jobs of one task have in common.
+pub(super) struct Making<'a> {
+    pub(super) task: &'a Task,
+    pub(super) kind: Arc<TaskType>,
+    pub(super) args: Cow<'a, Value>,
+    /// The element is used.
+    pub(super) has_item: bool,
+    /// Those that the task uses, as far as they were fetched.
+    pub(super) secrets: Arc<Fetched>,
+    /// What was said already, for another element.
+    pub(super) told: BTreeSet<(String, String)>,
+    /// How many elements something was wrong with.
+    pub(super) faulty: usize,
+}
+
+/// A fault in words, where it was written.
+struct Told {
+    path: Vec<ArgumentStep>,
+    is_unknown_key: bool,
+    /// Of a value that comes from the element.
+    is_of_element: bool,
+    message: String,
+    hint: Option<String>,
+}
+
+impl<'a> Builder<'a, '_> {
+    /// One job of a task.
+    pub(super) fn job(&mut self, making: &mut Making<'a>, element: Option<&Element<'_>>) -> Option<Unlinked> {
+        self.jobs += 1;
+        match self.made(making, element) {
+            Ok(job) => job,
+            Err(faults) => {
+                making.faulty += 1;
+                faults.into_iter().for_each(|told| self.tell(making, told, element));
+                None
+            }
+        }
+    }
+
+    fn made(
+        &mut self,
+        making: &Making<'a>,
+        element: Option<&Element<'_>>,
+    ) -> Result<Option<Unlinked>, Vec<Told>> {
+        let (task, kind) = (making.task, &making.kind);
+        let origin = Origin { task, places: self.plan.places, args: &making.args, element };
+        let said = origin.said(kind, making.has_item).map_err(|unfilled| {
+            let tell = |why| told(making, Fault::from(why), None);
+            unfilled.into_iter().map(tell).collect::<Vec<_>>()
+        })?;
+        let roots = if task.roots.any() { late::roots(&said.args) } else { Roots::default() };
+        let known = Known::of(&said.args, roots, &making.secrets);
+        let fitting = if known.is_all {
+            arguments::read(kind, &known.args).map(Fitting::Job)
+        } else {
+            arguments::foresee(kind, &known.args).map(Fitting::Later)
+        };
+        let fitting = fitting.map_err(|faults| {
+            let said = Some((&said, known.has_secret));
+            faults.into_iter().map(|fault| told(making, fault, said)).collect::<Vec<_>>()
+        })?;
+        // Named by what the playbook says, so that no secret can be in it.
+        let name = match element {
+            Some(element) => {
+                let value = as_named(task, self.plan.places, element);
+                let element = Element { index: element.index, value: &value };
+                self.names.name(task, kind, &said.args, Some(&element))
+            }
+            None => self.names.name(task, kind, &said.args, None),
+        };
+        let (made, own, durable) = match fitting {
+            Fitting::Job(AnyJob { retry, durable, body, .. }) => (Made::Ready(body), retry, durable),
+            Fitting::Later(_) if kind.kind() == JobKind::Dummy && roots.results => {
+                let message =
+                    format!("`{}` only holds others together, and cannot wait for results", kind.name());
+                self.problem(task, &[Step::Key("args")], message, None);
+                return Ok(None);
+            }
+            Fitting::Later(like) => {
+                let (retry, durable) =
+                    like.map_or((Retry::default(), false), |like| (like.retry, like.durable));
+                (Made::Later(Arc::new(self.late(making, said)), None), retry, durable)
+            }
+        };
+        let is_plain = task.timeout.is_none() && making.secrets.is_empty();
+        let body = match made {
+            Made::Ready(body) if is_plain => body,
+            made => Box::new(TaskBody { made, timeout: task.timeout, secrets: making.secrets.clone() }),
+        };
+        Ok(Some(Unlinked(AnyJob { name, retry: retry(task, kind.kind(), own), durable, body })))
+    }
+
+    fn late(&self, making: &Making<'a>, said: Said<'_>) -> Late {
+        let mut results: BTreeMap<String, Arc<Registered>> = BTreeMap::new();
+        for (_, mark) in late::marks(&said.args) {
+            if let ("results", Some(name)) = (mark.root(), mark.path.get(1))
+                && let Some(registered) = self.results.get(name.as_str())
+            {
+                results.insert(name.clone(), registered.clone());
+            }
+        }
+        Late {
+            kind: making.kind.clone(),
+            args: said.args.into_owned(),
+            moved: said.moved,
+            results,
+            places: self.plan.places.clone(),
+            task: making.task.index,
+        }
+    }
+
+    fn tell(&mut self, making: &mut Making<'a>, told: Told, element: Option<&Element<'_>>) {
+        let mut message = told.message;
+        if let Some(element) = element.filter(|_| told.is_of_element) {
+            message = format!("{message} (element {} of `for_each`)", element.index + 1);
+        }
+        if !making.told.insert((shown_path(&told.path), message.clone())) {
+            return;
+        }
+        let task = making.task;
+        let mut way = vec![Step::Key("tasks"), Step::Index(task.index)];
+        let places = self.plan.places;
+        let place = if told.path.is_empty() && !task.has_args {
+            self.place(task, &[Step::Key("name")])
+        } else {
+            way.extend(argument_steps(task, &told.path));
+            let key = if told.is_unknown_key || told.path.is_empty() { places.of_key(&way) } else { None };
+            key.or_else(|| places.near(&way))
+        };
+        self.problems.push(Problem { place, message, hint: told.hint });
+    }
+}
+
+/// The arguments of a job, with what is known before the run.
+struct Known<'v> {
+    args: Cow<'v, Value>,
+    has_secret: bool,
+    is_all: bool,
+}
+
+impl<'v> Known<'v> {
+    fn of(said: &'v Value, roots: Roots, secrets: &Fetched) -> Self {
+        let mut known = Known {
+            args: Cow::Borrowed(said),
+            has_secret: false,
+            is_all: !roots.item && !roots.results && !roots.facts,
+        };
+        if roots.secrets {
+            let mut filler = |_: &[ArgumentStep], mark: &Mark| {
+                let secret = mark.secret().and_then(|name| secrets.get(name));
+                known.has_secret |= secret.is_some();
+                known.is_all &= secret.is_some();
+                Ok(secret.map_or(Filled::Later, |secret| Filled::Now(Value::String(secret.expose().clone()))))
+            };
+            known.args = Cow::Owned(late::fill(said, &mut filler, &mut Vec::new()));
+        }
+        known
+    }
+}
+
+enum Fitting {
+    Job(AnyJob),
+    /// With a job like the one that it will be.
+    Later(Option<AnyJob>),
+}
+
+fn told(making: &Making<'_>, fault: Fault, said: Option<(&Said<'_>, bool)>) -> Told {
+    let path = said.map_or_else(|| fault.path.clone(), |(said, _)| said.moved.before(&fault.path));
+    let is_of_element = match path.as_slice() {
+        [] => making.has_item,
+        path => around(&making.args, path).is_none_or(|value| late::roots(value).item),
+    };
+    let secrets = said.filter(|(_, has_secret)| *has_secret);
+    let secrets = secrets.map_or_else(Vec::new, |(said, _)| secrets_at(&said.args, &fault.path));
+    let (message, hint) = if secrets.is_empty() {
+        fault.told(&making.kind, &path)
+    } else {
+        fault.told_without_value(&making.kind, &path, &secrets)
+    };
+    Told {
+        is_of_element: is_of_element && !fault.is_about_key(),
+        is_unknown_key: matches!(fault.what, What::UnknownKey { .. }),
+        path,
+        message,
+        hint,
+    }
+}
+
+/// What the task says, or its type; a script that is tried again and again is rarely what was meant.
+fn retry(task: &Task, kind: JobKind, own: Retry) -> Retry {
+    let tries = task.tries.or(own.get_tries()).or((kind == JobKind::RunOnly).then_some(1));
+    let retry = tries.map_or_else(Retry::default, Retry::tries);
+    match task.retry_delay.or(own.get_delay()) {
+        Some(delay) => retry.delay(delay),
+        None => retry,
+    }
+}

@@ -1,0 +1,60 @@
+//! Putting the jobs of a playbook in order.
+//!
+//! Knows which task waits for which, and the names of their jobs; not what they do.
+
+use std::sync::Arc;
+
+use super::{Plan, Unlinked};
+use crate::graph::builder::GraphBuilder;
+use crate::playbook::names::Names;
+use crate::playbook::task::Order;
+
+/// Puts the jobs in order.
+pub(super) fn link(plan: &Plan<'_>, made: Vec<Vec<Unlinked>>, mut names: Names) -> GraphBuilder {
+    let mut graph = GraphBuilder::default();
+    match plan.tasks.order {
+        Order::Sequence => {
+            let mut before: Option<Arc<str>> = None;
+            for (number, jobs) in made.into_iter().enumerate() {
+                for Unlinked(job) in jobs.into_iter().filter(|_| plan.links.wanted[number]) {
+                    let name = job.name.clone();
+                    graph.add(job).after(before.replace(name));
+                }
+            }
+        }
+        Order::Graph => {
+            let waits = plan.links.among_wanted(Order::Graph);
+            let mut awaited = vec![false; waits.len()];
+            waits.iter().flatten().for_each(|other| awaited[*other] = true);
+            // Who waits for several jobs waits for one that stands for them.
+            let last: Vec<Option<Arc<str>>> = made
+                .iter()
+                .zip(&plan.tasks.tasks)
+                .zip(awaited)
+                .map(|((jobs, task), awaited)| match (&task.for_each, jobs.as_slice()) {
+                    (None, [job]) => Some(job.0.name.clone()),
+                    (Some(_), _) if awaited => {
+                        let about =
+                            task.id.as_ref().or(task.register.as_ref()).map_or(task.called(), String::as_str);
+                        Some(names.unique(format!("all of {about}")))
+                    }
+                    _ => None,
+                })
+                .collect();
+            for (number, jobs) in
+                made.into_iter().enumerate().filter(|(number, _)| plan.links.wanted[*number])
+            {
+                let before: Vec<Arc<str>> =
+                    waits[number].iter().filter_map(|other| last[*other].clone()).collect();
+                let own: Vec<Arc<str>> = jobs.iter().map(|job| job.0.name.clone()).collect();
+                for Unlinked(job) in jobs {
+                    graph.add(job).after(before.iter().cloned());
+                }
+                if let (Some(_), Some(all)) = (&plan.tasks.tasks[number].for_each, &last[number]) {
+                    graph.dummy(all.clone()).after(if own.is_empty() { before } else { own });
+                }
+            }
+        }
+    }
+    graph
+}

@@ -1,0 +1,78 @@
+//! The values of a task that come later, before any of them is there: whether they can come at all.
+//!
+//! Knows names of secrets and where elements are known; results are the business of the links between tasks.
+
+use super::Builder;
+use crate::playbook::late::{Mark, quoted};
+use crate::playbook::look::{as_steps, listed};
+use crate::playbook::task::Task;
+use crate::playbook::task_type::ArgumentStep;
+use crate::suggest;
+
+/// What is wrong with a mark, and what to do about it.
+type Wrong = (String, Option<String>);
+
+impl<'a> Builder<'a, '_> {
+    /// Tells of marks that cannot have a value where they are; returns the secrets that are used.
+    pub(super) fn check_marks(&mut self, task: &'a Task) -> Vec<String> {
+        let mut secrets = Vec::new();
+        for (path, mark) in task.marks() {
+            let is_in_element = path.first() == Some(&ArgumentStep::Key("for_each".to_owned()));
+            let wrong = match mark.root() {
+                "item" => item(task, &mark, is_in_element),
+                "secrets" => match self.secret(&mark) {
+                    Ok(name) => {
+                        if !secrets.contains(name) {
+                            secrets.push(name.clone());
+                        }
+                        None
+                    }
+                    Err(wrong) => Some(wrong),
+                },
+                _ => None,
+            };
+            if let Some((message, hint)) = wrong {
+                let steps: Vec<_> = as_steps(&path).collect();
+                self.problem(task, &steps, message, hint);
+            }
+        }
+        secrets
+    }
+
+    /// The name of the secret that a mark stands for.
+    fn secret<'m>(&self, mark: &'m Mark) -> Result<&'m String, Wrong> {
+        let known: Vec<&str> = self.plan.tasks.secrets.names().collect();
+        match mark.path.get(1..).unwrap_or_default() {
+            [] => Err(("`${secrets}` has no value of its own".to_owned(), None)),
+            [name] if self.plan.tasks.secrets.has(name) => Ok(name),
+            names => {
+                let joined = names.join(".");
+                let hint = if known.contains(&joined.as_str()) {
+                    Some(format!("write `${{secrets.{}}}`", quoted(&[&joined])))
+                } else if names.len() > 1 && self.plan.tasks.secrets.has(&names[0]) {
+                    Some(format!("`{}` is a text, and has no parts", names[0]))
+                } else if let Some(near) = suggest::nearest(&joined, known.iter().copied()) {
+                    Some(format!("did you mean `{}`?", quoted(&[near])))
+                } else if known.is_empty() {
+                    let name = quoted(&names[..1]);
+                    Some(format!("say where it comes from: `secrets {{ {name} {{ env: NAME }} }}`"))
+                } else {
+                    Some(format!("there are {}", listed(&known)))
+                };
+                Err((format!("there is no secret `{}`", quoted(names)), hint))
+            }
+        }
+    }
+}
+
+fn item(task: &Task, mark: &Mark, is_in_element: bool) -> Option<Wrong> {
+    if is_in_element {
+        let message = format!("`{}` is only known in `args` and `become`", mark.shown());
+        Some((message, Some("what stands in `for_each` are the elements themselves".to_owned())))
+    } else if task.for_each.is_none() {
+        let message = format!("`{}` is only known in a task with `for_each`", mark.shown());
+        Some((message, Some("write `for_each: [ … ]` beside `args`".to_owned())))
+    } else {
+        None
+    }
+}

@@ -1,0 +1,183 @@
+//! What does not fit about the arguments of a task, and how it is told: in full, or without a word of what is secret.
+//!
+//! Knows values, types and the ways to arguments; neither places nor why somebody asks.
+
+use serde_json::Value;
+
+use super::late;
+use super::look::listed;
+use super::schema::{Kind, View};
+use super::task_type::{ArgumentStep, TaskType, shown_path};
+use crate::suggest;
+
+/// An argument that does not fit.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Fault {
+    pub(super) path: Vec<ArgumentStep>,
+    pub(super) what: What,
+}
+
+/// What does not fit about it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum What {
+    /// The key at the end of the path is not known.
+    UnknownKey { known: Vec<String> },
+    /// The object at the path ought to have a key, which has this documentation.
+    MissingKey { name: String, doc: String },
+    /// Another value is wanted.
+    Wrong { found: String, expected: String, hint: Option<String> },
+    /// The type itself has said this.
+    Refused { message: String },
+    /// It cannot be filled in; nothing of its value is in this.
+    Unfilled { message: String, hint: Option<String> },
+}
+
+/// A message, and what to do about it.
+pub(super) type Told = (String, Option<String>);
+
+impl From<late::Unfilled> for Fault {
+    fn from(why: late::Unfilled) -> Self {
+        Fault { path: why.path, what: What::Unfilled { message: why.message, hint: why.hint } }
+    }
+}
+
+impl Fault {
+    /// About the key itself, or its absence, and not about a value.
+    pub(super) fn is_about_key(&self) -> bool {
+        matches!(self.what, What::UnknownKey { .. } | What::MissingKey { .. })
+    }
+
+    /// In words; `path` is where it was written.
+    pub(super) fn told(&self, kind: &TaskType, path: &[ArgumentStep]) -> Told {
+        let shown = shown_path(path);
+        match &self.what {
+            What::UnknownKey { known } => unknown_key(kind, path, known),
+            What::MissingKey { name, doc } => {
+                let message = if shown.is_empty() {
+                    format!("`{}` needs the argument `{name}`", kind.name())
+                } else {
+                    format!("`{shown}` needs `{name}`")
+                };
+                (message, about(name, doc))
+            }
+            What::Wrong { found, expected, hint } => {
+                let message = if shown.is_empty() {
+                    format!("this is {found}, expected {expected}")
+                } else {
+                    format!("`{shown}` is {found}, expected {expected}")
+                };
+                (message, hint.clone())
+            }
+            What::Refused { message } => {
+                let message = late::escaped(message);
+                (if shown.is_empty() { message } else { format!("`{shown}`: {message}") }, None)
+            }
+            What::Unfilled { message, hint } => (message.clone(), hint.clone()),
+        }
+    }
+
+    /// In words that have nothing of the value, in which there are these secrets (or others, which have no name here). It
+    /// is not masked afterwards: of a value that was cut, quoted or escaped a mask would find nothing.
+    pub(super) fn told_without_value(
+        &self,
+        kind: &TaskType,
+        path: &[ArgumentStep],
+        secrets: &[String],
+    ) -> Told {
+        let expected = match &self.what {
+            What::Wrong { expected, .. } => Some(expected.clone()),
+            What::Refused { .. } => expected(kind, path),
+            _ => return self.told(kind, path),
+        };
+        let shown = shown_path(path);
+        let named = |before: &str| match secrets {
+            [] => "a secret".to_owned(),
+            [one] => format!("the secret `{one}`"),
+            several => format!("{before}the secrets {}", listed(several)),
+        };
+        if shown.is_empty() {
+            let message = format!(
+                "`{}` does not take these arguments; with {} among them it cannot be said why",
+                kind.name(),
+                named("")
+            );
+            return (message, None);
+        }
+        let message = match expected {
+            Some(expected) => {
+                format!("`{shown}` does not fit: what {} holds is not {expected}", named("one of "))
+            }
+            None => format!("`{shown}` does not take what {} holds", named("one of ")),
+        };
+        let field = path.first().and_then(|step| match step {
+            ArgumentStep::Key(name) => kind.fields().iter().find(|field| field.name == *name),
+            ArgumentStep::Index(_) => None,
+        });
+        (message, field.and_then(|field| about(&field.name, &field.doc)))
+    }
+}
+
+/// What a key is for.
+fn about(name: &str, doc: &str) -> Option<String> {
+    (!doc.is_empty()).then(|| format!("`{name}`: {}", first_sentence(doc)))
+}
+
+/// What is taken at a path, unless every text is as far as anybody says.
+fn expected(kind: &TaskType, path: &[ArgumentStep]) -> Option<String> {
+    let view = View::new(kind.schema()).below(path)?;
+    let takes_text = view.kinds().contains(&Kind::Text) && view.choices().is_none();
+    let takes_text = takes_text || view.alternatives().iter().any(|one| one.kinds().contains(&Kind::Text));
+    Some(view.in_words()).filter(|words| !takes_text && words != "anything")
+}
+
+fn unknown_key(kind: &TaskType, path: &[ArgumentStep], known: &[String]) -> Told {
+    let (name, before) = match path.split_last() {
+        Some((ArgumentStep::Key(name), before)) => (name.clone(), before),
+        Some((step, before)) => (shown_path(std::slice::from_ref(step)), before),
+        None => (String::new(), path),
+    };
+    let shown = late::escaped(&late::shown(&name));
+    let message = match shown_path(before) {
+        path if path.is_empty() => format!("`{}` has no argument `{shown}`", kind.name()),
+        path => format!("`{path}` has no `{shown}`"),
+    };
+    let hint = match suggest::nearest(&name, known.iter().map(String::as_str)) {
+        Some(near) => Some(format!("did you mean `{near}`?")),
+        None if known.is_empty() && before.is_empty() => Some("it takes no arguments".to_owned()),
+        None if known.is_empty() => None,
+        None if before.is_empty() => Some(format!("its arguments are {}", listed(known))),
+        None => Some(format!("there are {}", listed(known))),
+    };
+    (message, hint)
+}
+
+/// The beginning of a doc comment, up to its first full stop, in one line.
+pub(super) fn first_sentence(doc: &str) -> String {
+    let paragraph = doc.split("\n\n").next().unwrap_or(doc).split_whitespace().collect::<Vec<_>>().join(" ");
+    let end = paragraph.find(". ").unwrap_or(paragraph.len());
+    paragraph[..end].trim_end_matches('.').to_owned()
+}
+
+/// What is at the end of a path, or the mark on the way there that stands for all that is below it.
+pub(super) fn around<'v>(value: &'v Value, path: &[ArgumentStep]) -> Option<&'v Value> {
+    let mut here = value;
+    for step in path {
+        if late::is_open(here) {
+            break;
+        }
+        here = match step {
+            ArgumentStep::Key(key) => here.get(key)?,
+            ArgumentStep::Index(index) => here.get(index)?,
+        };
+    }
+    Some(here)
+}
+
+/// The names of the secrets that are in what is at the end of a path.
+pub(super) fn secrets_at(value: &Value, path: &[ArgumentStep]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (_, mark) in around(value, path).into_iter().flat_map(late::marks) {
+        names.extend(mark.secret().filter(|name| !names.contains(name)).cloned());
+    }
+    names
+}
