@@ -342,3 +342,60 @@ fn scalar(value: &Value, schema: View<'_>) -> Option<Value> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::playbook::late::mark;
+    use crate::playbook::task_type::shown_path;
+
+    fn found(value: &Value, schema: &Value) -> Vec<String> {
+        misfits(value, View::new(schema)).iter().map(|fault| shown_path(&fault.path)).collect()
+    }
+
+    #[test]
+    fn an_object_is_meant_for_the_alternative_that_knows_its_keys() {
+        let one =
+            |key: &str, kind: &str| json!({ "type": "object", "properties": { key: { "type": kind } } });
+        let schema =
+            json!({ "oneOf": [one("port", "string"), one("path", "string"), one("every", "integer")] });
+        assert_eq!(found(&json!({ "port": 5432 }), &schema), ["port"]);
+        assert!(found(&json!({ "every": 5432 }), &schema).is_empty());
+        // Nobody knows which one.
+        assert!(found(&json!({ "port": 1, "path": 1 }), &schema).is_empty());
+        assert!(found(&json!({}), &schema).is_empty());
+    }
+
+    #[test]
+    fn a_text_of_which_a_part_is_not_known_may_be_anything_that_a_text_is_converted_to() {
+        let text = json!(format!("8{}", mark(&["results", "r"], false)));
+        for kind in ["integer", "number", "boolean", "string"] {
+            assert!(found(&text, &json!({ "type": kind })).is_empty(), "{kind}");
+        }
+        assert_eq!(found(&text, &json!({ "type": "array" })).len(), 1);
+        assert_eq!(found(&text, &json!({ "type": ["object", "null"] })).len(), 1);
+    }
+
+    #[test]
+    fn only_numbers_that_are_meant_as_texts_stay_as_they_were_written() {
+        let schema = json!({ "properties": {
+            "text": { "type": ["string", "null"] },
+            "number": { "type": ["string", "number"] },
+            "either": { "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] },
+            "several": { "items": { "type": "string" } },
+        } });
+        let value =
+            json!({ "text": 1.1, "number": 1.1, "either": 1.1, "several": [1.1, "x", [1.1]], "more": 1.1 });
+        let kept = |takes_text| {
+            let kept = as_written(&value, View::new(&schema), takes_text, &mut |_| Some("1.10".to_owned()));
+            let kept = kept.unwrap();
+            ["text", "number", "either", "several", "more"].map(|key| kept[key].to_string())
+        };
+        let several = r#"["1.10","x",[1.1]]"#;
+        assert_eq!(kept(TakesText::Alone), [r#""1.10""#, "1.1", "1.1", several, "1.1"]);
+        assert_eq!(kept(TakesText::AmongOthers), [r#""1.10""#, "1.1", r#""1.10""#, several, "1.1"]);
+        assert_eq!(as_written(&value, View::new(&schema), TakesText::Alone, &mut |_| None), None);
+    }
+}

@@ -571,3 +571,22 @@ fn of_many_results_one_is_taken() {
     assert_eq!(text(&home, "words"), "b c\n");
     assert!(reason(&report, "words none").contains("`${results.r.3}` has no value"));
 }
+
+#[test]
+fn what_a_type_takes_is_not_told_beside_what_it_does_not() {
+    let (_home, site) = playbook("tasks: [ { name: words, args { file: x, words: [5, 6], most: 700 } } ]");
+    let problems = site.validate(&registry()).unwrap_err();
+    let messages: Vec<&str> = problems.0.iter().map(|problem| &*problem.message).collect();
+    assert_eq!(messages, ["`most` is 700, expected a whole number from 0 to 255"]);
+}
+
+#[test]
+fn a_part_of_a_number_may_come_later() {
+    let (_home, site) = playbook(
+        "tasks: [
+            { name: sh, register: r, args { line: echo 80 } }
+            { name: http_server, args { name: web, port: ${results.r}80 } }
+        ]",
+    );
+    assert!(engine(&site).converge().success());
+}
