@@ -226,7 +226,8 @@ impl Late {
         let place = self.places.near(&[Step::Key("tasks"), Step::Index(self.task)]);
         let place = place.map_or_else(|| format!("task {}", self.task + 1), |place| place.to_string());
         let message = format!("the arguments do not fit ({place}): {}", faults.join("; "));
-        CouldNotFindOut::new("what is wanted").because(anyhow!(message)).into()
+        // What was handed on stays as it is, however often this is tried.
+        CouldNotFindOut::new("what is wanted").permanent().because(anyhow!(message)).into()
     }
 
     /// Fills in results and secrets, both at once: what is filled in is data, and no mark is looked for in it.

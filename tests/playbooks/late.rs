@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use dojob::playbook::{Playbook, Registry};
-use dojob::{Console, Context, Engine, Journal, Report, Result, Retry, RunOnlyJob};
+use dojob::{Console, Context, Engine, Event, Journal, Report, Result, Retry, RunOnlyJob};
 use schemars::JsonSchema;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, de};
@@ -589,4 +589,23 @@ fn a_part_of_a_number_may_come_later() {
         ]",
     );
     assert!(engine(&site).converge().success());
+}
+
+#[test]
+fn what_a_result_is_no_good_for_is_not_tried_again() {
+    let (_home, site) = playbook(
+        "tasks: [
+            { name: sh, register: r, args { line: echo eighty } }
+            { name: http_server, id: web, tries: 3, args { name: web, port: ${results.r} } }
+        ]",
+    );
+    let tries = Arc::new(Mutex::new(0));
+    let counted = tries.clone();
+    let report = engine(&site)
+        .observe(move |event: &Event| {
+            *counted.lock().unwrap() += usize::from(matches!(event, Event::TryStarted { .. }));
+        })
+        .converge();
+    assert!(reason(&report, "http_server web").contains("`port` is the text `eighty`"));
+    assert_eq!(*tries.lock().unwrap(), 2);
 }
