@@ -41,11 +41,11 @@ impl<'a> Builder<'a, '_> {
 
     /// The name of the secret that a mark stands for.
     fn secret<'m>(&self, mark: &'m Mark) -> Result<&'m String, Wrong> {
-        let known: Vec<&str> = self.plan.tasks.secrets.names().collect();
         match mark.path.get(1..).unwrap_or_default() {
             [] => Err(("`${secrets}` has no value of its own".to_owned(), None)),
             [name] if self.plan.tasks.secrets.has(name) => Ok(name),
             names => {
+                let known: Vec<&str> = self.plan.tasks.secrets.names().collect();
                 let joined = names.join(".");
                 let hint = if known.contains(&joined.as_str()) {
                     Some(format!("write `${{secrets.{}}}`", quoted(&[&joined])))
