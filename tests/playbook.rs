@@ -16,11 +16,11 @@ mod end_to_end;
 mod from_rust;
 #[path = "playbooks/kinds.rs"]
 mod kinds;
+#[path = "playbooks/late.rs"]
+mod late;
 #[path = "playbooks/many.rs"]
 mod many;
 #[path = "playbooks/names.rs"]
 mod names;
-#[path = "playbooks/late.rs"]
-mod late;
 #[path = "playbooks/properties.rs"]
 mod properties;
