@@ -9,6 +9,7 @@ mod body;
 mod build;
 mod fault;
 mod fit;
+mod following;
 pub mod hocon;
 mod late;
 mod links;

@@ -238,7 +238,7 @@ catalogue! {
   name: nginx
   state: running
   enabled: true
-  reload_on: ["File /etc/nginx/nginx.conf"]
+  reload_on: [nginx-conf]
 } }"#;
     User: System, [Need::Root], r#"{ name: user, args: { name: rosa, shell: /bin/bash, groups: [docker, adm] } }"#;
 }

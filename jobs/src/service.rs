@@ -79,12 +79,15 @@ pub struct Service {
     /// Whether it is masked, so that nothing can start it; unless given, either.
     #[serde(default)]
     pub masked: Option<bool>,
-    /// Names of jobs after which it is restarted where they have changed something: `File /etc/nginx/nginx.conf`. It
-    /// depends on them. One that is not running is not started for that, unless it has failed.
+    /// Names of jobs after which it is restarted where they have changed something: `File /etc/nginx/nginx.conf`; in a
+    /// playbook the ids of their tasks. It depends on them. One that is not running is not started for that, unless it has
+    /// failed.
     #[serde(default)]
+    #[schemars(extend("x-dojob-jobs" = true))]
     pub restart_on: Vec<String>,
     /// As `restart_on`, but it is asked to read its configuration again; where it cannot, it is restarted.
     #[serde(default)]
+    #[schemars(extend("x-dojob-jobs" = true))]
     pub reload_on: Vec<String>,
     /// Whether systemd reads the files of units again where it says that the one of this unit has changed; true unless
     /// given.

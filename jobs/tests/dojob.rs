@@ -107,8 +107,8 @@ fn the_small_web_host_converges_below_a_root_and_then_has_nothing_to_do() {
     let run = |verb| dojob(home.path(), &[verb, &playbook, "--skip-tags", "system"]);
 
     // Of this machine and of an image, as its first lines say.
-    for root in ["vars.root=/", "vars.root=/mnt/image"] {
-        let (code, _, stderr) = dojob(home.path(), &["validate", &playbook, "--set", root]);
+    for args in [&["vars.root=/"][..], &["vars.root=/mnt/image", "--skip-tags", "live"]] {
+        let (code, _, stderr) = dojob(home.path(), &[&["validate", &playbook, "--set"], args].concat());
         assert_eq!(code, Some(0), "{stderr}");
     }
 
@@ -150,7 +150,15 @@ fn every_ready_made_job_is_a_task_type_whose_example_is_valid() {
     for name in listed {
         let (code, told, stderr) = dojob(home.path(), &["types", name]);
         assert_eq!(code, Some(0), "{stderr}");
-        assert!(told.contains("Arguments:") && told.contains("Example:"), "{told}");
+        assert!(told.contains("Arguments:"), "{told}");
+        let (_, behind) = told.split_once("\nExample:\n").unwrap();
+        let (example, _) = behind.split_once("\n\nFrom ").unwrap();
+        // The one that follows on another task.
+        let before = "{ name: file, id: nginx-conf, args { path: /etc/nginx/nginx.conf, content: x } }";
+        let before = if example.contains("nginx-conf") { before } else { "" };
+        fs::write(home.path().join("example.conf"), format!("tasks: [\n{before}\n{example}\n]\n")).unwrap();
+        let (code, _, stderr) = dojob(home.path(), &["validate", "example.conf"]);
+        assert_eq!(code, Some(0), "{stderr}");
     }
     let (code, starter, _) = dojob(home.path(), &["new"]);
     fs::write(home.path().join("new.conf"), starter).unwrap();
@@ -217,4 +225,46 @@ fn facts_of_the_machine_are_values() {
     let (code, _, stderr) = dojob(home.path(), &["validate", "facts.conf"]);
     assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains("facts.conf:1:") && stderr.contains("os.kernle"), "{stderr}");
+}
+
+#[test]
+fn a_service_follows_tasks_by_their_ids() {
+    let home = tempfile::tempdir().unwrap();
+    let playbook = |order: &str, reload_on: &str| {
+        let text = format!(
+            r#"order: {order}
+            tasks: [
+                {{ name: file, id: conf, tags: [files], args {{ path: /etc/nginx/nginx.conf, content: x }} }}
+                {{ name: file, id: sites, tags: [files], for_each: [a, b], args {{ path: /etc/nginx/${{item}}, content: x }} }}
+                {{ name: service, tags: [services], args {{ name: nginx, state: running, reload_on: [{reload_on}] }} }}
+                {{ name: file, id: late, args {{ path: /etc/late, content: x }} }}
+            ]"#
+        );
+        fs::write(home.path().join("web.conf"), text).unwrap();
+    };
+    let followed = |args: &[&str]| -> Vec<String> {
+        let list = ["run", "web.conf", "--list", "--format", "json"];
+        let (code, graph, stderr) = dojob(home.path(), &[&list, args].concat());
+        assert_eq!(code, Some(0), "{stderr}");
+        let graph: serde_json::Value = serde_json::from_str(&graph).unwrap();
+        let jobs = graph.as_array().unwrap();
+        let service = jobs.iter().find(|job| job["name"] == "service nginx").unwrap();
+        let names = service["needs"].as_array().into_iter().flatten();
+        names.map(|name| name.as_str().unwrap().to_owned()).collect()
+    };
+
+    playbook("graph", "conf, sites, file late");
+    assert_eq!(followed(&[]), ["file conf", "file sites (a)", "file sites (b)", "file late"]);
+    // What is left out is not waited for, and is no mistake.
+    assert!(followed(&["--tags", "services"]).is_empty());
+
+    playbook("sequence", "cnf, late");
+    let (code, _, stderr) = dojob(home.path(), &["validate", "web.conf"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        stderr.contains("error: no task has the id `cnf`, and no job is called so\n --> web.conf:5:100")
+            && stderr.contains("hint: did you mean `conf`?")
+            && stderr.contains("error: `late` is not before this task\n --> web.conf:5:105"),
+        "{stderr}"
+    );
 }

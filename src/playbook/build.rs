@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 
 use self::job::Making;
 use super::body::Registered;
+use super::following::{self, Targets};
 use super::hocon::{Places, Step};
 use super::late;
 use super::links::Links;
@@ -55,13 +56,16 @@ pub(super) fn build(plan: &Plan<'_>, problems: &mut Vec<Problem>) -> Option<Grap
         problems,
         names: Names::new(plan.today.clone()),
         results: BTreeMap::new(),
+        targets: Targets::default(),
         jobs: 0,
         text: 0,
     };
-    let order = builder.order();
+    let order = following::last(builder.order(), &plan.tasks.tasks, plan.registry);
     let mut made: Vec<Vec<Unlinked>> = (0..plan.tasks.tasks.len()).map(|_| Vec::new()).collect();
     for number in order {
         made[number] = builder.task(number);
+        let names = made[number].iter().map(|job| job.0.name.clone()).collect();
+        builder.targets.add(&plan.tasks.tasks[number], number, names, !plan.links.wanted[number]);
         if builder.jobs > MOST_JOBS || builder.text > MOST_TEXT {
             return None;
         }
@@ -88,6 +92,8 @@ struct Builder<'a, 'p> {
     names: Names,
     /// The jobs behind the names of results, of the tasks so far.
     results: BTreeMap<&'a str, Arc<Registered>>,
+    /// What tasks so far can be named by others.
+    targets: Targets<'a>,
     jobs: usize,
     text: usize,
 }
@@ -139,6 +145,7 @@ impl<'a> Builder<'a, '_> {
         let size = size_of(&args);
         let mut making = Making {
             task,
+            number,
             kind,
             args,
             has_item: roots.item,

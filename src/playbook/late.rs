@@ -112,7 +112,8 @@ fn parts(text: &str) -> Vec<Part<'_>> {
     parts
 }
 
-fn has_mark(text: &str) -> bool {
+/// Whether there is a mark in a text.
+pub(super) fn has_mark(text: &str) -> bool {
     // The first byte of the private characters, which hardly any text has, is found much sooner than one of them.
     text.as_bytes().contains(&0xF3) && text.contains(BEGIN)
 }

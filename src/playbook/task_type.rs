@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::following;
 use super::schema::{self, View};
 use crate::job::{AnyJob, IntoJob, JobKind, marker};
 
@@ -16,6 +17,10 @@ use crate::job::{AnyJob, IntoJob, JobKind, marker};
 /// `dojob::task_type!(Type);`. The type is a job of any kind that derives `serde::Deserialize` and
 /// `schemars::JsonSchema`; its doc comments and those of its fields are its documentation. (It should deny unknown
 /// fields; those of a playbook are refused in any case.)
+///
+/// A field that is a list of the names of other jobs, as [`Context::changed`](crate::Context::changed) takes them, says so
+/// by `#[schemars(extend("x-dojob-jobs" = true))]`: a playbook then names tasks by their ids there. The job depends on them
+/// by its own [`deps`](crate::Job::deps).
 ///
 /// Its name is that of the type in snake case, unless another is given; `example` is the text of a task that shows how
 /// it is used:
@@ -213,6 +218,7 @@ pub struct TaskType {
     /// With its definitions.
     schema: Value,
     fields: Vec<Field>,
+    job_fields: Vec<String>,
 }
 
 /// An argument of a task type.
@@ -252,7 +258,8 @@ impl TaskType {
             str::to_owned,
         );
         let fields = schema::fields(View::new(&schema));
-        TaskType { name, registration: *registration, schema, fields }
+        let job_fields = following::fields(View::new(&schema).properties());
+        TaskType { name, registration: *registration, schema, fields, job_fields }
     }
 
     /// Its name, as it is best written.
@@ -298,6 +305,11 @@ impl TaskType {
     /// Its arguments: those that it needs as they are declared, then the others by name.
     pub fn fields(&self) -> &[Field] {
         &self.fields
+    }
+
+    /// The arguments that name jobs.
+    pub(super) fn job_fields(&self) -> &[String] {
+        &self.job_fields
     }
 
     /// The JSON Schema of its arguments.

@@ -21,12 +21,14 @@ use crate::playbook::late::{self, Filled, Mark, Roots};
 use crate::playbook::names::Element;
 use crate::playbook::problem::Problem;
 use crate::playbook::secrets::Fetched;
-use crate::playbook::task::Task;
+use crate::playbook::task::{Order, Task};
 use crate::playbook::task_type::{ArgumentStep, TaskType, shown_path};
 
 /// What the jobs of one task have in common.
 pub(super) struct Making<'a> {
     pub(super) task: &'a Task,
+    /// Its place among the tasks.
+    pub(super) number: usize,
     pub(super) kind: Arc<TaskType>,
     pub(super) args: Cow<'a, Value>,
     /// The element is used.
@@ -70,10 +72,15 @@ impl<'a> Builder<'a, '_> {
     ) -> Result<Option<Unlinked>, Vec<Told>> {
         let (task, kind) = (making.task, &making.kind);
         let origin = Origin { task, places: self.plan.places, args: &making.args, element };
-        let said = origin.said(kind, making.has_item).map_err(|unfilled| {
-            let tell = |why| told(making, Fault::from(why), None);
-            unfilled.into_iter().map(tell).collect::<Vec<_>>()
-        })?;
+        let tell = |fault| told(making, fault, None);
+        let mut said = origin
+            .said(kind, making.has_item)
+            .map_err(|unfilled| unfilled.into_iter().map(Fault::from).map(tell).collect::<Vec<_>>())?;
+        let before = (self.plan.tasks.order == Order::Sequence).then_some(making.number);
+        let named = self.targets.named(kind, &said.args, before);
+        if let Some(args) = named.map_err(|faults| faults.into_iter().map(tell).collect::<Vec<_>>())? {
+            said.args = Cow::Owned(args);
+        }
         let roots = if task.roots.any() { late::roots(&said.args) } else { Roots::default() };
         let known = Known::of(&said.args, roots, &making.secrets);
         let fitting = if known.is_all {
