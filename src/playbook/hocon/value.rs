@@ -196,7 +196,7 @@ fn whole(parts: impl Iterator<Item = Size>) -> Size {
     })
 }
 
-/// The number that a literal stands for: whole where it can be, so that `1e3` is a thousand wherever a count is wanted.
+/// The number that a literal stands for. `1e3` is a float, as for every reader of JSON that tells the two apart.
 fn number(text: &str) -> Value {
     if let Ok(whole) = text.parse::<i64>() {
         return Value::Number(whole.into());
