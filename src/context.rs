@@ -476,6 +476,13 @@ impl Context {
         self.run.emitter.redactor().add(secret.expose());
     }
 
+    /// Shows texts as they are shown everywhere, with all secrets masked that are known by then: for a text that is cut before
+    /// it is handed on, since half a secret is not recognized.
+    pub fn masking(&self) -> impl Fn(&str) -> String + Send + Sync + use<> {
+        let run = self.run.clone();
+        move |text| run.emitter.redactor().mask(text).into_owned()
+    }
+
     /// A command: a program, to which arguments are added one by one, so that no shell has to be quoted for.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command<'_> {
         Command::new(self, program.as_ref())
@@ -514,8 +521,9 @@ impl Context {
         self.absent = false;
     }
 
-    /// Called by the traits' own empty phases.
-    pub(crate) fn set_absent(&mut self) {
+    /// In a cleanup or a revert: this job has none, though its type can have one. It then is not told of, and of a revert
+    /// it is said that what the run did stays.
+    pub fn set_absent(&mut self) {
         self.absent = true;
     }
 

@@ -17,6 +17,7 @@ mod load;
 mod look;
 mod names;
 pub mod problem;
+mod quoted;
 mod registry;
 mod schema;
 mod secrets;

@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use self::line::{Key, KeyLine, end_of_options};
 use crate::account::{Accounts, Presence, UserLine};
 use crate::disk::differ::Differences;
-use crate::disk::edit;
 use crate::disk::look::{self, Links};
 use crate::disk::owner::{Mode, Resolved};
+use crate::disk::turn;
 use crate::disk::write;
 use crate::machine::{Machine, account_name};
 use crate::text_file::{TextFile, joined, lines};
@@ -344,8 +344,8 @@ impl Job for AuthorizedKey {
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
-        let _editing = edit::editing();
         let place = self.place()?;
+        let _turn = turn::take(cx, &self.machine().locate(&place.file)?)?;
         let file = self.read(&place)?;
         if self.differences(&place, &file)?.into_result().is_ok() {
             return Ok(());

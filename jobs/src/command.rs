@@ -256,8 +256,11 @@ impl Command {
         Ok(command)
     }
 
-    fn call(&self, cx: &Context, line: Option<&CommandLine>) -> Result<()> {
-        let Some(line) = line else { return Ok(()) };
+    fn call(&self, cx: &mut Context, line: Option<&CommandLine>) -> Result<()> {
+        let Some(line) = line else {
+            cx.set_absent();
+            return Ok(());
+        };
         self.command(cx, line)?.accept(self.accepted()).run()?;
         Ok(())
     }

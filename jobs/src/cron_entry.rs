@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::Presence;
 use crate::disk::differ::Differences;
-use crate::disk::edit;
 use crate::disk::look::Links;
 use crate::disk::owner::{Mode, Resolved};
+use crate::disk::turn;
 use crate::disk::write;
 use crate::machine::{Machine, account_name};
 use crate::text_file::{Text, TextFile};
@@ -216,6 +216,14 @@ impl CronEntry {
         }
     }
 
+    /// What nobody else may edit at the same time: a file, or something that stands for a crontab.
+    fn edited(&self) -> Result<PathBuf> {
+        match &self.file {
+            Some(file) => self.machine().locate_target(&Path::new(DIRECTORY).join(file)),
+            None => Ok(PathBuf::from(self.place_name())),
+        }
+    }
+
     fn look(&self, cx: &Context) -> Result<Place> {
         if let Some(file) = &self.file {
             let path = Path::new(DIRECTORY).join(file);
@@ -342,7 +350,7 @@ impl Job for CronEntry {
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
-        let _editing = edit::editing();
+        let _turn = turn::take(cx, &self.edited()?)?;
         let place = self.look(cx)?;
         let wanted = table::set(place.text(), &self.name, self.entry()?.as_deref());
         let is_file = matches!(place, Place::File(_)) && self.state == Presence::Present;

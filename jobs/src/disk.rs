@@ -9,6 +9,7 @@ pub(crate) mod look;
 pub(crate) mod owner;
 pub(crate) mod path;
 pub(crate) mod pattern;
+pub(crate) mod turn;
 pub(crate) mod validate;
 pub(crate) mod walk;
 pub(crate) mod write;

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use self::table::{Address, Table};
 use crate::account::Presence;
 use crate::disk::differ::Differences;
-use crate::disk::edit;
 use crate::disk::look::Links;
 use crate::disk::owner::Resolved;
+use crate::disk::turn;
 use crate::disk::write;
 use crate::machine::Machine;
 use crate::text_file::TextFile;
@@ -172,7 +172,7 @@ impl Job for Hosts {
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
-        let _editing = edit::editing();
+        let _turn = turn::take(cx, &self.machine().locate_target(self.file())?)?;
         let (file, table) = self.look()?;
         if table.reasons.is_empty() {
             return Ok(());

@@ -241,7 +241,13 @@ impl Expect {
     }
 
     /// Notes how an answer differs; returns what is handed on of it.
-    fn compare(&self, answer: &mut Answer<'_>, differences: &mut Vec<[String; 2]>) -> Result<Handed> {
+    fn compare(
+        &self,
+        masked: &(impl Fn(&str) -> String + ?Sized),
+        answer: &mut Answer<'_>,
+        differences: &mut Vec<[String; 2]>,
+    ) -> Result<Handed> {
+        let shorten = |text: &str| shorten(&masked(text));
         if self.contains.is_none() && self.json.is_empty() {
             // What nobody expects anything of is no reason to fail either.
             let is_short = answer.length().is_none_or(|length| length <= LONGEST_HANDED as u64);
@@ -474,13 +480,14 @@ impl Job for HttpRequest {
         self.prepare(cx)?;
         let url = Url::http(&self.url)?;
         let follow = self.follow_redirects.unwrap_or(true);
+        let masked = cx.masking();
         let ask = || {
             with_client(cx, Patience::in_all(self.timeout), |client| {
                 let call = Call::new(ureq::http::Method::GET, &url, &self.headers);
                 let mut answer = client.send(&Call { follow, ..call })?;
                 let mut differences = Vec::new();
                 if is_one_of(answer.status, self.expect.status.as_ref()) {
-                    let handed = self.expect.compare(&mut answer, &mut differences)?;
+                    let handed = self.expect.compare(&masked, &mut answer, &mut differences)?;
                     return Ok((differences, Some(handed)));
                 }
                 if answer.tells_nothing() {

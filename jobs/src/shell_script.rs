@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use dojob::{Context, RunOnlyJob};
+use dojob::{Context, Permanent, RunOnlyJob};
 use schemars::JsonSchema;
 use serde::de::{SeqAccess, Visitor, value::SeqAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -163,6 +163,15 @@ impl RunOnlyJob for ShellScript {
         let start =
             cx.working_directory().join(self.working_directory_path.as_deref().unwrap_or(Path::new("")));
         let program = self.program(&start);
+        let is_line = self.script_path.to_str().is_some_and(|path| path.contains(char::is_whitespace));
+        if is_line && !program.is_file() {
+            let message = format!(
+                "there is no program `{}`; a line for the shell is `script_path: sh`, `script_args: [-c, \"…\"]`, or \
+                 the `run` of a `command`",
+                self.script_path.display()
+            );
+            return Err(Permanent::new(message).into());
+        }
         ensure!(
             !program.is_file() || programs::is_program(&program),
             "{} cannot be executed; say `chmod +x`, or give it to an interpreter (`script_path: sh`)",

@@ -116,10 +116,12 @@ impl Local {
         self.page.as_ref()
     }
 
-    /// What may be written down of it.
+    /// What may be written down of it. What was no secret yet when it was stored may have become one.
     pub(crate) fn without_secrets(&self) -> Map<String, Value> {
         let (values, secret) = (self.values.borrow(), self.secret.borrow());
-        let open = values.iter().filter(|(key, _)| !secret.contains(*key));
+        let is_open =
+            |key: &str, value: &Value| !secret.contains(key) && !self.redactor.finds_in_value(value);
+        let open = values.iter().filter(|(key, value)| is_open(key, value));
         open.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 

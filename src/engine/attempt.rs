@@ -192,9 +192,11 @@ impl Attempt<'_> {
         Done { job, end, now: self.now, duration, failures: self.failures, result, begun, was_told }
     }
 
-    /// Whether a phase has said that another try is pointless.
+    /// Whether a phase has said that another try is pointless. Once something was run, what the check before it has said
+    /// is of the past.
     fn is_permanent(&self) -> bool {
-        self.failures.iter().any(|failure| failure.permanent)
+        let is_past = |failure: &Failure| failure.phase == Phase::Check && self.begun.is_some();
+        self.failures.iter().any(|failure| failure.permanent && !is_past(failure))
     }
 
     /// Writes down before the run what is about to be run, so that a crash leaves no doubt.

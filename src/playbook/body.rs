@@ -21,7 +21,7 @@ use super::task_type::{ArgumentStep, TaskType};
 use crate::context::{Context, ResultError};
 use crate::event::Phase;
 use crate::job::erased::{Erased, Sameness};
-use crate::job::reason::CouldNotFindOut;
+use crate::job::reason::{CouldNotFindOut, Permanent};
 use crate::job::{AnyJob, Deps, JobKind};
 
 /// Under this key are the names of the arguments that a body was made of; without it none was.
@@ -91,7 +91,8 @@ impl TaskBody {
             Some(_) if returned.is_ok() && cx.phase() != Phase::Run => returned,
             Some(timeout) => match returned {
                 Ok(()) => Err(over(timeout, cx.phase())),
-                Err(error) => Err(error.context(told(timeout))),
+                // The time is that of all tries together.
+                Err(error) => Err(error.context(Permanent::new(told(timeout)))),
             },
         }
     }
@@ -108,8 +109,11 @@ fn told(timeout: Duration) -> String {
 /// Nobody should change what there is no time to look at.
 fn over(timeout: Duration, phase: Phase) -> anyhow::Error {
     match phase {
-        Phase::Check => CouldNotFindOut::new("whether it is in place").because(anyhow!(told(timeout))).into(),
-        _ => anyhow!(told(timeout)),
+        Phase::Check => {
+            let why = anyhow!(told(timeout));
+            CouldNotFindOut::new("whether it is in place").because(why).permanent().into()
+        }
+        _ => Permanent::new(told(timeout)).into(),
     }
 }
 
@@ -190,21 +194,22 @@ impl Late {
                 }
             }
         }
-        Ok(cx.local().set(BEGUN, object.keys().collect::<Vec<_>>())?)
+        Ok(cx.local().set(BEGUN, true)?)
     }
 
     /// The body for a cleanup or a revert in a later start, of arguments as they were.
     fn make_again(&self, secrets: &Fetched, cx: &Context) -> Result<Option<Box<dyn Erased>>> {
-        let Some(names) = cx.local().get::<Vec<String>>(BEGUN)? else { return Ok(None) };
+        if !cx.local().get::<bool>(BEGUN)?.unwrap_or(false) {
+            return Ok(None);
+        }
         let mut args = Map::new();
-        for name in names {
+        for (name, said) in self.args.as_object().into_iter().flatten() {
             if let Some(value) = cx.local().get(&format!("{ARGUMENT}{name}"))? {
-                args.insert(name, value);
+                args.insert(name.clone(), value);
                 continue;
             }
             // It had a secret, which is not written down.
-            let said: Map<String, Value> =
-                self.args.get(&name).map(|said| (name, said.clone())).into_iter().collect();
+            let said: Map<String, Value> = std::iter::once((name.clone(), said.clone())).collect();
             let (filled, _) = self.fill(&Value::Object(said), secrets, |path, mark| {
                 match cx.local().get(&format!("{RESULT}{}", mark.shown())) {
                     Ok(Some(value)) => Ok(Filled::Now(value)),

@@ -60,7 +60,8 @@ pub(super) fn build(plan: &Plan<'_>, problems: &mut Vec<Problem>) -> Option<Grap
         jobs: 0,
         text: 0,
     };
-    let order = following::last(builder.order(), &plan.tasks.tasks, plan.registry);
+    let waits = |number: usize| plan.links.waits[number].clone();
+    let order = following::behind(builder.order(), &plan.tasks.tasks, plan.registry, waits);
     let mut made: Vec<Vec<Unlinked>> = (0..plan.tasks.tasks.len()).map(|_| Vec::new()).collect();
     for number in order {
         made[number] = builder.task(number);

@@ -173,10 +173,10 @@ pub(super) fn around<'v>(value: &'v Value, path: &[ArgumentStep]) -> Option<&'v 
     Some(here)
 }
 
-/// The names of the secrets that are in what is at the end of a path.
+/// The names of the secrets that are in what is at the end of a path; of all of them, where that leads nowhere.
 pub(super) fn secrets_at(value: &Value, path: &[ArgumentStep]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for (_, mark) in around(value, path).into_iter().flat_map(late::marks) {
+    for (_, mark) in late::marks(around(value, path).unwrap_or(value)) {
         names.extend(mark.secret().filter(|name| !names.contains(name)).cloned());
     }
     names

@@ -3,6 +3,7 @@
 //! Such an argument is a list of texts whose schema says so ([`MARK`]). Knows ids and names; not what follows on what, and
 //! no places.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -18,6 +19,9 @@ use crate::suggest;
 /// What the schema of an argument says that names jobs.
 pub(super) const MARK: &str = "x-dojob-jobs";
 
+/// How many names that mean nothing are given a similar one.
+const MOST_HINTS: usize = 100;
+
 /// The arguments of a schema that name jobs.
 pub(super) fn fields(properties: Option<&Map<String, Value>>) -> Vec<String> {
     let names_jobs = |schema: &Value| schema.get(MARK) == Some(&Value::Bool(true));
@@ -25,21 +29,50 @@ pub(super) fn fields(properties: Option<&Map<String, Value>>) -> Vec<String> {
     properties.filter(|(_, schema)| names_jobs(schema)).map(|(name, _)| name.clone()).collect()
 }
 
-/// The tasks in this order, but those that name jobs after all others, since names have to be given before they can be
-/// used. One that hands on a result stays where it is, before those that use that.
-pub(super) fn last(order: Vec<usize>, tasks: &[Task], registry: &Registry) -> Vec<usize> {
+/// The tasks in this order, but each behind those that its arguments name by their ids, since names have to be given
+/// before they can be used; and those that name jobs in another way behind all others. `waits`: what each has to be behind
+/// in any case.
+pub(super) fn behind(
+    order: Vec<usize>,
+    tasks: &[Task],
+    registry: &Registry,
+    waits: impl Fn(usize) -> Vec<usize>,
+) -> Vec<usize> {
     let fields: BTreeSet<&String> = registry.registered().flat_map(TaskType::job_fields).collect();
     if fields.is_empty() {
         return order;
     }
-    let names_jobs = |number: &usize| {
-        let task = &tasks[*number];
-        let mut given = task.args.as_object().into_iter().flat_map(Map::keys);
-        task.register.is_none() && given.any(|name| fields.contains(name))
+    let names = |number: usize| {
+        let given = tasks[number].args.as_object().into_iter().flatten();
+        let given = given.filter(|(name, _)| fields.contains(name)).filter_map(|(_, value)| value.as_array());
+        given.flatten().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     };
-    let (last, mut order): (Vec<usize>, Vec<usize>) = order.into_iter().partition(names_jobs);
-    order.extend(last);
-    order
+    if !order.iter().any(|number| names(*number).next().is_some()) {
+        return order;
+    }
+    let ids = tasks.iter().enumerate().filter_map(|(number, task)| Some((task.id.as_deref()?, number)));
+    let ids: HashMap<&str, usize> = ids.collect();
+    let (last, first): (Vec<usize>, Vec<usize>) =
+        order.into_iter().partition(|number| names(*number).any(|name| !ids.contains_key(name.as_str())));
+    let mut behind = Vec::with_capacity(tasks.len());
+    let mut seen = vec![false; tasks.len()];
+    // A circle is broken anywhere; the graph tells of it.
+    for root in first.into_iter().chain(last) {
+        let mut open = vec![(root, false)];
+        while let Some((number, is_done)) = open.pop() {
+            if is_done {
+                behind.push(number);
+            } else if !std::mem::replace(&mut seen[number], true) {
+                open.push((number, true));
+                let named = names(number).filter_map(|name| ids.get(name.as_str()).copied());
+                let before: Vec<usize> = waits(number).into_iter().chain(named).collect();
+                open.extend(
+                    before.into_iter().rev().filter(|other| !seen[*other]).map(|other| (other, false)),
+                );
+            }
+        }
+    }
+    behind
 }
 
 /// A task that has an id.
@@ -55,6 +88,8 @@ pub(super) struct Targets<'a> {
     by_id: BTreeMap<&'a str, Target>,
     /// The names of all jobs so far, and whether each is left out.
     jobs: HashMap<Arc<str>, bool>,
+    /// How often a similar name was looked for, which takes a look at all of them.
+    hints: Cell<usize>,
 }
 
 impl<'a> Targets<'a> {
@@ -87,11 +122,16 @@ impl<'a> Targets<'a> {
             let Some(values) = args.get_mut(field).and_then(Value::as_array_mut) else { continue };
             let mut named = Vec::with_capacity(values.len());
             for (index, value) in std::mem::take(values).into_iter().enumerate() {
-                let Some(name) = value.as_str() else {
-                    named.push(value);
-                    continue;
+                let name = match &value {
+                    Value::String(name) => name.clone(),
+                    // As an `id` may be one.
+                    Value::Number(number) => number.to_string(),
+                    _ => {
+                        named.push(value);
+                        continue;
+                    }
                 };
-                match self.find(name, before) {
+                match self.find(&name, before) {
                     Ok(jobs) => named.extend(jobs),
                     Err(what) => {
                         let path = vec![ArgumentStep::Key(field.clone()), ArgumentStep::Index(index)];
@@ -124,7 +164,9 @@ impl<'a> Targets<'a> {
 
     fn unknown(&self, name: &str) -> What {
         let known = self.by_id.keys().copied().chain(self.jobs.keys().map(|job| &**job));
-        let hint = match suggest::nearest(name, known) {
+        self.hints.set(self.hints.get() + 1);
+        let near = if self.hints.get() <= MOST_HINTS { suggest::nearest(name, known) } else { None };
+        let hint = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => "give the task that is meant an `id`".to_owned(),
         };

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::problem::{Place, Problem, Problems};
 
 mod build;
+mod comments;
 mod guard;
 mod join;
 mod lexeme;
@@ -61,6 +62,9 @@ pub struct Settings {
     pub late: Vec<String>,
     /// Root keys whose lists are joined over [`Entry::Files`], such as `tasks`.
     pub joined: Vec<String>,
+    /// Root keys whose list is not to be replaced by a later one of the same file or of what that includes, since what the
+    /// first one says would be lost without a word.
+    pub once: Vec<String>,
 }
 
 /// What stands over a playbook, as if it were written at its end.
@@ -89,6 +93,7 @@ impl Settings {
             overrides: Vec::new(),
             late: Vec::new(),
             joined: vec!["tasks".to_owned()],
+            once: vec!["tasks".to_owned()],
         })
     }
 }

@@ -210,7 +210,7 @@ impl<'a> Look<'a, '_> {
     }
 }
 
-/// The number at a path as it was written, where that is not how it would be written anyway: `1.10` for 1.1.
+/// The number at a path as it was written, where somebody may write it in another way: `1.10` for 1.1, or `1.0`.
 pub(super) fn written(places: &Places, path: &[Step<'_>], number: &Number) -> Option<String> {
     let written = places.written(path)?;
     // What was put there from elsewhere may have another value.
@@ -218,7 +218,7 @@ pub(super) fn written(places: &Places, path: &[Step<'_>], number: &Number) -> Op
         Some(whole) => written.parse() == Ok(whole),
         None => written.parse().ok() == number.as_f64(),
     };
-    (is_same && written != number.to_string()).then(|| written.to_owned())
+    (is_same && (number.is_f64() || written != number.to_string())).then(|| written.to_owned())
 }
 
 /// A look at all of a playbook.

@@ -11,6 +11,7 @@ use super::hocon::{Places, Step};
 use super::late::{self, Mark, Roots};
 use super::look::{Look, look};
 use super::problem::Problem;
+use super::quoted;
 use super::secrets::Sources;
 use super::task_type::ArgumentStep;
 use crate::units::{self, UnitError};
@@ -89,6 +90,7 @@ impl Tasks {
             task.roots =
                 task.late_parts().map(|(_, value)| late::roots(value)).fold(Roots::default(), Roots::and);
         }
+        quoted::check(&read, places, problems);
         read
     }
 

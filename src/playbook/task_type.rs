@@ -170,7 +170,7 @@ fn decode<T: IntoJob<M> + DeserializeOwned, M>(args: &Value) -> Decoded {
             path: Vec::new(),
             message: format!("naming the job panicked: {}", caught.message),
         }),
-        Err(error) => Err(ArgumentError { path: steps(&track.path()), message: error.to_string() }),
+        Err(error) => Err(ArgumentError { path: steps(&track.path(), args), message: error.to_string() }),
     };
     Decoded { job, unread }
 }
@@ -199,15 +199,28 @@ fn unread_steps(path: &serde_ignored::Path<'_>) -> Vec<ArgumentStep> {
     steps
 }
 
-fn steps(path: &serde_path_to_error::Path) -> Vec<ArgumentStep> {
+/// The way to a value among the arguments.
+fn steps(path: &serde_path_to_error::Path, args: &Value) -> Vec<ArgumentStep> {
     use serde_path_to_error::Segment;
-    path.iter()
-        .filter_map(|segment| match segment {
-            Segment::Seq { index } => Some(ArgumentStep::Index(*index)),
-            Segment::Map { key } => Some(ArgumentStep::Key(key.clone())),
-            Segment::Enum { .. } | Segment::Unknown => None,
-        })
-        .collect()
+    let mut here = Some(args);
+    let mut steps = Vec::new();
+    for segment in path.iter() {
+        let step = match segment {
+            Segment::Seq { index } => ArgumentStep::Index(*index),
+            Segment::Map { key } => ArgumentStep::Key(key.clone()),
+            // One that holds something stands as a key, one that does not is a text.
+            Segment::Enum { variant } if here.is_some_and(|here| here.get(variant).is_some()) => {
+                ArgumentStep::Key(variant.clone())
+            }
+            Segment::Enum { .. } | Segment::Unknown => continue,
+        };
+        here = here.and_then(|here| match &step {
+            ArgumentStep::Key(key) => here.get(key),
+            ArgumentStep::Index(index) => here.get(index),
+        });
+        steps.push(step);
+    }
+    steps
 }
 
 /// A job type that playbooks can ask for by name.

@@ -23,10 +23,17 @@ fn every_file_has_its_tasks_as_if_it_were_alone() {
     let home = tempfile::tempdir().unwrap();
     write(home.path(), "common.inc", "tasks: [ { name: sh, args { line: common } } ]");
     write(home.path(), "10.conf", "tasks: [ { name: sh, args { line: first } } ]");
-    write(home.path(), "20.conf", "include \"common.inc\"\ntasks: [ { name: sh, args { line: second } } ]");
+    write(
+        home.path(),
+        "20.conf",
+        "include \"common.inc\"\ntasks: ${tasks} [ { name: sh, args { line: second } } ]",
+    );
     write(home.path(), "30.conf", "tasks: [], tasks: [ { name: sh, args { line: third } } ]");
     write(home.path(), "40.conf", "include \"common.inc\"\ntasks += { name: sh, args { line: fourth } }");
-    assert_eq!(names(home.path()).unwrap(), ["sh first", "sh second", "sh third", "sh common", "sh fourth"]);
+    assert_eq!(
+        names(home.path()).unwrap(),
+        ["sh first", "sh common", "sh second", "sh third", "sh common #2", "sh fourth"]
+    );
 }
 
 #[test]

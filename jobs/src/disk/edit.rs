@@ -5,7 +5,6 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use dojob::{Context, CouldNotFindOut, OrCouldNotFindOut, Secret};
@@ -14,18 +13,12 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::differ::Differences;
 use super::look::{self, Found, Links, OpenFile};
 use super::owner::Resolved;
+use super::turn;
 use super::validate::Validate;
 use super::write;
 
 /// A file that is edited is held in memory as a whole, so it may not be larger: 64 MiB.
 const LIMIT: usize = 64 * 1024 * 1024;
-
-/// Held from reading a file to writing it: jobs that edit the same one at once would undo each other's work. One for all
-/// files, since one file has many names.
-pub(crate) fn editing() -> MutexGuard<'static, ()> {
-    static EDITING: Mutex<()> = Mutex::new(());
-    EDITING.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// The file and how it is treated.
 pub(crate) struct Editor<'a> {
@@ -93,7 +86,7 @@ impl Editor<'_> {
     /// # Errors
     /// Those of `edit`; when the file cannot be read or written.
     pub(crate) fn run(&self, cx: &Context, edit: impl FnOnce(&[u8]) -> Result<Option<Edited>>) -> Result<()> {
-        let _editing = editing();
+        let _turn = turn::take(cx, self.path)?;
         let mut found = self.open()?;
         let text = found.as_ref().map_or(&[][..], |(_, text)| text);
         let Some(edited) = edit(text)? else { return Ok(()) };

@@ -17,7 +17,7 @@ const MOST: usize = 3;
 
 #[derive(clap::Args)]
 pub(super) struct New {
-    /// The file to write, which must not exist; standard output unless given
+    /// The file to write, which must not exist; standard output unless given, or `-`
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 }
@@ -26,7 +26,7 @@ impl New {
     pub(super) fn main(self) -> anyhow::Result<u8> {
         let name = self.file.as_ref().map_or("FILE".into(), |file| file.to_string_lossy());
         let text = starter(&registry()?, &name);
-        let Some(file) = &self.file else {
+        let Some(file) = self.file.as_ref().filter(|file| file.as_os_str() != "-") else {
             print(text.as_bytes())?;
             return Ok(0);
         };

@@ -81,6 +81,9 @@ impl<'a> Builder<'a, '_> {
         if let Some(args) = named.map_err(|faults| faults.into_iter().map(tell).collect::<Vec<_>>())? {
             said.args = Cow::Owned(args);
         }
+        if let Some(args) = hidden(kind, &said.args) {
+            said.args = Cow::Owned(args);
+        }
         let roots = if task.roots.any() { late::roots(&said.args) } else { Roots::default() };
         let known = Known::of(&said.args, roots, &making.secrets);
         let fitting = if known.is_all {
@@ -107,6 +110,12 @@ impl<'a> Builder<'a, '_> {
                 let message =
                     format!("`{}` only holds others together, and cannot wait for results", kind.name());
                 self.problem(task, &[Step::Key("args")], message, None);
+                return Ok(None);
+            }
+            Fitting::Later(Some(like)) if !like.body.deps().is_empty() => {
+                let message = format!("`{}` needs other jobs, and cannot wait for results", kind.name());
+                let hint = "those are found before the run: give it arguments that are known then".to_owned();
+                self.problem(task, &[Step::Key("args")], message, Some(hint));
                 return Ok(None);
             }
             Fitting::Later(like) => {
@@ -227,4 +236,18 @@ fn retry(task: &Task, kind: JobKind, own: Retry) -> Retry {
         Some(delay) => retry.delay(delay),
         None => retry,
     }
+}
+
+/// The arguments with `hide: true`, where a secret is among them, and their type can hide how things differ: what was
+/// there before may be the secret of yesterday.
+fn hidden(kind: &TaskType, args: &Value) -> Option<Value> {
+    const HIDE: &str = "hide";
+    let can_hide = kind.fields().iter().any(|field| field.name == HIDE && field.takes == "true or false");
+    if !can_hide || args.get(HIDE).is_some() || !late::roots(args).secrets {
+        return None;
+    }
+    let mut hidden = args.clone();
+    hidden.as_object_mut()?.insert(HIDE.to_owned(), Value::Bool(true));
+    // A type may need something else for that.
+    arguments::foresee(kind, &hidden).is_ok().then_some(hidden)
 }

@@ -39,6 +39,12 @@ impl<'a> Builder<'a, '_> {
         secrets
     }
 
+    /// A similar name, as long as there are not so many problems that nobody reads them.
+    fn near<'k>(&self, name: &str, known: &[&'k str]) -> Option<&'k str> {
+        const MOST_HINTS: usize = 100;
+        (self.problems.len() < MOST_HINTS).then(|| suggest::nearest(name, known.iter().copied()))?
+    }
+
     /// The name of the secret that a mark stands for.
     fn secret<'m>(&self, mark: &'m Mark) -> Result<&'m String, Wrong> {
         match mark.path.get(1..).unwrap_or_default() {
@@ -51,7 +57,7 @@ impl<'a> Builder<'a, '_> {
                     Some(format!("write `${{secrets.{}}}`", quoted(&[&joined])))
                 } else if names.len() > 1 && self.plan.tasks.secrets.has(&names[0]) {
                     Some(format!("`{}` is a text, and has no parts", names[0]))
-                } else if let Some(near) = suggest::nearest(&joined, known.iter().copied()) {
+                } else if let Some(near) = self.near(&joined, &known) {
                     Some(format!("did you mean `{}`?", quoted(&[near])))
                 } else if known.is_empty() {
                     let name = quoted(&names[..1]);

@@ -32,6 +32,7 @@ pub(super) fn build(entry: &Entry, settings: &Settings) -> Built {
         open: Vec::new(),
         parts: Vec::new(),
         part: None,
+        once: settings.once.iter().map(|name| (name.clone(), None)).collect(),
         includes: 0,
         bytes: 0,
     };
@@ -41,6 +42,7 @@ pub(super) fn build(entry: &Entry, settings: &Settings) -> Built {
             builder.parts = settings.joined.iter().map(|name| Parts::of(name)).collect();
             for path in paths {
                 builder.parts.iter_mut().for_each(|parts| parts.is_new = true);
+                builder.once.values_mut().for_each(|first| *first = None);
                 builder.named(path);
             }
             builder.join();
@@ -50,6 +52,8 @@ pub(super) fn build(entry: &Entry, settings: &Settings) -> Built {
             builder.root(source, Path::new(name), None);
         }
     }
+    // Who puts something over a playbook means to replace what it says.
+    builder.once.clear();
     for over in &settings.overrides {
         match over {
             Override::Vars(path) => builder.named(path),
@@ -107,6 +111,8 @@ struct Builder {
     parts: Vec<Parts>,
     /// The one of them whose value is being read.
     part: Option<FieldId>,
+    /// Root keys whose list stands alone, each with the place of the one that there is in this file.
+    once: HashMap<String, Option<Pos>>,
     includes: usize,
     bytes: usize,
 }
@@ -248,9 +254,24 @@ impl Builder {
             && let Some(first) = field.key.first()
         {
             self.part = self.part(first);
+            self.written_once(&field, key);
         }
         self.written(file, field, object, key, depth);
         self.part = outside;
+    }
+
+    /// Tells of a list that takes the place of another one, where nobody means that.
+    fn written_once(&mut self, field: &AstField, key: Pos) {
+        let ([name], AstNode::Array { items, .. }) = (field.key.as_slice(), &field.value) else { return };
+        let Some(first) = self.once.get_mut(name.as_str()).filter(|_| !field.append && !items.is_empty())
+        else {
+            return;
+        };
+        let Some(first) = first.replace(key) else { return };
+        let before = self.place(first).map_or_else(String::new, |place| format!(" of {place}"));
+        let message = format!("this `{name}` takes the place of those{before}, which would be lost");
+        let hint = format!("write `{name} += …` for one more, or `{name}: ${{{name}}} [ … ]` for several");
+        self.problem(Problem::new(self.place(key), message).hint(hint));
     }
 
     /// What is written to a field, whose path is no longer than it may be.

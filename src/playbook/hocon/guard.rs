@@ -16,6 +16,16 @@ pub(super) struct Fault {
     pub(super) at: At,
     pub(super) message: String,
     pub(super) hint: Option<String>,
+    /// About a bracket that is never closed.
+    pub(super) is_unclosed: bool,
+    /// About `:` or `=` where none can be.
+    pub(super) is_separator: bool,
+}
+
+impl Fault {
+    pub(super) fn new(at: At, message: impl Into<String>, hint: Option<String>) -> Self {
+        Fault { at, message: message.into(), hint, is_unclosed: false, is_separator: false }
+    }
 }
 
 /// What was seen on the way.
@@ -73,7 +83,13 @@ struct Guard {
 impl Guard {
     fn fault(&mut self, at: At, message: impl Into<String>, hint: &str) {
         let hint = (!hint.is_empty()).then(|| hint.to_owned());
-        self.seen.faults.push(Fault { at, message: message.into(), hint });
+        self.seen.faults.push(Fault::new(at, message, hint));
+    }
+
+    /// A separator where none can be.
+    fn misplaced(&mut self, at: At, message: String, hint: &str) {
+        let fault = Fault::new(at, message, Some(hint.to_owned()));
+        self.seen.faults.push(Fault { is_separator: true, ..fault });
     }
 
     fn in_list(&self) -> bool {
@@ -142,12 +158,12 @@ impl Guard {
         let sign = &token.value;
         if self.in_list() {
             let hint = "put text with such a sign in quotes, and a key with its value in braces";
-            self.fault(at, format!("`{sign}` in an item of a list"), hint);
+            self.misplaced(at, format!("`{sign}` in an item of a list"), hint);
         } else if self.state == State::Key {
             self.state = State::Before;
         } else {
             let hint = "a comma or a new line is needed between a value and the next key; text with such a sign needs quotes";
-            self.fault(at, format!("`{sign}` within a value"), hint);
+            self.misplaced(at, format!("`{sign}` within a value"), hint);
             // What follows is taken for the value that was meant.
             self.state = State::Before;
         }
@@ -157,7 +173,8 @@ impl Guard {
     fn unclosed(&mut self, tokens: &[Token]) {
         for (kind, at) in std::mem::take(&mut self.open).into_iter().take(3) {
             let sign = if kind == TokenKind::LBrace { '{' } else { '[' };
-            self.fault(at, format!("`{sign}` is never closed"), "");
+            let fault = Fault::new(at, format!("`{sign}` is never closed"), None);
+            self.seen.faults.push(Fault { is_unclosed: true, ..fault });
         }
         debug_assert!(tokens.last().is_none_or(|last| last.kind == TokenKind::Eof));
     }
@@ -265,7 +282,7 @@ fn after_root(tokens: &[Token], seen: &mut Seen) {
     };
     if root.kind == TokenKind::LBracket {
         let message = "this is a list; a playbook is an object, such as `tasks: [ … ]`".to_owned();
-        return seen.faults.push(Fault { at: (root.line, root.col), message, hint: None });
+        return seen.faults.push(Fault::new((root.line, root.col), message, None));
     }
     let mut depth = 1_usize;
     for token in rest {
@@ -278,7 +295,7 @@ fn after_root(tokens: &[Token], seen: &mut Seen) {
                 let at = (token.line, token.col);
                 // What else is wrong with it would say the same once more.
                 seen.faults.retain(|fault| fault.at < at);
-                return seen.faults.push(Fault { at, message, hint: Some(hint) });
+                return seen.faults.push(Fault::new(at, message, Some(hint)));
             }
             TokenKind::LBrace | TokenKind::LBracket => depth += 1,
             TokenKind::RBrace | TokenKind::RBracket => depth -= 1,

@@ -8,7 +8,8 @@ use hashbrown::HashMap;
 use hocon::parser::{AstField, AstNode, parse_tokens};
 use hocon::{ParseError, tokenize};
 
-use super::guard::{self, At};
+use super::comments;
+use super::guard::{self, At, Fault};
 use super::lexeme;
 use super::limits;
 use crate::playbook::problem::{Place, Problem, Source};
@@ -29,15 +30,15 @@ pub(super) fn parse(source: &Arc<Source>) -> Result<Parsed, Vec<Problem>> {
         return Err(vec![Problem::new(None, message)]);
     }
     let mut tokens = tokenize(source.text()).map_err(|error| vec![said(source, &error)])?;
-    let seen = guard::inspect(&mut tokens);
+    let glued = comments::glued(source.text(), &tokens);
+    let mut seen = guard::inspect(&mut tokens);
+    if !glued.is_empty() {
+        // What they have cut off may have closed a bracket.
+        seen.faults.retain(|fault| !fault.is_unclosed);
+        seen.faults.extend(glued);
+    }
     if !seen.faults.is_empty() {
-        let faults = seen.faults.into_iter();
-        return Err(faults
-            .map(|fault| {
-                let problem = Problem::new(place(source, fault.at.0, fault.at.1), fault.message);
-                Problem { hint: fault.hint, ..problem }
-            })
-            .collect());
+        return Err(seen.faults.into_iter().map(|fault| told(source, fault)).collect());
     }
     match parse_tokens(&tokens) {
         Ok(AstNode::Object { fields, .. }) => {
@@ -47,6 +48,15 @@ pub(super) fn parse(source: &Arc<Source>) -> Result<Parsed, Vec<Problem>> {
         Err(error) => Err(vec![said(source, &error)]),
     }
 }
+
+fn told(source: &Arc<Source>, fault: Fault) -> Problem {
+    let is_yaml = fault.is_separator && source.line(fault.at.0).trim_start().starts_with("- ");
+    let hint = if is_yaml { Some(YAML.to_owned()) } else { fault.hint };
+    let problem = Problem::new(place(source, fault.at.0, fault.at.1), fault.message);
+    Problem { hint, ..problem }
+}
+
+const YAML: &str = "this looks like YAML, which has to become JSON first: `yq -o=json . FILE | dojob run -`";
 
 /// At most how many tokens a text has; cheap beside making them.
 fn words(text: &str) -> usize {

@@ -29,6 +29,11 @@ pub(super) fn way(names: &[String]) -> String {
 
 /// What to do about a substitution of what is not there.
 pub(super) fn undefined(wanted: &Substitution, tree: &Tree, settings: &Settings) -> String {
+    if let Some(vars) = wanted.path.first().filter(|first| is_variable(tree, first)) {
+        let mut full: Vec<Arc<str>> = vec![Arc::from("vars"), vars.clone()];
+        full.extend(wanted.path[1..].iter().cloned());
+        return format!("did you mean `${{{}}}`?", path(&full));
+    }
     match similar(&wanted.path, tree, settings) {
         Some(known) => format!("did you mean `${{{known}}}`?"),
         None => {
@@ -36,6 +41,12 @@ pub(super) fn undefined(wanted: &Substitution, tree: &Tree, settings: &Settings)
             format!("give it with `--set {name}=…`, or write `${{?{name}}}` for what may be missing")
         }
     }
+}
+
+/// Whether it is a name below the playbook's `vars`.
+fn is_variable(tree: &Tree, name: &Arc<str>) -> bool {
+    let vars = literal(tree, Tree::ROOT, &Arc::from("vars"));
+    vars.iter().any(|object| tree.members(*object).get(name).is_some())
 }
 
 /// With so many names nobody knows which was meant.

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags};
 use crate::clock::{Clock, SystemClock};
 use crate::context::process::pause;
 
-/// How often an end is looked for when there is nothing more to read.
+/// How often an end is looked for while there is nothing to read.
 const GLANCE: Duration = Duration::from_millis(5);
 
 /// The text that a program prints on its standard output, at most `longest` bytes of it and no longer than `time` takes.
@@ -64,8 +64,12 @@ fn watch(child: &mut Child, longest: u64, time: Duration) -> io::Result<Seen> {
             continue;
         };
         let mut polled = [PollFd::new(open, PollFlags::IN)];
-        pause(&mut polled, Some(left))?;
+        pause(&mut polled, Some(GLANCE.min(left)))?;
         if polled[0].revents().is_empty() {
+            // What it has left in the background may hold on to the pipe.
+            if child.try_wait()?.is_some() {
+                return Ok(Seen { printed, is_over: true });
+            }
             continue;
         }
         let mut bytes = [0; 4096];
@@ -92,6 +96,9 @@ mod tests {
     fn what_is_printed_is_read_to_its_end() {
         assert_eq!(asked("printf a; printf b", Duration::from_secs(60)), Ok("ab".to_owned()));
         assert_eq!(asked("exec >&-; exit 0", Duration::from_secs(60)), Ok(String::new()));
+        // One that stays behind holds on to the pipe for longer than there is time.
+        let left_behind = asked("sleep 20 2> /dev/null & echo a", Duration::from_secs(10));
+        assert_eq!(left_behind, Ok("a\n".to_owned()));
     }
 
     #[test]
