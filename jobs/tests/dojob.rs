@@ -268,3 +268,76 @@ fn a_service_follows_tasks_by_their_ids() {
         "{stderr}"
     );
 }
+
+#[test]
+fn those_who_follow_each_other_may_stand_in_any_order() {
+    let home = tempfile::tempdir().unwrap();
+    let validated = |text: &str| {
+        fs::write(home.path().join("web.conf"), text).unwrap();
+        dojob(home.path(), &["validate", "web.conf"])
+    };
+    let text = r#"order: graph, tasks: [
+        { name: service, id: a, register: r, args { name: a, state: running, reload_on: [b] } }
+        { name: service, id: b, args { name: b, state: running, reload_on: [5] } }
+        { name: file, id: 5, args { path: /etc/x, content: x } }
+        { name: file, args { path: /etc/y, content: ${?results.r} } }
+    ]"#;
+    assert_eq!(validated(text).0, Some(0), "{}", validated(text).2);
+    let late = r#"tasks: [
+        { name: shell_script, id: conf, register: r, args { script_path: echo, script_args: nginx } }
+        { name: service, args { name: ${results.r.stdout}, state: running, reload_on: [conf] } }
+    ]"#;
+    let (code, _, stderr) = validated(late);
+    assert_eq!(code, Some(2));
+    assert!(stderr.contains("`service` needs other jobs, and cannot wait for results"), "{stderr}");
+}
+
+#[test]
+fn neither_the_secret_of_today_nor_that_of_yesterday_is_shown() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().canonicalize().unwrap();
+    fs::write(
+        home.join("secret.conf"),
+        r#"order: graph
+        secrets { pw { file: ./pw } }
+        tasks: [
+            { name: file, args { path: ./file, content: "pw="${secrets.pw}"\n" } }
+            { name: line, args { path: ./line, line: "pw="${secrets.pw}, regex: "^pw=", create: true } }
+            { name: setting, args { path: ./a.ini, key: db.password, value: ${secrets.pw}, create: true } }
+            { name: template, args { path: ./template, vars { p: ${secrets.pw} }, template: "{{ p|upper }}" } }
+        ]"#,
+    )
+    .unwrap();
+    let mut said = String::new();
+    for (secret, verbs) in [("yesterday-555", &["run"][..]), ("today-777", &["plan", "run"])] {
+        fs::write(home.join("pw"), secret).unwrap();
+        for verb in verbs {
+            let (code, stdout, stderr) = dojob(&home, &[verb, "secret.conf", "--diff"]);
+            assert_eq!(code, Some(if *verb == "plan" { 3 } else { 0 }), "{stderr}");
+            said.extend([stdout, stderr]);
+        }
+    }
+    assert!(fs::read_to_string(home.join("template")).unwrap().contains("TODAY-777"));
+    let said = said.to_lowercase();
+    assert!(!said.contains("day-555") && !said.contains("day-777"), "{said}");
+    for (path, (content, _)) in tree(&home.join("state")) {
+        let text = String::from_utf8_lossy(&content).to_lowercase();
+        assert!(!text.contains("day-555") && !text.contains("day-777"), "{}: {text}", path.display());
+    }
+}
+
+#[test]
+fn no_message_has_a_secret_however_deep_it_stands() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("key"), "hunter2(never closed").unwrap();
+    let text = "secrets { k { file: ./key } }
+        tasks: [ { name: wait_for, args { until { line { file: /etc/passwd, pattern: ${secrets.k} } } } } ]";
+    fs::write(home.path().join("secret.conf"), text).unwrap();
+    let (code, _, stderr) = dojob(home.path(), &["run", "secret.conf"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        stderr.starts_with("error: `until.line.pattern` does not take what the secret `k` holds\n"),
+        "{stderr}"
+    );
+    assert!(!stderr.contains("hunter2"), "{stderr}");
+}
