@@ -22,5 +22,7 @@ mod late;
 mod many;
 #[path = "playbooks/names.rs"]
 mod names;
+#[path = "playbooks/printed.rs"]
+mod printed;
 #[path = "playbooks/properties.rs"]
 mod properties;

@@ -102,8 +102,8 @@ impl Program {
         Program::default()
     }
 
-    /// Where the values of `${facts.…}` come from: it is asked for `os.family`, say, and answers `None` where there is no
-    /// such fact.
+    /// Where the values of `${facts.…}` come from: it is asked for `os.family`, say, and answers as
+    /// [`Facts`] do.
     #[must_use]
     pub fn facts(
         mut self,

@@ -60,7 +60,7 @@ pub(super) fn build(plan: &Plan<'_>, problems: &mut Vec<Problem>) -> Option<Grap
         jobs: 0,
         text: 0,
     };
-    let waits = |number: usize| plan.links.waits[number].clone();
+    let waits = |number: usize| plan.links.waits[number].as_slice();
     let order = following::behind(builder.order(), &plan.tasks.tasks, plan.registry, waits);
     let mut made: Vec<Vec<Unlinked>> = (0..plan.tasks.tasks.len()).map(|_| Vec::new()).collect();
     for number in order {
@@ -107,24 +107,7 @@ impl<'a> Builder<'a, '_> {
         if handing.is_empty() || self.plan.tasks.order == Order::Sequence {
             return (0..count).collect();
         }
-        // What a task waits for comes first; a circle was told of already, and is broken anywhere.
-        let mut order = Vec::with_capacity(count);
-        let mut seen = vec![false; count];
-        for root in 0..count {
-            let mut open = vec![(root, false)];
-            while let Some((number, is_done)) = open.pop() {
-                if is_done {
-                    order.push(number);
-                } else if !std::mem::replace(&mut seen[number], true) {
-                    open.push((number, true));
-                    let waits = &self.plan.links.waits[number];
-                    open.extend(
-                        waits.iter().rev().filter(|other| !seen[**other]).map(|other| (*other, false)),
-                    );
-                }
-            }
-        }
-        order
+        following::in_order(0..count, count, |number| self.plan.links.waits[number].clone())
     }
 
     fn task(&mut self, number: usize) -> Vec<Unlinked> {

@@ -32,11 +32,11 @@ pub(super) fn fields(properties: Option<&Map<String, Value>>) -> Vec<String> {
 /// The tasks in this order, but each behind those that its arguments name by their ids, since names have to be given
 /// before they can be used; and those that name jobs in another way behind all others. `waits`: what each has to be behind
 /// in any case.
-pub(super) fn behind(
+pub(super) fn behind<'w>(
     order: Vec<usize>,
     tasks: &[Task],
     registry: &Registry,
-    waits: impl Fn(usize) -> Vec<usize>,
+    waits: impl Fn(usize) -> &'w [usize],
 ) -> Vec<usize> {
     let fields: BTreeSet<&String> = registry.registered().flat_map(TaskType::job_fields).collect();
     if fields.is_empty() {
@@ -54,25 +54,33 @@ pub(super) fn behind(
     let ids: HashMap<&str, usize> = ids.collect();
     let (last, first): (Vec<usize>, Vec<usize>) =
         order.into_iter().partition(|number| names(*number).any(|name| !ids.contains_key(name.as_str())));
-    let mut behind = Vec::with_capacity(tasks.len());
-    let mut seen = vec![false; tasks.len()];
-    // A circle is broken anywhere; the graph tells of it.
-    for root in first.into_iter().chain(last) {
+    in_order(first.into_iter().chain(last), tasks.len(), |number| {
+        let named = names(number).filter_map(|name| ids.get(name.as_str()).copied());
+        waits(number).iter().copied().chain(named).collect()
+    })
+}
+
+/// These tasks, each behind those that are `before` it. A circle is told of elsewhere, and broken anywhere.
+pub(super) fn in_order(
+    roots: impl IntoIterator<Item = usize>,
+    count: usize,
+    before: impl Fn(usize) -> Vec<usize>,
+) -> Vec<usize> {
+    let mut order = Vec::with_capacity(count);
+    let mut seen = vec![false; count];
+    for root in roots {
         let mut open = vec![(root, false)];
         while let Some((number, is_done)) = open.pop() {
             if is_done {
-                behind.push(number);
+                order.push(number);
             } else if !std::mem::replace(&mut seen[number], true) {
                 open.push((number, true));
-                let named = names(number).filter_map(|name| ids.get(name.as_str()).copied());
-                let before: Vec<usize> = waits(number).into_iter().chain(named).collect();
-                open.extend(
-                    before.into_iter().rev().filter(|other| !seen[*other]).map(|other| (other, false)),
-                );
+                let before = before(number).into_iter().rev();
+                open.extend(before.filter(|other| !seen[*other]).map(|other| (other, false)));
             }
         }
     }
-    behind
+    order
 }
 
 /// A task that has an id.

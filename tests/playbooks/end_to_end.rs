@@ -1,6 +1,7 @@
 //! Good playbooks, from their text to what they have done.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,6 +9,8 @@ use std::time::Duration;
 use dojob::playbook::{Playbook, Registry};
 use dojob::{Console, Engine, Event, Outcome, Report};
 use tempfile::TempDir;
+
+use crate::printed::Printed;
 
 /// A playbook in a directory of its own, which it knows as `${vars.here}`.
 fn playbook(text: &str) -> (TempDir, Playbook) {
@@ -344,34 +347,20 @@ fn a_secret_is_handed_on_and_never_seen() {
     let site = Playbook::load(&path).unwrap();
     let registry = Registry::linked().unwrap();
     site.validate(&registry).unwrap();
-    let printed = Arc::new(Mutex::new(Vec::new()));
+    let mut printed = Printed::default();
     for engine in [site.engine(&registry).unwrap(), Engine::with_graph(site.graph(&registry).unwrap())] {
-        let report = engine.observe(Console::debug().to(Shared(printed.clone()))).converge();
+        let report = engine.observe(Console::debug().to(printed.clone())).converge();
         assert!(report.success());
-        printed.lock().unwrap().extend(serde_json::to_vec(&report).unwrap());
-        printed.lock().unwrap().extend(report.to_dot().into_bytes());
+        printed.write_all(&serde_json::to_vec(&report).unwrap()).unwrap();
+        printed.write_all(report.to_dot().as_bytes()).unwrap();
         fs::remove_file(home.path().join("c")).unwrap();
     }
-    let printed = String::from_utf8(printed.lock().unwrap().clone()).unwrap();
+    let printed = printed.text();
     for secret in ["hunter2", "swordfish", "open-sesame"] {
         assert!(!printed.contains(secret), "{printed}");
     }
     assert!(printed.contains("web listens on 80 as nobody, Some(\"***\")"), "{printed}");
     assert_eq!(names(&site)[1], "sh echo ${secrets.b}");
-}
-
-#[derive(Clone)]
-struct Shared(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 #[test]

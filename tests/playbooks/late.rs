@@ -13,6 +13,8 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, de};
 use tempfile::TempDir;
 
+use crate::printed::Printed;
+
 /// Moves into a house, and out again when it is over.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -312,26 +314,6 @@ fn a_result_with_a_secret_in_it_is_not_told() {
         let said = reason(&report, "http_server late");
         assert!(said.contains("what a secret holds is not a whole number from 0 to 65535"), "{said}");
         assert_hidden(&said, &secret);
-    }
-}
-
-#[derive(Clone, Default)]
-struct Printed(Arc<Mutex<Vec<u8>>>);
-
-impl Printed {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl std::io::Write for Printed {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 
