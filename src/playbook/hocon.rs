@@ -5,6 +5,7 @@
 //! size, and ends with its first problem.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -48,7 +49,7 @@ pub enum Entry {
 }
 
 /// What a playbook is read with, beside its own text.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Settings {
     /// Variables that substitutions find after the playbook's own and before the environment: `CWD`, `PLATFORM`,
     /// `TODAY`, `facts`. They are not part of the value.
@@ -65,6 +66,17 @@ pub struct Settings {
     /// Root keys whose list is not to be replaced by a later one of the same file or of what that includes, since what the
     /// first one says would be lost without a word.
     pub once: Vec<String>,
+}
+
+/// Names alone: the environment and what is set may be secret.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("given", &self.given.keys())
+            .field("overrides", &self.overrides.len())
+            .field("joined", &self.joined)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What stands over a playbook, as if it were written at its end.

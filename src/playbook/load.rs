@@ -92,7 +92,7 @@ pub struct Options {
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options").field("overrides", &self.overrides).finish_non_exhaustive()
+        f.debug_struct("Options").field("overrides", &self.overrides.len()).finish_non_exhaustive()
     }
 }
 
@@ -380,12 +380,17 @@ impl Playbook {
     /// # Errors
     /// All problems at once.
     pub fn graph(&self, registry: &Registry) -> Result<JobGraph, Problems> {
+        self.with_secrets(registry).map(|(graph, _)| graph)
+    }
+
+    /// The graph, and the secrets that are in it.
+    fn with_secrets(&self, registry: &Registry) -> Result<(JobGraph, Fetched), Problems> {
         if !self.has_secrets() {
-            return self.build(registry, None);
+            return Ok((self.build(registry, None)?, Fetched::default()));
         }
         self.validate(registry)?;
         let fetched = self.fetch()?;
-        self.build(registry, Some(&fetched))
+        Ok((self.build(registry, Some(&fetched))?, fetched))
     }
 
     /// An engine for the graph, with the playbook's file as its [scope](Engine::scope), which masks its secrets.
@@ -393,13 +398,8 @@ impl Playbook {
     /// # Errors
     /// All problems at once.
     pub fn engine(&self, registry: &Registry) -> Result<Engine, Problems> {
-        if !self.has_secrets() {
-            return Ok(self.in_scope(Engine::with_graph(self.build(registry, None)?)));
-        }
-        self.validate(registry)?;
-        let fetched = self.fetch()?;
-        let engine = Engine::with_graph(self.build(registry, Some(&fetched))?);
-        Ok(self.in_scope(fetched.values().fold(engine, Engine::mask)))
+        let (graph, secrets) = self.with_secrets(registry)?;
+        Ok(self.in_scope(secrets.values().fold(Engine::with_graph(graph), Engine::mask)))
     }
 
     pub(crate) fn has_secrets(&self) -> bool {
