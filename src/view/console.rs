@@ -60,8 +60,8 @@ impl Color {
 
 /// Tells people of a run, a line at a time, on standard error unless told otherwise.
 ///
-/// In [`verbose`](Console::verbose) every phase is a line of the form `NAME.PHASE: pass`, or
-/// `NAME.PHASE: fail "reason"` where the failure stands.
+/// In [`verbose`](Console::verbose) every phase is a line of the form `NAME.PHASE: pass` or `NAME.PHASE: fail "reason"`.
+/// A first check that finds something to do has no reason on its line: the line of the settled job gives it.
 pub struct Console {
     out: Box<dyn Write + Send>,
     level: Level,
@@ -185,13 +185,14 @@ impl Console {
                 (false, _) => self.paint(BAD, "fail"),
             };
             let mut line = format!("{}.{phase}: {verdict}", text::name(job));
-            if let Some(failure) = failure.filter(|_| is_final) {
+            let is_shown = failure.is_some_and(|failure| shows_reason(phase, is_final, failure.kind));
+            if let Some(failure) = failure.filter(|_| is_shown) {
                 line.push(' ');
                 line.push_str(&text::quoted(&failure.reason));
             }
             line.push('\n');
             if let Some(failure) = failure.filter(|_| self.level == Level::Debug) {
-                line.push_str(&in_full(failure, is_final));
+                line.push_str(&in_full(failure, is_shown));
             }
             self.write(&line);
         }
@@ -393,6 +394,12 @@ impl Console {
 /// Which earlier run left it.
 fn left_by(of: Option<Timestamp>) -> String {
     of.map_or(String::new(), |of| format!(", left by the run of {of:.0}"))
+}
+
+/// Whether the line of a failed phase gives its reason. That a first check finds something to do is the expected case,
+/// and its reason is repeated by the line of the settled job.
+fn shows_reason(phase: Phase, is_final: bool, kind: FailureKind) -> bool {
+    phase != Phase::Check || is_final || kind == FailureKind::CouldNotFindOut
 }
 
 /// All that is known of a failure; the reason itself only where the line before does not have it.
