@@ -91,7 +91,7 @@ fn exit_codes_and_messages() {
         };
         says(
             failed("echo first >&2; echo 'no space' >&2; exit 3"),
-            "`echo first >&2; echo 'no space' >&2; exit 3` failed with exit status 3: first … no space",
+            "`echo first >&2; echo 'no space' >&2; exit 3` failed with exit status 3: first; no space",
         )?;
         says(failed("kill -9 $$"), "`kill -9 $$` was ended by signal 9")?;
         says(

@@ -20,8 +20,6 @@ const SHOWN: usize = 80;
 
 /// How long a command may take that is only asked, unless somebody says otherwise.
 pub(crate) const ASKING: Duration = Duration::from_secs(60);
-/// How much of what it says becomes a reason.
-const LONGEST_REASON: usize = 300;
 /// With these a shell says that it could not start something.
 const NOT_STARTED: [i32; 2] = [126, 127];
 
@@ -109,23 +107,14 @@ pub(crate) fn ask(
         Some(0) => Ok(Answer::Yes(output)),
         Some(code) if is_no(code) => {
             let silent = || format!("`{line}` ended with exit status {code}");
-            Ok(Answer::No(last_line(&output).unwrap_or_else(silent)))
+            Ok(Answer::No(output.excerpt().unwrap_or_else(silent)))
         }
         code => {
             let ended = code.map_or_else(|| output.status.to_string(), |code| format!("exit status {code}"));
-            let said = last_line(&output).map(|line| format!(": {line}")).unwrap_or_default();
+            let said = output.excerpt().map(|said| format!(": {said}")).unwrap_or_default();
             Err(CouldNotFindOut::new(what).because(format!("`{line}` ended with {ended}{said}")).into())
         }
     }
-}
-
-/// The last line that is not blank: on standard error, or else on standard output.
-fn last_line(output: &CommandOutput) -> Option<String> {
-    let last = |text: String| {
-        let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
-        Some(line.chars().take(LONGEST_REASON).collect())
-    };
-    last(output.stderr.text()).or_else(|| last(output.stdout.text()))
 }
 
 /// On one line, cut where it is long.

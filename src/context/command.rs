@@ -25,6 +25,8 @@ const KEPT: usize = 1024 * 1024;
 const GRACE: Duration = Duration::from_secs(5);
 /// How many of a failed command's last lines its error shows.
 const TAIL: usize = 10;
+/// How many characters of what a command said become part of a reason.
+const EXCERPT: usize = 400;
 
 /// A command that a job runs; made by [`Context::command`] and [`Context::shell`].
 ///
@@ -153,11 +155,7 @@ impl<'cx> Command<'cx> {
         if output.status.code().is_some_and(|code| accepted.contains(&code)) {
             return Ok(output);
         }
-        let tail = [&output.stderr, &output.stdout]
-            .into_iter()
-            .map(|captured| captured.last_lines(TAIL))
-            .find(|lines| !lines.is_empty())
-            .unwrap_or_default();
+        let tail = output.last_lines();
         Err(CommandError::Failed(Box::new(FailedCommand { command: shown, output, tail: Tail(tail) })))
     }
 
@@ -351,6 +349,21 @@ impl CommandOutput {
     pub fn text(&self) -> String {
         self.stdout.text()
     }
+
+    /// What it said, on one line, for a reason: its last lines (at most 10) on standard error, or on standard output
+    /// where standard error has none, joined by `; `. Of more than 400 characters the first line and as many of the last
+    /// as fit are given, with `…` between them. `None` where it printed nothing.
+    pub fn excerpt(&self) -> Option<String> {
+        excerpt(&self.last_lines())
+    }
+
+    fn last_lines(&self) -> Vec<String> {
+        [&self.stderr, &self.stdout]
+            .into_iter()
+            .map(|captured| captured.last_lines(TAIL))
+            .find(|lines| !lines.is_empty())
+            .unwrap_or_default()
+    }
 }
 
 /// Why a command did not do what was asked of it. In a check, all but [`Failed`](CommandError::Failed) mean that the
@@ -475,12 +488,40 @@ struct Tail(Vec<String>);
 
 impl Tail {
     fn hint(&self) -> String {
-        // Some programs say what is wrong first, some last.
-        match self.0.as_slice() {
-            [] => String::new(),
-            [only] => format!(": {}", only.trim()),
-            [first, .., last] => format!(": {} … {}", first.trim(), last.trim()),
-        }
+        excerpt(&self.0).map_or(String::new(), |excerpt| format!(": {excerpt}"))
+    }
+}
+
+/// Lines on one line, bounded: see [`CommandOutput::excerpt`].
+fn excerpt(lines: &[String]) -> Option<String> {
+    let lines: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
+    let (first, rest) = lines.split_first()?;
+    let length = |line: &&str| line.chars().count() + 2;
+    if lines.iter().map(length).sum::<usize>() <= EXCERPT {
+        return Some(lines.join("; "));
+    }
+    // Some programs say what is wrong first, some last.
+    let first = shortened(first, EXCERPT / 3);
+    let mut room = EXCERPT.saturating_sub(length(&first.as_str()));
+    let fits = |line: &&&str| {
+        let left = room.checked_sub(length(line));
+        room = left.unwrap_or(0);
+        left.is_some()
+    };
+    let kept = rest.iter().rev().take_while(fits).count();
+    let mut parts = vec![first];
+    parts.extend((kept < rest.len()).then(|| "…".to_owned()));
+    parts.extend(rest[rest.len() - kept..].iter().map(|line| (*line).to_owned()));
+    if kept == 0 && let Some(last) = rest.last() {
+        parts.push(shortened(last, EXCERPT / 3));
+    }
+    Some(parts.join("; ").replace("; …; ", " … "))
+}
+
+fn shortened(line: &str, most: usize) -> String {
+    match line.char_indices().nth(most) {
+        Some((cut, _)) => format!("{}…", &line[..cut]),
+        None => line.to_owned(),
     }
 }
 

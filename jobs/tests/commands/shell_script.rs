@@ -114,7 +114,7 @@ fn failures_say_what_is_wrong() {
     let fail = at("sh").args(["-c", "echo out; echo one >&2; echo two >&2; exit 3"]);
     assert_eq!(
         came(fail),
-        "`sh -c 'echo out; echo one >&2; echo two >&2; exit 3'` failed with exit status 3: one … two"
+        "`sh -c 'echo out; echo one >&2; echo two >&2; exit 3'` failed with exit status 3: one; two"
     );
     assert_eq!(
         came(at("no-such-program")),
