@@ -21,6 +21,7 @@ pub use self::flags::{Flags, Format, Patience, Shell};
 pub use self::playbook::{Program, main};
 use crate::engine::Engine;
 use crate::job::IntoJob;
+use crate::view::streams::Stderr;
 
 // The command line of a binary without flags of its own. (No doc comment: `--help` would show it.)
 #[derive(Parser, serde::Serialize)]
@@ -52,7 +53,7 @@ pub fn provision<M>(root: impl IntoJob<M>) -> ExitCode {
 
 /// A line for people on standard error. What cannot be written is lost.
 fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = Stderr.write_all(format!("{line}\n").as_bytes());
 }
 
 /// An error with all that caused it, on standard error.

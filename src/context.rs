@@ -9,6 +9,7 @@ pub(crate) mod command;
 pub(crate) mod current;
 pub(crate) mod diary;
 pub(crate) mod directory;
+pub(crate) mod escaped;
 pub(crate) mod output;
 pub(crate) mod process;
 pub(crate) mod session;

@@ -350,6 +350,7 @@ impl StopHandle {
     /// stopped stays so: later runs of it start nothing.
     pub fn stop(&self) {
         self.cancel.ask();
+        self.groups.ask_cancelled_to_end();
     }
 
     /// Whether [`stop`](StopHandle::stop) was called.
@@ -361,6 +362,7 @@ impl StopHandle {
     /// [`Context::is_cancelled`](crate::Context::is_cancelled) is true in them.
     pub fn stop_cleanups(&self) {
         self.cancel_cleanup.ask();
+        self.groups.ask_cancelled_to_end();
     }
 
     /// Kills every running command with its process group, those of cleanups too, and lets no other begin: for one

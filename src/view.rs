@@ -19,5 +19,7 @@ pub(crate) mod picture;
 mod png;
 #[cfg(feature = "cli")]
 pub(crate) mod progress;
+#[cfg(feature = "cli")]
+pub(crate) mod streams;
 mod svg;
 pub(crate) mod text;

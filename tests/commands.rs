@@ -107,6 +107,13 @@ fn exit_codes_and_messages() {
         )?;
         ensure!(cx.shell("exit 3").accept([0, 3]).run()?.status.code() == Some(3), "accepted");
         ensure!(!cx.shell("exit 3").output()?.success(), "no error");
+        says(
+            failed("printf '%s\\n' first $(seq -f %0300g 1 9) last; exit 1"),
+            &format!(
+                "`printf '%s\\n' first $(seq -f %0300g 1 9) last; exit 1` failed with exit status 1: {}",
+                format_args!("{} … {}", format_args!("{:0>133}…", ""), "last")
+            ),
+        )?;
         let error = anyhow::Error::from(failed("seq 1 30; exit 1"));
         let tail = error.chain().nth(1).unwrap().to_string();
         ensure!(tail.starts_with("its last lines were\n21\n") && tail.ends_with("\n30"), "{tail}");
@@ -129,6 +136,27 @@ fn a_script_without_its_interpreter() {
 
 /// A shell line whose grandchildren ignore TERM; it prints its own process id, which is that of its group.
 const STUBBORN: &str = "(trap '' TERM; while :; do sleep 1000; done) & sleep 1000 & echo $$; wait";
+
+#[test]
+fn a_timeout_ends_those_too_that_have_left_the_group() {
+    let lines = in_a_job(|cx| {
+        // Shells that begin sessions of their own; one of them does not hear TERM.
+        let line =
+            "setsid sh -c 'echo $$; sleep 1000' & setsid sh -c 'trap \"\" TERM; echo $$; sleep 1000' & wait";
+        let error = cx
+            .shell(line)
+            .timeout(Duration::from_secs(2))
+            .grace(Duration::from_millis(100))
+            .run()
+            .unwrap_err();
+        ensure!(matches!(error, CommandError::TimedOut { .. }), "{error}");
+        Ok(())
+    });
+    assert_eq!(lines.len(), 2);
+    for (_, pid) in lines {
+        assert_eq!(members(pid.parse().unwrap()), Vec::<u32>::new(), "survivors of a session of its own");
+    }
+}
 
 #[test]
 fn a_timeout_ends_the_whole_group() {
@@ -229,6 +257,9 @@ fn a_gigabyte_of_output_takes_no_memory() {
     assert!(grown < 128, "{grown} MiB more");
 }
 
+/// A shell line that prints without end.
+const FLOOD: &str = "exec yes";
+
 /// A command line without flags of its own.
 #[derive(Default, clap::Parser, serde::Serialize)]
 struct NoFlags {}
@@ -237,8 +268,10 @@ struct NoFlags {}
 fn interrupted_binary(scratch: &str) -> std::process::ExitCode {
     let mut graph = JobGraph::builder();
     let cleaned = std::path::Path::new(scratch).join("cleaned");
-    graph.run_only("stubborn", |cx| {
-        cx.shell(STUBBORN).grace(Duration::from_millis(200)).run()?;
+    let line = if std::path::Path::new(scratch).join("flood").exists() { FLOOD } else { STUBBORN };
+    let directory = scratch.to_owned();
+    graph.run_only("stubborn", move |cx| {
+        cx.shell(line).directory(&directory).grace(Duration::from_millis(200)).run()?;
         Ok(())
     });
     graph.run_only("first", |_| Ok(())).cleanup(move |cx| {
@@ -265,6 +298,36 @@ fn interrupted_process() {
     }
 }
 
+fn interruptible(scratch: &tempfile::TempDir) -> std::process::Child {
+    Process::new(std::env::current_exe().unwrap())
+        .args(["--exact", "interrupted_process", "--nocapture"])
+        .env(SCRATCH, scratch.path())
+        .env("DOJOB_STATE_DIR", scratch.path().join("state"))
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_reader_that_does_not_read() {
+    let scratch = tempfile::tempdir().unwrap();
+    std::fs::write(scratch.path().join("flood"), "").unwrap();
+    let mut child = interruptible(&scratch);
+    let unread = child.stderr.take().unwrap();
+    // Half of what a pipe holds: the rest follows at once, and then nothing goes on.
+    let half = rustix::pipe::fcntl_getpipe_size(&unread).unwrap() as u64 / 2;
+    while rustix::io::ioctl_fionread(&unread).unwrap() < half {
+        assert!(child.try_wait().unwrap().is_none(), "it ended early");
+        std::thread::yield_now();
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM)
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(scratch.path().join("cleaned").exists());
+    drop(unread);
+}
+
 /// Starts that process, sends it `signal` whenever it prints a line that `send_at` wants, and returns its exit status
 /// and the process groups that it told of.
 fn interrupt(
@@ -272,14 +335,7 @@ fn interrupt(
     signal: rustix::process::Signal,
     send_at: impl Fn(&str) -> bool,
 ) -> (std::process::ExitStatus, Vec<u32>) {
-    let mut child = Process::new(std::env::current_exe().unwrap())
-        .args(["--exact", "interrupted_process", "--nocapture"])
-        .env(SCRATCH, scratch.path())
-        .env("DOJOB_STATE_DIR", scratch.path().join("state"))
-        .stderr(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = interruptible(scratch);
     let pid = rustix::process::Pid::from_child(&child);
     let mut groups = Vec::new();
     for line in BufReader::new(child.stderr.take().unwrap()).lines() {

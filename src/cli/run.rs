@@ -25,6 +25,7 @@ use crate::view::json::JsonLines;
 use crate::view::log::init_log;
 use crate::view::picture::{Picture, can_draw, write_picture};
 use crate::view::progress::Progress;
+use crate::view::streams::{Stderr, Stdout};
 
 /// Wrong usage or an invalid graph: nothing was started.
 pub(super) const UNUSABLE: u8 = 2;
@@ -81,11 +82,11 @@ impl Kept {
 
 impl Write for Kept {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.keep(io::stdout().write(bytes))
+        self.keep(Stdout.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.keep(io::stdout().flush())
+        self.keep(Stdout.flush())
     }
 }
 
@@ -331,7 +332,7 @@ impl Flags {
             (_, true) => Console::verbose(),
             (false, false) => Console::normal(),
         };
-        let console = console.diff(self.diff).color(self.color);
+        let console = console.diff(self.diff).color(self.color).write_to(Stderr);
         // Lines that scroll by are progress enough where every phase has one.
         if !Progress::is_wanted() || self.verbose || self.debug {
             return engine.observe(console);

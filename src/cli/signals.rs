@@ -12,6 +12,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::signal_name;
 
 use crate::engine::StopHandle;
+use crate::view::streams;
 
 /// The exit code of a program that a signal has ended.
 const STOPPED: i32 = 130;
@@ -38,13 +39,17 @@ impl SignalGuard {
                 if !is_first || over.load(Ordering::Acquire) {
                     stop.stop_cleanups();
                     stop.kill_commands();
-                    std::process::exit(STOPPED);
+                    // Not by way of the standard library, which flushes standard output first and may wait for that.
+                    signal_hook::low_level::exit(STOPPED);
                 }
                 is_first = false;
-                // First of all: to say so may take as long as somebody does not read.
                 stop.stop();
+                streams::stop_waiting();
+                // A second signal must not wait until this could be written.
                 let name = signal_name(signal).unwrap_or("a signal");
-                super::say(&format!("{name}: stopping; cleanups are called, a second signal ends at once"));
+                streams::try_say(&format!(
+                    "{name}: stopping; cleanups are called, a second signal ends at once"
+                ));
             }
         })?;
         Ok(SignalGuard { is_over })

@@ -13,6 +13,12 @@ use crate::clock::Wake;
 #[derive(Clone, Default)]
 pub(crate) struct Cancel(Arc<Inner>);
 
+impl std::fmt::Debug for Cancel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Cancel").field(&self.is_asked()).finish()
+    }
+}
+
 #[derive(Default)]
 struct Inner {
     asked: AtomicBool,

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::context::Context;
 use crate::context::diary::RUN_VARIABLE;
+use crate::context::escaped::{self, COMMAND_VARIABLE};
 use crate::context::output::{Captured, Lines};
 use crate::context::process::{Ending, Orders, reap, supervise};
 use crate::context::session;
@@ -175,14 +176,16 @@ impl<'cx> Command<'cx> {
         if let Some(page) = page {
             command.env(RUN_VARIABLE, &*page.run);
         }
+        let token = escaped::new_token();
+        command.env(COMMAND_VARIABLE, &token);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.stdin(if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
         let started = match page {
             Some(page) => page.spawn(|note| {
                 session::note(&mut command, note);
-                self.cx.groups().spawn(&mut command)
+                self.cx.groups().spawn(&mut command, self.cx.cancel())
             }),
-            None => self.cx.groups().spawn(&mut command),
+            None => self.cx.groups().spawn(&mut command, self.cx.cancel()),
         };
         let started = started.map_err(|source| self.not_started(source))?;
         let Some(child) = started else {
@@ -199,6 +202,7 @@ impl<'cx> Command<'cx> {
             grace: self.grace,
             cancel: self.cx.cancel(),
             groups: self.cx.groups(),
+            token: &token,
         };
         let ended = supervise(child, &orders, &mut |stream, bytes| {
             let slot = usize::from(stream == Stream::Stderr);
@@ -241,6 +245,8 @@ impl<'cx> Command<'cx> {
             return Err(CommandError::NotDetachable { command: self.to_string() });
         }
         let mut command = self.prepare(false);
+        // It belongs to no run, not even to one of which this program itself is a command.
+        command.env_remove(RUN_VARIABLE).env_remove(COMMAND_VARIABLE);
         let path = self.cx.working_directory().join(log);
         let open = || {
             let file = OpenOptions::new().create(true).append(true).open(&path)?;
@@ -500,6 +506,9 @@ fn excerpt(lines: &[String]) -> Option<String> {
     if lines.iter().map(length).sum::<usize>() <= EXCERPT {
         return Some(lines.join("; "));
     }
+    if rest.is_empty() {
+        return Some(shortened(first, EXCERPT));
+    }
     // Some programs say what is wrong first, some last.
     let first = shortened(first, EXCERPT / 3);
     let mut room = EXCERPT.saturating_sub(length(&first.as_str()));
@@ -512,7 +521,9 @@ fn excerpt(lines: &[String]) -> Option<String> {
     let mut parts = vec![first];
     parts.extend((kept < rest.len()).then(|| "…".to_owned()));
     parts.extend(rest[rest.len() - kept..].iter().map(|line| (*line).to_owned()));
-    if kept == 0 && let Some(last) = rest.last() {
+    if kept == 0
+        && let Some(last) = rest.last()
+    {
         parts.push(shortened(last, EXCERPT / 3));
     }
     Some(parts.join("; ").replace("; …; ", " … "))

@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 use crate::clock::{Clock, SystemClock};
 use crate::context::cancel::Cancel;
+use crate::context::escaped;
 use crate::event::Stream;
 
 /// How often an exit is looked for where the platform has no descriptor to wait on.
@@ -23,7 +24,7 @@ const VANISHING: Duration = Duration::from_secs(2);
 /// What a pipe may still hold when the process that filled it has ended, and a good deal more.
 const MOST_LEFT_IN_A_PIPE: usize = 1024 * 1024;
 
-/// The process groups at work, so that all of them can be killed when there is no time left for manners.
+/// The process groups at work, so that all of them can be ended at once by somebody who does not supervise them.
 #[derive(Debug, Default)]
 pub(crate) struct Groups {
     at_work: Mutex<AtWork>,
@@ -31,8 +32,26 @@ pub(crate) struct Groups {
 
 #[derive(Debug, Default)]
 struct AtWork {
-    groups: Vec<Pid>,
+    groups: Vec<AtWorkGroup>,
     closed: bool,
+}
+
+#[derive(Debug)]
+struct AtWorkGroup {
+    id: Pid,
+    cancel: Cancel,
+    /// It was asked to end; a second time would mean something else to some programs.
+    asked: bool,
+}
+
+impl AtWorkGroup {
+    fn ask_to_end(&mut self) {
+        if !std::mem::replace(&mut self.asked, true) {
+            let _ = kill_process_group(self.id, Signal::TERM);
+            // A stopped process (SIGSTOP) hears TERM only when it goes on.
+            let _ = kill_process_group(self.id, Signal::CONT);
+        }
+    }
 }
 
 impl Groups {
@@ -40,20 +59,46 @@ impl Groups {
         self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a process as the leader of a group, and takes note of that before anybody can kill them all. `None` when
-    /// that has happened.
-    pub(crate) fn spawn(&self, command: &mut Command) -> io::Result<Option<Child>> {
-        let mut at_work = self.lock();
-        if at_work.closed {
+    /// Starts a process as the leader of a group, which ends when `cancel` is asked. `None` once all were
+    /// [killed](Groups::kill).
+    ///
+    /// No lock is held meanwhile: a program on a file system that does not answer is started for as long as that takes.
+    pub(crate) fn spawn(&self, command: &mut Command, cancel: &Cancel) -> io::Result<Option<Child>> {
+        if self.lock().closed {
             return Ok(None);
         }
-        let child = command.spawn()?;
-        at_work.groups.push(Pid::from_child(&child));
+        let mut child = command.spawn()?;
+        let id = Pid::from_child(&child);
+        let mut at_work = self.lock();
+        if at_work.closed {
+            drop(at_work);
+            let _ = kill_process_group(id, Signal::KILL);
+            let _ = child.wait();
+            return Ok(None);
+        }
+        at_work.groups.push(AtWorkGroup { id, cancel: cancel.clone(), asked: false });
         Ok(Some(child))
     }
 
     fn forget(&self, group: Pid) {
-        self.lock().groups.retain(|known| *known != group);
+        self.lock().groups.retain(|known| known.id != group);
+    }
+
+    /// Asks one group to end, once however often this is called.
+    fn ask_to_end(&self, group: Pid) {
+        let mut at_work = self.lock();
+        at_work.groups.iter_mut().filter(|known| known.id == group).for_each(AtWorkGroup::ask_to_end);
+    }
+
+    fn was_asked_to_end(&self, group: Pid) -> bool {
+        self.lock().groups.iter().any(|known| known.id == group && known.asked)
+    }
+
+    /// Asks those to end that a request to stop concerns: who supervises them may be held up by others.
+    pub(crate) fn ask_cancelled_to_end(&self) {
+        let mut at_work = self.lock();
+        let cancelled = at_work.groups.iter_mut().filter(|known| known.cancel.is_asked());
+        cancelled.for_each(AtWorkGroup::ask_to_end);
     }
 
     /// Kills every group at once, and lets no other begin.
@@ -61,7 +106,7 @@ impl Groups {
         let mut at_work = self.lock();
         at_work.closed = true;
         for group in &at_work.groups {
-            let _ = kill_process_group(*group, Signal::KILL);
+            let _ = kill_process_group(group.id, Signal::KILL);
         }
     }
 }
@@ -85,6 +130,8 @@ pub(crate) struct Orders<'a> {
     pub(crate) grace: Duration,
     pub(crate) cancel: &'a Cancel,
     pub(crate) groups: &'a Groups,
+    /// What all of its processes carry in their environment, those too that have left its group.
+    pub(crate) token: &'a str,
 }
 
 /// How far the ending of the group has come.
@@ -219,8 +266,12 @@ impl<'a> Supervision<'a> {
             }
         };
         self.read(&mut buffer, MOST_LEFT_IN_A_PIPE / 4096, sink);
+        if self.orders.groups.was_asked_to_end(self.group) {
+            // By the request to stop itself, which this loop may not have seen yet.
+            self.advance_ending();
+        }
         if self.ending != Ending::Exited {
-            self.end_the_rest_of_the_group()?;
+            self.end_the_rest()?;
         }
         Ok((status, self.ending))
     }
@@ -237,17 +288,31 @@ impl<'a> Supervision<'a> {
                 } else {
                     return;
                 };
-                let _ = kill_process_group(self.group, Signal::TERM);
-                // A stopped process (SIGSTOP) hears TERM only when it goes on.
-                let _ = kill_process_group(self.group, Signal::CONT);
+                self.orders.groups.ask_to_end(self.group);
+                self.signal_escaped(Signal::TERM);
                 self.stage = Stage::Asked { until: now.saturating_add(self.orders.grace) };
             }
             Stage::Asked { until } if now >= until => {
                 let _ = kill_process_group(self.group, Signal::KILL);
+                self.signal_escaped(Signal::KILL);
                 self.stage = Stage::Killed { at: now };
             }
             Stage::Asked { .. } | Stage::Killed { .. } => {}
         }
+    }
+
+    /// Those who have left the group; the members of it have had the signal already.
+    fn signal_escaped(&self, signal: Signal) {
+        for pid in self.escaped() {
+            escaped::send(pid, signal, self.orders.token);
+            escaped::send(pid, Signal::CONT, self.orders.token);
+        }
+    }
+
+    fn escaped(&self) -> Vec<i32> {
+        let members = members(self.group.as_raw_nonzero().get()).unwrap_or_default();
+        let carriers = escaped::carriers(self.orders.token);
+        carriers.into_iter().filter(|pid| !members.contains(pid)).collect()
     }
 
     /// Whether it was killed and has had the time to go.
@@ -298,16 +363,23 @@ impl<'a> Supervision<'a> {
     }
 
     /// Waits for those who did not follow their leader, and kills them when the grace is over.
-    fn end_the_rest_of_the_group(&mut self) -> io::Result<()> {
-        while is_at_work(self.group) {
+    fn end_the_rest(&mut self) -> io::Result<()> {
+        loop {
+            let escaped = self.escaped();
+            if escaped.is_empty() && !is_at_work(self.group) {
+                return Ok(());
+            }
             self.advance_ending();
             if self.is_beyond_killing() {
                 // One of those that nobody may signal, or that hang in the kernel.
-                break;
+                return Ok(());
+            }
+            if matches!(self.stage, Stage::Killed { .. }) {
+                // Some may have been started since.
+                self.signal_escaped(Signal::KILL);
             }
             pause(&mut [], Some(GLANCE))?;
         }
-        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::streams::Stderr;
 use crate::context::current;
 use crate::secret::IN_LOGS;
 
@@ -59,12 +60,12 @@ struct Masked;
 impl io::Write for Masked {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        io::stderr().write_all(IN_LOGS.mask(&text).as_bytes())?;
+        Stderr.write_all(IN_LOGS.mask(&text).as_bytes())?;
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Stderr.flush()
     }
 }
 

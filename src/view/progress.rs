@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
 
 use super::console::{Color, Console};
 use super::history::History;
+use super::streams::Stderr;
 use super::text;
 use crate::clock::{Clock, SystemClock};
 use crate::event::{Event, Observer, Outcome, Phase};
@@ -52,7 +53,7 @@ impl Progress {
             style: Drawn { color: color.applies_to(&io::stderr()), unicode: is_unicode() },
             ..Shown::default()
         }));
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::term_like(Box::new(Screen)));
         let drawn = shared.clone();
         let all = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
             let _ = out.write_str(&render(&lock(&drawn), clock.now(), terminal_width()));
@@ -62,6 +63,59 @@ impl Progress {
         }
         let console = console.write_to(AboveTheBar { bar: bar.clone() });
         Progress { bar, shared, console, clock, history }
+    }
+}
+
+/// The terminal that the bar is drawn on.
+#[derive(Debug)]
+struct Screen;
+
+impl Screen {
+    /// Writes a control sequence with a count (ECMA-48), for which none is needed where that is 0.
+    fn control(count: usize, letter: char) -> io::Result<()> {
+        if count == 0 { Ok(()) } else { Stderr.write_all(format!("\x1b[{count}{letter}").as_bytes()) }
+    }
+}
+
+impl TermLike for Screen {
+    fn width(&self) -> u16 {
+        console::Term::stderr().size().1
+    }
+
+    fn height(&self) -> u16 {
+        console::Term::stderr().size().0
+    }
+
+    fn move_cursor_up(&self, count: usize) -> io::Result<()> {
+        Screen::control(count, 'A')
+    }
+
+    fn move_cursor_down(&self, count: usize) -> io::Result<()> {
+        Screen::control(count, 'B')
+    }
+
+    fn move_cursor_right(&self, count: usize) -> io::Result<()> {
+        Screen::control(count, 'C')
+    }
+
+    fn move_cursor_left(&self, count: usize) -> io::Result<()> {
+        Screen::control(count, 'D')
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        Stderr.write_all(format!("{text}\n").as_bytes())
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        Stderr.write_all(text.as_bytes())
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        Stderr.write_all(b"\r\x1b[2K")
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -92,7 +146,7 @@ impl Write for AboveTheBar {
         let text = String::from_utf8_lossy(bytes);
         let text = text.strip_suffix('\n').unwrap_or(&text);
         if self.bar.is_finished() {
-            io::stderr().write_all(format!("{text}\n").as_bytes())?;
+            Stderr.write_all(format!("{text}\n").as_bytes())?;
         } else {
             self.bar.println(text);
         }

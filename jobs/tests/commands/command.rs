@@ -54,11 +54,16 @@ fn what_creates_and_removes_is_told_at_once() {
 fn what_a_check_says() {
     let say = |check: &str| look(Command::new("true").check(check));
     assert_eq!(say("echo out; echo err >&2; echo; false").reason, "err");
-    assert_eq!(say("echo one; echo two; echo '  '; exit 125").reason, "two");
+    assert_eq!(say("echo one; echo two; echo '  '; exit 125").reason, "one; two");
     assert_eq!(say("exit 3").reason, "`exit 3` ended with exit status 3");
     assert_eq!(say("true").outcome, Outcome::InPlace);
     let long = say("head -c 1000 /dev/zero | tr '\\0' x; false").reason;
-    assert_eq!(long, "x".repeat(300));
+    assert_eq!(long, "x".repeat(400) + "…");
+    let long = say("seq 100000 100099; seq -f 'line %g of many' 1 40 >&2; false").reason;
+    assert!(
+        long.starts_with("line 31 of many; line 32 of many; ") && long.ends_with("; line 40 of many"),
+        "{long}"
+    );
 }
 
 #[test]
