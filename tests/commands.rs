@@ -371,7 +371,10 @@ fn the_second_signal_ends_everything_at_once() {
     let (status, groups) = interrupt(&scratch, rustix::process::Signal::INT, |line| line.contains(" | "));
     assert_eq!((status.code(), status.signal()), (Some(130), None));
     for group in groups {
-        assert_eq!(members(group), Vec::<u32>::new(), "survivors");
+        // Killed all the same; the kernel may still be at it. A survivor would be there for ever.
+        while !members(group).is_empty() {
+            std::thread::yield_now();
+        }
     }
     assert!(!scratch.path().join("cleaned").exists(), "it did not come to that");
 }
