@@ -5,6 +5,7 @@
 
 pub(crate) mod home;
 
+use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use dojob::{Context, CouldNotFindOut, OrCouldNotFindOut, Secret};
+use jiff::Span;
+use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -189,6 +192,72 @@ impl Password {
     }
 }
 
+/// The day from which on an account cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    Never,
+    /// In days since 1970-01-01, as `/etc/shadow` has it.
+    Day(i64),
+}
+
+impl Expiry {
+    /// Reads `2030-01-31` or `never`.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        if text == "never" {
+            return Ok(Expiry::Never);
+        }
+        match text.parse::<Date>() {
+            // Other forms that name a day (`20300131`) would be read otherwise by somebody else.
+            Ok(date) if date.to_string() == text && date >= EPOCH => {
+                Ok(Expiry::Day((date - EPOCH).get_days().into()))
+            }
+            _ => bail!(
+                "`expires` is `{}`, and must be a day from 1970-01-01 on, as in `2030-01-31`, or `never`",
+                text.escape_debug()
+            ),
+        }
+    }
+
+    /// Reads it from `/etc/shadow`.
+    ///
+    /// # Errors
+    /// [`CouldNotFindOut`], where the file cannot be read, as by most users.
+    pub(crate) fn read(machine: Machine<'_>, user: &str) -> Result<Self> {
+        let shadow = read(machine, "/etc/shadow", "when the account expires (only root may read it)")?;
+        Ok(Expiry::of(&shadow, user))
+    }
+
+    fn of(shadow: &str, user: &str) -> Self {
+        let mut lines = shadow.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        let line = lines.find(|fields| fields.first() == Some(&user));
+        // What is no number has no meaning to the system either.
+        let day = line.and_then(|fields| fields.get(7)?.trim().parse().ok());
+        day.filter(|day| *day >= 0).map_or(Expiry::Never, Expiry::Day)
+    }
+
+    /// As the tools of the `shadow` suite read it: a number of days, which no time zone shifts.
+    pub(crate) fn argument(self) -> String {
+        match self {
+            Expiry::Never => String::new(),
+            Expiry::Day(day) => day.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Expiry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Expiry::Never => f.write_str("never"),
+            Expiry::Day(day) => match EPOCH.checked_add(Span::new().try_days(*day).unwrap_or_default()) {
+                Ok(date) => write!(f, "{date}"),
+                Err(_) => write!(f, "{day} days after {EPOCH}"),
+            },
+        }
+    }
+}
+
+const EPOCH: Date = jiff::civil::date(1970, 1, 1);
+
 /// A setting of `/etc/login.defs`, where it is there.
 pub(crate) fn login_setting(machine: Machine<'_>, name: &str) -> Option<String> {
     let path = machine.locate_target(Path::new("/etc/login.defs")).ok()?;
@@ -242,6 +311,25 @@ mod tests {
         assert_eq!(of("!!"), Password { locked: true, hash: String::new() });
         assert_eq!(of("*"), Password { locked: false, hash: "*".into() });
         assert_eq!(Password::parse("", "rosa"), Password { locked: true, hash: String::new() });
+    }
+
+    #[test]
+    fn an_account_expires_on_a_day_or_never() {
+        let day = Expiry::parse("2030-01-31").unwrap();
+        assert_eq!(
+            (day, day.to_string(), day.argument()),
+            (Expiry::Day(21945), "2030-01-31".into(), "21945".into())
+        );
+        assert_eq!(Expiry::parse("never").unwrap().argument(), "");
+        for text in ["", "2030-02-30", "20300131", "31.01.2030", "1969-12-31", "2030-01-31T00:00", "Never"] {
+            assert!(Expiry::parse(text).is_err(), "{text}");
+        }
+        let shadow = "root:*:1::::::\nrosa:*:2:0:99999:7::21945:\nold:*:2:0:99999:7\n";
+        let of = |user: &str| Expiry::of(shadow, user);
+        assert_eq!(
+            (of("rosa"), of("root"), of("old"), of("nobody")),
+            (day, Expiry::Never, Expiry::Never, Expiry::Never)
+        );
     }
 
     #[test]

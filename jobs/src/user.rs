@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::plan::{Found, Plan};
-use crate::account::{self, Accounts, Password, Presence, home, login_setting};
+use crate::account::{self, Accounts, Expiry, Password, Presence, home, login_setting};
 use crate::disk::look::{self, Links};
 use crate::disk::write;
 use crate::machine::{Machine, account_name};
@@ -25,6 +25,8 @@ use crate::written::{NameOrNumber, name_or_number, no_break, path};
 const REMOVED_HOME: &str = "removed_home";
 /// And where it keeps the number of the user's own group.
 const REMOVED_GROUP: &str = "removed_group";
+/// And where a run that makes the user keeps that it does.
+const NEW: &str = "new";
 
 /// A local user is there, with these attributes, or is not. What is not given may be anything.
 ///
@@ -61,10 +63,14 @@ pub struct User {
     /// The home directory: `/home/rosa`, say. What is in the old one is not moved.
     #[serde(default)]
     pub home: Option<PathBuf>,
-    /// Whether the home directory is to exist; a new one is copied from `/etc/skel`. Unless given: true, or for a `system`
-    /// user false. With false it is left as it is.
+    /// Whether the home directory is to exist; a new one is copied from `/etc/skel`. Unless given: true for a new user and
+    /// where `home` is given, and false for a `system` user and for an account that is there without a home. With false it is
+    /// left as it is.
     #[serde(default)]
     pub create_home: Option<bool>,
+    /// The day from which on the account cannot be used, as in `2030-01-31`, or `never`. Unless given it is left as it is.
+    #[serde(default)]
+    pub expires: Option<String>,
     /// The login shell: `/bin/bash`, say.
     #[serde(default)]
     pub shell: Option<PathBuf>,
@@ -108,6 +114,7 @@ impl User {
             exact_groups: false,
             home: None,
             create_home: None,
+            expires: None,
             shell: None,
             comment: None,
             system: false,
@@ -158,6 +165,13 @@ impl User {
     #[must_use]
     pub fn create_home(mut self, create: bool) -> Self {
         self.create_home = Some(create);
+        self
+    }
+
+    /// Usable until this day, `2030-01-31` for example, or `never` without end.
+    #[must_use]
+    pub fn expires(mut self, day: impl Into<String>) -> Self {
+        self.expires = Some(day.into());
         self
     }
 
@@ -221,8 +235,34 @@ impl User {
         Machine::new(self.root.as_ref())
     }
 
-    fn wants_home(&self) -> bool {
-        self.state == Presence::Present && self.create_home.unwrap_or(!self.system)
+    /// Whether the home directory has to exist. That of an account which was there before, and has none, is nobody's
+    /// mistake unless `create_home` or `home` asks for it (Debian's `nobody` must not have one, say).
+    fn wants_home(&self, is_new: bool) -> bool {
+        let unless_given = !self.system && (is_new || self.home.is_some());
+        self.state == Presence::Present && self.create_home.unwrap_or(unless_given)
+    }
+
+    /// Where it is kept, for all tries of this run, that the user is new and its home still to be made.
+    fn homeless(&self) -> String {
+        let root = self.root.as_deref().unwrap_or(Path::new("/"));
+        format!("dojob: the home of the user {} of {} is to be made", self.name, root.display())
+    }
+
+    /// Whether this run, or in its cleanup an interrupted one, has made the user and not yet the home.
+    fn is_homeless(&self, cx: &Context) -> Result<bool> {
+        let in_this_run = cx.global().get::<bool>(&self.homeless())?.unwrap_or(false);
+        Ok(in_this_run || cx.local().get::<bool>(NEW)?.unwrap_or(false))
+    }
+
+    fn make_home(&self, cx: &Context, is_new: bool) -> Result<()> {
+        let machine = self.machine();
+        let found = self.look(machine)?;
+        if let Some(user) = found.accounts.user(&self.name)
+            && self.home_is_missing(machine, &Plan::new(self, &found)?, is_new)?.is_some()
+        {
+            home::make(cx, machine, user)?;
+        }
+        Ok(())
     }
 
     fn validate(&self) -> Result<()> {
@@ -253,6 +293,14 @@ impl User {
             !self.remove_home || self.state == Presence::Absent,
             "`remove_home` says nothing unless `state` is `absent`"
         );
+        if let Some(day) = &self.expires {
+            Expiry::parse(day)?;
+        }
+        ensure!(
+            self.create_home != Some(true) || !self.home.as_deref().is_some_and(home::is_for_nobody),
+            "`create_home` is true, and `home` is a path that must not exist: {}",
+            self.home.as_deref().unwrap_or(Path::new("")).display()
+        );
         self.validate_hash()?;
         self.machine().validate()
     }
@@ -275,18 +323,25 @@ impl User {
         let accounts = Accounts::read(machine)?;
         let matters =
             self.state == Presence::Present && (self.password_hash.is_some() || self.locked.is_some());
+        let is_there = self.state == Presence::Present && accounts.user(&self.name).is_some();
         // A new user has no password: nobody has to be asked.
-        let password = match matters && accounts.user(&self.name).is_some() {
+        let password = match matters && is_there {
             true => Some(Password::read(machine, &self.name)?),
             false => None,
         };
+        let expiry = match self.expires.is_some() && is_there {
+            true => Some(Expiry::read(machine, &self.name)?),
+            false => None,
+        };
         let has_shadow = Password::is_there(machine, &self.name);
-        Ok(Found { accounts, password, has_shadow })
+        Ok(Found { accounts, password, expiry, has_shadow })
     }
 
     /// Says in what the home directory is not as wanted.
-    fn home_is_missing(&self, machine: Machine<'_>, plan: &Plan) -> Result<Option<String>> {
-        let Some(home) = plan.home.as_ref().filter(|_| self.wants_home()) else { return Ok(None) };
+    fn home_is_missing(&self, machine: Machine<'_>, plan: &Plan, is_new: bool) -> Result<Option<String>> {
+        let wanted =
+            self.wants_home(is_new) && !plan.home.as_deref().map(Path::new).is_some_and(home::is_for_nobody);
+        let Some(home) = plan.home.as_ref().filter(|_| wanted) else { return Ok(None) };
         let path = machine.locate_target(Path::new(home))?;
         match look::meta(&path, Links::Follow)? {
             None => Ok(Some(format!("the home directory {home} does not exist"))),
@@ -350,7 +405,9 @@ impl Job for User {
         self.password_hash.iter().for_each(|hash| cx.mask(hash));
         let machine = self.machine();
         let mut plan = Plan::new(self, &self.look(machine)?)?;
-        if let Some(reason) = self.home_is_missing(machine, &plan)?.filter(|_| !plan.is_new) {
+        if let Some(reason) =
+            self.home_is_missing(machine, &plan, self.is_homeless(cx)?)?.filter(|_| !plan.is_new)
+        {
             plan.reasons.push(reason);
         }
         if let Some(home) = self.left_home(cx)? {
@@ -374,22 +431,24 @@ impl Job for User {
         let found = self.look(machine)?;
         let plan = Plan::new(self, &found)?;
         self.remember(cx, &found.accounts)?;
+        if plan.is_new {
+            cx.local().set(NEW, true)?;
+            cx.global().set(&self.homeless(), true)?;
+        }
         for call in &plan.calls {
             account::call(cx, machine, &call.words, call.input.as_ref())?;
         }
         self.remove_what_is_left(cx)?;
         // Only now is it known which home a new user has.
-        let found = self.look(machine)?;
-        if let Some(user) = found.accounts.user(&self.name)
-            && self.home_is_missing(machine, &Plan::new(self, &found)?)?.is_some()
-        {
-            home::make(cx, machine, user)?;
-        }
-        Ok(())
+        self.make_home(cx, self.is_homeless(cx)?)
     }
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
         write::cleanup(cx)?;
+        // A run that was killed after it had made the user, and before the home.
+        if self.is_homeless(cx)? {
+            self.make_home(cx, true)?;
+        }
         self.remove_what_is_left(cx)
     }
 }

@@ -14,6 +14,12 @@ use super::{UserLine, login_setting};
 use crate::disk::write::{beside, remove, settle};
 use crate::machine::Machine;
 
+/// Whether this is a path that stands for "no home directory" and must not exist as one: `/nonexistent` (Debian Policy
+/// 9.2.3), `/dev/null`, or `/`.
+pub(crate) fn is_for_nobody(home: &Path) -> bool {
+    home == Path::new("/") || home == Path::new("/nonexistent") || home.starts_with("/dev")
+}
+
 /// Makes the home directory of `user`, where nothing is there yet.
 ///
 /// # Errors

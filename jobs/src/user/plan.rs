@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use dojob::Secret;
 
 use super::User;
-use crate::account::{Accounts, Password, Presence, UserLine};
+use crate::account::{Accounts, Expiry, Password, Presence, UserLine};
 use crate::written::listed;
 
 /// What was found.
@@ -16,6 +16,8 @@ pub(super) struct Found {
     pub(super) accounts: Accounts,
     /// Where it matters.
     pub(super) password: Option<Password>,
+    /// Where it matters.
+    pub(super) expiry: Option<Expiry>,
     /// Whether the file of passwords has a line for the user, where that can be seen.
     pub(super) has_shadow: Option<bool>,
 }
@@ -102,6 +104,7 @@ impl Plan {
         self.set("shell", "--shell", None, wanted.shell.as_deref().map(text));
         let groups = supplementary(wanted, found)?.filter(|groups| !groups.is_empty());
         self.set("groups", "--groups", None, groups.map(|groups| groups.join(",")));
+        self.expiry(wanted, &Expiry::Never)?;
         self.call("useradd", wanted);
         let none = Password { locked: true, hash: String::new() };
         self.password(wanted, &none)
@@ -136,6 +139,9 @@ impl Plan {
         self.set("shell", "--shell", Some(user.shell.clone()), wanted.shell.as_deref().map(text));
         if let Some(groups) = supplementary(wanted, found)? {
             self.change_groups(wanted, user, found, groups);
+        }
+        if let Some(expiry) = &found.expiry {
+            self.expiry(wanted, expiry)?;
         }
         self.call("usermod", wanted);
         found.password.as_ref().map_or(Ok(()), |password| self.password(wanted, password))
@@ -185,6 +191,19 @@ impl Plan {
             then = missing;
         }
         self.args.extend(["--groups".into(), then.join(",")]);
+    }
+
+    fn expiry(&mut self, wanted: &User, found: &Expiry) -> Result<()> {
+        let Some(expires) = wanted.expires.as_deref().map(Expiry::parse).transpose()? else { return Ok(()) };
+        if expires != *found {
+            self.tell(
+                &format!("expires {found}, not {expires}"),
+                &format!("expires {found}"),
+                &format!("expires {expires}"),
+            );
+            self.args.extend(["--expiredate".to_owned(), expires.argument()]);
+        }
+        Ok(())
     }
 
     /// What was set so far, in one call.

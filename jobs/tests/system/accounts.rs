@@ -194,27 +194,83 @@ fn a_lock_alone_leaves_the_password() {
     assert!(line(tree.path(), "etc/shadow", "rosa").starts_with("rosa:$6$salt$hash:"));
 }
 
+/// An account that is there, and its home is not.
+fn homeless() -> TempDir {
+    let tree = machine_with_rosa();
+    fs::remove_dir_all(tree.path().join("home/rosa")).unwrap();
+    tree
+}
+
 #[test]
-fn a_user_without_a_home_gets_one() {
-    if !is_root("a_user_without_a_home_gets_one") {
+fn a_user_without_a_home_gets_one_that_is_asked_for() {
+    if !is_root("a_user_without_a_home_gets_one_that_is_asked_for") {
         return;
     }
-    // As a run that was killed behind `useradd` leaves it.
-    let homeless = || {
-        let tree = machine_with_rosa();
-        fs::remove_dir_all(tree.path().join("home/rosa")).unwrap();
-        tree
-    };
-    let tree = prove(homeless, |root| User::new("rosa").root(root));
+    let tree = prove(homeless, |root| User::new("rosa").create_home(true).root(root));
     assert_eq!(content(&tree.path().join("home")), content(&machine_with_rosa().path().join("home")));
+    prove(homeless, |root| User::new("rosa").home("/home/rosa").root(root));
 
     let tree = homeless();
-    let report = no_act(User::new("rosa").root(tree.path()));
+    let report = no_act(User::new("rosa").create_home(true).root(tree.path()));
     assert_eq!(
         ended(&report),
         (Outcome::WouldRun, Some("the home directory /home/rosa does not exist".to_owned()))
     );
     assert_eq!(no_act(User::new("rosa").create_home(false).root(tree.path())).counts().in_place, 1);
+}
+
+#[test]
+fn no_home_is_made_that_was_not_asked_for() {
+    if !is_root("no_home_is_made_that_was_not_asked_for") {
+        return;
+    }
+    let tree = homeless();
+    assert_eq!(no_act(User::new("rosa").root(tree.path())).counts().in_place, 1);
+    let report = converge(User::new("rosa").groups(["users"]).shell("/bin/sh").root(tree.path()));
+    assert_eq!(ended(&report).0, Outcome::Changed);
+    assert!(!tree.path().join("home/rosa").exists());
+
+    // Paths that stand for "none".
+    for home in ["/nonexistent", "/dev/null"] {
+        let report = converge(User::new("daemon").home(home).root(tree.path()));
+        assert!(report.success(), "{:?}", ended(&report));
+        assert_eq!(no_act(User::new("daemon").home(home).root(tree.path())).counts().in_place, 1);
+    }
+    assert!(!tree.path().join("nonexistent").exists() && !tree.path().join("dev").exists());
+    let report = converge(User::new("d").home("/nonexistent").create_home(true).root(tree.path()));
+    assert_eq!(ended(&report).0, Outcome::Failed);
+}
+
+#[test]
+fn a_home_that_could_not_be_made_is_missed_by_the_next_try() {
+    if !is_root("a_home_that_could_not_be_made_is_missed_by_the_next_try") {
+        return;
+    }
+    let tree = machine();
+    // What homes are made from cannot be copied.
+    fs::remove_dir_all(tree.path().join("etc/skel")).unwrap();
+    write(tree.path(), "etc/skel", "");
+    let rosa = || Engine::new(User::new("rosa").root(tree.path())).unwrap();
+    let report = rosa().tries(2).retry_delay(std::time::Duration::ZERO).converge();
+    let reason = "the home directory /home/rosa does not exist";
+    assert_eq!(ended(&report), (Outcome::Failed, Some(reason.to_owned())));
+}
+
+#[test]
+fn an_account_expires() {
+    if !is_root("an_account_expires") {
+        return;
+    }
+    let expires =
+        |tree: &TempDir| line(tree.path(), "etc/shadow", "rosa").split(':').nth(7).unwrap().to_owned();
+    let tree = prove(machine, |root| User::new("rosa").expires("2030-01-31").root(root));
+    assert_eq!(expires(&tree), "21945");
+    let tree = prove(machine_with_rosa, |root| User::new("rosa").expires("2030-01-31").root(root));
+    assert_eq!(expires(&tree), "21945");
+    let report = no_act(User::new("rosa").expires("never").root(tree.path()));
+    assert_eq!(ended(&report), (Outcome::WouldRun, Some("expires 2030-01-31, not never".to_owned())));
+    assert!(converge(User::new("rosa").expires("never").root(tree.path())).success());
+    assert_eq!(expires(&tree), "");
 }
 
 #[test]
