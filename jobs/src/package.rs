@@ -12,7 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use dojob::{Context, CouldNotFindOut, Job, NotAsWanted, Result};
+use dojob::{Context, CouldNotFindOut, Job, NotAsWanted, Permanent, Result};
+use rustix::process::geteuid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +31,7 @@ const REFRESHED: &str = "refreshed";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PackageState {
-    /// Installed, in whatever version unless `version` says.
+    /// Installed for its own sake (`apt-mark showmanual`), in whatever version unless `version` says.
     #[default]
     Present,
     /// Installed in the newest version that the lists of packages have.
@@ -69,7 +70,8 @@ pub struct Package {
     pub version: Option<String>,
     /// How old the lists of packages may be when something is to be installed, `1h` for example; older ones are fetched
     /// first. With state `latest` older ones are fetched even where all seems well: with `0s` that is every time. Unless
-    /// given, the lists are taken as they are.
+    /// given, the lists are taken as they are. Lists that are older than what is said of where packages come from
+    /// (`/etc/apt/sources.list` and what is in `/etc/apt/sources.list.d`) are too old in any case.
     #[serde(default)]
     pub update_cache: Option<Span>,
     /// With state `absent`: whether files of configuration go as well; false unless given.
@@ -109,6 +111,8 @@ struct Plan {
     reasons: Vec<String>,
     /// The packages of which something is to be changed.
     names: Vec<String>,
+    /// Those that are installed as wanted, but for the sake of others alone.
+    to_want: Vec<String>,
     /// Whether something was interrupted, and has to be finished first.
     unfinished: bool,
 }
@@ -247,6 +251,10 @@ impl Package {
                 plan.reasons.push(reason);
                 plan.names.push(name.clone());
                 plan.unfinished |= matches!(found.status, Status::Unfinished(_));
+            } else if found.automatic && matches!(found.status, Status::Installed(_)) {
+                let others = "was installed for other packages, and would go with them";
+                plan.reasons.push(format!("{name} {others}"));
+                plan.to_want.push(name.clone());
             }
         }
         Ok((plan, found))
@@ -270,10 +278,17 @@ impl Package {
             Status::Absent | Status::ConfigurationLeft => Some(format!("{name} is not installed")),
             Status::Installed(version) => self.other_version(name, version, candidates),
         };
-        if let (Some(reason), true, Status::Installed(version)) = (&reason, found.held, &found.status) {
-            bail!("{reason}, and it is held back at {version}; `apt-mark unhold {name}` lets it go");
+        match (&reason, &found.status) {
+            (Some(reason), Status::Installed(version)) if found.held => Err(Permanent::new(format!(
+                "{reason}, and it is held back at {version}; `apt-mark unhold {name}` lets it go"
+            ))
+            .into()),
+            (Some(reason), Status::Absent | Status::ConfigurationLeft) if found.held && !is_absent => Err(
+                Permanent::new(format!("{reason}, and it is held back; `apt-mark unhold {name}` lets it in"))
+                    .into(),
+            ),
+            _ => Ok(reason),
         }
-        Ok(reason)
     }
 
     fn other_version(
@@ -291,10 +306,13 @@ impl Package {
 
     /// Why the lists of packages have to be fetched, where they have to be.
     fn stale(&self, cx: &Context, manager: &dyn PackageManager) -> Result<Option<String>> {
-        let Some(oldest) = self.update_cache else { return Ok(None) };
         if cx.local().get::<bool>(REFRESHED)?.unwrap_or(false) || self.state == PackageState::Absent {
             return Ok(None);
         }
+        if let Some(source) = manager.newer_source(cx)? {
+            return Ok(Some(format!("the lists of packages are older than {source}")));
+        }
+        let Some(oldest) = self.update_cache else { return Ok(None) };
         Ok(match manager.age(cx)? {
             None => Some("there are no lists of packages".to_owned()),
             Some(age) if age > oldest.duration() || oldest.duration().is_zero() => {
@@ -303,6 +321,30 @@ impl Package {
             }
             Some(_) => None,
         })
+    }
+
+    /// Refuses names that no package has, and others provide: apt would take one of those, and this job would look for the
+    /// name for ever.
+    fn refuse_virtual(&self, cx: &Context, manager: &dyn PackageManager, found: &[Found]) -> Result<()> {
+        let unknown = self.names.iter().zip(found).filter(|(_, found)| found.status == Status::Absent);
+        let unknown: Vec<&String> = unknown.map(|(name, _)| name).collect();
+        let is_absent = self.state == PackageState::Absent;
+        let candidates = match is_absent || unknown.is_empty() {
+            true => BTreeMap::new(),
+            false => manager.candidates(cx, &self.names)?,
+        };
+        let mut refused = Vec::new();
+        for name in unknown.into_iter().filter(|name| !candidates.contains_key(*name)) {
+            let providers = manager.providers(cx, name, is_absent)?;
+            if !providers.is_empty() {
+                let verb = if providers.len() == 1 { "provides" } else { "provide" };
+                refused.push(format!(
+                    "{name} is a virtual package, which {} {verb}; name a real one",
+                    listed(&providers.iter().map(String::as_str).collect::<Vec<_>>())
+                ));
+            }
+        }
+        if refused.is_empty() { Ok(()) } else { Err(Permanent::new(refused.join("; ")).into()) }
     }
 
     fn transaction(&self, names: Vec<String>) -> Transaction {
@@ -393,6 +435,10 @@ impl Job for Package {
         let manager = self.manager()?;
         let (mut plan, found) = self.plan(cx, &*manager)?;
         let stale = self.stale(cx, &*manager)?;
+        // Lists that are fetched first may know it.
+        if stale.is_none() {
+            self.refuse_virtual(cx, &*manager, &found)?;
+        }
         let counts = self.state == PackageState::Latest || !plan.reasons.is_empty();
         plan.reasons.extend(stale.clone().filter(|_| counts));
         if plan.reasons.is_empty() {
@@ -410,17 +456,25 @@ impl Job for Package {
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
         let manager = self.manager()?;
-        let _changing = changing();
-        let (mut plan, _) = self.plan(cx, &*manager)?;
-        if plan.unfinished {
-            manager.finish(cx).context("failed to finish what was interrupted")?;
+        if !geteuid().is_root() {
+            return Err(Permanent::new("only root can change packages; run this as root").into());
         }
+        let _changing = changing();
+        let (mut plan, mut found) = self.plan(cx, &*manager)?;
+        let is_unfinished = plan.unfinished && self.state != PackageState::Absent;
         let is_stale = self.stale(cx, &*manager)?.is_some();
         if is_stale && (self.state == PackageState::Latest || !plan.names.is_empty()) {
             self.refresh(cx, &*manager)?;
         }
-        if is_stale || plan.unfinished {
-            (plan, _) = self.plan(cx, &*manager)?;
+        if is_unfinished {
+            manager.finish(cx, self.allow_removals).context("failed to finish what was interrupted")?;
+        }
+        if is_stale || is_unfinished {
+            (plan, found) = self.plan(cx, &*manager)?;
+        }
+        self.refuse_virtual(cx, &*manager, &found)?;
+        if !plan.to_want.is_empty() {
+            manager.want(cx, &plan.to_want)?;
         }
         if plan.names.is_empty() {
             return Ok(());

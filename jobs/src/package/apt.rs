@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::bail;
 use dojob::{Command, CommandOutput, Context, CouldNotFindOut, OrCouldNotFindOut, Result};
 
 use super::manager::{Action, Change, Found, PackageManager, Status, Transaction};
-use crate::disk::look::{self, Links};
+use crate::disk::look::{self, Links, Meta};
 use crate::machine::Machine;
 use crate::patience::patiently;
 
@@ -21,9 +21,16 @@ const LISTS: &str = "/var/lib/apt/lists";
 /// Where dpkg keeps what it was doing, as long as it has not done it.
 const JOURNAL: &str = "/var/lib/dpkg/updates";
 const DATABASE: &str = "/var/lib/dpkg";
+/// Which packages were installed for the sake of others.
+const STATES: &str = "/var/lib/apt/extended_states";
+/// Where packages come from: a file, and a directory of such files.
+const SOURCES: [&str; 2] = ["/etc/apt/sources.list", "/etc/apt/sources.list.d"];
 
 /// One line a package, fields apart by tabs.
 const FORMAT: &str = "-f=${Package}\\t${Architecture}\\t${Version}\\t${Status}\\n";
+
+/// The same with what a package provides.
+const PROVIDES: &str = "-f=${Package}\\t${db:Status-Status}\\t${Provides}\\n";
 
 /// Nobody is there to answer, neither debconf nor about files of configuration: those that people have changed stay.
 const ENVIRONMENT: [(&str, &str); 4] = [
@@ -67,6 +74,18 @@ impl<'a> Apt<'a> {
     /// `apt-get` waits for locks itself when it installs; not when it fetches lists, nor does `dpkg` at all.
     fn patiently<'cx>(&self, cx: &'cx Context, command: impl Fn() -> Command<'cx>) -> Result<()> {
         patiently(cx, self.patience, is_locked, command)
+    }
+
+    /// What apt has noted of packages; nothing where it has noted nothing yet.
+    fn states(&self) -> Result<String> {
+        let path = self.machine.locate_target(Path::new(STATES))?;
+        match fs::read(&path) {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => {
+                Err(error).or_could_not_find_out("which packages were installed for the sake of others")
+            }
+        }
     }
 
     fn transaction<'cx>(&self, cx: &'cx Context, transaction: &Transaction, simulate: bool) -> Command<'cx> {
@@ -140,7 +159,25 @@ impl PackageManager for Apt<'_> {
         }
         let text = output.text();
         let lines: Vec<Line<'_>> = text.lines().filter_map(Line::parse).collect();
-        Ok(names.iter().map(|name| found(name, &lines)).collect())
+        let states = self.states()?;
+        let automatic = automatic(&states);
+        Ok(names.iter().map(|name| found(name, &lines, &automatic)).collect())
+    }
+
+    fn providers(&self, cx: &Context, name: &str, installed: bool) -> Result<Vec<String>> {
+        let what = || format!("which packages provide {name}");
+        let command = match installed {
+            true => self.command(cx, "dpkg-query").args(["-W", PROVIDES]),
+            false => self.command(cx, "apt-cache").args(["showpkg", name]),
+        };
+        let output = command.quiet().output().or_could_not_find_out(what())?;
+        match output.success() {
+            true if installed => Ok(installed_providers(&output.text(), name)),
+            true => Ok(reverse_provides(&output.text(), name)),
+            // apt-cache knows nothing at all of such a name.
+            false if !installed && output.status.code() == Some(100) => Ok(Vec::new()),
+            false => Err(could_not(&what(), &output)),
+        }
     }
 
     fn candidates(&self, cx: &Context, names: &[String]) -> Result<BTreeMap<String, String>> {
@@ -178,6 +215,38 @@ impl PackageManager for Apt<'_> {
         Ok(Some(Duration::from_secs(u64::try_from(now - meta.modified.0).unwrap_or(0))))
     }
 
+    fn newer_source(&self, cx: &Context) -> Result<Option<String>> {
+        let meta = |path: &Path| look::meta(&self.machine.locate_target(path)?, Links::Follow);
+        let Some(lists) = meta(Path::new(LISTS))? else { return Ok(None) };
+        let mut sources: Vec<PathBuf> = SOURCES.map(PathBuf::from).to_vec();
+        let directory = self.machine.locate_target(Path::new(SOURCES[1]))?;
+        match fs::read_dir(&directory) {
+            Ok(entries) => {
+                let names = entries.flatten().map(|entry| Path::new(SOURCES[1]).join(entry.file_name()));
+                // As sources.list(5) has it; apt passes over others.
+                let is_read =
+                    |path: &PathBuf| path.extension().is_some_and(|end| end == "list" || end == "sources");
+                sources.extend(names.filter(is_read));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error).or_could_not_find_out("where packages come from"),
+        }
+        // The directory itself counts too: a file may have been taken out of it. A time to come says nothing: such a file
+        // would be newer for ever.
+        let now = cx.now().as_second();
+        for source in sources {
+            let is_newer = |source: Meta| source.modified > lists.modified && source.modified.0 <= now;
+            if meta(&source)?.is_some_and(is_newer) {
+                return Ok(Some(source.display().to_string()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn want(&self, cx: &Context, names: &[String]) -> Result<()> {
+        self.patiently(cx, || self.command(cx, "apt-mark").arg("manual").args(names))
+    }
+
     fn refresh(&self, cx: &Context) -> Result<()> {
         self.patiently(cx, || self.apt_get(cx).args(["-o", "APT::Update::Error-Mode=any", "update"]))?;
         // apt leaves the directory alone where nothing is new.
@@ -185,11 +254,23 @@ impl PackageManager for Apt<'_> {
         Ok(())
     }
 
-    fn finish(&self, cx: &Context) -> Result<()> {
-        self.patiently(cx, || {
+    fn finish(&self, cx: &Context, may_remove: bool) -> Result<()> {
+        let configured = self.patiently(cx, || {
             let command = self.command(cx, "dpkg").args(["--force-confdef", "--force-confold"]);
             command.args(["--configure", "--pending"])
-        })
+        });
+        // What is unpacked may lack something that it needs: apt can get that, dpkg cannot.
+        let Err(error) = configured else { return Ok(()) };
+        if cx.is_cancelled() {
+            return Err(error);
+        }
+        let seconds = self.patience.as_secs().max(1);
+        let mut command = self.apt_get(cx).args(["-o", &format!("DPkg::Lock::Timeout={seconds}")]);
+        if !may_remove {
+            command = command.arg("--no-remove");
+        }
+        command.args(["--fix-broken", "install"]).run()?;
+        Ok(())
     }
 
     fn apply(&self, cx: &Context, transaction: &Transaction) -> Result<()> {
@@ -200,7 +281,8 @@ impl PackageManager for Apt<'_> {
             Err(error) => return Err(error.into()),
         };
         if is_interrupted {
-            self.finish(cx)?;
+            let may_remove = matches!(transaction.action, Action::Install { may_remove: true, .. });
+            self.finish(cx, may_remove)?;
         }
         self.transaction(cx, transaction, false).run()?;
         Ok(())
@@ -245,13 +327,60 @@ impl<'t> Line<'t> {
 }
 
 /// Of several architectures the one that is installed counts.
-fn found(name: &str, lines: &[Line<'_>]) -> Found {
+fn found(name: &str, lines: &[Line<'_>], automatic: &[(&str, &str)]) -> Found {
     let ours = || lines.iter().filter(|line| line.is(name));
     let line = ours().find(|line| line.status == "installed").or_else(|| ours().next());
     match line {
-        None => Found { status: Status::Absent, held: false },
-        Some(line) => Found { status: line.status(), held: line.want == "hold" },
+        None => Found { status: Status::Absent, held: false, automatic: false },
+        Some(line) => Found {
+            status: line.status(),
+            held: line.want == "hold",
+            // What runs on all architectures is noted with the machine's own.
+            automatic: automatic.iter().any(|(name, architecture)| {
+                *name == line.name && (line.architecture == "all" || *architecture == line.architecture)
+            }),
+        },
     }
+}
+
+/// Names and architectures of the packages that were installed for the sake of others.
+fn automatic(states: &str) -> Vec<(&str, &str)> {
+    let paragraphs = states.split("\n\n").map(|paragraph| {
+        let field = |name: &str| {
+            let mut values = paragraph.lines().filter_map(|line| line.strip_prefix(name));
+            values.find_map(|value| value.strip_prefix(':')).map(str::trim).unwrap_or_default()
+        };
+        (field("Package"), field("Architecture"), field("Auto-Installed"))
+    });
+    paragraphs.filter(|(.., flag)| *flag == "1").map(|(name, architecture, _)| (name, architecture)).collect()
+}
+
+/// Of lines of [`PROVIDES`], the installed packages that provide `name`.
+fn installed_providers(text: &str, name: &str) -> Vec<String> {
+    let provides = |provided: &str| {
+        let names = provided.split(',').map(|one| one.split(['(', ' ', ':']).find(|word| !word.is_empty()));
+        names.flatten().any(|one| one == name)
+    };
+    let lines = text.lines().filter_map(|line| {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [package, status, provided] = fields.as_slice() else { return None };
+        (*status == "installed" && provides(provided)).then(|| (*package).to_owned())
+    });
+    lines.collect()
+}
+
+/// Of what `apt-cache showpkg` says, which takes a name for a pattern, the packages that provide just this one:
+/// `postfix 3.7.11 (= )`.
+fn reverse_provides(text: &str, name: &str) -> Vec<String> {
+    let own = format!("Package: {name}");
+    let lines = text.lines().skip_while(|line| *line != own).skip(1);
+    let lines = lines.take_while(|line| !line.starts_with("Package: "));
+    let behind = lines.skip_while(|line| !line.starts_with("Reverse Provides")).skip(1);
+    let mut names: Vec<String> =
+        behind.filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// What `apt-cache policy` says would be installed.
@@ -308,10 +437,14 @@ mod tests {
         let text = "a\tall\t1.0\tinstall ok installed\nb\tamd64\t1:2-3\thold ok installed\nb\ti386\t\tunknown ok not-installed\n\
                     c\tamd64\t1\tdeinstall ok config-files\nd\tamd64\t1\tinstall reinstreq half-installed\nbroken\n";
         let lines: Vec<Line<'_>> = text.lines().filter_map(Line::parse).collect();
-        let of = |name: &str| found(name, &lines);
-        assert_eq!(of("a"), Found { status: Status::Installed("1.0".into()), held: false });
+        let states = "Package: a\nArchitecture: amd64\nAuto-Installed: 1\n\nPackage: b\nArchitecture: i386\nAuto-Installed: 1\n\nPackage: c\nArchitecture: amd64\nAuto-Installed: 0\n";
+        let of = |name: &str| found(name, &lines, &automatic(states));
+        assert_eq!(of("a"), Found { status: Status::Installed("1.0".into()), held: false, automatic: true });
         assert_eq!(of("a:amd64").status, Status::Installed("1.0".into()));
-        assert_eq!(of("b"), Found { status: Status::Installed("1:2-3".into()), held: true });
+        assert_eq!(
+            of("b"),
+            Found { status: Status::Installed("1:2-3".into()), held: true, automatic: false }
+        );
         assert_eq!(of("b:i386").status, Status::Absent);
         assert_eq!(of("c").status, Status::ConfigurationLeft);
         assert_eq!(of("d").status, Status::Unfinished("half-installed".into()));
@@ -333,6 +466,22 @@ mod tests {
         assert_eq!(of("Purg a").unwrap(), "a (configuration) -> (none)");
         assert_eq!(of("Conf a (1.0 localhost [all])"), None);
         assert_eq!(of("Reading package lists..."), None);
+    }
+
+    #[test]
+    fn providers_are_found() {
+        let text = "exim4\tinstalled\tmail-transport-agent\npostfix\tconfig-files\tmail-transport-agent\n\
+                    php\tinstalled\ta (= 1), php-cli:any (= 2:8.2), b\nplain\tinstalled\t\n";
+        assert_eq!(installed_providers(text, "mail-transport-agent"), ["exim4"]);
+        assert_eq!(installed_providers(text, "php-cli"), ["php"]);
+        assert_eq!(installed_providers(text, "mail"), [""; 0]);
+        let text = "Package: mta\nVersions: \n\nReverse Depends: \n  a,mta\nDependencies: \nProvides: \nReverse Provides: \n\
+                    postfix 3.7.11 (= )\nexim4 4.96-15 (= )\nexim4 4.95-1 (= )\n";
+        assert_eq!(
+            reverse_provides(&format!("Package: mtas\nReverse Provides: \nnone 1 (= )\n{text}"), "mta"),
+            ["exim4", "postfix"]
+        );
+        assert_eq!(reverse_provides(text, "m.a"), [""; 0]);
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(crate) struct Found {
     pub(crate) status: Status,
     /// Whether it was told to stay at its version.
     pub(crate) held: bool,
+    /// Whether it is installed for the sake of others alone, and goes when they do.
+    pub(crate) automatic: bool,
 }
 
 /// What is to be done, in one go.
@@ -82,6 +84,13 @@ pub(crate) trait PackageManager {
     /// When that cannot be found out.
     fn candidates(&self, cx: &Context, names: &[String]) -> Result<BTreeMap<String, String>>;
 
+    /// Which packages provide a name that no package has itself, those that are installed alone or all that there are to be
+    /// had.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    fn providers(&self, cx: &Context, name: &str, installed: bool) -> Result<Vec<String>>;
+
     /// What a transaction would change, other packages included.
     ///
     /// # Errors
@@ -94,17 +103,30 @@ pub(crate) trait PackageManager {
     /// When that cannot be found out.
     fn age(&self, cx: &Context) -> Result<Option<Duration>>;
 
+    /// The file that says where packages come from, and is newer than that list; as it is named on the machine.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    fn newer_source(&self, cx: &Context) -> Result<Option<String>>;
+
+    /// Notes that these, which are installed, are wanted for themselves.
+    ///
+    /// # Errors
+    /// As [`refresh`](PackageManager::refresh).
+    fn want(&self, cx: &Context, names: &[String]) -> Result<()>;
+
     /// Fetches that list.
     ///
     /// # Errors
     /// When that fails, or somebody holds the lock for too long.
     fn refresh(&self, cx: &Context) -> Result<()>;
 
-    /// Finishes what was interrupted, where anything was.
+    /// Finishes what was interrupted, where anything was: configures what is unpacked, and gets what it lacks. `may_remove`:
+    /// whether other packages may go for that.
     ///
     /// # Errors
     /// As [`refresh`](PackageManager::refresh).
-    fn finish(&self, cx: &Context) -> Result<()>;
+    fn finish(&self, cx: &Context, may_remove: bool) -> Result<()>;
 
     /// Does it.
     ///

@@ -128,6 +128,86 @@ fn packages_go_and_take_their_configuration_when_told() {
 }
 
 #[test]
+fn a_package_that_came_for_others_is_kept_for_its_own_sake() {
+    let Some(system) = archive("a_package_that_came_for_others_is_kept_for_its_own_sake") else { return };
+    let root = system.path();
+    assert!(converge(Package::new(["greet"]).root(root)).success());
+    let data = || Package::new(["greet-data"]).root(root);
+    let report = converge(data());
+    let reason = "greet-data was installed for other packages, and would go with them";
+    assert_eq!(ended(&report), (Outcome::Changed, Some(reason.to_owned())));
+    assert_eq!(ended(&converge(data())).0, Outcome::InPlace);
+    inside(root, "apt-get -qy remove greet; apt-get -qy autoremove");
+    assert_eq!(installed(root, "greet-data"), "1.0 installed");
+}
+
+#[test]
+fn a_virtual_package_is_refused_before_anything_is_done() {
+    let Some(system) = archive("a_virtual_package_is_refused_before_anything_is_done") else { return };
+    let root = system.path();
+    inside(root, &format!("{MAKE_ARCHIVE} deb polite 1.0 'Provides: greeter\n'; index; apt-get -q update"));
+    let refused = "greeter is a virtual package, which polite provides; name a real one";
+    let report = Engine::new(Package::new(["greeter", "rude"]).root(root)).unwrap().converge();
+    assert_eq!(ended(&report), (Outcome::Failed, Some(refused.to_owned())));
+    assert_eq!(report.jobs().next().unwrap().tries(), 1);
+    assert_eq!(installed(root, "polite rude"), "");
+    // Nor is its absence taken for that of what provides it.
+    let absent = || Package::new(["greeter"]).state(PackageState::Absent).root(root);
+    assert_eq!(ended(&converge(absent())).0, Outcome::InPlace);
+    assert!(converge(Package::new(["polite"]).root(root)).success());
+    assert_eq!(ended(&converge(absent())), (Outcome::Failed, Some(refused.to_owned())));
+}
+
+#[test]
+fn an_unpacked_package_gets_what_it_lacks() {
+    let Some(system) = archive("an_unpacked_package_gets_what_it_lacks") else { return };
+    let root = system.path();
+    inside(root, "dpkg --unpack /srv/archive/greet_2.0_all.deb");
+    assert_eq!(installed(root, "greet"), "2.0 unpacked");
+    let greet = || Package::new(["greet"]).root(root);
+    assert_eq!(ended(&converge(greet())), (Outcome::Changed, Some("greet is unpacked".to_owned())));
+    assert_eq!(
+        (installed(root, "greet"), installed(root, "greet-data")),
+        ("2.0 installed".into(), "1.0 installed".into())
+    );
+    // What cannot be configured can be removed all the same.
+    assert_eq!(converge(Package::new(["fussy"]).root(root)).counts().failed, 1);
+    let absent = Package::new(["fussy"]).state(PackageState::Absent).purge(true).root(root);
+    assert_eq!(ended(&converge(absent)).0, Outcome::Changed);
+    assert_eq!(installed(root, "fussy"), "");
+}
+
+#[test]
+fn lists_that_are_older_than_a_source_are_fetched() {
+    let Some(system) = archive("lists_that_are_older_than_a_source_are_fetched") else { return };
+    let root = system.path();
+    inside(
+        root,
+        &format!(
+            "{MAKE_ARCHIVE} mkdir /srv/other; cd /srv/other; deb late 1.0 ''; index; touch -d '2 hours ago' /var/lib/apt/lists
+            echo 'deb [trusted=yes] copy:/srv/other ./' >/etc/apt/sources.list.d/other.list
+            touch -d '3 hours ago' /etc/apt/sources.list /etc/apt/sources.list.d
+            touch -d '1 hour ago' /etc/apt/sources.list.d/other.list"
+        ),
+    );
+    let report = converge(Package::new(["late"]).root(root));
+    let reason =
+        "late is not installed; the lists of packages are older than /etc/apt/sources.list.d/other.list";
+    assert_eq!(ended(&report), (Outcome::Changed, Some(reason.to_owned())));
+}
+
+#[test]
+fn a_package_that_is_held_out_is_refused_at_once() {
+    let Some(system) = archive("a_package_that_is_held_out_is_refused_at_once") else { return };
+    let root = system.path();
+    inside(root, "apt-mark hold greet");
+    let report = Engine::new(Package::new(["greet"]).root(root)).unwrap().converge();
+    let reason = "greet is not installed, and it is held back; `apt-mark unhold greet` lets it in";
+    assert_eq!(ended(&report), (Outcome::Failed, Some(reason.to_owned())));
+    assert_eq!(report.jobs().next().unwrap().tries(), 1);
+}
+
+#[test]
 fn others_are_removed_only_when_told() {
     let Some(system) = archive("others_are_removed_only_when_told") else { return };
     let root = system.path();
@@ -173,7 +253,10 @@ fn lists_are_fetched_when_they_are_too_old() {
     let report = converge(hourly(Package::new(["late"])));
     assert_eq!(ended(&report), (Outcome::Failed, Some("late is not installed".to_owned())));
 
-    inside(root, "touch -d '3 days ago' /var/lib/apt/lists");
+    inside(
+        root,
+        "touch -d '3 days ago' /var/lib/apt/lists; touch -d '4 days ago' /etc/apt/sources.list /etc/apt/sources.list.d",
+    );
     assert_eq!(
         ended(&converge(hourly(Package::new(["greet-data"])))).0,
         Outcome::InPlace,
@@ -222,7 +305,8 @@ fn a_name_is_not_taken_for_a_pattern() {
     let Some(system) = archive("a_name_is_not_taken_for_a_pattern") else { return };
     let root = system.path();
     let report = converge(Package::new(["gree."]).root(root));
-    assert_eq!(report.counts().failed, 1);
+    assert_eq!(report.counts().failed, 1, "{report:?}");
+    assert_eq!(ended(&report).1.as_deref(), Some("gree. is not installed"));
     assert_eq!(
         diff(&report),
         "not to be said yet: Unable to locate package gree.; Couldn't find any package by glob 'gree.'\n"
