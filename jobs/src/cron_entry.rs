@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
-use dojob::{Command, Context, CouldNotFindOut, Job, NotAsWanted, OrCouldNotFindOut, Result};
+use dojob::{Command, Context, CouldNotFindOut, Job, NotAsWanted, OrCouldNotFindOut, Permanent, Result};
 use rustix::process::geteuid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,8 +30,8 @@ const DIRECTORY: &str = "/etc/cron.d";
 /// A file that others than root own or may write is not read by cron.
 const ATTRIBUTES: Resolved = Resolved { mode: Some(Mode::new(0o644)), uid: Some(0), gid: None };
 
-/// Cron starts a command at certain times. The entry is marked by a comment line with its name; all else in the crontab
-/// stays as it is.
+/// Cron starts a command at certain times. The entry stands between two comment lines with its name, and what is between them
+/// is the entry's own; all else in the crontab stays as it is.
 ///
 /// ```
 /// # use dojob_jobs::CronEntry;
@@ -45,7 +45,7 @@ const ATTRIBUTES: Resolved = Resolved { mode: Some(Mode::new(0o644)), uid: Some(
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "CronEntry")]
 pub struct CronEntry {
-    /// The entry's name, by which it is found again: it stands in a comment before it.
+    /// The entry's name, by which it is found again: it stands in a comment before it and in one behind it.
     pub name: String,
     /// When it is started: minute, hour, day of the month, month and day of the week, as in `30 3 * * mon-fri`, or
     /// `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`, `@reboot`. Not for state `absent`.
@@ -199,6 +199,12 @@ impl CronEntry {
         Ok(Some(lines))
     }
 
+    /// The crontab as it should be.
+    fn wanted(&self, text: &str) -> Result<String> {
+        let wanted = table::set(text, &self.name, self.entry()?.as_deref());
+        wanted.map_err(|error| Permanent::new(format!("{}: {error}", self.place_name())).into())
+    }
+
     /// What people call the crontab.
     fn place_name(&self) -> String {
         match (&self.file, &self.user) {
@@ -327,7 +333,7 @@ impl Job for CronEntry {
         self.validated()?;
         let place = self.look(cx)?;
         let text = place.text();
-        let wanted = table::set(text, &self.name, self.entry()?.as_deref());
+        let wanted = self.wanted(text)?;
         let differs = wanted != text;
         let mut differences = Differences::new();
         match &place {
@@ -352,7 +358,7 @@ impl Job for CronEntry {
         self.validated()?;
         let _turn = turn::take(cx, &self.edited()?)?;
         let place = self.look(cx)?;
-        let wanted = table::set(place.text(), &self.name, self.entry()?.as_deref());
+        let wanted = self.wanted(place.text())?;
         let is_file = matches!(place, Place::File(_)) && self.state == Presence::Present;
         if wanted == place.text() && !is_file {
             return Ok(());

@@ -327,23 +327,23 @@ impl Package {
     /// name for ever.
     fn refuse_virtual(&self, cx: &Context, manager: &dyn PackageManager, found: &[Found]) -> Result<()> {
         let unknown = self.names.iter().zip(found).filter(|(_, found)| found.status == Status::Absent);
-        let unknown: Vec<&String> = unknown.map(|(name, _)| name).collect();
+        let mut unknown: Vec<String> = unknown.map(|(name, _)| name.clone()).collect();
         let is_absent = self.state == PackageState::Absent;
-        let candidates = match is_absent || unknown.is_empty() {
-            true => BTreeMap::new(),
-            false => manager.candidates(cx, &self.names)?,
-        };
-        let mut refused = Vec::new();
-        for name in unknown.into_iter().filter(|name| !candidates.contains_key(*name)) {
-            let providers = manager.providers(cx, name, is_absent)?;
-            if !providers.is_empty() {
-                let verb = if providers.len() == 1 { "provides" } else { "provide" };
-                refused.push(format!(
-                    "{name} is a virtual package, which {} {verb}; name a real one",
-                    listed(&providers.iter().map(String::as_str).collect::<Vec<_>>())
-                ));
-            }
+        if !is_absent && !unknown.is_empty() {
+            let candidates = manager.candidates(cx, &unknown)?;
+            unknown.retain(|name| !candidates.contains_key(name));
         }
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let providers = manager.providers(cx, &unknown, is_absent)?.into_iter();
+        let refused: Vec<String> = providers
+            .map(|(name, providers)| {
+                let verb = if providers.len() == 1 { "provides" } else { "provide" };
+                let providers = listed(&providers.iter().map(String::as_str).collect::<Vec<_>>());
+                format!("{name} is a virtual package, which {providers} {verb}; name a real one")
+            })
+            .collect();
         if refused.is_empty() { Ok(()) } else { Err(Permanent::new(refused.join("; ")).into()) }
     }
 

@@ -76,6 +76,20 @@ impl<'a> Apt<'a> {
         patiently(cx, self.patience, is_locked, command)
     }
 
+    /// This machine's own program can read the database of a tree, too, which takes no rights.
+    fn dpkg_query<'cx>(&self, cx: &'cx Context) -> Result<Command<'cx>> {
+        let this_one = Machine::new(None);
+        let is_tree = self.machine.root().is_some();
+        let own = !is_tree || this_one.has("dpkg-query")?;
+        let command = if own { this_one } else { self.machine }.command(cx, "dpkg-query");
+        if !is_tree || !own {
+            return Ok(command);
+        }
+        let mut option = OsString::from("--admindir=");
+        option.push(self.machine.locate_target(Path::new(DATABASE))?);
+        Ok(command.arg(option))
+    }
+
     /// What apt has noted of packages; nothing where it has noted nothing yet.
     fn states(&self) -> Result<String> {
         let path = self.machine.locate_target(Path::new(STATES))?;
@@ -141,16 +155,7 @@ fn is_locked(said: &str) -> bool {
 impl PackageManager for Apt<'_> {
     fn find(&self, cx: &Context, names: &[String]) -> Result<Vec<Found>> {
         let what = || "which packages are installed";
-        let this_one = Machine::new(None);
-        let is_tree = self.machine.root().is_some();
-        // This machine's own program can read the tree's database, too, which takes no rights.
-        let own = !is_tree || this_one.has("dpkg-query")?;
-        let mut command = if own { this_one } else { self.machine }.command(cx, "dpkg-query");
-        if is_tree && own {
-            let mut option = OsString::from("--admindir=");
-            option.push(self.machine.locate_target(Path::new(DATABASE))?);
-            command = command.arg(option);
-        }
+        let command = self.dpkg_query(cx)?;
         let output =
             command.args(["-W", FORMAT]).args(names).quiet().output().or_could_not_find_out(what())?;
         // 1: some of the names are unknown.
@@ -164,20 +169,28 @@ impl PackageManager for Apt<'_> {
         Ok(names.iter().map(|name| found(name, &lines, &automatic)).collect())
     }
 
-    fn providers(&self, cx: &Context, name: &str, installed: bool) -> Result<Vec<String>> {
-        let what = || format!("which packages provide {name}");
+    fn providers(
+        &self,
+        cx: &Context,
+        names: &[String],
+        installed: bool,
+    ) -> Result<BTreeMap<String, Vec<String>>> {
+        let what = || format!("which packages provide {}", names.join(", "));
         let command = match installed {
-            true => self.command(cx, "dpkg-query").args(["-W", PROVIDES]),
-            false => self.command(cx, "apt-cache").args(["showpkg", name]),
+            true => self.dpkg_query(cx)?.args(["-W", PROVIDES]),
+            false => self.command(cx, "apt-cache").arg("showpkg").args(names),
         };
         let output = command.quiet().output().or_could_not_find_out(what())?;
-        match output.success() {
-            true if installed => Ok(installed_providers(&output.text(), name)),
-            true => Ok(reverse_provides(&output.text(), name)),
-            // apt-cache knows nothing at all of such a name.
-            false if !installed && output.status.code() == Some(100) => Ok(Vec::new()),
-            false => Err(could_not(&what(), &output)),
+        // 100: apt-cache knows nothing at all of any of them.
+        if !output.success() && (installed || output.status.code() != Some(100)) {
+            return Err(could_not(&what(), &output));
         }
+        let text = output.text();
+        let providers = names.iter().map(|name| match installed {
+            true => (name.clone(), installed_providers(&text, name)),
+            false => (name.clone(), reverse_provides(&text, name)),
+        });
+        Ok(providers.filter(|(_, providers)| !providers.is_empty()).collect())
     }
 
     fn candidates(&self, cx: &Context, names: &[String]) -> Result<BTreeMap<String, String>> {

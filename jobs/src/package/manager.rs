@@ -84,12 +84,17 @@ pub(crate) trait PackageManager {
     /// When that cannot be found out.
     fn candidates(&self, cx: &Context, names: &[String]) -> Result<BTreeMap<String, String>>;
 
-    /// Which packages provide a name that no package has itself, those that are installed alone or all that there are to be
-    /// had.
+    /// Which packages provide names that no package has itself, those that are installed alone or all that there are to be
+    /// had; names that none provides are missing.
     ///
     /// # Errors
     /// When that cannot be found out.
-    fn providers(&self, cx: &Context, name: &str, installed: bool) -> Result<Vec<String>>;
+    fn providers(
+        &self,
+        cx: &Context,
+        names: &[String],
+        installed: bool,
+    ) -> Result<BTreeMap<String, Vec<String>>>;
 
     /// What a transaction would change, other packages included.
     ///

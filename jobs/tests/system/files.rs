@@ -144,7 +144,9 @@ fn an_entry_in_cron_d_survives_kills() {
         return;
     }
     Proof::new(|root| CronEntry::new("backup", "@daily", "backup").file("all").root(root))
-        .prepare(|root| write(root, "etc/cron.d/all", "# dojob: backup\n@weekly root backup\n"))
+        .prepare(|root| {
+            write(root, "etc/cron.d/all", "# dojob: backup\n@weekly root backup\n# dojob end: backup\n")
+        })
         .prove();
 }
 
@@ -260,7 +262,11 @@ fn a_full_disk_leaves_the_old_file() {
     needs_room(&[("etc/hosts", HOSTS)], "/etc/hosts: ", hosts);
     needs_room(&[("etc/motd", "")], "/etc/hosts: ", hosts);
     let entry = |root: &Path| CronEntry::new("backup", "@daily", "backup").file("all").root(root).into_job();
-    needs_room(&[("etc/cron.d/all", "# dojob: backup\n@weekly root backup\n")], "/etc/cron.d/all: ", entry);
+    needs_room(
+        &[("etc/cron.d/all", "# dojob: backup\n@weekly root backup\n# dojob end: backup\n")],
+        "/etc/cron.d/all: ",
+        entry,
+    );
     needs_room(&[("etc/cron.d/other", "")], "/etc/cron.d/all: ", entry);
 }
 
@@ -277,7 +283,7 @@ fn an_entry_in_cron_d_is_proved() {
     let tree = prove(|| tree(&[("etc/cron.d/other", "# other\n")]), backup);
     assert_eq!(
         read(tree.path(), "etc/cron.d/backup"),
-        "# dojob: backup\nMAILTO=ops@example.org\nNOTE=\" two words \"\n30 3 * * * rosa backup --date $(date +\\%F)\n"
+        "# dojob: backup\nMAILTO=ops@example.org\nNOTE=\" two words \"\n30 3 * * * rosa backup --date $(date +\\%F)\n# dojob end: backup\n"
     );
     assert_eq!(mode(&tree.path().join("etc/cron.d/backup")), (0o644, 0));
 
@@ -310,7 +316,19 @@ fn an_entry_in_a_crontab_is_proved() {
     let report = converge(entry("0 3 * * *"));
     assert_eq!(ended(&report), (Outcome::Changed, Some("backup differs in the crontab of rosa".to_owned())));
     let found = inside(root, "crontab -u rosa -l");
-    assert_eq!(found, "# mine\n5 4 * * sun echo hi\n# dojob: backup\n0 3 * * * backup\n");
+    assert_eq!(
+        found,
+        "# mine\n5 4 * * sun echo hi\n# dojob: backup\n0 3 * * * backup\n# dojob end: backup\n"
+    );
+
+    // Somebody takes the entry out, and writes one of their own in its place.
+    inside(
+        root,
+        "crontab -u rosa -l | sed 's/^0 3.*//' | sed '/^$/d' | { cat; echo '1 1 * * * mine'; } | crontab -u rosa -",
+    );
+    assert_eq!(ended(&converge(entry("0 3 * * *"))).0, Outcome::Changed);
+    assert_eq!(inside(root, "crontab -u rosa -l"), format!("{found}1 1 * * * mine\n"));
+    inside(root, "crontab -u rosa -l | sed '/^1 1/d' | crontab -u rosa -");
 
     assert_eq!(ended(&converge(CronEntry::absent("backup").user("rosa").root(root))).0, Outcome::Changed);
     assert_eq!(inside(root, "crontab -u rosa -l"), "# mine\n5 4 * * sun echo hi\n");
