@@ -248,6 +248,9 @@ impl Job for CleanCouch {
         cx.log(format_args!("putting back {borrowed}"));
         Ok(())
     }
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(true)
+    }
 }
 
 #[derive(Clone, PartialEq)]

@@ -74,6 +74,8 @@ pub(crate) struct Run {
     /// Where the run began.
     pub(crate) directory: Directory,
     pub(crate) no_act: bool,
+    /// Whether what is run may have to be taken back.
+    pub(crate) reverts: bool,
 }
 
 impl Run {
@@ -99,6 +101,7 @@ impl Run {
             groups: self.groups.clone(),
             directory: Directory::new(false),
             no_act: self.no_act,
+            reverts: self.reverts,
         }
     }
 
@@ -220,6 +223,12 @@ impl Context {
     /// Whether this is a dry run. Only checks are called in one, and they should change nothing in any run.
     pub fn is_no_act(&self) -> bool {
         self.run.no_act
+    }
+
+    /// Whether the job's [`revert`](crate::Job::revert) may be called for this run, should another job fail for good
+    /// ([`OnFailure::Revert`](crate::OnFailure::Revert)): only then does a run have to keep what it replaces.
+    pub fn may_be_reverted(&self) -> bool {
+        self.run.reverts
     }
 
     /// The directory in which the run began, and in which commands start.

@@ -145,6 +145,17 @@ pub trait Job: Clone + PartialEq + Send + Sync + 'static {
         cx.set_absent();
         Ok(())
     }
+
+    /// Whether there is a cleanup to call. `--debts` leaves out those that have none, and says "if it has one" of those that
+    /// do not tell: what a type overrides cannot be seen from outside. It is called in any case.
+    fn has_cleanup(&self) -> Option<bool> {
+        None
+    }
+
+    /// Whether there is a revert to call; as [`has_cleanup`](Job::has_cleanup).
+    fn has_revert(&self) -> Option<bool> {
+        None
+    }
 }
 
 /// A job without a check, which runs every time: its check fails by definition, and its recheck is the result of its
@@ -192,6 +203,17 @@ pub trait RunOnlyJob: Clone + PartialEq + Send + Sync + 'static {
     fn revert(&mut self, cx: &mut Context) -> Result<()> {
         cx.set_absent();
         Ok(())
+    }
+
+    /// Whether there is a cleanup to call. `--debts` leaves out those that have none, and says "if it has one" of those that
+    /// do not tell: what a type overrides cannot be seen from outside. It is called in any case.
+    fn has_cleanup(&self) -> Option<bool> {
+        None
+    }
+
+    /// Whether there is a revert to call; as [`has_cleanup`](RunOnlyJob::has_cleanup).
+    fn has_revert(&self) -> Option<bool> {
+        None
     }
 }
 

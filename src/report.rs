@@ -332,6 +332,8 @@ pub struct Debt {
     pub declined: bool,
     /// Whether the graph has a job of this name, without which it cannot be paid.
     pub payable: bool,
+    /// Whether the job is known to have such a phase. Otherwise that turns out when it is called.
+    pub certain: bool,
 }
 
 /// What became of a run that was to be taken back.

@@ -91,6 +91,33 @@ fn debts_of_two_convergences_of_one_engine_have_their_own_arguments() {
 }
 
 #[test]
+fn what_has_nothing_to_call_is_not_listed_as_owed() {
+    /// A type does not tell whether it has a cleanup.
+    #[derive(Clone, PartialEq)]
+    struct Silent;
+    impl RunOnlyJob for Silent {
+        fn run(&mut self, _: &mut Context) -> Result<()> {
+            Ok(())
+        }
+    }
+    let (d, crashed) = (dir(), dir());
+    let (journal, copy) = (d.path().join("journal"), crashed.path().join("journal"));
+    let graph = || {
+        let (journal, copy) = (journal.clone(), copy.clone());
+        let mut g = JobGraph::builder();
+        g.add(Silent);
+        g.run_only("cleans", |_| Ok(())).cleanup(|_| Ok(()));
+        g.run_only("last", move |_| Ok(fs::copy(&journal, &copy).map(drop)?)).after(["Silent", "cleans"]);
+        g.build().unwrap()
+    };
+    Engine::with_graph(graph()).journal(open(d.path())).converge();
+    fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let debts = Engine::with_graph(graph()).journal(open(crashed.path())).debts();
+    let listed: Vec<_> = debts.iter().map(|debt| (&*debt.job, debt.certain)).collect();
+    assert_eq!(listed, [("Silent", false), ("cleans", true)]);
+}
+
+#[test]
 fn converging_a_part_does_not_forget_what_others_have_not_seen() {
     let d = dir();
     let (file, restarts) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));

@@ -340,4 +340,12 @@ impl Job for Command {
     fn revert(&mut self, cx: &mut Context) -> Result<()> {
         self.call(cx, self.revert.as_ref())
     }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(self.cleanup.is_some())
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(self.revert.is_some())
+    }
 }

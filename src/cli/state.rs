@@ -77,7 +77,11 @@ pub(crate) fn in_words(debt: &Debt) -> String {
         (false, _) => "owed",
     };
     let what = if debt.phase == Phase::Revert { "revert" } else { "cleanup" };
-    let lost = if debt.payable { "" } else { "; there is no job of this name now" };
+    let lost = match (debt.payable, debt.certain) {
+        (false, _) => "; there is no job of this name now",
+        (true, false) => ", if it has one",
+        (true, true) => "",
+    };
     format!(
         "{verb}: {what} of {} (try {} of the run of {:.0}){lost}",
         debt.job.escape_debug(),

@@ -279,12 +279,17 @@ impl Converging<'_> {
 
 /// A run of an earlier convergence as something that is owed.
 fn debt_of(begun: &Begun) -> Debt {
+    let (phase, exists) = match begun.is_revertible {
+        true => (Phase::Revert, begun.body.has_revert()),
+        false => (Phase::Cleanup, begun.body.has_cleanup()),
+    };
     Debt {
         job: begun.cx.job().clone(),
         attempt: begun.attempt,
         of: begun.of.unwrap_or_default(),
-        phase: if begun.is_revertible { Phase::Revert } else { Phase::Cleanup },
+        phase,
         declined: false,
         payable: true,
+        certain: exists == Some(true),
     }
 }

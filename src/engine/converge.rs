@@ -86,6 +86,7 @@ impl<'e> Converging<'e> {
             groups: engine.stop.groups.clone(),
             directory,
             no_act: engine.no_act,
+            reverts: engine.on_failure == OnFailure::Revert,
         };
         let site = Site {
             graph: engine.graph.clone(),

@@ -16,23 +16,32 @@ use crate::graph::SharedGraph;
 use crate::panics::catch;
 use crate::report::Debt;
 
-/// All that is open, in the order in which it was begun.
+/// All that is open, in the order in which it was begun; without what its job is known not to have.
 pub(crate) fn list(ledger: &Ledger, graph: &SharedGraph) -> Vec<Debt> {
     let undoing = ledger.undo().is_some();
     let debts = ledger.entries().flat_map(|(_, entry)| {
+        let id = graph.number(&entry.job);
         let debt = |phase, declined| Debt {
             job: entry.job.as_str().into(),
             attempt: entry.attempt,
             of: ledger.start_of(entry).at,
             phase,
             declined,
-            payable: graph.number(&entry.job).is_some(),
+            payable: id.is_some(),
+            certain: has(graph, id, phase) == Some(true),
         };
         let revert = (undoing && entry.revertible).then(|| debt(Phase::Revert, false));
         let cleanup = (!entry.cleaned).then(|| debt(Phase::Cleanup, entry.declined));
-        [revert, cleanup].into_iter().flatten()
+        let has_it = move |debt: &Debt| has(graph, id, debt.phase) != Some(false);
+        [revert, cleanup].into_iter().flatten().filter(has_it)
     });
     debts.collect()
+}
+
+/// Whether a job has a cleanup or a revert, as far as that is known.
+fn has(graph: &SharedGraph, id: Option<u32>, phase: Phase) -> Option<bool> {
+    let body = &graph.job(id?).body;
+    if phase == Phase::Revert { body.has_revert() } else { body.has_cleanup() }
 }
 
 /// What an earlier convergence has left, ready to be called; and what cannot be, with why.
@@ -70,8 +79,8 @@ pub(crate) fn rebuild(
                 };
                 let phase = if undoing && entry.revertible { Phase::Revert } else { Phase::Cleanup };
                 let (job, attempt, of) = (entry.job.as_str().into(), entry.attempt, start.at);
-                let (declined, payable) = (entry.declined, false);
-                rebuilt.lost.push((Debt { job, attempt, of, phase, declined, payable }, why));
+                let (declined, payable, certain) = (entry.declined, false, false);
+                rebuilt.lost.push((Debt { job, attempt, of, phase, declined, payable, certain }, why));
                 continue;
             }
         };

@@ -33,9 +33,9 @@ pub(crate) trait Erased: Send + Sync {
     /// Compares the values alone.
     fn compare(&self, other: &dyn Erased) -> Sameness;
     /// Whether it has a cleanup, where that can be told without calling it.
-    fn has_cleanup(&self) -> Option<bool> {
-        None
-    }
+    fn has_cleanup(&self) -> Option<bool>;
+    /// Whether it has a revert, where that can be told without calling it.
+    fn has_revert(&self) -> Option<bool>;
     /// The dependencies that its type does not know of.
     fn more_deps(&self) -> &[Dep] {
         &[]
@@ -64,6 +64,12 @@ fn compare<J: PartialEq + 'static>(own: &J, other: &dyn Erased) -> Sameness {
 pub(crate) struct Checked<J>(pub(crate) J);
 
 impl<J: Job> Erased for Checked<J> {
+    fn has_cleanup(&self) -> Option<bool> {
+        self.0.has_cleanup()
+    }
+    fn has_revert(&self) -> Option<bool> {
+        self.0.has_revert()
+    }
     fn kind(&self) -> JobKind {
         JobKind::Job
     }
@@ -101,6 +107,12 @@ impl<J: Job> Erased for Checked<J> {
 pub(crate) struct RunOnly<J>(pub(crate) J);
 
 impl<J: RunOnlyJob> Erased for RunOnly<J> {
+    fn has_cleanup(&self) -> Option<bool> {
+        self.0.has_cleanup()
+    }
+    fn has_revert(&self) -> Option<bool> {
+        self.0.has_revert()
+    }
     fn kind(&self) -> JobKind {
         JobKind::RunOnly
     }
@@ -138,6 +150,12 @@ impl<J: RunOnlyJob> Erased for RunOnly<J> {
 pub(crate) struct Dummy<J>(pub(crate) J);
 
 impl<J: DummyJob> Erased for Dummy<J> {
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(false)
+    }
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
     fn kind(&self) -> JobKind {
         JobKind::Dummy
     }
@@ -179,6 +197,9 @@ pub(crate) struct Needing {
 impl Erased for Needing {
     fn has_cleanup(&self) -> Option<bool> {
         self.body.has_cleanup()
+    }
+    fn has_revert(&self) -> Option<bool> {
+        self.body.has_revert()
     }
     fn kind(&self) -> JobKind {
         self.body.kind()
@@ -251,6 +272,9 @@ fn call(body: Option<&Body>, cx: &mut Context) -> Result<()> {
 impl Erased for Closures {
     fn has_cleanup(&self) -> Option<bool> {
         Some(self.0.cleanup.is_some())
+    }
+    fn has_revert(&self) -> Option<bool> {
+        Some(self.0.revert.is_some())
     }
     fn kind(&self) -> JobKind {
         self.0.kind

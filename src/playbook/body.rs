@@ -293,6 +293,20 @@ impl Late {
 }
 
 impl Erased for TaskBody {
+    fn has_cleanup(&self) -> Option<bool> {
+        match &self.made {
+            Made::Ready(body) | Made::Later(_, Some(body)) => body.has_cleanup(),
+            Made::Later(_, None) => None,
+        }
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        match &self.made {
+            Made::Ready(body) | Made::Later(_, Some(body)) => body.has_revert(),
+            Made::Later(_, None) => None,
+        }
+    }
+
     fn kind(&self) -> JobKind {
         match &self.made {
             Made::Ready(body) => body.kind(),

@@ -191,6 +191,9 @@ impl Erased for Faulty {
     fn has_cleanup(&self) -> Option<bool> {
         self.body.has_cleanup()
     }
+    fn has_revert(&self) -> Option<bool> {
+        self.body.has_revert()
+    }
     fn kind(&self) -> JobKind {
         self.body.kind()
     }
