@@ -21,7 +21,8 @@ use crate::disk::owner::{Mode, Resolved};
 use crate::disk::turn;
 use crate::disk::write;
 use crate::machine::{Machine, account_name};
-use crate::text_file::{Text, TextFile};
+use crate::text::Text;
+use crate::text_file::TextFile;
 use crate::validated::validated;
 use crate::written::one_line;
 
@@ -86,8 +87,8 @@ enum Place {
 impl Place {
     fn text(&self) -> &str {
         match self {
-            Place::File(file) => &file.text,
-            Place::Crontab(text) => text,
+            Place::File(file) => file.text.as_str(),
+            Place::Crontab(text) => text.as_str(),
         }
     }
 }
@@ -239,7 +240,8 @@ impl CronEntry {
         let output =
             self.crontab(cx).arg("-l").quiet().keep(LARGEST).output().or_could_not_find_out(what())?;
         if output.success() && output.stdout.dropped() == 0 {
-            return Ok(Place::Crontab(Text::decode(output.stdout.bytes())));
+            let text = Text::decode(output.stdout.bytes()).or_could_not_find_out(what())?;
+            return Ok(Place::Crontab(text));
         }
         let said = output.stderr.text();
         if output.status.code() == Some(1) && said.to_lowercase().contains("no crontab for") {
@@ -271,7 +273,7 @@ impl CronEntry {
                 self.crontab(cx).arg("-r").run().map(drop).map_err(Into::into)
             }
             Place::Crontab(text) => {
-                let bytes = text.encode(wanted)?.into_owned();
+                let bytes = text.encode(wanted);
                 self.crontab(cx).arg("-").stdin(bytes).run()?;
                 Ok(())
             }
@@ -339,7 +341,7 @@ impl Job for CronEntry {
         match &place {
             Place::File(file) => {
                 if differs {
-                    file.compare(self.reason(text), &wanted, &mut differences)?;
+                    file.compare(self.reason(text), &wanted, &mut differences);
                 }
                 if let Some(meta) = file.meta.as_ref().filter(|_| self.state == Presence::Present) {
                     ATTRIBUTES.compare(meta, &mut differences);
