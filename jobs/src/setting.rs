@@ -141,10 +141,8 @@ impl Format {
         match (self, value) {
             (Format::Ini, value) => ini::validate(key.names(), value),
             (_, None) => Ok(()),
-            (Format::Json, Some(value)) => json::validate(value),
-            (Format::Toml, Some(value)) => json::validate(value)
-                .map_err(|error| anyhow!(error.to_string().replace("JSON", "TOML")))
-                .and_then(|()| toml::validate(value)),
+            (Format::Json, Some(value)) => value.validate_numbers("JSON"),
+            (Format::Toml, Some(value)) => toml::validate(value),
             (Format::Yaml, Some(value)) => yaml::validate(value),
         }
     }

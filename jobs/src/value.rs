@@ -93,7 +93,8 @@ impl Number {
         digits.truncate(kept);
         let digits = digits.trim_start_matches('0').to_owned();
         let power = if digits.is_empty() { 0 } else { power };
-        Some((is_negative, digits, power))
+        // Among whole numbers there is one zero.
+        Some((is_negative && (!digits.is_empty() || self.is_float()), digits, power))
     }
 }
 
@@ -106,6 +107,21 @@ impl fmt::Display for Number {
 impl Value {
     pub(crate) fn is_null(&self) -> bool {
         matches!(self, Value::Null)
+    }
+
+    /// Refuses numbers that are not written as in JSON, which this `format` does, too.
+    ///
+    /// # Errors
+    /// With the number.
+    pub(crate) fn validate_numbers(&self, format: &str) -> anyhow::Result<()> {
+        match self.find_number(&|number| !number.is_json()) {
+            Some(number) => {
+                anyhow::bail!(
+                    "{number} is not how {format} writes a number; put it in quotes if it is a text"
+                )
+            }
+            None => Ok(()),
+        }
     }
 
     /// The first number in it that `is` finds.
@@ -177,7 +193,19 @@ macro_rules! from {
     };
 }
 
-from!(bool, i32, i64, u16, u32, u64, f64, &str, String, Vec<String>, Vec<&str>);
+from!(bool, i8, i16, i32, i64, isize, u8, u16, u32, u64, usize, f32, f64, &str, String, Cow<'_, str>);
+
+impl<T: Into<Value>> From<Vec<T>> for Value {
+    fn from(values: Vec<T>) -> Self {
+        values.into_iter().map(Into::into).collect()
+    }
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Value::Null, Into::into)
+    }
+}
 
 impl From<Number> for Value {
     fn from(number: Number) -> Self {
@@ -299,6 +327,7 @@ mod tests {
     #[test]
     fn numbers_are_compared_to_the_last_digit() {
         assert!(same("1.10", "1.1") && same("1e3", "1000") && same("0.5", "5E-1") && same("0", "0.00"));
+        assert!(same("-0", "0") && !same("-0.0", "0.0"));
         assert!(!same("18446744073709551616", "18446744073709551617") && !same("1", "-1"));
         assert!(!same("0.1", "0.1000000000000000055511151231257827") && !same("nan", "inf"));
     }

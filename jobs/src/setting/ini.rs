@@ -238,7 +238,7 @@ pub(super) fn edit(
         (Some(wanted), found) => {
             let wanted = text_of(wanted)?;
             match found {
-                None => add(&ini, &section, name, wanted.as_deref()),
+                None => add(&ini, &section, name, wanted.as_deref())?,
                 Some(found) => {
                     let line = ini.whole(found)?;
                     let is_whole = wanted.is_some() && found.value.map(trim) == wanted.as_deref();
@@ -255,7 +255,7 @@ pub(super) fn edit(
 }
 
 /// The text with a new setting, behind the last one of its section.
-fn add(ini: &Ini<'_>, section: &str, name: &str, wanted: Option<&str>) -> String {
+fn add(ini: &Ini<'_>, section: &str, name: &str, wanted: Option<&str>) -> Result<String> {
     let sign = ini.sign();
     let line = |indent: &str| match wanted {
         Some(wanted) => format!("{indent}{name}{}{wanted}", if sign.is_empty() { "=" } else { sign }),
@@ -266,7 +266,7 @@ fn add(ini: &Ini<'_>, section: &str, name: &str, wanted: Option<&str>) -> String
         if !ini.lines.is_empty() {
             new.insert(0, String::new());
         }
-        return ini.splice(ini.lines.len()..ini.lines.len(), &new);
+        return Ok(ini.splice(ini.lines.len()..ini.lines.len(), &new));
     };
     let is_setting = |line: &usize| setting(ini.lines[*line]).is_some() && ini.continued(*line).is_none();
     let last = part.clone().rev().find(is_setting);
@@ -276,7 +276,12 @@ fn add(ini: &Ini<'_>, section: &str, name: &str, wanted: Option<&str>) -> String
     });
     // Before a section, settings of none come first.
     let place = last.map_or(part.start, |last| ini.behind(last));
-    ini.splice(place..place, &[line(indent)])
+    let before = place.checked_sub(1).map(|before| ini.lines[before]);
+    ensure!(
+        !before.is_some_and(|before| content(before).ends_with('\\') && !is_comment(before)),
+        "line {place} ends with `\\`, and would go on in what is new"
+    );
+    Ok(ini.splice(place..place, &[line(indent)]))
 }
 
 #[cfg(test)]

@@ -21,41 +21,42 @@ fn read(text: &str) -> Result<Document<&str>> {
 }
 
 pub(super) fn parse(text: &str) -> Result<Value> {
-    Ok(table(read(text)?.as_table()))
+    Ok(table(text, read(text)?.as_table()))
 }
 
-fn table(table: &dyn TableLike) -> Value {
-    let fields = table.iter().map(|(name, item)| (name.to_owned(), item_value(item)));
+fn table(text: &str, table: &dyn TableLike) -> Value {
+    let fields = table.iter().map(|(name, item)| (name.to_owned(), item_value(text, item)));
     Value::Object(fields.collect::<BTreeMap<_, _>>())
 }
 
-fn item_value(item: &Item) -> Value {
+fn item_value(text: &str, item: &Item) -> Value {
     match item {
         Item::None => Value::Null,
-        Item::Value(value) => plain_value(value),
-        Item::Table(found) => table(found),
-        Item::ArrayOfTables(tables) => tables.iter().map(|found| table(found)).collect(),
+        Item::Value(value) => plain_value(text, value),
+        Item::Table(found) => table(text, found),
+        Item::ArrayOfTables(tables) => tables.iter().map(|found| table(text, found)).collect(),
     }
 }
 
-fn plain_value(value: &toml_edit::Value) -> Value {
+fn plain_value(text: &str, value: &toml_edit::Value) -> Value {
     match value {
         toml_edit::Value::String(text) => text.value().as_str().into(),
         toml_edit::Value::Integer(number) => (*number.value()).into(),
         toml_edit::Value::Float(number) => {
-            let written = number.as_repr().and_then(|written| written.as_raw().as_str());
+            let written = number.span().and_then(|range| text.get(range));
             let written = written.map_or_else(|| number.value().to_string(), |text| text.replace('_', ""));
             Number::new(written).into()
         }
         toml_edit::Value::Boolean(truth) => (*truth.value()).into(),
         toml_edit::Value::Datetime(time) => time.value().to_string().into(),
-        toml_edit::Value::Array(values) => values.iter().map(plain_value).collect(),
-        toml_edit::Value::InlineTable(found) => table(found),
+        toml_edit::Value::Array(values) => values.iter().map(|value| plain_value(text, value)).collect(),
+        toml_edit::Value::InlineTable(found) => table(text, found),
     }
 }
 
 /// TOML has no null, and smaller numbers.
 pub(super) fn validate(wanted: &Value) -> Result<()> {
+    wanted.validate_numbers("TOML")?;
     match wanted {
         Value::Null => bail!("TOML has no null; say `absent`"),
         Value::Number(number) => {
@@ -140,7 +141,7 @@ pub(super) fn edit(text: &str, names: &[String], wanted: Option<&Value>) -> Resu
         place = Place::of(item)?;
         if let Place::Table(found) = place
             && !found.is_dotted()
-            && (!found.is_implicit() || found.span().is_some())
+            && !found.is_implicit()
         {
             (headed, depth_of_headed) = (found, depth + 1);
         }
@@ -241,7 +242,10 @@ impl Text<'_> {
 
     /// The line with a table's heading.
     fn heading(&self, table: &Table) -> Option<Range<usize>> {
-        let at = table.span().filter(|_| !table.is_dotted() && !std::ptr::eq(table, self.root))?.start;
+        let at = table
+            .span()
+            .filter(|_| !table.is_dotted() && !table.is_implicit() && !std::ptr::eq(table, self.root))?
+            .start;
         let start = self.line_start(at);
         self.text[start..].trim_start().starts_with('[').then(|| start..self.next_line(at))
     }

@@ -23,9 +23,7 @@ pub(super) fn parse(text: &str) -> Result<Value> {
 
 /// Refuses numbers that readers of YAML do not agree on.
 pub(super) fn validate(wanted: &Value) -> Result<()> {
-    if let Some(number) = wanted.find_number(&|number| !number.is_json()) {
-        bail!("{number} is not how YAML writes a number; put it in quotes if it is a text");
-    }
+    wanted.validate_numbers("YAML")?;
     match wanted.find_number(&|number| node::is_other_number_in_1_1(number.as_str())) {
         Some(number) => bail!("{number} is a text for readers of YAML 1.1; write it as in `1.0e+3`"),
         None => Ok(()),
