@@ -198,22 +198,15 @@ impl<'t> Lines<'t> {
         self.contents().enumerate().filter(|(_, line)| is(line)).map(|(place, _)| place).collect()
     }
 
-    /// The text with these lines in the place of those in `range`. A last line that is replaced stays without an end
-    /// where it had none.
+    /// The text with these lines in the place of those in `range`, each with an end.
     pub(crate) fn splice<'n>(&self, range: Range<usize>, new: impl IntoIterator<Item = &'n str>) -> String {
         let mut text = self.lines[..range.start].concat();
-        let mut is_new = false;
         for line in new {
             if !text.is_empty() && !text.ends_with('\n') {
                 text += self.end;
             }
             text += line;
             text += self.end;
-            is_new = true;
-        }
-        let was_open = self.lines[range.clone()].last().is_some_and(|line| !line.ends_with('\n'));
-        if is_new && was_open {
-            text.truncate(text.len() - self.end.len());
         }
         text + &self.lines[range.end..].concat()
     }
@@ -501,8 +494,8 @@ mod tests {
     fn lines_keep_their_ends() {
         assert_eq!(spliced("a\nb\n", 1..1, &["x"]), "a\nx\nb\n");
         assert_eq!(spliced("a\nb", 2..2, &["x"]), "a\nb\nx\n");
-        assert_eq!(spliced("a\nb", 1..2, &["x"]), "a\nx");
-        assert_eq!(spliced("a\r\nb", 1..2, &["x", "y"]), "a\r\nx\r\ny");
+        assert_eq!(spliced("a\nb", 1..2, &["x"]), "a\nx\n");
+        assert_eq!(spliced("a\r\nb", 1..2, &["x", "y"]), "a\r\nx\r\ny\r\n");
         assert_eq!(spliced("a\nb", 1..2, &[]), "a\n");
         assert_eq!(spliced("a\r\nb", 2..2, &["x", "y"]), "a\r\nb\r\nx\r\ny\r\n");
         assert_eq!(spliced("a\r\nb\n", 1..1, &["x"]), "a\r\nx\r\nb\n");

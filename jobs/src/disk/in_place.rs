@@ -34,6 +34,11 @@ struct Begun {
 /// When that fails. Where [`is_begun`] says so afterwards, `from` is still needed.
 pub(super) fn overwrite(cx: &Context, from: &Path, to: &Path, attributes: &Resolved) -> Result<()> {
     cx.log(format!("{} is a mount of its own: written in place", to.display()));
+    let write = || overwrite_with(cx, from, to, attributes);
+    write().with_context(|| format!("failed to write {} in place", to.display()))
+}
+
+fn overwrite_with(cx: &Context, from: &Path, to: &Path, attributes: &Resolved) -> Result<()> {
     let new = open(from, OFlags::RDONLY)?;
     let old = open(to, OFlags::WRONLY)?;
     let length = Meta::from(rustix::fs::fstat(&new)?).size;

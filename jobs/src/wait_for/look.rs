@@ -28,8 +28,8 @@ const CONNECTING: Duration = Duration::from_secs(2);
 /// How long a web server may take to answer.
 #[cfg(feature = "http")]
 const ANSWERING: Duration = Duration::from_secs(10);
-/// A line is held in memory as a whole, so that `^` and `$` are its ends.
-const LONGEST_LINE: u64 = 64 * 1024 * 1024;
+/// A line is held in memory as a whole, so that `^` and `$` are its ends; a longer one is passed over.
+const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 /// How much of a program's name the kernel keeps.
 const COMM: usize = 15;
 
@@ -86,6 +86,7 @@ pub(super) fn line(path: &Path, wanted: &LineOfFile) -> Looked {
         return Err(CouldNotFindOut::new(what()).because(format!("it is {encoding}, not UTF-8")).into());
     }
     let mut line = Vec::new();
+    let mut too_long = None;
     for number in 1_u64.. {
         line.clear();
         let read = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line);
@@ -93,8 +94,9 @@ pub(super) fn line(path: &Path, wanted: &LineOfFile) -> Looked {
             break;
         }
         if line.len() as u64 == LONGEST_LINE && !line.ends_with(b"\n") {
-            let why = format!("line {number} is longer than {} MiB", LONGEST_LINE / 1024 / 1024);
-            return Err(CouldNotFindOut::new(what()).because(why).into());
+            too_long = too_long.or(Some(number));
+            reader.skip_until(b'\n').or_could_not_find_out(what())?;
+            continue;
         }
         let mark = if number == 1 { text::MARK.as_bytes() } else { b"" };
         let found = line.strip_prefix(mark).unwrap_or(&line);
@@ -105,6 +107,10 @@ pub(super) fn line(path: &Path, wanted: &LineOfFile) -> Looked {
         if wanted.pattern.is_in(found) {
             return Ok(None);
         }
+    }
+    if let Some(number) = too_long {
+        let why = format!("line {number} is longer than {} MiB", LONGEST_LINE / 1024 / 1024);
+        return Err(CouldNotFindOut::new(what()).because(why).into());
     }
     Ok(Some(format!("no line in {shown} has `{}`", wanted.pattern)))
 }
