@@ -108,7 +108,7 @@ fn a_group_that_is_not_there_is_refused_when_read() {
 
 #[test]
 fn line_ends_and_marks_are_no_part_of_what_is_matched() {
-    assert_eq!(made("a=1\r\nb=2\r\n", "^b=\\d$", "b=9\nc=9"), "a=1\r\nb=9\r\nc=9\r\n");
+    assert_eq!(made("a=1\r\nb=2\r\n", "^b=2$", "b=9\nc=9"), "a=1\r\nb=9\r\nc=9\r\n");
     assert_eq!(made("\u{feff}a\nb\r\n", "^[ab]$", "x"), "\u{feff}x\nx\r\n");
     assert_eq!(made("a\r\nb\r\n", "\r$", ""), "a\nb\n");
 }
