@@ -55,10 +55,12 @@ pub struct Block {
     /// Where to add the block: behind the last line that this regular expression fits; an error where it fits none. By
     /// default at the end of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-literal" = "regex"))]
     pub after: Option<String>,
     /// Where to add the block: before the first line that this regular expression fits; an error where it fits none.
     /// `^` is the beginning of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-literal" = "regex"))]
     pub before: Option<String>,
     /// Whether the block is to be removed, with its markers. By default it is added.
     #[serde(default)]

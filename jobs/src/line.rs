@@ -50,14 +50,17 @@ pub struct Line {
     /// Which line is to be replaced, or with `absent` which lines are removed: a regular expression in the syntax of
     /// the Rust library `regex`, such as `^#?PermitRootLogin `. It may fit any part of a line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-literal" = "regex"))]
     pub regex: Option<String>,
     /// Where to add the line: behind the last one that this regular expression fits; an error where it fits none. By
     /// default at the end of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-literal" = "regex"))]
     pub after: Option<String>,
     /// Where to add the line: before the first one that this regular expression fits; an error where it fits none. `^`
     /// is the beginning of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-literal" = "regex"))]
     pub before: Option<String>,
     /// Whether the line is to be removed, wherever it is, or with `regex` all lines that fit. By default it is added.
     #[serde(default)]

@@ -43,9 +43,11 @@ pub struct Replace {
     /// What is to be replaced, wherever it is: a regular expression in the syntax of the Rust library `regex`. `^`
     /// and `$` stand for the ends of lines, which may be `\r\n`; `.` fits no line's end, unless after `(?s)`. An expression
     /// that has `\r` in it sees `\r\n` as two characters.
+    #[schemars(extend("x-literal" = "regex"))]
     pub regex: String,
     /// What to write instead; `$1` or `${name}` is what a group of the regular expression fits, `$$` is a `$`. A group
     /// that the expression does not have is an error, and so is `$1x` for `${1}x`.
+    #[schemars(extend("x-literal" = "replacement"))]
     pub replacement: String,
     /// Whether to keep the file as it was before, as `NAME.dojob-old` beside it. By default it is not kept.
     #[serde(default)]

@@ -7,6 +7,7 @@
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -20,6 +21,9 @@ use crate::patience::Deadline;
 
 /// Where root's lock files are; nobody else may write there.
 const PLACE: &str = "/run/dojob";
+
+/// How many of the files there are looked at, when those that were left are removed.
+const MOST_SWEPT: usize = 1000;
 
 /// From one attempt to the next.
 const GLANCE: Duration = Duration::from_millis(20);
@@ -119,17 +123,39 @@ fn place() -> Result<Option<OwnedFd>> {
     Ok(Some(place))
 }
 
+/// Removes what processes have left that were killed.
+fn sweep(place: &OwnedFd) {
+    let Ok(entries) = rustix::fs::Dir::read_from(place) else { return };
+    for entry in entries.flatten().take(MOST_SWEPT) {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let Ok(file) = rustix::fs::openat(place, entry.file_name(), flags, RawMode::empty()) else {
+            continue;
+        };
+        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+            && is_at(place, entry.file_name(), &file)
+        {
+            let _ = rustix::fs::unlinkat(place, entry.file_name(), AtFlags::empty());
+        }
+    }
+}
+
+/// Whether the file is still there under its name; who had it locked before removes it.
+fn is_at(place: &OwnedFd, name: impl rustix::path::Arg, file: &OwnedFd) -> bool {
+    let now = rustix::fs::statat(place, name, AtFlags::SYMLINK_NOFOLLOW).map(Meta::from);
+    let own = rustix::fs::fstat(file).map(Meta::from);
+    now.is_ok_and(|now| own.is_ok_and(|own| now.id == own.id))
+}
+
 fn own_file(cx: &Context, place: OwnedFd, name: &str, what: &Path) -> Result<OwnFile> {
+    static SWEPT: Once = Once::new();
+    SWEPT.call_once(|| sweep(&place));
     loop {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&place, name, flags, RawMode::RUSR | RawMode::WUSR)
             .with_context(|| format!("failed to lock {} in {PLACE}", what.display()))?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
-                // The one who had it has removed it.
-                let now = rustix::fs::statat(&place, name, AtFlags::SYMLINK_NOFOLLOW).map(Meta::from);
-                let own = Meta::from(rustix::fs::fstat(&file)?);
-                if now.is_ok_and(|now| now.id == own.id) {
+                if is_at(&place, name, &file) {
                     return Ok(OwnFile { place, name: name.to_owned(), file });
                 }
             }

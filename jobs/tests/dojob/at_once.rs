@@ -1,4 +1,5 @@
-//! Several processes that edit the same files at once, and what a playbook's numbers come to in a file.
+//! Several processes that edit the same files at once, and what the numbers, results and secrets of a playbook come to in
+//! a file.
 
 use std::fs;
 use std::path::Path;
@@ -132,4 +133,32 @@ tasks: [
         assert_eq!(code, Some(2), "{stderr}");
         assert!(stderr.contains(wanted), "{stderr}");
     }
+}
+
+#[test]
+fn results_and_secrets_stand_for_themselves_in_patterns() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    let run = |task: &str| {
+        fs::write(at("file"), "axb\na.b\n").unwrap();
+        let first = "{ name: shell_script, register: r, args { script_path: printf, script_args: [\"a.b\"] } }";
+        let playbook = format!("secrets {{ s {{ file: {:?} }} }}\ntasks: [ {first}\n{task} ]", at("secret"));
+        fs::write(at("p.conf"), playbook).unwrap();
+        let (code, _, stderr) = dojob(home.path(), &["run", "p.conf"]);
+        (code, stderr, fs::read_to_string(at("file")).unwrap())
+    };
+    fs::write(at("secret"), "pa$1").unwrap();
+    let replace = |replacement: &str, regex: &str| {
+        format!("{{ name: replace, args {{ path: file, regex: {regex}, replacement: {replacement} }} }}")
+    };
+    let (code, stderr, text) = run(&replace("\"x\"${secrets.s}", "\"(a)\""));
+    assert_ne!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("`${secrets.s}` has a `$` in it, which stands for a group here"), "{stderr}");
+    assert_eq!(text, "axb\na.b\n");
+    let (code, stderr, _) = run(&replace("x", "${secrets.s}"));
+    assert_ne!(code, Some(0), "{stderr}");
+    assert!(stderr.contains("characters in it that have a meaning in a regular expression"), "{stderr}");
+    let (code, stderr, text) = run(&replace("new", "\"^\"${results.r.stdout}\"$\""));
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(text, "axb\nnew\n");
 }
