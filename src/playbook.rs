@@ -13,6 +13,7 @@ mod following;
 pub mod hocon;
 mod late;
 mod links;
+mod literal;
 mod load;
 mod look;
 mod names;

@@ -294,7 +294,7 @@ impl AuthorizedKey {
         self.compare_directory(place, &mut differences)?;
         let (wanted, reasons) = self.edit(&file.text)?;
         if !reasons.is_empty() {
-            file.compare(reasons.join("; "), &wanted, &mut differences)?;
+            file.compare(reasons.join("; "), &wanted, &mut differences);
         }
         if let Some(meta) = file.meta.as_ref().filter(|_| self.state == Presence::Present) {
             place.attributes(FILE_MODE).compare(meta, &mut differences);

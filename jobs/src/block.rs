@@ -9,8 +9,9 @@ use dojob::{Context, Job};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::disk::edit::{self, Edited, Editor, Lines};
+use crate::disk::edit::{Edited, Editor};
 use crate::disk::{Validate, path, write};
+use crate::text::{self, Lines, Text};
 use crate::validated::validated;
 
 /// Some lines of a text file are there, between a line that begins and one that ends them, or are not.
@@ -54,10 +55,12 @@ pub struct Block {
     /// Where to add the block: behind the last line that this regular expression fits; an error where it fits none. By
     /// default at the end of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-literal" = "regex"))]
     pub after: Option<String>,
     /// Where to add the block: before the first line that this regular expression fits; an error where it fits none.
     /// `^` is the beginning of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-literal" = "regex"))]
     pub before: Option<String>,
     /// Whether the block is to be removed, with its markers. By default it is added.
     #[serde(default)]
@@ -161,12 +164,12 @@ impl Block {
     fn validate(&self) -> Result<()> {
         path::validate_named(&self.path)?;
         self.validate.as_ref().map_or(Ok(()), Validate::validate)?;
-        edit::one_line("name", &self.name)?;
+        text::one_line("name", &self.name)?;
         ensure!(!self.name.trim().is_empty(), "`name` must not be empty");
-        edit::validate_place(self.after.as_deref(), self.before.as_deref())?;
+        text::validate_place(self.after.as_deref(), self.before.as_deref())?;
         let (begin, end) = self.markers_of();
-        edit::one_line("begin", &begin)?;
-        edit::one_line("end", &end)?;
+        text::one_line("begin", &begin)?;
+        text::one_line("end", &end)?;
         ensure!(
             !begin.is_empty() && !end.is_empty() && begin != end,
             "`begin` and `end` must not be empty, nor be the same"
@@ -198,7 +201,7 @@ impl Block {
 
     /// The places of the two markers, where they are there.
     fn find(&self, lines: &Lines<'_>, begin: &str, end: &str) -> Result<Option<(usize, usize)>> {
-        let [begins, ends] = [begin, end].map(|marker| lines.places(|line| line == marker.as_bytes()));
+        let [begins, ends] = [begin, end].map(|marker| lines.places(|line| line == marker));
         match (&begins[..], &ends[..]) {
             ([], []) => Ok(None),
             ([begin], [end]) if begin < end => Ok(Some((*begin, *end))),
@@ -206,15 +209,15 @@ impl Block {
             _ => bail!(
                 "the markers in {} are no pair: {begin:?} on {}, {end:?} on {}; mend it by hand",
                 self.path.display(),
-                edit::line_numbers(&begins),
-                edit::line_numbers(&ends)
+                text::line_numbers(&begins),
+                text::line_numbers(&ends)
             ),
         }
     }
 
     /// What is to be done to the text.
-    fn edit(&self, text: &[u8]) -> Result<Option<Edited>> {
-        let lines = Lines::of(text);
+    fn edit(&self, text: &Text) -> Result<Option<Edited>> {
+        let lines = Lines::of(text.as_str());
         let (begin, end) = self.markers_of();
         let found = self.find(&lines, &begin, &end)?;
         let path = self.path.display();
@@ -224,7 +227,7 @@ impl Block {
                 text: lines.splice(first..last + 1, []),
             }));
         };
-        let wanted = || content.lines().map(str::as_bytes);
+        let wanted = || content.lines();
         let (range, reason) = match found {
             Some((first, last)) if lines.between(first + 1, last).eq(wanted()) => return Ok(None),
             Some((first, last)) => (first..last + 1, format!("the block {} of {path} differs", self.name)),
@@ -235,7 +238,7 @@ impl Block {
                 (place..place, format!("{path} lacks the block {}", self.name))
             }
         };
-        let block = [begin.as_bytes()].into_iter().chain(wanted()).chain([end.as_bytes()]);
+        let block = [begin.as_str()].into_iter().chain(wanted()).chain([end.as_str()]);
         Ok(Some(Edited { reason, text: lines.splice(range, block) }))
     }
 }

@@ -13,15 +13,17 @@ use dojob::{Command, Context, CouldNotFindOut, Job, NotAsWanted, OrCouldNotFindO
 use rustix::process::geteuid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uzers::os::unix::UserExt;
 
 use crate::account::Presence;
 use crate::disk::differ::Differences;
-use crate::disk::look::Links;
+use crate::disk::look::{Fingerprint, Links};
 use crate::disk::owner::{Mode, Resolved};
 use crate::disk::turn;
 use crate::disk::write;
 use crate::machine::{Machine, account_name};
-use crate::text_file::{Text, TextFile};
+use crate::text::Text;
+use crate::text_file::TextFile;
 use crate::validated::validated;
 use crate::written::one_line;
 
@@ -86,8 +88,8 @@ enum Place {
 impl Place {
     fn text(&self) -> &str {
         match self {
-            Place::File(file) => &file.text,
-            Place::Crontab(text) => text,
+            Place::File(file) => file.text.as_str(),
+            Place::Crontab(text) => text.as_str(),
         }
     }
 }
@@ -222,12 +224,25 @@ impl CronEntry {
         }
     }
 
-    /// What nobody else may edit at the same time: a file, or something that stands for a crontab.
-    fn edited(&self) -> Result<PathBuf> {
-        match &self.file {
-            Some(file) => self.machine().locate_target(&Path::new(DIRECTORY).join(file)),
-            None => Ok(PathBuf::from(self.place_name())),
+    /// Nobody else may edit the same file, or the same crontab, until this is dropped.
+    fn turn(&self, cx: &Context) -> Result<turn::Turn> {
+        if let Some(file) = &self.file {
+            return turn::take(cx, &self.machine().locate_target(&Path::new(DIRECTORY).join(file))?);
         }
+        let account = match &self.user {
+            Some(user) => uzers::get_user_by_name(user),
+            None => uzers::get_user_by_uid(geteuid().as_raw()),
+        };
+        let user = match (&self.user, &account) {
+            (Some(user), _) => user.clone(),
+            (None, Some(account)) => account.name().to_string_lossy().into_owned(),
+            (None, None) => geteuid().as_raw().to_string(),
+        };
+        let root = self.machine().root().unwrap_or(Path::new("/"));
+        let name = Fingerprint::of_bytes(format!("{} {user}", root.display()).as_bytes()).hex();
+        let home = account.filter(|_| self.root.is_none()).map(|account| account.home_dir().to_owned());
+        let home = home.filter(|home| home.is_dir()).unwrap_or_else(|| PathBuf::from("/"));
+        turn::take_named(cx, format!("crontab-{}", &name[..32]), &home, Path::new(&self.place_name()))
     }
 
     fn look(&self, cx: &Context) -> Result<Place> {
@@ -239,7 +254,8 @@ impl CronEntry {
         let output =
             self.crontab(cx).arg("-l").quiet().keep(LARGEST).output().or_could_not_find_out(what())?;
         if output.success() && output.stdout.dropped() == 0 {
-            return Ok(Place::Crontab(Text::decode(output.stdout.bytes())));
+            let text = Text::decode(output.stdout.bytes()).or_could_not_find_out(what())?;
+            return Ok(Place::Crontab(text));
         }
         let said = output.stderr.text();
         if output.status.code() == Some(1) && said.to_lowercase().contains("no crontab for") {
@@ -271,7 +287,7 @@ impl CronEntry {
                 self.crontab(cx).arg("-r").run().map(drop).map_err(Into::into)
             }
             Place::Crontab(text) => {
-                let bytes = text.encode(wanted)?.into_owned();
+                let bytes = text.encode(wanted);
                 self.crontab(cx).arg("-").stdin(bytes).run()?;
                 Ok(())
             }
@@ -339,7 +355,7 @@ impl Job for CronEntry {
         match &place {
             Place::File(file) => {
                 if differs {
-                    file.compare(self.reason(text), &wanted, &mut differences)?;
+                    file.compare(self.reason(text), &wanted, &mut differences);
                 }
                 if let Some(meta) = file.meta.as_ref().filter(|_| self.state == Presence::Present) {
                     ATTRIBUTES.compare(meta, &mut differences);
@@ -356,7 +372,7 @@ impl Job for CronEntry {
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
-        let _turn = turn::take(cx, &self.edited()?)?;
+        let _turn = self.turn(cx)?;
         let place = self.look(cx)?;
         let wanted = self.wanted(place.text())?;
         let is_file = matches!(place, Place::File(_)) && self.state == Presence::Present;

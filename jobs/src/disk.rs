@@ -5,6 +5,8 @@
 
 pub(crate) mod differ;
 pub(crate) mod edit;
+mod in_place;
+mod lock;
 pub(crate) mod look;
 pub(crate) mod owner;
 pub(crate) mod path;

@@ -145,7 +145,7 @@ impl Hosts {
     /// The file, and what it is to say.
     fn look(&self) -> Result<(TextFile, Table)> {
         let file = TextFile::read(self.machine(), self.file(), Links::Follow)?;
-        let mut table = Table::parse(&file.text);
+        let mut table = Table::parse(file.text.as_str());
         match self.state {
             Presence::Present => table.put(&self.ip, &self.address()?, &self.names, self.exclusive),
             Presence::Absent => table.remove(&self.address()?, &self.names),
@@ -165,7 +165,7 @@ impl Job for Hosts {
         let (file, table) = self.look()?;
         let mut differences = Differences::new();
         if !table.reasons.is_empty() {
-            file.compare(table.reasons.join("; "), &table.text(), &mut differences)?;
+            file.compare(table.reasons.join("; "), &table.text(), &mut differences);
         }
         differences.into_result()
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use dojob::{Context, CouldNotFindOut, Job, OrCouldNotFindOut, Secret};
+use dojob::{Context, CouldNotFindOut, Job, Secret};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -112,9 +112,9 @@ pub struct SendRequest {
     /// Where it is sent to; unless given, to what the check asks for.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "url::optional_http")]
     pub url: Option<String>,
-    /// What is sent, as a JSON value. It is no place for secrets.
+    /// What is sent, as a JSON value, its numbers as they are written here. It is no place for secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub json: Option<Value>,
+    pub json: Option<crate::Value>,
     /// What is sent, as a text; it is secret. Say what it is by the header `Content-Type`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
@@ -367,7 +367,7 @@ impl SendRequest {
 
     /// Sends this JSON value.
     #[must_use]
-    pub fn json(mut self, value: impl Into<Value>) -> Self {
+    pub fn json(mut self, value: impl Into<crate::Value>) -> Self {
         self.json = Some(value.into());
         self
     }
@@ -439,7 +439,7 @@ impl HttpRequest {
             self.send.json.is_none() || self.send.body.is_none(),
             "give `json` or `body` to `send`, not both"
         );
-        Ok(())
+        self.send.json.as_ref().map_or(Ok(()), |json| json.validate_numbers("JSON"))
     }
 
     fn prepare(&self, cx: &Context) -> Result<()> {
@@ -523,15 +523,9 @@ impl Job for HttpRequest {
         self.prepare(cx)?;
         let url = Url::http(self.send.url.as_ref().unwrap_or(&self.url))?;
         let headers = self.headers_to_send();
-        let json = self
-            .send
-            .json
-            .as_ref()
-            .map(serde_json::to_vec)
-            .transpose()
-            .or_could_not_find_out("what to send")?;
+        let json = self.send.json.as_ref().map(ToString::to_string);
         let body = match (&json, &self.send.body) {
-            (Some(json), _) => Body::Bytes(json),
+            (Some(json), _) => Body::Bytes(json.as_bytes()),
             (None, Some(body)) => Body::Bytes(body.expose().as_bytes()),
             (None, None) => Body::Empty,
         };

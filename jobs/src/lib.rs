@@ -46,6 +46,7 @@ mod size;
 mod span;
 mod symlink;
 mod template;
+mod text;
 mod text_file;
 #[cfg(feature = "archive")]
 mod unarchive;
@@ -53,6 +54,7 @@ mod unarchive;
 mod upload;
 mod user;
 mod validated;
+mod value;
 mod wait_for;
 mod written;
 
@@ -98,6 +100,7 @@ pub use unarchive::Unarchive;
 #[cfg(feature = "http")]
 pub use upload::Upload;
 pub use user::User;
+pub use value::{Number, Value};
 #[cfg(feature = "http")]
 pub use wait_for::HttpAnswer;
 pub use wait_for::{Address, LineOfFile, Until, WaitFor, WhichProcess};

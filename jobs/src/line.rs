@@ -10,8 +10,9 @@ use dojob::{Context, Job};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::disk::edit::{self, Edited, Editor, Lines};
+use crate::disk::edit::{self, Edited, Editor};
 use crate::disk::{Validate, path, write};
+use crate::text::{self, Lines, Matcher, Text};
 use crate::validated::validated;
 
 /// One line of a text file is there, or is not.
@@ -49,14 +50,17 @@ pub struct Line {
     /// Which line is to be replaced, or with `absent` which lines are removed: a regular expression in the syntax of
     /// the Rust library `regex`, such as `^#?PermitRootLogin `. It may fit any part of a line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-literal" = "regex"))]
     pub regex: Option<String>,
     /// Where to add the line: behind the last one that this regular expression fits; an error where it fits none. By
     /// default at the end of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-literal" = "regex"))]
     pub after: Option<String>,
     /// Where to add the line: before the first one that this regular expression fits; an error where it fits none. `^`
     /// is the beginning of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-literal" = "regex"))]
     pub before: Option<String>,
     /// Whether the line is to be removed, wherever it is, or with `regex` all lines that fit. By default it is added.
     #[serde(default)]
@@ -176,9 +180,9 @@ impl Line {
     fn validate(&self) -> Result<()> {
         path::validate_named(&self.path)?;
         self.validate.as_ref().map_or(Ok(()), Validate::validate)?;
-        self.line.as_deref().map_or(Ok(()), |line| edit::one_line("line", line))?;
-        self.regex.as_deref().map_or(Ok(()), |regex| edit::regex("regex", regex).map(drop))?;
-        edit::validate_place(self.after.as_deref(), self.before.as_deref())?;
+        self.line.as_deref().map_or(Ok(()), |line| text::one_line("line", line))?;
+        self.regex.as_deref().map_or(Ok(()), |regex| Matcher::new("regex", regex).map(drop))?;
+        text::validate_place(self.after.as_deref(), self.before.as_deref())?;
         let is_placed = self.after.is_some() || self.before.is_some();
         if self.absent {
             ensure!(
@@ -209,17 +213,17 @@ impl Line {
     }
 
     /// What is to be done to the text.
-    fn edit(&self, text: &[u8]) -> Result<Option<Edited>> {
-        let lines = Lines::of(text);
-        let is_line = |line: &[u8]| self.line.as_ref().is_some_and(|wanted| line == wanted.as_bytes());
-        let regex = self.regex.as_deref().map(|regex| edit::regex("regex", regex)).transpose()?;
+    fn edit(&self, text: &Text) -> Result<Option<Edited>> {
+        let lines = Lines::of(text.as_str());
+        let is_line = |line: &str| self.line.as_ref().is_some_and(|wanted| line == wanted);
+        let regex = self.regex.as_deref().map(|regex| Matcher::new("regex", regex)).transpose()?;
         let fitting = match &regex {
             Some(regex) => lines.places(|line| regex.is_match(line)),
             None => lines.places(is_line),
         };
         if self.absent {
             return Ok((!fitting.is_empty()).then(|| Edited {
-                reason: format!("{} of {} to be removed", edit::line_numbers(&fitting), self.path.display()),
+                reason: format!("{} of {} to be removed", text::line_numbers(&fitting), self.path.display()),
                 text: lines.without(&fitting),
             }));
         }
@@ -231,25 +235,25 @@ impl Line {
         if !others.is_empty() && !self.every {
             bail!(
                 "{} of {} fit `regex`: make it fit one, or allow `every`",
-                edit::line_numbers(&fitting),
+                text::line_numbers(&fitting),
                 self.path.display()
             );
         }
-        let replaced = lines.splice(*first..first + 1, [line.as_bytes()]);
+        let replaced = lines.splice(*first..first + 1, [line]);
         Ok(Some(Edited {
-            reason: format!("{} of {} differs", edit::line_numbers(&fitting), self.path.display()),
+            reason: format!("{} of {} differs", text::line_numbers(&fitting), self.path.display()),
             text: Lines::of(&replaced).without(others),
         }))
     }
 
     fn add(&self, lines: &Lines<'_>, line: &str) -> Result<Option<Edited>> {
-        if lines.contents().any(|found| found == line.as_bytes()) {
+        if lines.contents().any(|found| found == line) {
             return Ok(None);
         }
         let place = lines.place(self.after.as_deref(), self.before.as_deref())?;
         Ok(Some(Edited {
             reason: format!("{} lacks the line", self.path.display()),
-            text: lines.splice(place..place, [line.as_bytes()]),
+            text: lines.splice(place..place, [line]),
         }))
     }
 

@@ -6,20 +6,20 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use anyhow::Context as _;
-use regex::bytes::Regex;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::text::{self, Matcher};
 
 /// A regular expression, as the crate `regex` knows them: `^listen_addresses\s*=`. It is looked for anywhere in a line,
 /// unless it has `^` and `$`.
 #[derive(Clone, Debug)]
-pub struct Pattern(Regex);
+pub struct Pattern(Matcher);
 
 impl Pattern {
-    /// Whether it is somewhere in `bytes`.
+    /// Whether it is somewhere in these bytes of a text.
     pub(crate) fn is_in(&self, bytes: &[u8]) -> bool {
-        self.0.is_match(bytes)
+        self.0.is_match(&text::decoded(bytes))
     }
 }
 
@@ -27,8 +27,7 @@ impl FromStr for Pattern {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
-        let regex = Regex::new(text);
-        Ok(Pattern(regex.with_context(|| format!("`{text}` is no regular expression"))?))
+        Matcher::of_all(text).map(Pattern)
     }
 }
 

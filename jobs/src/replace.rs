@@ -2,16 +2,16 @@
 //!
 //! Knows the text as a whole; lines that have to be there are [`Line`](crate::Line)'s business.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
-use dojob::{Context, Job};
+use anyhow::{Context as _, Result, ensure};
+use dojob::{Context, Job, Permanent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::disk::edit::{self, Edited, Editor};
+use crate::disk::edit::{Edited, Editor};
 use crate::disk::{Validate, path, write};
+use crate::text::{Matcher, Text};
 use crate::validated::validated;
 
 /// Whatever a regular expression fits in a text file is replaced. Where it fits nothing, all is as wanted.
@@ -41,9 +41,13 @@ pub struct Replace {
     #[serde(deserialize_with = "path::named")]
     pub path: PathBuf,
     /// What is to be replaced, wherever it is: a regular expression in the syntax of the Rust library `regex`. `^`
-    /// and `$` stand for the ends of lines; `.` fits no line's end, unless after `(?s)`.
+    /// and `$` stand for the ends of lines, which may be `\r\n`; `.` fits no line's end, unless after `(?s)`. An expression
+    /// that has `\r` in it sees `\r\n` as two characters.
+    #[schemars(extend("x-literal" = "regex"))]
     pub regex: String,
-    /// What to write instead; `$1` or `${name}` is what a group of the regular expression fits, `$$` is a `$`.
+    /// What to write instead; `$1` or `${name}` is what a group of the regular expression fits, `$$` is a `$`. A group
+    /// that the expression does not have is an error, and so is `$1x` for `${1}x`.
+    #[schemars(extend("x-literal" = "replacement"))]
     pub replacement: String,
     /// Whether to keep the file as it was before, as `NAME.dojob-old` beside it. By default it is not kept.
     #[serde(default)]
@@ -97,7 +101,8 @@ impl Replace {
         path::validate_named(&self.path)?;
         self.validate.as_ref().map_or(Ok(()), Validate::validate)?;
         ensure!(!self.regex.is_empty(), "`regex` must not be empty");
-        edit::regex("regex", &self.regex).map(drop)
+        let matcher = Matcher::new("regex", &self.regex)?;
+        matcher.validate_replacement(&self.replacement).context("bad `replacement`")
     }
 
     fn editor(&self) -> Editor<'_> {
@@ -111,24 +116,21 @@ impl Replace {
     }
 
     /// What is to be done to the text.
-    fn edit(&self, text: &[u8]) -> Result<Option<Edited>> {
-        let regex = edit::regex("regex", &self.regex)?;
-        let replacement = self.replacement.as_bytes();
-        let Cow::Owned(replaced) = regex.replace_all(text, replacement) else { return Ok(None) };
-        if replaced == text {
+    fn edit(&self, text: &Text) -> Result<Option<Edited>> {
+        let matcher = Matcher::new("regex", &self.regex)?;
+        let Some((replaced, count)) = matcher.replace_all(text.as_str(), &self.replacement) else {
             return Ok(None);
+        };
+        if matcher.replace_all(&replaced, &self.replacement).is_some() {
+            let message = format!(
+                "`regex` would change what it has replaced in {} again, and so each time: make it fit less",
+                self.path.display()
+            );
+            return Err(Permanent::new(message).into());
         }
-        ensure!(
-            regex.replace_all(&replaced, replacement) == replaced,
-            "`regex` would change what it has replaced in {} again, and so each time: make it fit less",
-            self.path.display()
-        );
-        let count = regex.find_iter(text).count();
         let places = if count == 1 { "1 place".to_owned() } else { format!("{count} places") };
-        Ok(Some(Edited {
-            reason: format!("{} has {places} to be replaced", self.path.display()),
-            text: replaced,
-        }))
+        let reason = format!("{} has {places} to be replaced", self.path.display());
+        Ok(Some(Edited::new(reason, replaced)))
     }
 }
 

@@ -12,16 +12,17 @@ mod yaml;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use dojob::{Context, Job};
+use anyhow::{Context as _, Result, anyhow, ensure};
+use dojob::{Context, Job, Permanent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
 
 pub use self::key::Key;
 use crate::disk::edit::{self, Edited, Editor};
 use crate::disk::{Validate, path, write};
+use crate::text::Text;
 use crate::validated::validated;
+use crate::value::Value;
 
 /// How much of a value is told in a reason.
 const SHOWN: usize = 60;
@@ -30,10 +31,15 @@ const SHOWN: usize = 60;
 ///
 /// | format | what is known |
 /// | --- | --- |
-/// | `ini` | `name = value` in `[sections]`, also `name: value` and names alone; what follows ` ;` or ` #` is a comment, and stays, unless the new value has one of these itself. Values are one line, taken as they are, quotes included. A name that is there twice is an error |
+/// | `ini` | `name = value` in `[sections]`, also `name: value` (whichever sign comes first) and names alone. A value is all that is behind the sign, taken as it is, quotes and ` ;` included; see `inline_comments`. Sections and names are told apart by upper and lower case. A name that is there twice, or whose value goes on in the next line, is an error |
 /// | `json` | JSON, with comments and commas at the end where the file has some |
-/// | `toml` | all of TOML; a date counts as the text that it is written as |
-/// | `yaml` | one document of YAML 1.2; values that are written on lines of their own (lists with dashes, `\|` texts), that have an anchor or a tag, or come from an alias, are not edited: that is an error. New lists and objects are written in brackets |
+/// | `toml` | all of TOML; a date counts as the text that it is written as, and stays one. 1 and 1.0 are two things |
+/// | `yaml` | one document of YAML 1.2; values that are written on lines of their own (lists with dashes, `\|` texts), that have an anchor or a tag, or come from an alias, are not edited: that is an error. New lists and objects are written in brackets. 1 and 1.0 are two things |
+///
+/// Numbers are written as they stand in the playbook (`1.10`), and refused where the format cannot say them. An entry of a
+/// list is not removed by its number, since the next one would take its place.
+///
+/// A byte order mark and the ends of lines stay as they are. INI files need not be UTF-8; the others must.
 ///
 /// ```
 /// # use dojob::Engine;
@@ -79,6 +85,10 @@ pub struct Setting {
     /// `{}` stands for where the new file is until then: `["nginx", "-t", "-c", "{}"]`. By default nobody is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validate: Option<Validate>,
+    /// INI alone: whether what follows ` ;` or ` #` is a comment behind the value, which stays, for the programs that read it
+    /// so: Git, MySQL, PHP. By default it is part of the value, as it is for systemd, Samba and Python.
+    #[serde(default)]
+    pub inline_comments: bool,
     /// Whether to hide the value, because it is confidential: no difference is shown. By default it is shown.
     #[serde(default)]
     pub hide: bool,
@@ -128,10 +138,12 @@ impl Format {
     }
 
     fn validate(self, key: &Key, value: Option<&Value>) -> Result<()> {
-        match self {
-            Format::Ini => ini::validate(key.names(), value),
-            Format::Toml => value.map_or(Ok(()), toml::validate),
-            Format::Json | Format::Yaml => Ok(()),
+        match (self, value) {
+            (Format::Ini, value) => ini::validate(key.names(), value),
+            (_, None) => Ok(()),
+            (Format::Json, Some(value)) => value.validate_numbers("JSON"),
+            (Format::Toml, Some(value)) => toml::validate(value),
+            (Format::Yaml, Some(value)) => yaml::validate(value),
         }
     }
 
@@ -141,21 +153,24 @@ impl Format {
         text: &str,
         names: &[String],
         wanted: Option<&Value>,
+        inline_comments: bool,
     ) -> Result<Option<(Option<Value>, String)>> {
-        if self == Format::Ini {
-            return ini::edit(text, names, wanted);
-        }
         let parse: fn(&str) -> Result<Value> = match self {
+            Format::Ini => return ini::edit(text, names, wanted, inline_comments),
             Format::Json => json::parse,
             Format::Toml => toml::parse,
-            Format::Yaml | Format::Ini => yaml::parse,
+            Format::Yaml => yaml::parse,
         };
+        let tells_floats = self != Format::Json;
         let mut tree = parse(text).with_context(|| format!("failed to read it as {}", self.name()))?;
+        if wanted.is_none() {
+            refuse_entry(&tree, names)?;
+        }
         let found = tree::get(&tree, names)?.cloned();
         let is_same = match (&found, wanted) {
             (None, None) => true,
             (Some(found), Some(wanted)) => {
-                tree::is_same(found, wanted)
+                tree::is_same(found, wanted, tells_floats)
                     && (self != Format::Yaml || yaml::is_plain_to_all(text, names, wanted)?)
             }
             _ => false,
@@ -169,11 +184,25 @@ impl Format {
             Format::Yaml | Format::Ini => yaml::edit(text, names, wanted),
         }?;
         tree::set(&mut tree, names, wanted)?;
-        let again = parse(&edited).ok().filter(|again| tree::is_same(again, &tree));
+        let again = parse(&edited).ok().filter(|again| tree::is_same(again, &tree, tells_floats));
         let kept = again
             .ok_or_else(|| anyhow!("this cannot be set without changing something else; edit it by hand"));
         kept.map(|_| Some((found, edited)))
     }
+}
+
+/// Refuses to remove an entry of a list by its number.
+fn refuse_entry(tree: &Value, names: &[String]) -> Result<()> {
+    let Some((last, way)) = names.split_last() else { return Ok(()) };
+    if matches!(tree::get(tree, way)?, Some(Value::Array(_))) {
+        let list = if way.is_empty() { "the document".to_owned() } else { format!("`{}`", way.join(".")) };
+        let message = format!(
+            "{list} is a list, and entry {last} is not removed by its number: the next one would take its place, \
+             and be removed as well; set the whole list"
+        );
+        return Err(Permanent::new(message).into());
+    }
+    Ok(())
 }
 
 impl Setting {
@@ -193,8 +222,16 @@ impl Setting {
             create: false,
             backup: false,
             validate: None,
+            inline_comments: false,
             hide: false,
         }
+    }
+
+    /// What follows ` ;` or ` #` in an INI file is a comment.
+    #[must_use]
+    pub fn inline_comments(mut self) -> Self {
+        self.inline_comments = true;
+        self
     }
 
     /// The file has this format, whatever its name.
@@ -242,7 +279,12 @@ impl Setting {
             !(self.absent && self.create),
             "a setting that is to be `absent` needs no file, so `create` says nothing"
         );
-        self.format_of_file()?.validate(&self.key, self.value.as_ref())
+        let format = self.format_of_file()?;
+        ensure!(
+            !self.inline_comments || format == Format::Ini,
+            "`inline_comments` is for INI alone: other formats say themselves what a comment is"
+        );
+        format.validate(&self.key, self.value.as_ref())
     }
 
     fn format_of_file(&self) -> Result<Format> {
@@ -266,16 +308,15 @@ impl Setting {
         }
     }
 
-    fn edit(&self, text: &[u8]) -> Result<Option<Edited>> {
-        let at = self.path.display();
-        let Ok(text) = std::str::from_utf8(text) else { bail!("{at} is no UTF-8") };
-        let names = self.key.names();
-        let edited = self.format_of_file()?.edit(text, names, self.value.as_ref());
-        let Some((found, text)) = edited.with_context(|| format!("failed to set `{}` in {at}", self.key))?
-        else {
-            return Ok(None);
+    fn edit(&self, text: &Text) -> Result<Option<Edited>> {
+        let (names, wanted, format) = (self.key.names(), self.value.as_ref(), self.format_of_file()?);
+        let edited = match format {
+            Format::Ini => format.edit(text.as_str(), names, wanted, self.inline_comments),
+            _ => text.utf8().and_then(|text| format.edit(&text, names, wanted, false)),
         };
-        Ok(Some(Edited { reason: self.reason(found.as_ref()), text: text.into_bytes() }))
+        let edited =
+            edited.with_context(|| format!("failed to set `{}` in {}", self.key, self.path.display()))?;
+        Ok(edited.map(|(found, text)| Edited::new(self.reason(found.as_ref()), text)))
     }
 
     fn reason(&self, found: Option<&Value>) -> String {
@@ -384,10 +425,11 @@ mod tests {
     fn wanted() -> impl Strategy<Value = Option<Value>> {
         prop_oneof![
             Just(None),
-            Just(Some(json!(1))),
-            Just(Some(json!("x: #y'\""))),
-            Just(Some(json!(true))),
-            Just(Some(json!("yes"))),
+            Just(Some(1.into())),
+            Just(Some("x: #y'\"".into())),
+            Just(Some(true.into())),
+            Just(Some(json!([1.5, {"a b": null}]).into())),
+            Just(Some("yes".into())),
         ]
     }
 
@@ -398,8 +440,8 @@ mod tests {
         #[test]
         fn an_edit_is_made_once(text in text(), names in key(), wanted in wanted()) {
             for format in [Format::Ini, Format::Json, Format::Toml, Format::Yaml] {
-                if let Ok(Some((_, edited))) = format.edit(&text, &names, wanted.as_ref()) {
-                    let again = format.edit(&edited, &names, wanted.as_ref());
+                if let Ok(Some((_, edited))) = format.edit(&text, &names, wanted.as_ref(), false) {
+                    let again = format.edit(&edited, &names, wanted.as_ref(), false);
                     prop_assert!(
                         matches!(again, Ok(None)),
                         "{format:?} {names:?} {wanted:?}\n{text:?}\n{edited:?}\n{again:?}"

@@ -2,26 +2,30 @@
 //!
 //! Knows templates; the file itself is [`File`](crate::File)'s business.
 
+mod line_ends;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
-use dojob::{Context, CouldNotFindOut, Job, Secret};
+use dojob::{Context, CouldNotFindOut, Job, OrCouldNotFindOut, Secret};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{self as jinja, Enumerator, Object, Serde};
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::disk::look::{self, TEXT_LIMIT};
+use crate::disk::look::{self, Found, Links, TEXT_LIMIT};
 use crate::disk::owner::{Group, Mode, Owner};
 use crate::disk::{Validate, path, write};
 use crate::facts::{Facts, GROUPS};
 use crate::file::File;
+use crate::text::{MARK, Text};
 use crate::validated::validated;
+use crate::value::{Number, Value};
 
 /// So many steps may a template take: one that is written by mistake ends, too.
 const FUEL: u64 = 10_000_000;
@@ -31,7 +35,7 @@ const INLINE: &str = "template";
 
 /// A file with this mode and owner, its content made from a template in the language Jinja: `{{ name }}` is a variable,
 /// `{% for host in hosts %}` … `{% endfor %}` and `{% if … %}` … `{% endif %}` are loops and conditions, `{# … #}` is a
-/// comment. A line with nothing but such a tag leaves nothing behind.
+/// comment. A line with nothing but such tags leaves nothing behind; any other line that ends with one stays a line.
 ///
 /// A variable that is not there is an error, and nothing is written then; `{{ name | default("none") }}` asks for less.
 /// Nothing is escaped: what is written is text, whatever the file's name.
@@ -68,7 +72,8 @@ pub struct Template {
     /// looked for in its directory.
     #[serde(default, deserialize_with = "path::optional", skip_serializing_if = "Option::is_none")]
     pub source: Option<PathBuf>,
-    /// The variables: texts, numbers, lists, maps. Without being given, `facts` is what is known of the machine, such as
+    /// The variables: texts, numbers, lists, maps. A number that a template would write otherwise than it stands here, such as
+    /// 1.10, is an error: in quotes it is a text. Without being given, `facts` is what is known of the machine, such as
     /// `facts.os.family`, `facts.hostname` or `facts.hardware.cpus`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub vars: BTreeMap<String, Value>,
@@ -217,8 +222,14 @@ impl Template {
         if let Some(twice) = self.secrets.keys().find(|name| self.vars.contains_key(*name)) {
             bail!("`{twice}` is in `vars` and in `secrets`");
         }
+        for (name, value) in &self.vars {
+            if let Some(number) = value.find_number(&|number| number_value(number).is_err()) {
+                number_value(number).map_err(|error| error.context(format!("bad variable `{name}`")))?;
+            }
+        }
         if let Some(template) = &self.template {
-            environment(None).template_from_named_str(INLINE, template).map_err(|error| plain(&error))?;
+            let template = line_ends::kept(template);
+            environment(None).template_from_named_str(INLINE, &template).map_err(|error| plain(&error))?;
         }
         Ok(())
     }
@@ -226,18 +237,18 @@ impl Template {
     /// What the file is to say.
     fn render(&self, cx: &Context) -> Result<String> {
         let facts = [("facts", jinja::Value::from_object(KnownOfMachine(Facts::of(cx))))];
-        let vars = self.vars.iter().map(|(name, value)| (name.as_str(), Serde(value).into()));
+        let vars = self.vars.iter().map(|(name, value)| (name.as_str(), variable(value)));
         let secrets =
             self.secrets.iter().map(|(name, secret)| (name.as_str(), secret.expose().as_str().into()));
         let vars =
             jinja::Value::from_pairs::<_, _, jinja::Value>(facts.into_iter().chain(vars).chain(secrets));
         let render = |name: &str, text: &str, environment: &Environment<'_>| {
-            environment.render_named_str(name, text, vars).map_err(|error| plain(&error))
+            environment.render_named_str(name, &line_ends::kept(text), vars).map_err(|error| plain(&error))
         };
         match (&self.template, &self.source) {
             (Some(template), _) => render(INLINE, template, &environment(None)),
             (None, Some(source)) => {
-                let Some(text) = look::read_text(source, TEXT_LIMIT)? else {
+                let Some(text) = read(source)? else {
                     bail!("there is no template {}", source.display());
                 };
                 let directory = source.parent().unwrap_or(Path::new("."));
@@ -289,6 +300,71 @@ impl Object for KnownOfMachine {
     }
 }
 
+/// A variable as the language has it.
+fn variable(value: &Value) -> jinja::Value {
+    match value {
+        Value::Null => ().into(),
+        Value::Bool(truth) => (*truth).into(),
+        Value::Number(number) => number_value(number).unwrap_or_else(|_| number.as_str().into()),
+        Value::String(text) => text.as_str().into(),
+        Value::Array(values) => values.iter().map(variable).collect(),
+        Value::Object(fields) => {
+            jinja::Value::from_pairs(fields.iter().map(|(name, value)| (name.as_str(), variable(value))))
+        }
+    }
+}
+
+/// A number, which the language writes as it was written.
+///
+/// # Errors
+/// When it would not.
+fn number_value(number: &Number) -> Result<jinja::Value> {
+    let text = number.as_str();
+    let value = match (text.parse::<i128>(), text.parse::<u128>(), text.parse::<f64>()) {
+        (Ok(whole), _, _) => Some(jinja::Value::from(whole)),
+        (_, Ok(whole), _) => Some(jinja::Value::from(whole)),
+        (_, _, Ok(float)) => Some(jinja::Value::from(float)),
+        _ => None,
+    };
+    match value {
+        Some(value) if value.to_string() == text => Ok(value),
+        Some(value) => {
+            bail!("a template would write the number {text} as {value}; put it in quotes to keep it")
+        }
+        None => bail!("{text} is no number; put it in quotes"),
+    }
+}
+
+/// The text of a template; `None` where there is no such file.
+fn read(path: &Path) -> Result<Option<String>> {
+    let what = || format!("what {} says", path.display());
+    let unknown = |why: String| Err(CouldNotFindOut::new(what()).because(why).into());
+    let mut file = match look::open(path, Links::Follow)? {
+        Found::Nothing => return Ok(None),
+        Found::File(file) => file,
+        other => return unknown(format!("it is {}", other.what().unwrap_or_default())),
+    };
+    let Some(bytes) = file.read(TEXT_LIMIT).or_could_not_find_out(what())? else {
+        return unknown(format!("it has more than {TEXT_LIMIT} bytes"));
+    };
+    let mark = if bytes.starts_with(MARK.as_bytes()) { MARK } else { "" };
+    let text = Text::decode(bytes).and_then(|text| text.utf8()).or_could_not_find_out(what())?;
+    Ok(Some(format!("{mark}{text}")))
+}
+
+/// The template of this name, which another one asks for: in the directory, or below.
+fn included(directory: &Path, name: &str) -> Result<Option<String>, minijinja::Error> {
+    if name.split('/').any(|part| part.starts_with('.') || part.is_empty() || part.contains('\0')) {
+        return Ok(None);
+    }
+    match read(&directory.join(name)) {
+        Ok(text) => {
+            Ok(text.map(|text| line_ends::kept(text.strip_prefix(MARK).unwrap_or(&text)).into_owned()))
+        }
+        Err(error) => Err(minijinja::Error::new(ErrorKind::InvalidOperation, format!("{error:#}"))),
+    }
+}
+
 /// The language. With a directory, templates there can be included.
 fn environment(directory: Option<&Path>) -> Environment<'static> {
     let mut environment = Environment::new();
@@ -304,7 +380,8 @@ fn environment(directory: Option<&Path>) -> Environment<'static> {
         environment.set_syntax(syntax);
     }
     if let Some(directory) = directory {
-        environment.set_loader(minijinja::path_loader(directory));
+        let directory = directory.to_owned();
+        environment.set_loader(move |name| included(&directory, name));
     }
     environment
 }

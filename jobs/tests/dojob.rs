@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
+#[path = "dojob/at_once.rs"]
+mod at_once;
 #[path = "support/server.rs"]
 mod server;
 

@@ -32,7 +32,7 @@ fn plain(came: Came, root: &Path) -> Came {
 }
 
 const FILES: [(&str, &str); 4] = [
-    ("a.ini", "; top\n[server]\nport = 80 ; for now\n"),
+    ("a.ini", "; top\n[server]\n; for now\nport = 80\n"),
     ("a.json", "// top\n{\n  \"server\": {\n    \"port\": 80 // for now\n  }\n}\n"),
     ("a.toml", "# top\n[server]\nport = 80 # for now\n"),
     ("a.yaml", "# top\nserver:\n  port: 80 # for now\n"),
@@ -193,7 +193,10 @@ fn what_cannot_be_done_is_told() {
     }
     let (root, path) = file("a.toml", "");
     fs::write(&path, b"a = '\xff'\n").unwrap();
-    assert_eq!(plain(look(Setting::new(&path, "a", 1)), root.path()).reason, "ROOT/a.toml is no UTF-8");
+    assert_eq!(
+        plain(look(Setting::new(&path, "a", 1)), root.path()).reason,
+        "failed to set `a` in ROOT/a.toml: it is not UTF-8: line 1, offset 5: the byte 0xff"
+    );
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
     let came = plain(look(Setting::new(&path, "a", 1)), root.path());
@@ -327,4 +330,89 @@ fn many_at_once_do_not_undo_each_other() {
         let text = fs::read_to_string(&path).unwrap();
         assert!((0..24).all(|number| text.contains(&format!("key{number}"))), "{text}");
     }
+}
+
+#[test]
+fn an_entry_of_a_list_is_not_removed_by_its_number() {
+    for (name, text, key) in [
+        ("a.json", "{\"l\": [1, 2, 3]}", "l.0"),
+        ("a.json", "[1, 2, 3]", "0"),
+        ("a.toml", "l = [1, 2, 3]\n", "l.2"),
+        ("a.toml", "[[t]]\na = 1\n[[t]]\na = 2\n", "t.0"),
+        ("a.yaml", "l: [1, 2, 3]\n", "l.7"),
+    ] {
+        let (_root, path) = file(name, text);
+        let report = engine(Setting::none(&path, key)).tries(3).converge();
+        let job = report.jobs().next().unwrap();
+        assert_eq!(job.tries(), 1, "{name} {key}");
+        let reason = job.reason().unwrap_or_default();
+        assert!(
+            reason.contains("is not removed by its number") && reason.contains("set the whole list"),
+            "{reason}"
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+    let (_root, path) = file("a.json", "{\"l\": [{\"a\": 1}]}");
+    assert_eq!(converge(Setting::none(&path, "l.0.a")).outcome, Outcome::Changed);
+    assert_eq!(converge(Setting::none(&path, "l.0.a")).outcome, Outcome::InPlace);
+}
+
+#[test]
+fn one_and_one_point_zero_are_two_things_where_the_format_says_so() {
+    for (name, text, wanted) in [
+        ("a.toml", "a = 1\n", "a = 1.0\n"),
+        ("a.yaml", "a: 1\n", "a: 1.0\n"),
+        ("a.json", "{\"a\": 1}\n", "{\"a\": 1}\n"),
+    ] {
+        let (_root, path) = file(name, text);
+        converge(Setting::new(&path, "a", 1.0));
+        assert_eq!(fs::read_to_string(&path).unwrap(), wanted);
+        assert_eq!(converge(Setting::new(&path, "a", 1.0)).outcome, Outcome::InPlace);
+    }
+}
+
+#[test]
+fn a_byte_order_mark_and_the_ends_of_lines_stay() {
+    for (name, text) in [
+        ("a.ini", "[s]\r\na = 1\r\n"),
+        ("a.toml", "[s]\r\na = 1\r\n"),
+        ("a.yaml", "s:\r\n  a: 1\r\n"),
+        ("a.json", "{\r\n  \"s\": {\r\n    \"a\": 1\r\n  }\r\n}\r\n"),
+    ] {
+        let text = format!("\u{feff}{text}");
+        let (_root, path) = file(name, &text);
+        assert_eq!(converge(Setting::new(&path, "s.a", 2)).outcome, Outcome::Changed, "{name}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text.replace('1', "2"), "{name}");
+        assert_eq!(converge(Setting::new(&path, "s.b", 3)).outcome, Outcome::Changed, "{name}");
+        let with = fs::read_to_string(&path).unwrap();
+        assert!(
+            !with.contains("\r\r") && with.matches("\r\n").count() == with.matches('\n').count(),
+            "{with:?}"
+        );
+        assert_eq!(converge(Setting::none(&path, "s.b")).outcome, Outcome::Changed, "{name}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text.replace('1', "2"), "{name}");
+    }
+}
+
+#[test]
+fn an_ini_file_need_not_be_utf_8() {
+    let (_root, path) = file("a.ini", "");
+    fs::write(&path, b"; caf\xe9\na = \xff\nb = 1\n").unwrap();
+    assert_eq!(converge(Setting::new(&path, "b", 2)).outcome, Outcome::Changed);
+    assert_eq!(fs::read(&path).unwrap(), b"; caf\xe9\na = \xff\nb = 2\n");
+    assert_eq!(converge(Setting::new(&path, "a", "x")).outcome, Outcome::Changed);
+    assert_eq!(fs::read(&path).unwrap(), b"; caf\xe9\na = x\nb = 2\n");
+}
+
+#[test]
+fn comments_behind_values_are_for_those_who_know_them() {
+    let (_root, path) = file("a.ini", "a = 1 ; one\n");
+    assert_eq!(converge(Setting::new(&path, "a", 1).inline_comments()).outcome, Outcome::InPlace);
+    assert_eq!(converge(Setting::new(&path, "a", 2).inline_comments()).outcome, Outcome::Changed);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "a = 2 ; one\n");
+    assert_eq!(converge(Setting::new(&path, "a", 2)).outcome, Outcome::Changed);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "a = 2\n");
+    let json = json!({"path": "/a.toml", "key": "a", "value": 1, "inline_comments": true});
+    let error = serde_json::from_value::<Setting>(json).unwrap_err().to_string();
+    assert!(error.starts_with("`inline_comments` is for INI alone"), "{error}");
 }

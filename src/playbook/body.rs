@@ -16,6 +16,7 @@ use super::arguments;
 use super::fault::{Fault, secrets_at};
 use super::hocon::{Places, Step};
 use super::late::{self, Filled, Mark, Moved, Unfilled};
+use super::literal::literal;
 use super::secrets::Fetched;
 use super::task_type::{ArgumentStep, TaskType};
 use crate::context::{Context, ResultError};
@@ -243,12 +244,16 @@ impl Late {
         mut result: impl FnMut(&[ArgumentStep], &Mark) -> Result<Filled, Unfilled>,
     ) -> Result<(Value, Moved)> {
         let mut unfilled = Vec::new();
-        let mut filler = |path: &[ArgumentStep], mark: &Mark| match mark.secret() {
-            Some(name) => Ok(match secrets.get(name) {
-                Some(secret) => Filled::Now(Value::String(secret.expose().clone())),
-                None => Filled::Missing,
-            }),
-            None => result(path, mark),
+        let mut filler = |path: &[ArgumentStep], mark: &Mark| {
+            let filled = match mark.secret().map(|name| secrets.get(name)) {
+                Some(Some(secret)) => Filled::Now(Value::String(secret.expose().clone())),
+                Some(None) => Filled::Missing,
+                None => result(path, mark)?,
+            };
+            match filled {
+                Filled::Now(value) => literal(&self.kind, path, mark, value).map(Filled::Now),
+                other => Ok(other),
+            }
         };
         let filled = late::fill_and_note(args, &mut filler, &mut unfilled);
         if unfilled.is_empty() {

@@ -4,7 +4,7 @@
 //! type may take more than its schema says, and less. Before a type is asked at all, its schema says only which numbers
 //! are to be texts as they were written.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::fault::{Fault, What};
 use super::late;
@@ -233,8 +233,11 @@ pub(super) enum TakesText {
     AmongOthers,
 }
 
-/// The value with the numbers that are meant as texts as those, as they were written: `1.10`. `None` where there are
-/// none that were written otherwise than they would be.
+/// In a schema: numbers are handed over as they were written, as an object with this one key and a text behind it.
+const WRITTEN: &str = "x-written-number";
+
+/// The value with the numbers that are meant as texts as those, as they were written: `1.10`; and so are those for which
+/// the schema says [`WRITTEN`]. `None` where there are none that were written otherwise than they would be.
 pub(super) fn as_written(
     value: &Value,
     schema: View<'_>,
@@ -242,6 +245,10 @@ pub(super) fn as_written(
     written: &mut dyn FnMut(&[ArgumentStep]) -> Option<String>,
 ) -> Option<Value> {
     let mut scalar = |value: &Value, path: &[ArgumentStep], schema: View<'_>| {
+        if let Some(key) = schema.get(WRITTEN).and_then(Value::as_str) {
+            let text = if value.is_number() { written(path)? } else { return None };
+            return Some(Value::Object(Map::from_iter([(key.to_owned(), Value::String(text))])));
+        }
         let wants = |view: View<'_>, kind: Kind| view.kinds().iter().any(|wanted| kind.is(*wanted));
         let alternatives = schema.alternatives();
         let is_meant = match (takes_text, schema.choices(), alternatives.as_slice()) {
@@ -385,17 +392,19 @@ mod tests {
             "number": { "type": ["string", "number"] },
             "either": { "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] },
             "several": { "items": { "type": "string" } },
+            "any": { "x-written-number": "#", "items": { "x-written-number": "#" } },
         } });
-        let value =
-            json!({ "text": 1.1, "number": 1.1, "either": 1.1, "several": [1.1, "x", [1.1]], "more": 1.1 });
+        let value = json!({ "text": 1.1, "number": 1.1, "either": 1.1, "several": [1.1, "x", [1.1]], "more": 1.1,
+                "any": [1.1, "x"] });
         let kept = |takes_text| {
             let kept = as_written(&value, View::new(&schema), takes_text, &mut |_| Some("1.10".to_owned()));
             let kept = kept.unwrap();
-            ["text", "number", "either", "several", "more"].map(|key| kept[key].to_string())
+            ["text", "number", "either", "several", "more", "any"].map(|key| kept[key].to_string())
         };
         let several = r#"["1.10","x",[1.1]]"#;
-        assert_eq!(kept(TakesText::Alone), [r#""1.10""#, "1.1", "1.1", several, "1.1"]);
-        assert_eq!(kept(TakesText::AmongOthers), [r#""1.10""#, "1.1", r#""1.10""#, several, "1.1"]);
+        let any = r##"[{"#":"1.10"},"x"]"##;
+        assert_eq!(kept(TakesText::Alone), [r#""1.10""#, "1.1", "1.1", several, "1.1", any]);
+        assert_eq!(kept(TakesText::AmongOthers), [r#""1.10""#, "1.1", r#""1.10""#, several, "1.1", any]);
         assert_eq!(as_written(&value, View::new(&schema), TakesText::Alone, &mut |_| None), None);
     }
 }

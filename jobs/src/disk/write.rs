@@ -17,6 +17,7 @@ use rustix::fs::{AtFlags, CWD, Mode as RawMode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::in_place;
 use super::look::{Links, Meta, OpenFile, meta, read_link};
 use super::owner::{Mode, Resolved};
 
@@ -35,7 +36,7 @@ pub(crate) const NEW_FILE: Mode = Mode::new(0o644);
 /// A path in the local storage, which holds JSON: not every path is a text.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(untagged)]
-enum Stored {
+pub(super) enum Stored {
     Text(String),
     Bytes(Vec<u8>),
 }
@@ -95,6 +96,7 @@ pub(crate) fn settle(cx: &Context, beside: &Path) -> Result<()> {
 /// # Errors
 /// When something is there and cannot be removed; the rest is removed all the same.
 pub(crate) fn cleanup(cx: &mut Context) -> Result<()> {
+    in_place::finish(cx)?;
     let stored: Vec<Stored> = cx.local().get(KEY)?.unwrap_or_default();
     let mut failed = Ok(());
     for path in stored.into_iter().map(PathBuf::from) {
@@ -202,7 +204,7 @@ pub(crate) fn follow(path: &Path) -> Result<PathBuf> {
 /// Writes the file at `path` anew: `content` streams into a file beside, which gets mode and owner, is on the disk,
 /// and then takes the place of what was there (a link is replaced, not followed; see [`follow`]). What is not asked
 /// for is kept as the old file has it, an access control list, a label and notes of users among it; a new file is
-/// [`NEW_FILE`] and belongs to whoever makes it.
+/// [`NEW_FILE`] and belongs to whoever makes it. A file that is a mount point of its own is overwritten.
 ///
 /// Other names (hard links) of the old file keep the old content.
 ///
@@ -233,8 +235,22 @@ pub(crate) fn write_after(
         let directory = open_directory(directory_of(path)?)?;
         let beside = beside(cx, path)?;
         let names = [beside.file_name(), path.file_name()].map(Option::unwrap_or_default);
-        let written = write_beside(&directory, names, attributes, content, || before(&beside));
-        if written.is_err()
+        let written = write_beside(
+            &directory,
+            names,
+            attributes,
+            content,
+            || before(&beside),
+            |wanted| in_place::overwrite(cx, &beside, path, wanted),
+        );
+        let is_needed = in_place::is_begun(cx)?;
+        let is_left = written.as_ref().map_or(true, |is_left| *is_left);
+        let written = written.map(drop);
+        if is_needed {
+            // Half overwritten: the cleanup finishes it.
+            return written;
+        }
+        if is_left
             && let Err(errno) = rustix::fs::unlinkat(&directory, names[0], AtFlags::empty())
             && errno != Errno::NOENT
         {
@@ -248,14 +264,16 @@ pub(crate) fn write_after(
     write().with_context(|| format!("failed to write {}", path.display()))
 }
 
-/// Makes `beside` in `directory`, and `name` of it.
+/// Makes `beside` in `directory`, and `name` of it, or has `name` overwritten where it is a mount point: then `true`, and
+/// `beside` is left.
 fn write_beside(
     directory: &OwnedFd,
     [beside, name]: [&OsStr; 2],
     attributes: &Resolved,
     content: impl FnOnce(&mut File) -> Result<()>,
     before: impl FnOnce() -> Result<()>,
-) -> Result<()> {
+    overwrite: impl FnOnce(&Resolved) -> Result<()>,
+) -> Result<bool> {
     let old = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Some(Meta::from(stat)),
         Err(Errno::NOENT) => None,
@@ -282,8 +300,16 @@ fn write_beside(
     file.sync_all()?;
     drop(file);
     before()?;
-    rustix::fs::renameat(directory, beside, directory, name)?;
-    Ok(rustix::fs::fsync(directory)?)
+    match rustix::fs::renameat(directory, beside, directory, name) {
+        Err(Errno::BUSY) if old.is_some_and(|old| old.is_file()) => {
+            rustix::fs::fsync(directory)?;
+            overwrite(&wanted)?;
+            return Ok(true);
+        }
+        renamed => renamed?,
+    }
+    rustix::fs::fsync(directory)?;
+    Ok(false)
 }
 
 /// The file that is to be replaced; it may be one that we may replace, and not read.

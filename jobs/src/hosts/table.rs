@@ -11,6 +11,8 @@ use crate::text_file::{joined, lines};
 struct Line {
     /// As it was found; empty once changed.
     raw: String,
+    /// Whether it ends with `\r\n`.
+    is_returned: bool,
     entry: Option<Entry>,
 }
 
@@ -52,7 +54,7 @@ fn same_name(one: &str, other: &str) -> bool {
 impl Line {
     fn parse(raw: String) -> Self {
         let entry = Entry::parse(&raw);
-        Line { raw, entry }
+        Line { is_returned: raw.ends_with('\r'), raw, entry }
     }
 
     /// As it is to be written; `None` for one of which nothing is left.
@@ -61,8 +63,8 @@ impl Line {
             return Some(self.raw.clone());
         };
         if entry.names.is_empty() {
-            let comment = entry.tail.trim();
-            return (!comment.is_empty()).then(|| format!("{}{comment}", entry.indent));
+            let (comment, end) = (entry.tail.trim(), if entry.tail.ends_with('\r') { "\r" } else { "" });
+            return (!comment.is_empty()).then(|| format!("{}{comment}{end}", entry.indent));
         }
         let names: String = entry.names.iter().flat_map(|(blank, name)| [blank.as_str(), name]).collect();
         Some(format!("{}{}{names}{}", entry.indent, entry.address, entry.tail))
@@ -159,7 +161,8 @@ impl Table {
             Some(index) => self.mend(index, written, ip, names),
             None => {
                 self.reasons.push(format!("no line says {written} {}", names.join(" ")));
-                let raw = format!("{written}{}{}", self.separator(), names.join(" "));
+                let end = if self.lines.first().is_some_and(|line| line.is_returned) { "\r" } else { "" };
+                let raw = format!("{written}{}{}{end}", self.separator(), names.join(" "));
                 self.lines.push(Line::parse(raw));
             }
         }

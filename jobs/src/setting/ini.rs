@@ -1,18 +1,21 @@
 //! Settings in INI files: lines of `name = value` under `[section]`s.
 //!
-//! There is no standard. What is taken here for a section, a setting and a comment is what all readers agree on; where they
-//! do not (a name that is there twice, a value that goes on in the next line) it is an error.
+//! There is no standard. A value is all that stands behind the sign, as systemd, Samba and Python read it; that ` ;` or
+//! ` #` begins a comment behind it has to be said. Where readers do not agree (a name that is there twice, a value that
+//! goes on in the next line) it is an error.
 
 use std::ops::Range;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde_json::Value;
+
+use crate::text::content;
+use crate::value::Value;
 
 /// Refuses what a line of an INI file cannot say.
 pub(super) fn validate(names: &[String], wanted: Option<&Value>) -> Result<()> {
     let (section, name) = split(names)?;
     ensure!(!section.contains([']', '\n']), "the section `{section}` must not contain `]`");
-    let fits = !name.contains(['=', '\n']) && !name.starts_with(['[', '#', ';']) && name.trim() == name;
+    let fits = !name.contains(['=', ':', '\n']) && !name.starts_with(['[', '#', ';']) && trim(name) == name;
     ensure!(fits, "`{name}` is no name of a setting in an INI file");
     wanted.map_or(Ok(()), |wanted| text_of(wanted).map(drop))
 }
@@ -40,28 +43,21 @@ fn text_of(wanted: &Value) -> Result<Option<String>> {
 struct Found<'t> {
     /// Its number, counted from 0.
     line: usize,
-    /// The text behind the sign, comment and all.
+    /// The text behind the sign, with what may be a comment.
     value: Option<&'t str>,
-}
-
-impl Found<'_> {
-    /// Whether it says that, with or without a comment.
-    fn is(&self, wanted: Option<&str>) -> bool {
-        self.value.map(plain) == wanted || (wanted.is_some() && self.value.map(str::trim) == wanted)
-    }
 }
 
 struct Ini<'t> {
     lines: Vec<&'t str>,
-    end: &'static str,
+    /// Whether ` ;` and ` #` begin a comment behind a value.
+    has_comments: bool,
     /// Where each part of the section is; the first one's heading has no line where there is none.
     parts: Vec<Range<usize>>,
 }
 
 impl<'t> Ini<'t> {
-    fn read(text: &'t str, section: &str) -> Self {
+    fn read(text: &'t str, section: &str, has_comments: bool) -> Self {
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
-        let end = if lines.first().is_some_and(|line| line.ends_with("\r\n")) { "\r\n" } else { "\n" };
         let mut parts = Vec::new();
         let mut begins = section.is_empty().then_some(0);
         for (number, line) in lines.iter().enumerate() {
@@ -71,17 +67,32 @@ impl<'t> Ini<'t> {
             }
         }
         parts.extend(begins.map(|begin| begin..lines.len()));
-        Ini { lines, end, parts }
+        Ini { lines, has_comments, parts }
     }
 
     /// The lines that set `name`.
-    fn find(&self, name: &str) -> Vec<Found<'t>> {
-        let lines = self.parts.iter().cloned().flatten();
-        let found = lines.filter_map(|line| {
-            let (found, value) = setting(self.lines[line])?;
-            (found == name).then_some(Found { line, value })
-        });
-        found.collect()
+    fn find(&self, name: &str) -> Result<Vec<Found<'t>>> {
+        let mut settings = Vec::new();
+        for line in self.parts.iter().cloned().flatten() {
+            let Some((found, value)) = setting(self.lines[line]).filter(|(found, _)| *found == name) else {
+                continue;
+            };
+            match self.continued(line) {
+                None => settings.push(Found { line, value }),
+                Some(Continued::Surely) => {}
+                Some(Continued::Perhaps(before)) => bail!(
+                    "line {}, `{found}`, is taken for more of line {} by some programs; edit it by hand",
+                    line + 1,
+                    before + 1
+                ),
+            }
+        }
+        Ok(settings)
+    }
+
+    /// The value without the comment that may stand behind it.
+    fn plain<'v>(&self, value: &'v str) -> &'v str {
+        if self.has_comments { plain(value) } else { trim(value) }
     }
 
     /// How the sign between name and value is written here.
@@ -98,29 +109,23 @@ impl<'t> Ini<'t> {
 
     /// The text with these lines in the place of those.
     fn splice(&self, range: Range<usize>, new: &[String]) -> String {
-        let mut text = self.lines[..range.start].concat();
-        for line in new {
-            if !text.is_empty() && !text.ends_with('\n') {
-                text += self.end;
-            }
-            text += line;
-            text += self.end;
-        }
-        text + &self.lines[range.end..].concat()
+        crate::text::Lines::of(&self.lines.concat()).splice(range, new.iter().map(String::as_str))
     }
 
     /// The lines of a setting: one.
     fn whole(&self, found: &Found<'_>) -> Result<Range<usize>> {
         let line = found.line + 1;
-        ensure!(!self.goes_on(found), "its value goes on in the line after {line}, which this cannot keep");
+        let goes_on = self.continued(line).is_some() || content(self.lines[found.line]).ends_with('\\');
+        ensure!(!goes_on, "its value goes on in the line after {line}, which this cannot keep");
         Ok(found.line..line)
     }
 
-    /// The line of a setting with another value. Its comment is kept, unless the value itself could be taken for one.
+    /// The line of a setting with another value. A comment behind it is kept, unless the value itself could be taken for
+    /// one.
     fn replaced(&self, found: &Found<'_>, wanted: Option<&str>) -> String {
         let line = content(self.lines[found.line]);
         let (begin, comment) = match found.value {
-            Some(value) => (&line[..line.len() - value.len()], &value[plain(value).len()..]),
+            Some(value) => (&line[..line.len() - value.len()], &value[self.plain(value).len()..]),
             None => (plain(line), &line[plain(line).len()..]),
         };
         let Some(wanted) = wanted else {
@@ -135,42 +140,70 @@ impl<'t> Ini<'t> {
         format!("{begin}{sign}{wanted}{comment}")
     }
 
-    /// Whether the value goes on in the next line.
-    fn goes_on(&self, found: &Found<'_>) -> bool {
-        let indent = |line: &str| line.len() - line.trim_start().len();
-        let own = self.lines[found.line];
-        let next = self.lines.get(found.line + 1).copied().unwrap_or_default();
-        let is_more = !next.trim().is_empty()
-            && !is_comment(next)
-            && heading(next).is_none()
-            && indent(next) > indent(own);
-        is_more || content(own).ends_with('\\')
+    /// Whether a line is more of a setting above.
+    fn continued(&self, line: usize) -> Option<Continued> {
+        let own = self.lines.get(line)?;
+        let before = line.checked_sub(1)?;
+        if content(self.lines[before]).ends_with('\\') && !is_comment(self.lines[before]) {
+            return Some(Continued::Surely);
+        }
+        if !own.starts_with([' ', '\t']) || trim(own).is_empty() || is_comment(own) || heading(own).is_some()
+        {
+            return None;
+        }
+        // Blank lines and comments within a value are passed over.
+        let is_more = |line: &&str| trim(line).is_empty() || is_comment(line);
+        let above = self.lines[..line].iter().rposition(|line| !is_more(&line))?;
+        let indent = |line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();
+        let first = (0..=above)
+            .rev()
+            .find(|line| indent(self.lines[*line]) < indent(own) || heading(self.lines[*line]).is_some())?;
+        let is_setting = heading(self.lines[first]).is_none() && setting(self.lines[first]).is_some();
+        (is_setting && indent(self.lines[first]) < indent(own)).then_some(Continued::Perhaps(first))
+    }
+
+    /// Behind a setting's line, and what its value goes on in.
+    fn behind(&self, line: usize) -> usize {
+        (line + 1..self.lines.len()).find(|line| self.continued(*line).is_none()).unwrap_or(self.lines.len())
     }
 }
 
-fn content(line: &str) -> &str {
-    line.trim_end_matches(['\n', '\r'])
+/// A line that goes on with the setting of another one.
+enum Continued {
+    /// That one ends with `\`.
+    Surely,
+    /// It is indented deeper than this one: some programs take it so.
+    Perhaps(usize),
+}
+
+/// Without blanks at the ends; other characters that Unicode takes for white space are text.
+fn trim(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_ascii_whitespace())
 }
 
 fn is_comment(line: &str) -> bool {
-    line.trim_start().starts_with(['#', ';'])
+    trim(line).starts_with(['#', ';'])
 }
 
 fn heading(line: &str) -> Option<&str> {
-    let name = line.trim_start().strip_prefix('[')?;
-    Some(name[..name.rfind(']')?].trim())
+    let name = trim(line).strip_prefix('[')?;
+    let is_end = |at: &usize| {
+        let rest = trim(&name[at + 1..]);
+        rest.is_empty() || rest.starts_with(['#', ';'])
+    };
+    let end = name.match_indices(']').map(|(at, _)| at).find(is_end).or_else(|| name.rfind(']'))?;
+    Some(trim(&name[..end]))
 }
 
-/// The name and what is behind the sign; a name alone has none.
+/// The name and what is behind the sign, which is the first `=` or `:`; a name alone has none.
 fn setting(line: &str) -> Option<(&str, Option<&str>)> {
     let line = content(line);
-    if line.trim().is_empty() || is_comment(line) || heading(line).is_some() {
+    if trim(line).is_empty() || is_comment(line) || heading(line).is_some() {
         return None;
     }
-    let sign = line.find('=').or_else(|| line.find(':'));
-    Some(match sign {
-        Some(sign) => (line[..sign].trim(), Some(line[sign + 1..].trim_start())),
-        None => (plain(line).trim(), None),
+    Some(match line.find(['=', ':']) {
+        Some(sign) => (trim(&line[..sign]), Some(line[sign + 1..].trim_start_matches([' ', '\t']))),
+        None => (plain(line), None),
     })
 }
 
@@ -178,7 +211,7 @@ fn setting(line: &str) -> Option<(&str, Option<&str>)> {
 fn plain(value: &str) -> &str {
     let begins = |(at, c): (usize, char)| matches!(c, ';' | '#') && value[..at].ends_with([' ', '\t']);
     let comment = value.char_indices().find(|found| begins(*found)).map_or(value.len(), |(at, _)| at);
-    value[..comment].trim_end()
+    value[..comment].trim_end_matches(|c: char| c.is_ascii_whitespace())
 }
 
 /// What was found, and the text in which it is as wanted; `None` where it is so already.
@@ -186,10 +219,11 @@ pub(super) fn edit(
     text: &str,
     names: &[String],
     wanted: Option<&Value>,
+    has_comments: bool,
 ) -> Result<Option<(Option<Value>, String)>> {
     let (section, name) = split(names)?;
-    let ini = Ini::read(text, &section);
-    let settings = ini.find(name);
+    let ini = Ini::read(text, &section, has_comments);
+    let settings = ini.find(name)?;
     let found = match settings.as_slice() {
         [] => None,
         [found] => Some(found),
@@ -204,18 +238,24 @@ pub(super) fn edit(
         (Some(wanted), found) => {
             let wanted = text_of(wanted)?;
             match found {
-                None => add(&ini, &section, name, wanted.as_deref()),
-                Some(found) if found.is(wanted.as_deref()) => return Ok(None),
-                Some(found) => ini.splice(ini.whole(found)?, &[ini.replaced(found, wanted.as_deref())]),
+                None => add(&ini, &section, name, wanted.as_deref())?,
+                Some(found) => {
+                    let line = ini.whole(found)?;
+                    let is_whole = wanted.is_some() && found.value.map(trim) == wanted.as_deref();
+                    if is_whole || found.value.map(|value| ini.plain(value)) == wanted.as_deref() {
+                        return Ok(None);
+                    }
+                    ini.splice(line, &[ini.replaced(found, wanted.as_deref())])
+                }
             }
         }
     };
-    let value = found.map(|found| found.value.map_or(Value::Null, |value| plain(value).into()));
+    let value = found.map(|found| found.value.map_or(Value::Null, |value| ini.plain(value).into()));
     Ok(Some((value, text)))
 }
 
 /// The text with a new setting, behind the last one of its section.
-fn add(ini: &Ini<'_>, section: &str, name: &str, wanted: Option<&str>) -> String {
+fn add(ini: &Ini<'_>, section: &str, name: &str, wanted: Option<&str>) -> Result<String> {
     let sign = ini.sign();
     let line = |indent: &str| match wanted {
         Some(wanted) => format!("{indent}{name}{}{wanted}", if sign.is_empty() { "=" } else { sign }),
@@ -226,21 +266,27 @@ fn add(ini: &Ini<'_>, section: &str, name: &str, wanted: Option<&str>) -> String
         if !ini.lines.is_empty() {
             new.insert(0, String::new());
         }
-        return ini.splice(ini.lines.len()..ini.lines.len(), &new);
+        return Ok(ini.splice(ini.lines.len()..ini.lines.len(), &new));
     };
-    let last = part.clone().rev().find(|line| setting(ini.lines[*line]).is_some());
+    let is_setting = |line: &usize| setting(ini.lines[*line]).is_some() && ini.continued(*line).is_none();
+    let last = part.clone().rev().find(is_setting);
     let indent = last.map_or("", |last| {
         let line = ini.lines[last];
         &line[..line.len() - line.trim_start().len()]
     });
     // Before a section, settings of none come first.
-    let place = last.map_or(part.start, |last| last + 1);
-    ini.splice(place..place, &[line(indent)])
+    let place = last.map_or(part.start, |last| ini.behind(last));
+    let before = place.checked_sub(1).map(|before| ini.lines[before]);
+    ensure!(
+        !before.is_some_and(|before| content(before).ends_with('\\') && !is_comment(before)),
+        "line {place} ends with `\\`, and would go on in what is new"
+    );
+    Ok(ini.splice(place..place, &[line(indent)]))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     use super::*;
 
@@ -248,14 +294,21 @@ mod tests {
         key.split('.').map(str::to_owned).collect()
     }
 
-    fn edited(text: &str, key: &str, wanted: Value) -> String {
-        edit(text, &names(key), Some(&wanted))
+    fn edited(text: &str, key: &str, wanted: Json) -> String {
+        edit(text, &names(key), Some(&wanted.into()), false)
+            .unwrap()
+            .map_or_else(|| "as wanted".to_owned(), |(_, text)| text)
+    }
+
+    /// In a file whose programs know comments behind values.
+    fn commented(text: &str, key: &str, wanted: Json) -> String {
+        edit(text, &names(key), Some(&wanted.into()), true)
             .unwrap()
             .map_or_else(|| "as wanted".to_owned(), |(_, text)| text)
     }
 
     fn removed(text: &str, key: &str) -> String {
-        edit(text, &names(key), None).unwrap().map_or_else(|| "as wanted".to_owned(), |(_, text)| text)
+        edit(text, &names(key), None, false).unwrap().map_or_else(|| "as wanted".to_owned(), |(_, text)| text)
     }
 
     const TEXT: &str =
@@ -263,32 +316,32 @@ mod tests {
 
     #[test]
     fn comments_and_layout_are_kept() {
-        assert_eq!(edited(TEXT, "a.x", json!(2)), TEXT.replace("1 ; one", "2 ; one"));
+        assert_eq!(commented(TEXT, "a.x", json!(2)), TEXT.replace("1 ; one", "2 ; one"));
         assert_eq!(edited(TEXT, "a.y", json!("three")), TEXT.replace("y: two", "y: three"));
         assert_eq!(edited(TEXT, "a.b.z", json!(true)), TEXT.replace("z = 3", "z = true"));
         assert_eq!(edited(TEXT, "global", json!("2")), TEXT.replace("global=1", "global=2"));
         assert_eq!(edited(TEXT, "a.skip", json!("on")), TEXT.replace("skip", "skip = on"));
-        assert_eq!(edited(TEXT, "a.x", json!(null)), TEXT.replace("x = 1 ; one", "x ; one"));
+        assert_eq!(edited(TEXT, "a.x", json!(null)), TEXT.replace("x = 1 ; one", "x"));
+        assert_eq!(commented(TEXT, "a.x", json!(null)), TEXT.replace("x = 1 ; one", "x ; one"));
         assert_eq!(edited("a=\nb=1\n", "a", json!(1)), "a=1\nb=1\n");
         assert_eq!(edited("b = 1\na =\n", "a", json!(1)), "b = 1\na = 1\n");
     }
 
     #[test]
     fn a_value_that_looks_like_a_comment_takes_the_place_of_one() {
-        assert_eq!(edited("a = b # c\n", "a", json!("d #e")), "a = d #e\n");
-        assert_eq!(edited("a = d #e\n", "a", json!("d #e")), "as wanted");
-        assert_eq!(edited("a = d #e\n", "a", json!("f")), "a = f #e\n");
+        assert_eq!(commented("a = b # c\n", "a", json!("d #e")), "a = d #e\n");
+        assert_eq!(commented("a = d #e\n", "a", json!("d #e")), "as wanted");
+        assert_eq!(commented("a = d #e\n", "a", json!("f")), "a = f #e\n");
+        assert_eq!(edited("a = d #e\n", "a", json!("f")), "a = f\n");
+        assert_eq!(edited("a = d ; e\n", "a", json!("d")), "a = d\n");
+        assert_eq!(edited("a = d ; e\n", "a", json!("d ; e")), "as wanted");
     }
 
     #[test]
     fn what_is_so_already_is_left_alone() {
-        for (key, value) in [
-            ("a.x", json!(1)),
-            ("a.x", json!("1 ; one")),
-            ("a.y", json!("two")),
-            ("a.skip", json!(null)),
-            ("a.b.z", json!("3")),
-        ] {
+        for (key, value) in
+            [("a.x", json!("1 ; one")), ("a.y", json!("two")), ("a.skip", json!(null)), ("a.b.z", json!("3"))]
+        {
             assert_eq!(edited(TEXT, key, value), "as wanted", "{key}");
         }
         assert_eq!(removed(TEXT, "a.z"), "as wanted");
@@ -304,6 +357,24 @@ mod tests {
         assert_eq!(edited(TEXT, "new", json!(1)), TEXT.replace("global=1\n", "global=1\nnew=1\n"));
         assert_eq!(edited("", "a.b", json!("x")), "[a]\nb = x\n");
         assert_eq!(edited("[a]\r\nx=1", "a.y", json!(2)), "[a]\r\nx=1\r\ny=2\r\n");
+        // Not amid a value of several lines.
+        assert_eq!(edited("[a]\nx = 1\n  2\n\n[b]\n", "a.y", json!(3)), "[a]\nx = 1\n  2\ny = 3\n\n[b]\n");
+        assert_eq!(edited("x = 1\\\ny = 2\n", "z", json!(3)), "x = 1\\\ny = 2\nz = 3\n");
+    }
+
+    #[test]
+    fn the_first_sign_parts_name_and_value() {
+        assert_eq!(edited("a: b=c\n", "a", json!("b=c")), "as wanted");
+        assert_eq!(edited("a = b:c\n", "a", json!("d")), "a = d\n");
+        assert_eq!(edited("Url:http://x/?a=b\n", "Url", json!("http://y")), "Url:http://y\n");
+        assert_eq!(edited("a: 1\n", "b", json!(2)), "a: 1\nb: 2\n");
+    }
+
+    #[test]
+    fn sections_and_names_are_told_apart_by_case() {
+        assert_eq!(edited("[Unit]\nA=1\n", "Unit.a", json!(2)), "[Unit]\nA=1\na=2\n");
+        assert_eq!(edited("[Unit]\nA=1\n", "unit.A", json!(2)), "[Unit]\nA=1\n\n[unit]\nA=2\n");
+        assert_eq!(edited("[a] ; see [b]\nx=1\n", "a.x", json!(2)), "[a] ; see [b]\nx=2\n");
     }
 
     #[test]
@@ -314,8 +385,9 @@ mod tests {
 
     #[test]
     fn what_readers_do_not_agree_on_is_an_error() {
-        let error =
-            |text: &str, key: &str| edit(text, &names(key), Some(&json!("new"))).err().unwrap().to_string();
+        let error = |text: &str, key: &str| {
+            edit(text, &names(key), Some(&"new".into()), false).err().unwrap().to_string()
+        };
         assert_eq!(
             error("[a]\nx=1\n[b]\n[a]\nx=2\n", "a.x"),
             "it is there 2 times, in lines 2, 5; leave one"
@@ -328,7 +400,12 @@ mod tests {
             error("x = 1\\\ny\n", "x"),
             "its value goes on in the line after 1, which this cannot keep"
         );
-        let refused = |key: &str, value: Value| validate(&names(key), Some(&value)).unwrap_err().to_string();
+        assert_eq!(
+            error("x = 1\n  y = 2\n", "y"),
+            "line 2, `y`, is taken for more of line 1 by some programs; edit it by hand"
+        );
+        let refused =
+            |key: &str, value: Json| validate(&names(key), Some(&value.into())).unwrap_err().to_string();
         assert_eq!(refused("a", json!([])), "a list or an object has no place in an INI file");
         assert_eq!(refused("a", json!("b\nc")), "a value in an INI file is one line, without a NUL byte");
         assert_eq!(refused("a", json!(" b")), "a value in an INI file cannot begin or end with white space");

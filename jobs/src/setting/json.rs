@@ -2,12 +2,14 @@
 //!
 //! An object on one line that gets a new name is written on several lines.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, bail};
 use jsonc_parser::ParseOptions;
 use jsonc_parser::cst::{CstInputValue, CstNode, CstObject, CstRootNode};
-use serde_json::{Map, Value};
 
 use super::tree;
+use crate::value::{Number, Value};
 
 fn read(text: &str) -> Result<CstRootNode> {
     let options = ParseOptions {
@@ -31,7 +33,7 @@ pub(super) fn parse(text: &str) -> Result<Value> {
 
 fn value(node: &CstNode) -> Result<Value> {
     if let Some(object) = node.as_object() {
-        let mut fields = Map::new();
+        let mut fields = BTreeMap::new();
         for property in object.properties() {
             let name = property.decoded_name().context("a name cannot be read")?;
             let found = property.value().with_context(|| format!("`{name}` has no value"))?;
@@ -44,7 +46,10 @@ fn value(node: &CstNode) -> Result<Value> {
     if let Some(array) = node.as_array() {
         return array.elements().iter().map(value).collect();
     }
-    node.to_serde_value().context("a value cannot be read")
+    if let Some(number) = node.as_number_lit() {
+        return Ok(Number::new(number.to_string()).into());
+    }
+    node.to_serde_value().map(Value::from).context("a value cannot be read")
 }
 
 pub(super) fn edit(text: &str, names: &[String], wanted: Option<&Value>) -> Result<String> {
@@ -101,7 +106,7 @@ fn set(object: &CstObject, name: &str, wanted: &Value) {
 /// The value inside of objects, one for each name.
 pub(super) fn nested(names: &[String], wanted: Option<&Value>) -> Value {
     names.iter().rev().fold(wanted.cloned().unwrap_or_default(), |value, name| {
-        Value::Object(Map::from_iter([(name.clone(), value)]))
+        Value::Object(BTreeMap::from_iter([(name.clone(), value)]))
     })
 }
 
@@ -142,9 +147,9 @@ mod tests {
 
     use super::*;
 
-    fn edited(text: &str, key: &str, wanted: Value) -> String {
+    fn edited(text: &str, key: &str, wanted: serde_json::Value) -> String {
         let names: Vec<String> = key.split('.').map(str::to_owned).collect();
-        edit(text, &names, Some(&wanted)).unwrap()
+        edit(text, &names, Some(&wanted.into())).unwrap()
     }
 
     fn removed(text: &str, key: &str) -> String {
@@ -167,8 +172,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_made() {
-        assert_eq!(parse(&edited("", "a.b", json!(1))).unwrap(), json!({"a": {"b": 1}}));
-        assert_eq!(parse(&edited("{\"a\": null}", "a.b", json!(1))).unwrap(), json!({"a": {"b": 1}}));
+        assert_eq!(parse(&edited("", "a.b", json!(1))).unwrap(), json!({"a": {"b": 1}}).into());
+        assert_eq!(parse(&edited("{\"a\": null}", "a.b", json!(1))).unwrap(), json!({"a": {"b": 1}}).into());
         assert_eq!(
             edited("{\r\n  \"a\": 1\r\n}\r\n", "b", json!(2)),
             "{\r\n  \"a\": 1,\r\n  \"b\": 2\r\n}\r\n"
@@ -184,5 +189,13 @@ mod tests {
             parse("{\"a\": 1, \"a\": 2}").unwrap_err().to_string(),
             "`a` is there twice in one object"
         );
+    }
+
+    #[test]
+    fn numbers_stay_as_they_were_written() {
+        let text = "{\"a\": 1.10, \"b\": 18446744073709551616}";
+        assert_eq!(parse(text).unwrap().to_string(), r#"{"a":1.10,"b":18446744073709551616}"#);
+        let wanted = Value::from(Number::new("18446744073709551617"));
+        assert_eq!(edit(text, &["b".to_owned()], Some(&wanted)).unwrap(), text.replace("616}", "617}"));
     }
 }

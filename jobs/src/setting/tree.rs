@@ -2,8 +2,11 @@
 //!
 //! Knows values; not how they are written.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, bail};
-use serde_json::{Map, Value};
+
+use crate::value::Value;
 
 /// The value at the end of the way; `None` where the way or its end is not there.
 ///
@@ -58,14 +61,17 @@ fn enter<'v>(value: &'v mut Value, names: &[String], depth: usize, name: &str) -
         let index = index(entries.len(), names, depth)?;
         return Ok(&mut entries[index]);
     }
-    Ok(object(value).context("there is no place for it")?.entry(name).or_insert(Value::Null))
+    Ok(object(value).context("there is no place for it")?.entry(name.to_owned()).or_insert(Value::Null))
 }
 
-fn object(value: &mut Value) -> Option<&mut Map<String, Value>> {
+fn object(value: &mut Value) -> Option<&mut BTreeMap<String, Value>> {
     if value.is_null() {
-        *value = Value::Object(Map::new());
+        *value = Value::Object(BTreeMap::new());
     }
-    value.as_object_mut()
+    match value {
+        Value::Object(fields) => Some(fields),
+        _ => None,
+    }
 }
 
 /// Which entry of a list is meant.
@@ -86,17 +92,19 @@ pub(super) fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Whether they mean the same: 1 and 1.0 are one number.
-pub(super) fn is_same(one: &Value, other: &Value) -> bool {
+/// Whether they mean the same. With `tells_floats`, as in YAML and TOML, 1 and 1.0 are two things.
+pub(super) fn is_same(one: &Value, other: &Value, tells_floats: bool) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => {
-            one == other || (one.as_f64() == other.as_f64() && (one.is_f64() || other.is_f64()))
+            one.is_same(other) && (!tells_floats || one.is_float() == other.is_float())
         }
         (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+            let is_same = |(one, other)| is_same(one, other, tells_floats);
+            one.len() == other.len() && one.iter().zip(other).all(is_same)
         }
         (Value::Object(one), Value::Object(other)) => {
-            let has = |(name, value)| other.get(name).is_some_and(|other| is_same(value, other));
+            let has =
+                |(name, value)| other.get(name).is_some_and(|other| is_same(value, other, tells_floats));
             one.len() == other.len() && one.iter().all(has)
         }
         // A document with nothing in it.

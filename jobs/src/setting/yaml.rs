@@ -8,17 +8,26 @@ mod node;
 use std::ops::Range;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde_json::Value;
 
 use self::node::{Kind, Node, Style, is_plain_text, read};
 use super::json::nested;
 use super::tree;
+use crate::value::Value;
 
 /// How far the inner mapping is indented where the text has none to learn from.
 const STEP: usize = 2;
 
 pub(super) fn parse(text: &str) -> Result<Value> {
     read(text)?.map_or(Ok(Value::Null), |root| root.value())
+}
+
+/// Refuses numbers that readers of YAML do not agree on.
+pub(super) fn validate(wanted: &Value) -> Result<()> {
+    wanted.validate_numbers("YAML")?;
+    match wanted.find_number(&|number| node::is_other_number_in_1_1(number.as_str())) {
+        Some(number) => bail!("{number} is a text for readers of YAML 1.1; write it as in `1.0e+3`"),
+        None => Ok(()),
+    }
 }
 
 /// Whether readers of YAML 1.1, for whom `yes` is a truth value, understand it, too.
@@ -33,7 +42,7 @@ pub(super) fn is_plain_to_all(text: &str, names: &[String], wanted: &Value) -> R
     }
     Ok(match (&node.kind, wanted) {
         (Kind::Scalar(scalar, Style::Plain), Value::String(_)) => !node::is_other_in_1_1(scalar),
-        (Kind::Scalar(scalar, Style::Plain), Value::Number(_)) => !node::has_leading_zero(scalar),
+        (Kind::Scalar(scalar, Style::Plain), Value::Number(_)) => !node::is_other_number_in_1_1(scalar),
         _ => true,
     })
 }
@@ -277,7 +286,7 @@ fn flow(value: &Value, style: Style) -> Result<String> {
             });
             format!("{{{}}}", fields.collect::<Result<Vec<_>>>()?.join(", "))
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => serde_json::to_string(value)?,
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
     })
 }
 
@@ -287,29 +296,30 @@ fn scalar(text: &str, style: Style) -> String {
     match style {
         Style::Single if !text.contains(char::is_control) => format!("'{}'", text.replace('\'', "''")),
         Style::Plain if is_plain_text(text) => text.to_owned(),
-        _ => Value::from(text).to_string(),
+        _ => serde_json::Value::from(text).to_string(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
 
     use super::*;
 
     const TEXT: &str = "# top\na: 1  # one\nb:\n  c: \"x\" # q\n  d: |\n    text\n\n    more\n\n  # tail\ne: {f: 1, g: [2, 3]} # e\nh:   # empty\ni:\n- 1\n- j: 2\n  k: 'ä'\nl: &x 5\nm: *x\nn: !t z\no: ~\np: no\n";
 
-    fn try_edit(text: &str, key: &str, wanted: Option<Value>) -> Result<String> {
+    fn try_edit(text: &str, key: &str, wanted: Option<Json>) -> Result<String> {
         let names: Vec<String> = key.split('.').map(str::to_owned).collect();
+        let wanted = wanted.map(Value::from);
         let mut tree = parse(text)?;
         let edited = edit(text, &names, wanted.as_ref())?;
         tree::set(&mut tree, &names, wanted.as_ref())?;
         let again = parse(&edited).with_context(|| edited.clone())?;
-        assert!(tree::is_same(&again, &tree), "{edited}\n{again}\n{tree}");
+        assert!(tree::is_same(&again, &tree, true), "{edited}\n{again}\n{tree}");
         Ok(edited)
     }
 
-    fn edited(text: &str, key: &str, wanted: Value) -> String {
+    fn edited(text: &str, key: &str, wanted: Json) -> String {
         try_edit(text, key, Some(wanted)).unwrap()
     }
 
@@ -419,15 +429,31 @@ mod tests {
         ] {
             let quoted = scalar(text, Style::Plain);
             assert!(quoted.starts_with('"'), "{quoted}");
-            assert_eq!(parse(&format!("[{quoted}]")).unwrap(), json!([text]));
+            assert_eq!(parse(&format!("[{quoted}]")).unwrap(), json!([text]).into());
         }
     }
 
     #[test]
     fn readers_of_1_1_have_to_agree() {
-        let plain = |text: &str, wanted: Value| is_plain_to_all(text, &["a".to_owned()], &wanted).unwrap();
+        let plain =
+            |text: &str, wanted: Json| is_plain_to_all(text, &["a".to_owned()], &wanted.into()).unwrap();
         assert!(!plain("a: yes\n", json!("yes")) && plain("a: 'yes'\n", json!("yes")));
         assert!(!plain("a: 22:30\n", json!("22:30")) && plain("a: 127.0.0.1\n", json!("127.0.0.1")));
         assert!(!plain("a: 010\n", json!(10)) && plain("a: 10\n", json!(10)) && plain("a: 0\n", json!(0)));
+        assert!(!plain("a: 2024-01-31\n", json!("2024-01-31")) && plain("a: 2024-01\n", json!("2024-01")));
+        assert!(!plain("a: 1e3\n", json!(1000.0)) && plain("a: 1.0e+3\n", json!(1000.0)));
+    }
+
+    #[test]
+    fn numbers_stay_as_they_were_written() {
+        let number = |text: &str| Value::from(crate::value::Number::new(text));
+        let read = parse("a: 1.10\nb: 0x1F\nc: .inf\nd: 1_0\ne: 18446744073709551616\nf: 1.2.3\n").unwrap();
+        let wanted = r#"{"a":1.10,"b":31,"c":inf,"d":"1_0","e":18446744073709551616,"f":"1.2.3"}"#;
+        assert_eq!(read.to_string(), wanted);
+        assert_eq!(edit("a: 1\n", &["a".to_owned()], Some(&number("1.10"))).unwrap(), "a: 1.10\n");
+        assert!(validate(&number("1.0e+3")).is_ok() && validate(&number("18446744073709551616")).is_ok());
+        let error = |text: &str| validate(&number(text)).unwrap_err().to_string();
+        assert_eq!(error("007"), "007 is not how YAML writes a number; put it in quotes if it is a text");
+        assert_eq!(error("1e3"), "1e3 is a text for readers of YAML 1.1; write it as in `1.0e+3`");
     }
 }

@@ -21,14 +21,15 @@ use super::{Address, LineOfFile, WhichProcess};
 use crate::disk::look::{self, Found, Links};
 #[cfg(feature = "http")]
 use crate::http::{Call, Headers, Patience, Url, with_client};
+use crate::text;
 
 /// How long a host may take to accept a connection.
 const CONNECTING: Duration = Duration::from_secs(2);
 /// How long a web server may take to answer.
 #[cfg(feature = "http")]
 const ANSWERING: Duration = Duration::from_secs(10);
-/// What is held in memory of a line; a longer one is looked at in pieces.
-const LONGEST_LINE: u64 = 1024 * 1024;
+/// A line is held in memory as a whole, so that `^` and `$` are its ends; a longer one is passed over.
+const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 /// How much of a program's name the kernel keeps.
 const COMM: usize = 15;
 
@@ -79,19 +80,39 @@ pub(super) fn line(path: &Path, wanted: &LineOfFile) -> Looked {
             return Err(CouldNotFindOut::new(format!("what is in {shown}")).because(what).into());
         }
     };
+    let what = || format!("what is in {shown}");
     let mut reader = BufReader::new(file);
+    if let Some(encoding) = text::wide(reader.fill_buf().or_could_not_find_out(what())?) {
+        return Err(CouldNotFindOut::new(what()).because(format!("it is {encoding}, not UTF-8")).into());
+    }
     let mut line = Vec::new();
-    loop {
+    let mut too_long = None;
+    for number in 1_u64.. {
         line.clear();
         let read = (&mut reader).take(LONGEST_LINE).read_until(b'\n', &mut line);
-        if read.or_could_not_find_out(format!("what is in {shown}"))? == 0 {
-            return Ok(Some(format!("no line in {shown} has `{}`", wanted.pattern)));
+        if read.or_could_not_find_out(what())? == 0 {
+            break;
         }
-        let end = line.strip_suffix(b"\n").map_or(line.len(), <[u8]>::len);
-        if wanted.pattern.is_in(&line[..end]) {
+        if line.len() as u64 == LONGEST_LINE && !line.ends_with(b"\n") {
+            too_long = too_long.or(Some(number));
+            reader.skip_until(b'\n').or_could_not_find_out(what())?;
+            continue;
+        }
+        let mark = if number == 1 { text::MARK.as_bytes() } else { b"" };
+        let found = line.strip_prefix(mark).unwrap_or(&line);
+        let found = match found.strip_suffix(b"\n") {
+            Some(found) => found.strip_suffix(b"\r").unwrap_or(found),
+            None => found,
+        };
+        if wanted.pattern.is_in(found) {
             return Ok(None);
         }
     }
+    if let Some(number) = too_long {
+        let why = format!("line {number} is longer than {} MiB", LONGEST_LINE / 1024 / 1024);
+        return Err(CouldNotFindOut::new(what()).because(why).into());
+    }
+    Ok(Some(format!("no line in {shown} has `{}`", wanted.pattern)))
 }
 
 pub(super) fn process_gone(start: &Path, process: &WhichProcess) -> Looked {

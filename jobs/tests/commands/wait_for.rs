@@ -89,7 +89,7 @@ fn a_line_is_in_a_file() {
 }
 
 #[test]
-fn a_huge_line_is_looked_at_in_pieces() {
+fn a_huge_line_is_passed_over() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("huge");
     let file = fs::File::create(&path).unwrap();
@@ -97,6 +97,32 @@ fn a_huge_line_is_looked_at_in_pieces() {
     let mut end = fs::OpenOptions::new().append(true).open(&path).unwrap();
     end.write_all(b"\nready\n").unwrap();
     assert_eq!(reason(Until::Line(LineOfFile { file: path, pattern: "^ready$".parse().unwrap() })), "");
+    // Whether it is in the huge line nobody has seen.
+    let came = look(WaitFor::new(Until::Line(LineOfFile {
+        file: root.path().join("huge"),
+        pattern: "^steady$".parse().unwrap(),
+    })));
+    assert_eq!(came.outcome, Outcome::CouldNotFindOut);
+    assert!(came.reason.ends_with("line 1 is longer than 16 MiB"), "{came:?}");
+}
+
+#[test]
+fn a_line_is_found_however_the_file_is_written() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("log");
+    let line = |pattern: &str| {
+        look(WaitFor::new(Until::Line(LineOfFile { file: file.clone(), pattern: pattern.parse().unwrap() })))
+    };
+    for text in [&b"\xef\xbb\xbfready\n"[..], b"x\r\nready\r\n", b"\xe9\nready\r\n"] {
+        fs::write(&file, text).unwrap();
+        assert_eq!(line("^ready$").outcome, Outcome::InPlace, "{text:?}");
+    }
+    fs::write(&file, b"caf\xe9 is ready\n").unwrap();
+    assert_eq!(line("^caf. is ready$").outcome, Outcome::InPlace);
+    fs::write(&file, b"\xff\xfer\0e\0a\0d\0y\0").unwrap();
+    let came = line("ready");
+    assert_eq!(came.outcome, Outcome::CouldNotFindOut);
+    assert!(came.reason.ends_with("it is UTF-16, not UTF-8"), "{came:?}");
 }
 
 #[test]

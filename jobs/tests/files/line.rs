@@ -219,3 +219,22 @@ fn a_file_that_is_not_accepted_stays_as_it_was() {
     assert_eq!((read(&root.path().join("sshd")).as_str(), names(root.path()).len()), (SSHD, 1));
     assert!(converge(job(root.path()).validated_by(["grep", "-q", "no$", "{}"])).success());
 }
+
+#[test]
+fn a_line_is_found_however_the_file_is_written() {
+    let edited = |text: &[u8], job: &dyn Fn(&Path) -> Line| {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("file");
+        fs::write(&path, text).unwrap();
+        assert!(converge(job(&path)).success());
+        fs::read(&path).unwrap()
+    };
+    let set = |path: &Path| Line::new(path, "name=x").regex("^name=.*$");
+    assert_eq!(edited(b"name=na\xefve\nb\n", &set), b"name=x\nb\n");
+    assert_eq!(edited(b"\xef\xbb\xbfname=1\n", &set), b"\xef\xbb\xbfname=x\n");
+    assert_eq!(edited(b"a\r\nname=1\r\nb\n", &set), b"a\r\nname=x\r\nb\n");
+    let none = |path: &Path| Line::none(path, "^name=.*$");
+    assert_eq!(edited(b"\xef\xbb\xbfname=\xff\r\nb\r\n", &none), b"\xef\xbb\xbfb\r\n");
+    let add = |path: &Path| Line::new(path, "x").before("^");
+    assert_eq!(edited(b"\xef\xbb\xbfa\x0cb\xc2\x85c\n", &add), b"\xef\xbb\xbfx\na\x0cb\xc2\x85c\n");
+}

@@ -105,7 +105,65 @@ fn a_template_in_a_file_may_include_others() {
         "could not find out what ROOT/motd is to say: there is no template ROOT/templates/motd"
     );
     fs::write(root.path().join("templates/motd"), b"\xff").unwrap();
-    assert!(unknown(job(root.path()), root.path()).contains("what ROOT/templates/motd says: invalid utf-8"));
+    let text = unknown(job(root.path()), root.path());
+    let wanted = "what ROOT/templates/motd says: it is not UTF-8: line 1, offset 0: the byte 0xff";
+    assert!(text.ends_with(wanted), "{text}");
+}
+
+#[test]
+fn what_is_included_has_to_be_a_file() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("templates/directory")).unwrap();
+    let pipe = root.path().join("templates/pipe");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+    fs::File::create(root.path().join("templates/large")).unwrap().set_len(2 * 1024 * 1024).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", root.path().join("templates/zero")).unwrap();
+    for (name, wanted) in [
+        ("pipe", "it is a named pipe"),
+        ("directory", "it is a directory"),
+        ("zero", "it is a device"),
+        ("large", "it has more than 1048576 bytes"),
+    ] {
+        let source = root.path().join("templates/motd");
+        fs::write(&source, format!("{{% include '{name}' %}}\n")).unwrap();
+        let text = unknown(Template::from_file(root.path().join("motd"), &source), root.path());
+        assert!(text.contains(&format!("what ROOT/templates/{name} says: {wanted}")), "{text}");
+    }
+}
+
+#[test]
+fn lines_stay_lines() {
+    let made = |template: &str| {
+        let template = template.to_owned();
+        let root = prove(
+            |_| {},
+            move |root| Template::new(root.join("file"), template.clone()).var("x", true).into_job(),
+        );
+        read(&root.path().join("file"))
+    };
+    assert_eq!(made("A {% if x %}yes{% else %}no{% endif %}\nB\n"), "A yes\nB\n");
+    assert_eq!(made("a:\n  {% if x %}b: 1{% endif %}\nc: 2\n"), "a:\n  b: 1\nc: 2\n");
+    assert_eq!(made("A {# c #}\r\nB\r\n"), "A \r\nB\r\n");
+    assert_eq!(made("{% if x %}\r\nA\r\n  {% endif %}\r\nB"), "A\r\nB");
+    assert_eq!(made("{% if x %} {# c #}  \nA\n{% endif %}"), "A\n");
+    assert_eq!(made("\u{feff}{% if x %}\nA\n{% endif %}\n"), "\u{feff}A\n");
+}
+
+#[test]
+fn numbers_are_written_as_they_stand_or_refused() {
+    let template =
+        |number: serde_json::Value| json!({ "path": "/a", "template": "{{ v }}", "vars": { "v": number } });
+    for fine in [json!(1), json!(1.5), json!(-3), json!(u64::MAX)] {
+        serde_json::from_value::<Template>(template(fine)).unwrap();
+    }
+    for (written, value) in [("1.10", "1.1"), ("1e3", "1000.0"), ("007", "7"), ("-0", "0")] {
+        let error = refused::<Template>(template(json!({ "\0number": written })));
+        let wanted = format!(
+            "bad variable `v`: a template would write the number {written} as {value}; put it in quotes to keep it"
+        );
+        assert_eq!(error, wanted);
+    }
+    serde_json::from_value::<Template>(template(json!({ "\0number": "18446744073709551616" }))).unwrap();
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use dojob::testing::Proof;
 use dojob::{Deps, DummyJob, Engine, IntoJob, Outcome};
-use dojob_jobs::{AuthorizedKey, CronEntry, Hosts, Presence};
+use dojob_jobs::{
+    AuthorizedKey, Block, CronEntry, File, Format, Hosts, Line, Presence, Replace, Setting, Template,
+};
 use tempfile::TempDir;
 
 use crate::chroot::{inside, run, system};
@@ -233,6 +235,35 @@ fn a_file_that_is_a_mount_is_written_in_place() {
     run("umount", [&hosts]);
     assert!(report.success(), "{:?}", report.jobs().next().unwrap().failures());
     assert_eq!(read(tree.path(), "outside"), HOSTS.replace("10.0.0.1", "10.0.0.7"));
+    assert_eq!(fs::read_dir(tree.path().join("etc")).unwrap().count(), 1, "nothing is left beside");
+}
+
+#[test]
+fn every_job_writes_a_file_that_is_a_mount_in_place() {
+    if !is_root("every_job_writes_a_file_that_is_a_mount_in_place") {
+        return;
+    }
+    let tree = tree(&[("etc/mounted", ""), ("outside.ini", "a = 1\n")]);
+    let [outside, path] = ["outside.ini", "etc/mounted"].map(|name| tree.path().join(name));
+    let mounted = std::process::Command::new("mount").arg("--bind").args([&outside, &path]).output().unwrap();
+    if !mounted.status.success() {
+        crate::tree::skipped("every_job_writes_a_file_that_is_a_mount_in_place", "may not mount");
+        return;
+    }
+    let is = |report: dojob::Report, wanted: &str| {
+        let failures = format!("{:?}", report.jobs().next().unwrap().failures());
+        assert!(report.success(), "{failures}");
+        assert_eq!(read(tree.path(), "outside.ini"), wanted);
+    };
+    let at = || path.clone();
+    is(converge(Line::new(at(), "b = 2")), "a = 1\nb = 2\n");
+    is(converge(Setting::new(at(), "a", 3).format(Format::Ini)), "a = 3\nb = 2\n");
+    is(converge(Replace::new(at(), "^b = 2\n", "")), "a = 3\n");
+    is(converge(Block::new(at(), "x", "y")), "a = 3\n# begin x\ny\n# end x\n");
+    is(converge(Template::new(at(), "{{ a }}\n").var("a", 1).mode(0o600)), "1\n");
+    is(converge(File::new(at(), "text\n")), "text\n");
+    run("umount", [&path]);
+    assert_eq!(fs::metadata(&outside).unwrap().mode() & 0o7777, 0o600);
     assert_eq!(fs::read_dir(tree.path().join("etc")).unwrap().count(), 1, "nothing is left beside");
 }
 

@@ -17,7 +17,8 @@ use crate::playbook::arguments;
 use crate::playbook::body::{Late, Made, Registered, TaskBody};
 use crate::playbook::fault::{Fault, What, around, secrets_at};
 use crate::playbook::hocon::Step;
-use crate::playbook::late::{self, Filled, Mark, Roots};
+use crate::playbook::late::{self, Filled, Mark, Roots, Unfilled};
+use crate::playbook::literal::literal;
 use crate::playbook::names::Element;
 use crate::playbook::problem::Problem;
 use crate::playbook::secrets::Fetched;
@@ -85,7 +86,11 @@ impl<'a> Builder<'a, '_> {
             said.args = Cow::Owned(args);
         }
         let roots = if task.roots.any() { late::roots(&said.args) } else { Roots::default() };
-        let known = Known::of(&said.args, roots, &making.secrets);
+        let mut refused = Vec::new();
+        let known = Known::of(kind, &said.args, roots, &making.secrets, &mut refused);
+        if !refused.is_empty() {
+            return Err(refused.into_iter().map(Fault::from).map(tell).collect());
+        }
         let fitting = if known.is_all {
             arguments::read(kind, &known.args).map(Fitting::Job)
         } else {
@@ -181,20 +186,27 @@ struct Known<'v> {
 }
 
 impl<'v> Known<'v> {
-    fn of(said: &'v Value, roots: Roots, secrets: &Fetched) -> Self {
+    fn of(
+        kind: &TaskType,
+        said: &'v Value,
+        roots: Roots,
+        secrets: &Fetched,
+        refused: &mut Vec<Unfilled>,
+    ) -> Self {
         let mut known = Known {
             args: Cow::Borrowed(said),
             has_secret: false,
             is_all: !roots.item && !roots.results && !roots.facts,
         };
         if roots.secrets {
-            let mut filler = |_: &[ArgumentStep], mark: &Mark| {
+            let mut filler = |path: &[ArgumentStep], mark: &Mark| {
                 let secret = mark.secret().and_then(|name| secrets.get(name));
                 known.has_secret |= secret.is_some();
                 known.is_all &= secret.is_some();
-                Ok(secret.map_or(Filled::Later, |secret| Filled::Now(Value::String(secret.expose().clone()))))
+                let Some(secret) = secret else { return Ok(Filled::Later) };
+                literal(kind, path, mark, Value::String(secret.expose().clone())).map(Filled::Now)
             };
-            known.args = Cow::Owned(late::fill(said, &mut filler, &mut Vec::new()));
+            known.args = Cow::Owned(late::fill(said, &mut filler, refused));
         }
         known
     }

@@ -2,11 +2,13 @@
 //!
 //! Knows what is written; not what is wanted.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
-use serde_json::{Map, Number, Value};
+
+use crate::value::{Number, Value};
 
 /// How deep a document may be.
 const DEEPEST: usize = 128;
@@ -94,7 +96,7 @@ impl Node {
                 items.iter().map(Node::value).collect::<Result<Vec<_>>>().map(Value::Array)?
             }
             Kind::Map { entries, .. } => {
-                let mut fields = Map::new();
+                let mut fields = BTreeMap::new();
                 for (key, value) in entries {
                     let name =
                         key.text().context("it has names that are no texts, which this does not know")?;
@@ -256,52 +258,74 @@ fn resolve(text: &str) -> Value {
 }
 
 fn number(text: &str) -> Option<Number> {
-    if let Some(digits) = text.strip_prefix("0x") {
-        return i64::from_str_radix(digits, 16)
-            .ok()
-            .filter(|_| !digits.starts_with(['+', '-']))
-            .map(Number::from);
+    for (prefix, radix) in [("0x", 16), ("0o", 8)] {
+        if let Some(digits) = text.strip_prefix(prefix) {
+            let is_digits = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
+            let number = i128::from_str_radix(digits, radix).ok().filter(|_| is_digits)?;
+            return Some(Number::new(number.to_string()));
+        }
     }
-    if let Some(digits) = text.strip_prefix("0o") {
-        return i64::from_str_radix(digits, 8)
-            .ok()
-            .filter(|_| !digits.starts_with(['+', '-']))
-            .map(Number::from);
+    let plain = text.trim_start_matches(['+', '-']);
+    if text.len() - plain.len() <= 1 && matches!(plain, ".inf" | ".Inf" | ".INF") || is_nan(text) {
+        return Some(Number::new(text.to_ascii_lowercase().replace(['+', '.'], "")));
     }
-    let is_number = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'))
-        && text.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | 'e' | 'E'))
-        && text.contains(|c: char| c.is_ascii_digit());
-    if !is_number {
-        return None;
-    }
-    let plain = text.strip_prefix('+').unwrap_or(text);
-    if let Ok(number) = plain.parse::<i64>() {
-        return Some(number.into());
-    }
-    if let Ok(number) = plain.parse::<u64>() {
-        return Some(number.into());
-    }
-    plain.parse::<f64>().ok().and_then(Number::from_f64)
+    let (mantissa, exponent) = match plain.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))),
+        None => (plain, None),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let is_digits = |text: &str| text.bytes().all(|digit| digit.is_ascii_digit());
+    let is_number = text.len() - plain.len() <= 1
+        && is_digits(whole)
+        && is_digits(fraction)
+        && !(whole.is_empty() && fraction.is_empty())
+        && exponent.is_none_or(|exponent| !exponent.is_empty() && is_digits(exponent));
+    is_number.then(|| Number::new(text))
+}
+
+fn is_nan(text: &str) -> bool {
+    matches!(text, ".nan" | ".NaN" | ".NAN")
 }
 
 /// Whether readers of YAML 1.1 take this text for something else than one.
 pub(super) fn is_other_in_1_1(text: &str) -> bool {
     let is_word = matches!(
         text.to_ascii_lowercase().as_str(),
-        "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null" | "~"
+        "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null" | "~" | "=" | "<<"
     );
     let digits = text.trim_start_matches(['+', '-']);
-    // 12:30 is a number to the base of 60, and 1_000 is one thousand.
+    // 12:30 is a number to the base of 60, 1_000 is one thousand, 0b1 is one.
     let is_number = digits.starts_with(|c: char| c.is_ascii_digit())
         && digits.contains([':', '_'])
-        && digits.chars().all(|c| c.is_ascii_digit() || matches!(c, ':' | '_' | '.'));
-    is_word || is_number
+        && digits.chars().all(|c| c.is_ascii_digit() || matches!(c, ':' | '_' | '.'))
+        || ["0b", "0x", "0o"].iter().any(|prefix| digits.starts_with(prefix));
+    is_word || is_number || is_date(text)
 }
 
-/// Readers of YAML 1.1 take such a number for an octal one.
-pub(super) fn has_leading_zero(text: &str) -> bool {
+/// Whether it begins as a date does: `2024-01-31`, also with a time behind it.
+fn is_date(text: &str) -> bool {
+    let mut parts = text.splitn(3, '-');
+    let mut digits = |most: usize| {
+        let part = parts.next()?;
+        let count = part.bytes().take_while(u8::is_ascii_digit).count();
+        (1..=most).contains(&count).then_some(&part[count..])
+    };
+    let is_year = digits(4) == Some("") && text.as_bytes().get(4) == Some(&b'-');
+    let is_month = digits(2) == Some("");
+    let rest = digits(2);
+    is_year && is_month && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['T', 't', ' ', '\t']))
+}
+
+/// Whether readers of YAML 1.1 take such a number for another one, or for a text: 010 is 8 to them, 0o10 and 1e3 are
+/// texts.
+pub(super) fn is_other_number_in_1_1(text: &str) -> bool {
     let digits = text.trim_start_matches(['+', '-']);
-    digits.len() > 1 && digits.starts_with('0') && digits.chars().all(|c| c.is_ascii_digit())
+    let is_octal = digits.len() > 1 && digits.starts_with('0') && digits.chars().all(|c| c.is_ascii_digit());
+    let has_odd_exponent = !digits.starts_with("0x")
+        && digits
+            .split_once(['e', 'E'])
+            .is_some_and(|(mantissa, exponent)| !mantissa.contains('.') || !exponent.starts_with(['+', '-']));
+    is_octal || digits.starts_with("0o") || has_odd_exponent
 }
 
 /// Whether every reader takes this for a text, also without quotes and in brackets.
