@@ -26,6 +26,7 @@ use crate::written::listed;
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Group")]
+#[schemars(extend("x-dojob-target" = { "by": "name" }))]
 pub struct Group {
     /// The group's name, at most 32 bytes.
     pub name: String,

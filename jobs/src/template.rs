@@ -56,6 +56,7 @@ const INLINE: &str = "template";
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Template")]
+#[schemars(extend("x-dojob-target" = { "of": "path", "by": "path", "compare": "path", "role": "file", "whole": ["*"] }))]
 pub struct Template {
     /// Where the file is, such as `/etc/motd`. A relative path counts from the directory that the program was started
     /// in.
@@ -63,6 +64,7 @@ pub struct Template {
     pub path: PathBuf,
     /// The template itself. Either this or `source` is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-dojob-template" = true))]
     pub template: Option<String>,
     /// A file with the template, on the machine where this runs, of at most 1 MiB. Templates that it includes are
     /// looked for in its directory.

@@ -11,14 +11,16 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::build::{self, Plan};
+use super::build::{self, Ids, Plan};
 use super::hocon::{self, Entry, Loaded, Override, Places, Settings, private};
 use super::late::{self, Filled, Mark};
 use super::links::{self, Links, Selection};
 use super::look::as_steps;
 use super::problem::{Place, Problem, Problems};
+use super::quoted;
 use super::registry::Registry;
 use super::secrets::Fetched;
+use super::set;
 use super::task::Tasks;
 use super::task_type::ArgumentStep;
 use crate::clock::{Clock, SystemClock};
@@ -86,6 +88,8 @@ pub struct Playbook {
 #[derive(Clone, Default)]
 pub struct Options {
     overrides: Vec<Override>,
+    /// What was set by hand, as it was written.
+    set: Vec<String>,
     facts: Option<Arc<Facts>>,
     failed: Vec<Problem>,
 }
@@ -107,7 +111,11 @@ impl Options {
     #[must_use]
     pub fn set(mut self, path: impl fmt::Display, value: impl Serialize) -> Self {
         match serde_json::to_string(&value) {
-            Ok(value) => self.overrides.push(Override::Set(format!("{path}={value}"))),
+            // Data, in which nothing is meant to be substituted.
+            Ok(value) => {
+                let value = value.replace("${", "\\u0024{");
+                self.overrides.push(Override::Set(format!("{path}={value}")));
+            }
             Err(error) => {
                 self.failed
                     .push(Problem::new(None, format!("the value for `{path}` has no JSON form: {error}")));
@@ -117,10 +125,13 @@ impl Options {
     }
 
     /// As [`set`](Options::set), from `path=value`: a value that looks like a number, `true`, `false`, `null`, or begins
-    /// with `[`, `{` or `"` is HOCON, and anything else a text.
+    /// with `[`, `{` or `"` is HOCON, and anything else a text. Below `vars` it has to be a variable that the playbook
+    /// defines or uses: another one is most likely misspelled.
     #[must_use]
     pub fn set_text(mut self, assignment: impl Into<String>) -> Self {
-        self.overrides.push(Override::Set(assignment.into()));
+        let assignment = assignment.into();
+        self.set.push(assignment.clone());
+        self.overrides.push(Override::Set(assignment));
         self
     }
 
@@ -182,8 +193,10 @@ impl Options {
         })?;
         settings.overrides = self.overrides;
         settings.late = late::NAMES.map(str::to_owned).to_vec();
-        let Loaded { value, places, environment } = hocon::load(&entry, &settings)?;
-        let mut problems = Vec::new();
+        settings.kept = vec!["for_each".to_owned()];
+        let loaded = hocon::load_all(&entry, &settings).map_err(with_curly_quotes)?;
+        let (Loaded { value, places, environment }, mut problems) = loaded;
+        set::check(&self.set, &entry, &settings, &places, &mut problems);
         not_in_clear(&value, &environment, &mut problems);
         let value = with_facts(value, &places, self.facts.as_deref(), &mut problems);
         let today = today_of(&value).unwrap_or_else(|| today.to_string());
@@ -198,6 +211,17 @@ impl Options {
             selection: Selection::default(),
         })
     }
+}
+
+/// Text that does not parse because of typographic quotes says so.
+fn with_curly_quotes(mut problems: Problems) -> Problems {
+    for problem in &mut problems.0 {
+        let line = problem.place.as_ref().map_or("", |place| place.source.line(place.line));
+        if let Some(hint) = quoted::curly_hint(line) {
+            problem.hint = Some(hint);
+        }
+    }
+    problems
 }
 
 /// The day that a playbook was told, `--set TODAY=2026-12-31`. What is no date would be found in names by chance.
@@ -430,7 +454,21 @@ impl Playbook {
         links::find(&self.tasks, &self.places, &self.selection, problems)
     }
 
+    /// As [`outline`](Playbook::outline), with the names of the jobs of each task that has an id.
+    #[cfg(feature = "cli")]
+    pub(crate) fn outline_with_ids(&self, registry: &Registry) -> Result<(JobGraph, Ids), Problems> {
+        self.build_with_ids(registry, None)
+    }
+
     fn build(&self, registry: &Registry, secrets: Option<&Fetched>) -> Result<JobGraph, Problems> {
+        self.build_with_ids(registry, secrets).map(|(graph, _)| graph)
+    }
+
+    fn build_with_ids(
+        &self,
+        registry: &Registry,
+        secrets: Option<&Fetched>,
+    ) -> Result<(JobGraph, Ids), Problems> {
         let mut problems = self.problems.0.clone();
         problems.extend(self.selection.unknown(&self.tasks));
         let links = self.links(&mut problems);
@@ -438,7 +476,10 @@ impl Playbook {
         let plan = Plan { registry, tasks: &self.tasks, places: &self.places, links: &links, secrets, today };
         let built = build::build(&plan, &mut problems);
         match built.filter(|_| problems.is_empty()) {
-            Some(graph) => graph.build().map_err(|errors| of_graph(&errors)),
+            Some((graph, ids)) => match graph.build() {
+                Ok(graph) => Ok((graph, ids)),
+                Err(errors) => Err(of_graph(&errors)),
+            },
             None => Err(Problems::from(problems).and(self.problems.left_out())),
         }
     }

@@ -100,6 +100,9 @@ impl<'a> Look<'a, '_> {
 
     /// A problem at the value.
     pub(super) fn problem(&mut self, message: impl Into<String>, hint: Option<String>) {
+        if late::is_undefined(self.value) {
+            return;
+        }
         let place = self.place();
         self.problems.push(Problem { place, message: message.into(), hint });
     }
@@ -193,7 +196,7 @@ impl<'a> Look<'a, '_> {
         texts.into_iter().collect()
     }
 
-    /// Tells of keys that are not among the known ones, and says whether there are any; `of`: what has keys.
+    /// Reports keys that are not among the known ones, and says whether there are any; `of`: what has keys.
     pub(super) fn unknown_keys(&mut self, known: &[&str], of: &str) -> bool {
         let Some(object) = self.value.as_object() else { return false };
         let before = self.problems.len();

@@ -90,6 +90,14 @@ fn common(names: &[&str]) -> Value {
             "type": "string",
             "pattern": "^[A-Za-z0-9_-]+$",
         },
+        "same_target": {
+            "description": "`allowed`: another task may have the same target; at the end both are checked once more.",
+            "enum": ["allowed"],
+        },
+        "verbatim": {
+            "description": "Its texts are meant as they stand, with `${…}` within quotes and `{{ … }}`.",
+            "type": "boolean",
+        },
         "tags": texts("By these it is chosen with `--tags` and left out with `--skip-tags`."),
     })
 }

@@ -43,6 +43,10 @@ impl Reading {
             let mut text = Vec::new();
             let read = std::io::stdin().lock().take(LONGEST).read_to_end(&mut text);
             read.context("failed to read standard input")?;
+            anyhow::ensure!(
+                !text.trim_ascii().is_empty(),
+                "standard input is empty, and has no playbook; does what writes it succeed?"
+            );
             options.load_text("standard input", text)?
         } else {
             options.load(path)?
