@@ -28,6 +28,8 @@ mod task;
 mod task_type;
 mod whole_schema;
 
+#[cfg(feature = "cli")]
+pub(crate) use self::build::Ids;
 pub use self::load::{Facts, NoSuchFact, Options, Playbook};
 pub use self::problem::{Place, Problem, Problems, Source};
 pub use self::registry::{CreateError, NotRegistered, Registry, RegistryErrors, SameName};

@@ -46,6 +46,7 @@ const FILE_MODE: Mode = Mode::new(0o600);
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "AuthorizedKey")]
 #[schemars(extend("x-dojob-target" = { "by": "user|path", "and": ["key"] }))]
+#[schemars(extend("x-dojob-result" = false))]
 pub struct AuthorizedKey {
     /// Whose file it is. It can be left out where `path` is given; then the file's owner and mode are not looked at.
     #[serde(default)]

@@ -130,9 +130,9 @@ fn the_small_web_host_converges_below_a_root_and_then_has_nothing_to_do() {
     assert_eq!(tree(&home.path().join("site-root")), before);
 
     fs::write(home.path().join("site-root/srv/www/index.html"), "defaced").unwrap();
-    let (code, _, stderr) = run("plan");
+    let (code, stdout, stderr) = run("plan");
     assert_eq!(code, Some(3), "{stderr}");
-    assert!(stderr.contains("-defaced") && stderr.contains("+<!doctype html>"), "{stderr}");
+    assert!(stdout.contains("-defaced") && stdout.contains("+<!doctype html>"), "{stdout}");
     let (_, _, stderr) = run("run");
     assert!(
         stderr.contains("changed template page") && stderr.contains("12 in place, 1 changed"),

@@ -218,7 +218,7 @@ pub(super) fn told(value: &Value) -> String {
         Value::Null => "null".to_owned(),
         Value::Bool(value) => value.to_string(),
         Value::Number(number) => format!("the number {number}"),
-        Value::String(text) => format!("the text `{}`", late::shown(&short(text))),
+        Value::String(text) => format!("the string `{}`", late::shown(&short(text))),
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "an object".to_owned(),
     }

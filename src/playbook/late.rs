@@ -374,7 +374,7 @@ impl Filling<'_, '_> {
                     }
                     Some(Filled::Now(value)) => {
                         let message =
-                            format!("`{}` is {} and cannot be part of a text", mark.shown(), kind(&value));
+                            format!("`{}` is {} and cannot be part of a string", mark.shown(), kind(&value));
                         self.unfilled.push(Unfilled::new(&self.path, message));
                     }
                     Some(Filled::Later) => filled.push_str(&mark.text()),
@@ -517,7 +517,7 @@ mod tests {
         let (_, why) = filled(&parsed("a = x${item}, b = ${item.nick}"));
         assert_eq!(
             why,
-            ["`${item}` is an object and cannot be part of a text", "`${item.nick}` has no value"]
+            ["`${item}` is an object and cannot be part of a string", "`${item.nick}` has no value"]
         );
     }
 

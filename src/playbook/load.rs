@@ -78,6 +78,8 @@ pub struct Playbook {
     places: Places,
     /// What was found wrong with the tasks already; it is told with the rest.
     problems: Problems,
+    /// Among them are values that are not defined.
+    has_undefined: bool,
     environment: BTreeMap<String, String>,
     today: String,
     scope: Option<String>,
@@ -164,7 +166,12 @@ impl Options {
     /// When the text is no HOCON, or needs what is not there: files, variables. What is wrong with the tasks is told by
     /// [`Playbook::validate`].
     pub fn load(self, path: impl AsRef<Path>) -> Result<Playbook, Problems> {
-        let path = path.as_ref();
+        self.load_all(path.as_ref()).and_then(Playbook::without_undefined)
+    }
+
+    /// As [`load`](Options::load), with values that are wrong: undefined variables, say. Validation reports them, together
+    /// with what else is wrong.
+    pub(crate) fn load_all(self, path: &Path) -> Result<Playbook, Problems> {
         let entry = if path.is_dir() { Entry::Files(files_of(path)?) } else { Entry::File(path.to_owned()) };
         let scope = path.canonicalize().ok().map(|path| path.to_string_lossy().into_owned());
         self.read(entry, scope)
@@ -176,11 +183,15 @@ impl Options {
     /// # Errors
     /// As [`load`](Options::load).
     pub fn load_text(self, name: impl Into<String>, text: impl Into<Vec<u8>>) -> Result<Playbook, Problems> {
-        let name = name.into();
+        self.load_all_of_text(name.into(), text.into()).and_then(Playbook::without_undefined)
+    }
+
+    /// As [`load_text`](Options::load_text), with values that are wrong.
+    pub(crate) fn load_all_of_text(self, name: String, text: Vec<u8>) -> Result<Playbook, Problems> {
         // What works on one tree from one place is taken for one.
         let here = std::env::current_dir().unwrap_or_default();
         let scope = format!("{} in {}", name, here.display());
-        self.read(Entry::Text { name, text: text.into() }, Some(scope))
+        self.read(Entry::Text { name, text }, Some(scope))
     }
 
     fn read(self, entry: Entry, scope: Option<String>) -> Result<Playbook, Problems> {
@@ -196,6 +207,7 @@ impl Options {
         settings.kept = vec!["for_each".to_owned()];
         let loaded = hocon::load_all(&entry, &settings).map_err(with_curly_quotes)?;
         let (Loaded { value, places, environment }, mut problems) = loaded;
+        let has_undefined = !problems.is_empty();
         set::check(&self.set, &entry, &settings, &places, &mut problems);
         not_in_clear(&value, &environment, &mut problems);
         let value = with_facts(value, &places, self.facts.as_deref(), &mut problems);
@@ -205,6 +217,7 @@ impl Options {
             tasks,
             places,
             problems: problems.into(),
+            has_undefined,
             environment: settings.environment,
             today,
             scope,
@@ -351,6 +364,10 @@ impl Playbook {
     /// As [`Options::load`].
     pub fn load(path: impl AsRef<Path>) -> Result<Playbook, Problems> {
         Playbook::options().load(path)
+    }
+
+    fn without_undefined(self) -> Result<Playbook, Problems> {
+        if self.has_undefined { Err(self.problems.sorted()) } else { Ok(self) }
     }
 
     /// Reads with options.

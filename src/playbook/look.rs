@@ -188,11 +188,14 @@ impl<'a> Look<'a, '_> {
         }
     }
 
-    /// A text, or a list of texts.
+    /// A text, or a list of strings.
     pub(super) fn texts(&mut self, expected: &str) -> Option<Vec<String>> {
         let Value::Array(values) = self.value else { return self.text(expected).map(|text| vec![text]) };
-        let texts: Vec<Option<String>> =
-            values.iter().enumerate().map(|(index, value)| self.index(index, value).text("a text")).collect();
+        let texts: Vec<Option<String>> = values
+            .iter()
+            .enumerate()
+            .map(|(index, value)| self.index(index, value).text("a string"))
+            .collect();
         texts.into_iter().collect()
     }
 

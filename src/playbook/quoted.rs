@@ -122,7 +122,7 @@ impl<'a> Checking<'a, '_> {
         match value {
             Value::String(text) if is_suspicious_text(text) => {
                 for place in sources(self.places, path) {
-                    self.text(&place);
+                    self.text(&place, false);
                 }
             }
             Value::Array(values) => {
@@ -138,7 +138,7 @@ impl<'a> Checking<'a, '_> {
                     if is_suspicious_text(key)
                         && let Some(place) = self.places.of_key(path)
                     {
-                        self.text(&place);
+                        self.text(&place, true);
                     }
                     self.value(path, value);
                     path.pop();
@@ -148,9 +148,10 @@ impl<'a> Checking<'a, '_> {
         }
     }
 
-    fn text(&mut self, place: &Place) {
+    fn text(&mut self, place: &Place, is_key: bool) {
         let pieces = pieces(&place.source, place.line, place.column);
         let Some(problem) = pieces.iter().find_map(|piece| self.wrong(piece)) else { return };
+        let problem = if is_key { of_key(problem) } else { problem };
         if self.seen.insert((place.source.name().to_owned(), place.line, place.column)) {
             self.problems.push(Problem { place: Some(place.clone()), ..problem });
         }
@@ -160,9 +161,7 @@ impl<'a> Checking<'a, '_> {
         match piece {
             Piece::Quoted(text) => {
                 let found = substitution(text, |_| true)?;
-                let (before, after) = text.split_once(found).unwrap_or(("", ""));
-                let quoted = |part: &str| if part.is_empty() { String::new() } else { format!("\"{part}\"") };
-                let outside = format!("{}{found}{}", quoted(before), quoted(after));
+                let outside = outside(text);
                 let outside = if outside.chars().count() > LONGEST {
                     format!("\"…\"{found}\"…\"")
                 } else {
@@ -195,7 +194,7 @@ impl<'a> Checking<'a, '_> {
                 if inner.contains('\'') {
                     return None;
                 }
-                let problem = Problem::new(None, "single quotes are part of a text in HOCON");
+                let problem = Problem::new(None, "single quotes are part of a string in HOCON");
                 Some(problem.hint(format!("write `\"{}\"`", late::escaped(inner))))
             }
         }
@@ -205,6 +204,28 @@ impl<'a> Checking<'a, '_> {
     fn is_own(&self, name: &str) -> bool {
         let (first, is_path) = name.split_once('.').map_or((name, false), |(first, _)| (first, true));
         (is_path && OWN.contains(&first)) || GIVEN.contains(&name) || (name == "item" && self.has_item)
+    }
+}
+
+/// A quoted text with all its substitutions outside of the quotes.
+fn outside(mut text: &str) -> String {
+    let quoted = |part: &str| if part.is_empty() { String::new() } else { format!("\"{part}\"") };
+    let mut outside = String::new();
+    while let Some((before, found, after)) = substitution(text, |_| true)
+        .and_then(|found| text.split_once(found).map(|(before, after)| (before, found, after)))
+    {
+        outside.extend([quoted(before).as_str(), found]);
+        text = after;
+    }
+    outside + &quoted(text)
+}
+
+/// The problem with a key, in which nothing is substituted however it is written.
+fn of_key(problem: Problem) -> Problem {
+    match problem.message.starts_with("`${") {
+        true => Problem::new(None, "in a key nothing is substituted")
+            .hint(format!("write the key itself; if it is meant as it stands, {VERBATIM}")),
+        false => problem,
     }
 }
 

@@ -138,7 +138,7 @@ fn secret() -> Value {
             "env": { "description": "The variable of the environment that has it.", "type": "string" },
             "file": { "description": "The file that has it.", "type": "string" },
             "command": {
-                "description": "The command that prints it: a text for the shell, or a list of words.",
+                "description": "The command that prints it: a string for the shell, or a list of words.",
                 "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }],
             },
             "timeout": {

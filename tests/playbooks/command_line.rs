@@ -46,7 +46,7 @@ unknown say_hello Ann until note notes/milk
 unknown note log until say_hello Ann
 dry run: 3 jobs, 1 would run, 2 unknown (TIME)
 ";
-    assert_eq!(ran(&home, &["plan", "good.conf"]), told(3, "", plan));
+    assert_eq!(ran(&home, &["plan", "good.conf"]), told(3, plan, ""));
     assert_eq!(
         fs::read_dir(home.path()).unwrap().filter(|e| e.as_ref().unwrap().file_name() == "notes").count(),
         0
@@ -95,7 +95,7 @@ fn standard_input_is_a_playbook() {
         .write_all(b"tasks: [ { name: say_hello, args { friend: 5, times: x } } ]")
         .unwrap();
     let ran = Ran::from(child.wait_with_output().unwrap());
-    let wanted = "error: `times` is the text `x`, expected a whole number from 0 to 255
+    let wanted = "error: `times` is the string `x`, expected a whole number from 0 to 255
  --> standard input:1:52
   |
 1 | tasks: [ { name: say_hello, args { friend: 5, times: x } } ]
@@ -150,7 +150,7 @@ fn task_types_are_told() {
     Says hello, every time.
 
 Arguments:
-    friend: a text; needed
+    friend: a string; needed
         To whom.
     times: a whole number from 0 to 255; 1 unless given
         How often.

@@ -189,7 +189,10 @@ fn what_a_result_is_no_good_for_is_told_when_it_is_there() {
     let report = engine(&site).converge();
     assert!(!report.success());
     let said = reason(&report, "http_server web");
-    assert!(said.contains("`port` is the text `eighty`, expected a whole number from 0 to 65535"), "{said}");
+    assert!(
+        said.contains("`port` is the string `eighty`, expected a whole number from 0 to 65535"),
+        "{said}"
+    );
     assert!(said.contains("site.conf:3:13"), "{said}");
 }
 

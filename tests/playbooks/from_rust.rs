@@ -41,13 +41,13 @@ fn a_type_tells_of_itself() {
     assert_eq!(
         fields,
         [
-            ("name", "a text", true),
+            ("name", "a string", true),
             ("port", "a whole number from 0 to 65535", true),
-            ("become", "a text", false),
-            ("env", "an object of texts", false),
+            ("become", "a string", false),
+            ("env", "an object of strings", false),
             ("guests", "a list, each entry an object", false),
-            ("password", "a text", false),
-            ("patience", "a text", false),
+            ("password", "a string", false),
+            ("patience", "a string", false),
             ("public", "true or false", false),
             ("share", "a number", false),
             ("state", "`restarted`, `running` or `stopped`", false),

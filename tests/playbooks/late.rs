@@ -588,6 +588,6 @@ fn what_a_result_is_no_good_for_is_not_tried_again() {
             *counted.lock().unwrap() += usize::from(matches!(event, Event::TryStarted { .. }));
         })
         .converge();
-    assert!(reason(&report, "http_server web").contains("`port` is the text `eighty`"));
+    assert!(reason(&report, "http_server web").contains("`port` is the string `eighty`"));
     assert_eq!(*tries.lock().unwrap(), 2);
 }

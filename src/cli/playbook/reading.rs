@@ -47,9 +47,9 @@ impl Reading {
                 !text.trim_ascii().is_empty(),
                 "standard input is empty, and has no playbook; does what writes it succeed?"
             );
-            options.load_text("standard input", text)?
+            options.load_all_of_text("standard input".to_owned(), text)?
         } else {
-            options.load(path)?
+            options.load_all(path)?
         };
         Ok(playbook.tags(&self.tags).skip_tags(&self.skip_tags))
     }
