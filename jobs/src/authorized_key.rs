@@ -208,7 +208,7 @@ impl AuthorizedKey {
     fn user_line(&self, name: &str) -> Result<UserLine> {
         let accounts = Accounts::read(self.machine())?;
         let user = accounts.user(name).cloned();
-        user.with_context(|| format!("there is no user {name}; a job `User` before this one can make it"))
+        user.with_context(|| format!("there is no user {name}; a `user` before this one can make it"))
     }
 
     /// What the file is to say, and in what it differs.

@@ -222,18 +222,34 @@ impl Template {
         }
         if let Some(template) = &self.template {
             environment(None).template_from_named_str(INLINE, template).map_err(|error| plain(&error))?;
+            self.refuse_undefined(template)?;
         }
         Ok(())
     }
 
-    /// What the file is to say.
-    fn render(&self, cx: &Context) -> Result<String> {
-        let facts = [("facts", jinja::Value::from_object(KnownOfMachine(Facts::of(cx))))];
+    /// A variable that is needed and not there will never be, unless it is one of the machine's.
+    fn refuse_undefined(&self, template: &str) -> Result<()> {
+        if template.contains("facts") {
+            return Ok(());
+        }
+        match environment(None).render_named_str(INLINE, template, self.known(None)) {
+            Err(error) if error.kind() == ErrorKind::UndefinedError => Err(plain(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a template can use.
+    fn known(&self, facts: Option<jinja::Value>) -> jinja::Value {
+        let facts = facts.map(|facts| ("facts", facts));
         let vars = self.vars.iter().map(|(name, value)| (name.as_str(), Serde(value).into()));
         let secrets =
             self.secrets.iter().map(|(name, secret)| (name.as_str(), secret.expose().as_str().into()));
-        let vars =
-            jinja::Value::from_pairs::<_, _, jinja::Value>(facts.into_iter().chain(vars).chain(secrets));
+        jinja::Value::from_pairs::<_, _, jinja::Value>(facts.into_iter().chain(vars).chain(secrets))
+    }
+
+    /// What the file is to say.
+    fn render(&self, cx: &Context) -> Result<String> {
+        let vars = self.known(Some(jinja::Value::from_object(KnownOfMachine(Facts::of(cx)))));
         let render = |name: &str, text: &str, environment: &Environment<'_>| {
             environment.render_named_str(name, text, vars).map_err(|error| plain(&error))
         };

@@ -294,7 +294,7 @@ impl Flags {
         let lost: Arc<Mutex<Option<io::Error>>> = Arc::default();
         let mut engine = match self.format {
             Format::Json => engine.observe(JsonLines::new(Kept(lost.clone())).diff(self.diff)),
-            Format::Human => self.tell_people(engine, &history),
+            Format::Human => self.tell_people(engine, &history, &lost),
         };
         // To the end: pictures are drawn by a program that has to end with this one.
         let signals = SignalGuard::install(engine.stop_handle())?;
@@ -320,7 +320,7 @@ impl Flags {
         };
         let lost = lost.lock().ok().and_then(|mut lost| lost.take());
         if let Some(error) = lost.filter(|error| error.kind() != io::ErrorKind::BrokenPipe) {
-            fail(anyhow::Error::new(error).context("failed to write events to standard output"));
+            fail(anyhow::Error::new(error).context("failed to write to standard output"));
         }
         if let Err(error) = self.draw(&report) {
             fail(error);
@@ -328,7 +328,12 @@ impl Flags {
         Ok(code)
     }
 
-    fn tell_people(&self, engine: Engine, history: &Arc<Mutex<History>>) -> Engine {
+    fn tell_people(
+        &self,
+        engine: Engine,
+        history: &Arc<Mutex<History>>,
+        lost: &Arc<Mutex<Option<io::Error>>>,
+    ) -> Engine {
         let console = match (self.debug, self.verbose) {
             (true, _) => Console::debug(),
             (_, true) => Console::verbose(),
@@ -336,7 +341,7 @@ impl Flags {
         };
         let console = console.diff(self.diff).color(self.color).write_to(Stderr);
         // The plan was asked for; how it comes about is progress.
-        let console = if self.is_plan { console.results_to_stdout(self.color) } else { console };
+        let console = if self.is_plan { console.results_to(Kept(lost.clone()), self.color) } else { console };
         // Lines that scroll by are progress enough where every phase has one.
         if !Progress::is_wanted() || self.verbose || self.debug {
             return engine.observe(console);

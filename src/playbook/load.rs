@@ -169,6 +169,14 @@ impl Options {
         self.load_all(path.as_ref()).and_then(Playbook::without_undefined)
     }
 
+    /// Says all that is wrong with the playbook of a file or a directory, variables that are not defined among it.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn validate(self, path: impl AsRef<Path>, registry: &Registry) -> Result<(), Problems> {
+        self.load_all(path.as_ref())?.validate(registry)
+    }
+
     /// As [`load`](Options::load), with values that are wrong: undefined variables, say. Validation reports them, together
     /// with what else is wrong.
     pub(crate) fn load_all(self, path: &Path) -> Result<Playbook, Problems> {

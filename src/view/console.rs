@@ -168,10 +168,10 @@ impl Console {
         self
     }
 
-    /// Writes what was found to standard output; phases and what jobs print stay where they were.
+    /// Writes what was found to `out`, which is standard output; phases and what jobs print stay where they were.
     #[cfg(feature = "cli")]
-    pub(crate) fn results_to_stdout(mut self, color: Color) -> Self {
-        self.progress = Some(std::mem::replace(&mut self.out, Box::new(io::stdout())));
+    pub(crate) fn results_to(mut self, out: impl Write + Send + 'static, color: Color) -> Self {
+        self.progress = Some(std::mem::replace(&mut self.out, Box::new(out)));
         self.color = color.applies_to(&io::stdout());
         self
     }

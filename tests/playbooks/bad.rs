@@ -30,8 +30,11 @@ fn problems(path: &Path) -> Result<(), Problems> {
         _ => Ok(None),
     });
     let options = said("set=").into_iter().fold(options, |options, set| options.set_text(set));
-    let playbook = options.load(path)?.tags(said("tags="));
-    playbook.validate(&Registry::linked().unwrap())
+    let registry = Registry::linked().unwrap();
+    match said("tags=") {
+        Some(tag) => options.load(path)?.tags([tag]).validate(&registry),
+        None => options.validate(path, &registry),
+    }
 }
 
 #[test]

@@ -42,6 +42,9 @@ impl<'a> Builder<'a, '_> {
 
     /// A part of a result that its task never hands on.
     fn result(&self, mark: &Mark) -> Option<Wrong> {
+        if mark.is_optional {
+            return None;
+        }
         let name = mark.path.get(1)?;
         let task = &self.plan.tasks.tasks[*self.plan.links.registered.get(name)?];
         let kind = self.plan.registry.shared(task.name.as_ref()?).ok()?;
@@ -54,7 +57,7 @@ impl<'a> Builder<'a, '_> {
                     Some(format!("write `${{results.{name}.0}}`, with the number of the element")),
                 ));
             }
-            if !mark.is_optional && !first.parse().is_ok_and(|index: usize| index < elements.len()) {
+            if !first.parse().is_ok_and(|index: usize| index < elements.len()) {
                 let message =
                     format!("`{name}` has no result {first}: its task has {} elements", elements.len());
                 return Some((message, Some("they are counted from 0".to_owned())));
@@ -79,7 +82,7 @@ impl<'a> Builder<'a, '_> {
                         Some((format!("{}, and has no part `{part}`", kind_of()), Some(hint)))
                     }
                     (Some(false), [deeper, ..]) => {
-                        Some((format!("`{part}` of {} has no part `{deeper}`", kind_of()), None))
+                        Some((format!("`{part}` of `{name}` has no part `{deeper}`"), None))
                     }
                     _ => None,
                 }
