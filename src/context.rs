@@ -10,6 +10,7 @@ pub(crate) mod current;
 pub(crate) mod diary;
 pub(crate) mod directory;
 pub(crate) mod escaped;
+mod mismatch;
 pub(crate) mod output;
 pub(crate) mod process;
 pub(crate) mod session;
@@ -137,7 +138,7 @@ pub enum ResultError {
         name: String,
     },
     /// The result is not of the type asked for.
-    #[error("the result of `{name}` is no {expected}")]
+    #[error("the result of `{name}` {}", mismatch::mismatch(.expected, .source))]
     WrongType {
         /// The job asked for.
         name: String,

@@ -10,6 +10,7 @@ mod build;
 mod fault;
 mod fit;
 mod following;
+mod foreign;
 pub mod hocon;
 mod late;
 mod links;
@@ -22,10 +23,14 @@ mod quoted;
 mod registry;
 mod schema;
 mod secrets;
+mod set;
+mod target;
 mod task;
 mod task_type;
 mod whole_schema;
 
+#[cfg(feature = "cli")]
+pub(crate) use self::build::Ids;
 pub use self::load::{Facts, NoSuchFact, Options, Playbook};
 pub use self::problem::{Place, Problem, Problems, Source};
 pub use self::registry::{CreateError, NotRegistered, Registry, RegistryErrors, SameName};

@@ -33,6 +33,7 @@ use crate::validated::validated;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 #[schemars(!remote)]
+#[schemars(extend("x-dojob-result" = false))]
 pub struct Assert {
     /// What to tell people when it is not so, before the reasons. Unless given, the reasons alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]

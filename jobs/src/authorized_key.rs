@@ -45,6 +45,8 @@ const FILE_MODE: Mode = Mode::new(0o600);
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "AuthorizedKey")]
+#[schemars(extend("x-dojob-target" = { "by": "user|path", "and": ["key"] }))]
+#[schemars(extend("x-dojob-result" = false))]
 pub struct AuthorizedKey {
     /// Whose file it is. It can be left out where `path` is given; then the file's owner and mode are not looked at.
     #[serde(default)]
@@ -206,7 +208,7 @@ impl AuthorizedKey {
     fn user_line(&self, name: &str) -> Result<UserLine> {
         let accounts = Accounts::read(self.machine())?;
         let user = accounts.user(name).cloned();
-        user.with_context(|| format!("there is no user {name}; a job `User` before this one can make it"))
+        user.with_context(|| format!("there is no user {name}; a `user` before this one can make it"))
     }
 
     /// What the file is to say, and in what it differs.

@@ -35,6 +35,7 @@ use crate::validated::validated;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 #[schemars(!remote)]
+#[schemars(extend("x-dojob-result" = { "stdout": false, "stderr": false }))]
 pub struct Command {
     /// What makes it so: a list of a program and its arguments, or a line for `/bin/sh`.
     pub run: CommandLine,

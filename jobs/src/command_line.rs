@@ -190,7 +190,7 @@ impl<'de> Deserialize<'de> for Word {
             type Value = Word;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a word: a text or a number")
+                f.write_str("a word: a string or a number")
             }
 
             fn visit_str<E: de::Error>(self, word: &str) -> Result<Word, E> {
@@ -277,7 +277,7 @@ mod tests {
             assert_eq!(error(value), "a command must not contain a NUL byte");
         }
         assert!(error(json!({})).ends_with("expected a command: a list of words, or a line for the shell"));
-        assert!(error(json!([[]])).ends_with("expected a word: a text or a number"));
+        assert!(error(json!([[]])).ends_with("expected a word: a string or a number"));
     }
 
     #[test]

@@ -46,6 +46,8 @@ const ATTRIBUTES: Resolved = Resolved { mode: Some(Mode::new(0o644)), uid: Some(
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "CronEntry")]
+#[schemars(extend("x-dojob-target" = { "by": "name", "and": ["user", "file"] }))]
+#[schemars(extend("x-dojob-result" = false))]
 pub struct CronEntry {
     /// The entry's name, by which it is found again: it stands in a comment before it and in one behind it.
     pub name: String,

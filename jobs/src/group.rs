@@ -26,6 +26,8 @@ use crate::written::listed;
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Group")]
+#[schemars(extend("x-dojob-target" = { "by": "name" }))]
+#[schemars(extend("x-dojob-result" = false))]
 pub struct Group {
     /// The group's name, at most 32 bytes.
     pub name: String,

@@ -39,6 +39,8 @@ const FILE: &str = "/etc/hosts";
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Hosts")]
+#[schemars(extend("x-dojob-target" = { "by": "names", "and": ["ip"] }))]
+#[schemars(extend("x-dojob-result" = false))]
 pub struct Hosts {
     /// The address, of version 4 or 6: `10.0.0.7`, `fd00::7`, `fe80::1%eth0`.
     pub ip: String,

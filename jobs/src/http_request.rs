@@ -54,6 +54,7 @@ const SHOWN: usize = 200;
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "HttpRequest")]
+#[schemars(extend("x-dojob-result" = { "status": false, "body": false, "json": true }))]
 pub struct HttpRequest {
     /// What the check asks for, such as `https://grafana.example/api/teams/7`.
     #[serde(deserialize_with = "url::http")]

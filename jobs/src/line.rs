@@ -39,6 +39,8 @@ use crate::validated::validated;
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Line")]
+#[schemars(extend("x-dojob-target" = { "of": "path", "by": "path", "and": ["regex|line"], "compare": "path", "role": "part" }))]
+#[schemars(extend("x-dojob-result" = false))]
 pub struct Line {
     /// Which file, such as `/etc/ssh/sshd_config`. A relative path counts from the directory that the program was
     /// started in.

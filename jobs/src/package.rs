@@ -55,6 +55,7 @@ pub enum PackageState {
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Package")]
+#[schemars(extend("x-dojob-target" = { "by": "names", "differ": ["state", "version"] }))]
 pub struct Package {
     /// The names of the packages: one, or a list. Real packages, not those that others provide; with an architecture as
     /// in `libc6:i386`.

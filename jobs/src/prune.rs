@@ -49,6 +49,8 @@ const NOW: &str = "now";
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Prune")]
+#[schemars(extend("x-dojob-target" = { "by": "path", "and": ["patterns", "exclude"], "compare": "path" }))]
+#[schemars(extend("x-dojob-result" = false))]
 pub struct Prune {
     /// Which directory, such as `/srv/backup`. A relative path counts from the directory that the program was started
     /// in. Where there is none, there is nothing to remove.

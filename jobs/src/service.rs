@@ -66,6 +66,8 @@ pub enum ServiceState {
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Service")]
+#[schemars(extend("x-dojob-target" = { "by": "name", "compare": "unit" }))]
+#[schemars(extend("x-dojob-result" = false))]
 pub struct Service {
     /// The name of the unit: `nginx`, `getty@tty1`, `backup.timer`. Without a suffix it is a `.service`.
     pub name: String,

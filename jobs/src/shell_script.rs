@@ -28,6 +28,7 @@ use crate::programs;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("x-dojob-result" = { "stdout": false, "stderr": false, "exit_code": false }))]
 pub struct ShellScript {
     /// A file that can be executed, or the name of a program on PATH: `/srv/app/deploy.sh`, `./deploy.sh`, `uname`. A name
     /// without a `/` is looked for on PATH first, and then in the working directory. A relative path counts from there.

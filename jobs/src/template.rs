@@ -60,6 +60,8 @@ const INLINE: &str = "template";
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Template")]
+#[schemars(extend("x-dojob-target" = { "of": "path", "by": "path", "compare": "path", "role": "file", "whole": ["*"] }))]
+#[schemars(extend("x-dojob-result" = { "path": false }))]
 pub struct Template {
     /// Where the file is, such as `/etc/motd`. A relative path counts from the directory that the program was started
     /// in.
@@ -67,6 +69,7 @@ pub struct Template {
     pub path: PathBuf,
     /// The template itself. Either this or `source` is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-dojob-template" = true))]
     pub template: Option<String>,
     /// A file with the template, on the machine where this runs, of at most 1 MiB. Templates that it includes are
     /// looked for in its directory.
@@ -230,18 +233,34 @@ impl Template {
         if let Some(template) = &self.template {
             let template = line_ends::kept(template);
             environment(None).template_from_named_str(INLINE, &template).map_err(|error| plain(&error))?;
+            self.refuse_undefined(&template)?;
         }
         Ok(())
     }
 
-    /// What the file is to say.
-    fn render(&self, cx: &Context) -> Result<String> {
-        let facts = [("facts", jinja::Value::from_object(KnownOfMachine(Facts::of(cx))))];
+    /// A variable that is needed and not there will never be, unless it is one of the machine's.
+    fn refuse_undefined(&self, template: &str) -> Result<()> {
+        if template.contains("facts") {
+            return Ok(());
+        }
+        match environment(None).render_named_str(INLINE, template, self.known(None)) {
+            Err(error) if error.kind() == ErrorKind::UndefinedError => Err(plain(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a template can use.
+    fn known(&self, facts: Option<jinja::Value>) -> jinja::Value {
+        let facts = facts.map(|facts| ("facts", facts));
         let vars = self.vars.iter().map(|(name, value)| (name.as_str(), variable(value)));
         let secrets =
             self.secrets.iter().map(|(name, secret)| (name.as_str(), secret.expose().as_str().into()));
-        let vars =
-            jinja::Value::from_pairs::<_, _, jinja::Value>(facts.into_iter().chain(vars).chain(secrets));
+        jinja::Value::from_pairs::<_, _, jinja::Value>(facts.into_iter().chain(vars).chain(secrets))
+    }
+
+    /// What the file is to say.
+    fn render(&self, cx: &Context) -> Result<String> {
+        let vars = self.known(Some(jinja::Value::from_object(KnownOfMachine(Facts::of(cx)))));
         let render = |name: &str, text: &str, environment: &Environment<'_>| {
             environment.render_named_str(name, &line_ends::kept(text), vars).map_err(|error| plain(&error))
         };

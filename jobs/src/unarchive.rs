@@ -44,6 +44,8 @@ use crate::size::Size;
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("x-dojob-target" = { "of": "path", "by": "dest", "and": ["source"], "compare": "path", "role": "directory" }))]
+#[schemars(extend("x-dojob-result" = false))]
 pub struct Unarchive {
     /// The archive, such as `/var/cache/node.tar.xz`.
     #[serde(deserialize_with = "path::named")]

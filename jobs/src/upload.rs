@@ -43,6 +43,8 @@ const PIECE: usize = 64 * 1024;
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("x-dojob-target" = { "by": "url" }))]
+#[schemars(extend("x-dojob-result" = { "url": false }))]
 pub struct Upload {
     /// The file, such as `/var/backups/site.tar.gz`.
     #[serde(deserialize_with = "path::named")]

@@ -40,6 +40,8 @@ const NEW: &str = "new";
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "User")]
+#[schemars(extend("x-dojob-target" = { "by": "name" }))]
+#[schemars(extend("x-dojob-result" = false))]
 pub struct User {
     /// The user's name, at most 32 bytes.
     pub name: String,

@@ -34,6 +34,7 @@ use crate::validated::validated;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 #[schemars(!remote)]
+#[schemars(extend("x-dojob-result" = false))]
 pub struct WaitFor {
     /// What is waited for. Example: `until { port_open: "127.0.0.1:5432" }`.
     pub until: Until,

@@ -63,7 +63,7 @@ pub(crate) fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
         type Value = Vec<String>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a text or a list of texts")
+            f.write_str("a string or a list of strings")
         }
         fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<String>, E> {
             Ok(vec![text.to_owned()])

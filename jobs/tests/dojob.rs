@@ -132,9 +132,9 @@ fn the_small_web_host_converges_below_a_root_and_then_has_nothing_to_do() {
     assert_eq!(tree(&home.path().join("site-root")), before);
 
     fs::write(home.path().join("site-root/srv/www/index.html"), "defaced").unwrap();
-    let (code, _, stderr) = run("plan");
+    let (code, stdout, stderr) = run("plan");
     assert_eq!(code, Some(3), "{stderr}");
-    assert!(stderr.contains("-defaced") && stderr.contains("+<!doctype html>"), "{stderr}");
+    assert!(stdout.contains("-defaced") && stdout.contains("+<!doctype html>"), "{stdout}");
     let (_, _, stderr) = run("run");
     assert!(
         stderr.contains("changed template page") && stderr.contains("12 in place, 1 changed"),
@@ -292,6 +292,127 @@ fn those_who_follow_each_other_may_stand_in_any_order() {
     let (code, _, stderr) = validated(late);
     assert_eq!(code, Some(2));
     assert!(stderr.contains("`service` needs other jobs, and cannot wait for results"), "{stderr}");
+}
+
+/// What `validate` says of these tasks.
+fn validated(tasks: &str) -> (Option<i32>, String) {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("site.conf"), format!("tasks: [\n{tasks}\n]\n")).unwrap();
+    let (code, _, stderr) = dojob(home.path(), &["validate", "site.conf"]);
+    (code, stderr)
+}
+
+#[test]
+fn two_tasks_do_not_want_different_things_of_one_target() {
+    let file = "{ name: file, args { path: /srv/a, content: x } }";
+    for other in [
+        r#"{ name: file, args { path: "/srv//a", mode: "0600" } }"#,
+        r#"{ name: template, args { path: /srv/b/../a, template: y } }"#,
+        r#"{ name: download, args { path: /srv/a, url: "http://x.example/" } }"#,
+        "{ name: directory, args { path: /srv/a } }",
+        "{ name: symlink, args { path: /srv/a, target: b } }",
+        "{ name: absent, args { path: /srv/a } }",
+        "{ name: line, args { path: /srv/a, line: y } }",
+        "{ name: setting, args { path: /srv/a, key: b, value: c, format: ini } }",
+    ] {
+        for tasks in [format!("{file}\n{other}"), format!("{other}\n{file}")] {
+            let (code, said) = validated(&tasks);
+            assert_eq!(code, Some(2), "{tasks}");
+            assert!(said.contains("`/srv/a`") && said.contains("the other is at site.conf:2:"), "{said}");
+            let allowed = tasks.replacen("args", "same_target: allowed, args", 1);
+            assert_eq!(validated(&allowed), (Some(0), String::new()), "{allowed}");
+        }
+    }
+    for tasks in [
+        "{ name: service, args { name: a, state: running } }\n{ name: service, args { name: a.service, enabled: true } }",
+        "{ name: user, for_each: [ann, bob, ann], args { name: ${item} } }",
+        "{ name: package, args { names: [git, curl] } }\n{ name: package, args { names: curl, state: absent } }",
+        "{ name: line, args { path: /a, line: x, regex: \"^x\" } }\n{ name: line, args { path: /a, line: y, regex: \"^x\" } }",
+        "{ name: setting, args { path: /a.ini, key: b, value: 1 } }\n{ name: setting, args { path: /a.ini, key: b, value: 2 } }",
+        "{ name: git_checkout, args { repo: /r, dest: /a } }\n{ name: git_checkout, args { repo: /s, dest: \"//a\" } }",
+    ] {
+        let (code, said) = validated(tasks);
+        assert_eq!(code, Some(2), "{tasks}");
+        assert!(said.contains("have the same target"), "{said}");
+    }
+}
+
+#[test]
+fn tasks_that_go_together_may_be_about_one_path() {
+    for tasks in [r#"{ name: download, args { path: /a, url: "http://x.example/" } }
+           { name: file, args { path: /a, mode: "0600" } }
+           { name: line, args { path: /b, line: x } }
+           { name: line, args { path: /b, line: y } }
+           { name: block, args { path: /b, name: z, content: z } }
+           { name: setting, args { path: /c.ini, key: a, value: 1 } }
+           { name: setting, args { path: /c.ini, key: b, value: 1 } }
+           { name: directory, args { path: /d } }
+           { name: git_checkout, args { repo: /r, dest: /d } }
+           { name: package, args { names: [git, curl] } }
+           { name: package, args { names: curl } }
+           { name: service, args { name: a, state: running } }
+           { name: service, args { name: a.timer, state: running } }"#]
+    {
+        assert_eq!(validated(tasks), (Some(0), String::new()), "{tasks}");
+    }
+}
+
+#[test]
+fn a_number_is_no_mode_unless_it_can_only_be_octal() {
+    let file = |mode: &str| validated(&format!("{{ name: file, args {{ path: /a, mode: {mode} }} }}"));
+    assert_eq!(file("0644"), (Some(0), String::new()));
+    assert_eq!(file("\"644\"").0, Some(0));
+    for (mode, hint) in
+        [("644", "`\"0644\"`"), ("420", "`\"0644\"`"), ("493", "`\"0755\"`"), ("1777", "`\"1777\"`")]
+    {
+        let (code, said) = file(mode);
+        assert_eq!(code, Some(2), "{mode}");
+        assert!(said.contains(&format!("`mode` is the number {mode}, expected a string")), "{said}");
+        assert!(said.contains(hint), "{said}");
+    }
+}
+
+#[test]
+fn a_result_has_the_parts_that_its_type_hands_on() {
+    let used = |task: &str, part: &str| {
+        validated(&format!(
+            "{{ name: {task}, register: r }}\n{{ name: file, args {{ path: /a, content: ${{results.r{part}}} }} }}"
+        ))
+    };
+    let command = "command, args { run: [true], check: [true] }";
+    assert_eq!(used(command, ".stdout").0, Some(0));
+    let said = used(command, ".stdot").1;
+    assert!(said.contains("`r` is the result of `command`, and has no part `stdot`"), "{said}");
+    assert!(said.contains("did you mean `${results.r.stdout}`?"), "{said}");
+    assert!(used("directory, args { path: /d }", "").1.contains("`directory` hands on no result"));
+    assert!(
+        used("git_checkout, args { repo: /r, dest: /d }", ".commit")
+            .1
+            .contains("is the result of `git_checkout`, a string")
+    );
+    let request =
+        r#"http_request, args { url: "http://x.example", expect { json { /a: 1 } }, send { method: PUT } }"#;
+    assert_eq!(used(request, ".json.a.b").0, Some(0), "{}", used(request, ".json.a.b").1);
+}
+
+#[test]
+fn a_template_that_needs_what_is_not_there_is_refused_before_anything_is_done() {
+    let template = |text: &str| {
+        validated(&format!(
+            "{{ name: template, args {{ path: /a, vars {{ x: {{ y: 1 }} }}, template: \"{text}\" }} }}"
+        ))
+    };
+    for good in [
+        "{{ x.y }}",
+        "{{ z | default('') }}",
+        "{% if z is defined %}{{ z }}{% endif %}",
+        "{{ facts.os.family }}",
+    ] {
+        assert_eq!(template(good), (Some(0), String::new()), "{good}");
+    }
+    for bad in ["{{ z }}", "{{ x.z }}", "{{ x.y", "{% for a in z %}{% endfor %}"] {
+        assert_eq!(template(bad).0, Some(2), "{bad}: {}", template(bad).1);
+    }
 }
 
 #[test]

@@ -137,6 +137,10 @@ pub struct Flags {
     #[arg(id = "dojob_format", long = "format", value_enum, value_name = "FORMAT", default_value_t)]
     pub format: Format,
 
+    /// What a dry run finds was asked for, and goes to standard output.
+    #[arg(skip)]
+    pub(crate) is_plan: bool,
+
     /// When to use colours
     #[arg(id = "dojob_color", long = "color", value_enum, value_name = "WHEN", default_value_t)]
     pub color: Color,

@@ -2,7 +2,7 @@
 //!
 //! Everything here could be written by a user with the library's public parts.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
@@ -65,6 +65,8 @@ pub(super) struct Planned {
     pub(super) outline: Engine,
     /// Makes it where something is, secrets say, that is not to be asked for in vain.
     pub(super) whole: Option<Box<dyn FnOnce() -> anyhow::Result<Engine>>>,
+    /// The jobs that are asked for with `--only`, by their names.
+    pub(super) only: Vec<String>,
 }
 
 /// Standard output for an observer, which cannot say that it was in vain: the first error is kept.
@@ -136,12 +138,12 @@ impl Flags {
     #[cfg(feature = "playbook")]
     fn try_planned(&self, plan: impl FnOnce() -> anyhow::Result<Planned>) -> anyhow::Result<u8> {
         self.begin()?;
-        let Planned { outline, whole } = plan()?;
-        let outline = self.apply(outline)?;
+        let Planned { outline, whole, only } = plan()?;
+        let outline = self.apply(outline, &only)?;
         let Some(whole) = whole else { return self.go(self.with_journal(outline)?) };
         // Nobody is asked for a secret as long as there is another reason not to start.
         let journal = self.journal_of(&outline)?;
-        let whole = self.apply(whole()?)?;
+        let whole = self.apply(whole()?, &only)?;
         self.go(match journal {
             Some(journal) => whole.journal(journal),
             None => whole,
@@ -176,7 +178,7 @@ impl Flags {
     /// An error means that nothing was started.
     fn try_main(&self, engine: impl FnOnce() -> anyhow::Result<Engine>) -> anyhow::Result<u8> {
         self.begin()?;
-        self.go(self.with_journal(self.apply(engine()?)?)?)
+        self.go(self.with_journal(self.apply(engine()?, &self.only)?)?)
     }
 
     fn begin(&self) -> anyhow::Result<()> {
@@ -246,9 +248,9 @@ impl Flags {
         Ok(())
     }
 
-    fn apply(&self, mut engine: Engine) -> anyhow::Result<Engine> {
-        if !self.only.is_empty() {
-            engine = engine.only(&self.only)?;
+    fn apply(&self, mut engine: Engine, only: &[String]) -> anyhow::Result<Engine> {
+        if !only.is_empty() {
+            engine = engine.only(only)?;
         }
         if let Some(workers) = self.jobs {
             engine = engine.workers(workers);
@@ -292,7 +294,7 @@ impl Flags {
         let lost: Arc<Mutex<Option<io::Error>>> = Arc::default();
         let mut engine = match self.format {
             Format::Json => engine.observe(JsonLines::new(Kept(lost.clone())).diff(self.diff)),
-            Format::Human => self.tell_people(engine, &history),
+            Format::Human => self.tell_people(engine, &history, &lost),
         };
         // To the end: pictures are drawn by a program that has to end with this one.
         let signals = SignalGuard::install(engine.stop_handle())?;
@@ -318,7 +320,7 @@ impl Flags {
         };
         let lost = lost.lock().ok().and_then(|mut lost| lost.take());
         if let Some(error) = lost.filter(|error| error.kind() != io::ErrorKind::BrokenPipe) {
-            fail(anyhow::Error::new(error).context("failed to write events to standard output"));
+            fail(anyhow::Error::new(error).context("failed to write to standard output"));
         }
         if let Err(error) = self.draw(&report) {
             fail(error);
@@ -326,13 +328,20 @@ impl Flags {
         Ok(code)
     }
 
-    fn tell_people(&self, engine: Engine, history: &Arc<Mutex<History>>) -> Engine {
+    fn tell_people(
+        &self,
+        engine: Engine,
+        history: &Arc<Mutex<History>>,
+        lost: &Arc<Mutex<Option<io::Error>>>,
+    ) -> Engine {
         let console = match (self.debug, self.verbose) {
             (true, _) => Console::debug(),
             (_, true) => Console::verbose(),
             (false, false) => Console::normal(),
         };
         let console = console.diff(self.diff).color(self.color).write_to(Stderr);
+        // The plan was asked for; how it comes about is progress.
+        let console = if self.is_plan { console.results_to(Kept(lost.clone()), self.color) } else { console };
         // Lines that scroll by are progress enough where every phase has one.
         if !Progress::is_wanted() || self.verbose || self.debug {
             return engine.observe(console);
@@ -340,6 +349,12 @@ impl Flags {
         if let Ok(mut history) = history.lock() {
             *history = History::new(durations::load());
         }
-        engine.observe(Progress::new(console, self.color, history.clone()))
+        let progress = match self.is_plan {
+            // On one terminal they would get into each other's way.
+            true if io::stdout().is_terminal() => return engine.observe(console),
+            true => Progress::beside(console, self.color, history.clone()),
+            false => Progress::new(console, self.color, history.clone()),
+        };
+        engine.observe(progress)
     }
 }

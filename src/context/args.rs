@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::mismatch::mismatch;
 use crate::secret::{MASK, Redactor, hide_again, reveal};
 use crate::suggest;
 
@@ -33,7 +34,7 @@ pub enum ArgError {
         given: usize,
     },
     /// The argument is not of the type asked for.
-    #[error("argument `{name}` is no {expected}")]
+    #[error("argument `{name}` {}", mismatch(.expected, .source))]
     WrongType {
         /// Its name, or its index.
         name: String,
@@ -307,7 +308,10 @@ mod tests {
             args.positional::<String>(2).unwrap_err().to_string(),
             "there is no positional argument 2: 2 were given, counted from 0"
         );
-        assert_eq!(args.keyword::<u8>("movie").unwrap_err().to_string(), "argument `movie` is no u8");
+        assert_eq!(
+            args.keyword::<u8>("movie").unwrap_err().to_string(),
+            "argument `movie` is a string, expected a whole number, not negative"
+        );
         assert!(matches!(args.merge(&7), Err(ArgError::NotAnObject { .. })));
     }
 }

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::context::diary::Page;
+use crate::context::mismatch::mismatch;
 use crate::secret::{Redactor, reveal};
 
 /// A value could not be put into a storage, or not be taken out as what was asked for.
@@ -25,7 +26,7 @@ pub enum StorageError {
         key: String,
     },
     /// The stored value is not of the type asked for.
-    #[error("what is stored under `{key}` is no {expected}")]
+    #[error("what is stored under `{key}` {}", mismatch(.expected, .source))]
     WrongType {
         /// The key asked for.
         key: String,
@@ -328,7 +329,7 @@ mod tests {
         assert_eq!(global.update("n", |n: Option<u32>| n.unwrap_or(0) + 1).unwrap(), 1);
         assert_eq!(global.update("n", |n: Option<u32>| n.unwrap_or(0) + 1).unwrap(), 2);
         let error = global.get::<String>("n").unwrap_err();
-        assert_eq!(error.to_string(), "what is stored under `n` is no alloc::string::String");
+        assert_eq!(error.to_string(), "what is stored under `n` is a number, expected a string");
         assert_eq!(global.require::<u32>("m").unwrap_err().to_string(), "nothing is stored under `m`");
         assert!(global.remove("n") && !global.remove("n"));
     }

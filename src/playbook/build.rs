@@ -6,7 +6,9 @@
 mod element;
 mod job;
 mod link;
+mod look_again;
 mod marks;
+mod sharing;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,20 +17,24 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use self::job::Making;
+use self::sharing::Sharing;
 use super::body::Registered;
 use super::following::{self, Targets};
+use super::foreign;
 use super::hocon::{Places, Step};
 use super::late;
 use super::links::Links;
-use super::look::as_steps;
+use super::look::{as_steps, listed};
 use super::names::{Element, Names};
 use super::problem::{Place, Problem};
+use super::quoted;
 use super::registry::Registry;
 use super::secrets::Fetched;
-use super::task::{Order, Task, Tasks};
+use super::task::{Order, TASK_KEYS, Task, Tasks};
 use super::task_type::{ArgumentStep, TaskType};
 use crate::graph::builder::GraphBuilder;
 use crate::job::AnyJob;
+use crate::suggest;
 
 /// How many jobs a playbook may make.
 const MOST_JOBS: usize = 1_000_000;
@@ -48,8 +54,11 @@ pub(super) struct Plan<'a> {
     pub(super) today: Option<String>,
 }
 
+/// The names of the jobs of each task that has an id; none where it is left out.
+pub(crate) type Ids = BTreeMap<String, Vec<Arc<str>>>;
+
 /// Builds the graph; an empty list of problems was found where there is one.
-pub(super) fn build(plan: &Plan<'_>, problems: &mut Vec<Problem>) -> Option<GraphBuilder> {
+pub(super) fn build(plan: &Plan<'_>, problems: &mut Vec<Problem>) -> Option<(GraphBuilder, Ids)> {
     let before = problems.len();
     let mut builder = Builder {
         plan,
@@ -57,6 +66,8 @@ pub(super) fn build(plan: &Plan<'_>, problems: &mut Vec<Problem>) -> Option<Grap
         names: Names::new(plan.today.clone()),
         results: BTreeMap::new(),
         targets: Targets::default(),
+        sharing: Sharing::new(),
+        shares_somewhere: plan.tasks.tasks.iter().any(|task| task.may_share_target),
         jobs: 0,
         text: 0,
     };
@@ -74,14 +85,22 @@ pub(super) fn build(plan: &Plan<'_>, problems: &mut Vec<Problem>) -> Option<Grap
     if builder.problems.len() > before {
         return None;
     }
-    let names = builder.names;
+    let mut names = builder.names;
+    let looks = builder.sharing.looks().into_iter();
+    let looks = looks.map(|(target, look)| (names.unique(format!("last look at {target}")), look)).collect();
+    let tasks = made.iter().zip(&plan.tasks.tasks).zip(&plan.links.wanted);
+    let ids = tasks.filter_map(|((jobs, task), wanted)| {
+        let jobs = jobs.iter().filter(|_| *wanted).map(|job| job.0.name.clone());
+        Some((task.id.clone()?, jobs.collect()))
+    });
+    let ids = ids.collect();
     let is_empty = !made.iter().zip(&plan.links.wanted).any(|(jobs, wanted)| *wanted && !jobs.is_empty());
-    let mut graph = link::link(plan, made, names);
+    let mut graph = link::link(plan, made, names, looks);
     if is_empty {
         // As it is with an empty list, this is no mistake.
         graph.dummy("nothing to do");
     }
-    Some(graph)
+    Some((graph, ids))
 }
 
 /// A job that does not know yet what it waits for.
@@ -95,6 +114,10 @@ struct Builder<'a, 'p> {
     results: BTreeMap<&'a str, Arc<Registered>>,
     /// What tasks so far can be named by others.
     targets: Targets<'a>,
+    /// What the jobs so far are about.
+    sharing: Sharing,
+    /// Some task may share its target.
+    shares_somewhere: bool,
     jobs: usize,
     text: usize,
 }
@@ -113,8 +136,12 @@ impl<'a> Builder<'a, '_> {
     fn task(&mut self, number: usize) -> Vec<Unlinked> {
         let plan = self.plan;
         let task: &'a Task = &plan.tasks.tasks[number];
-        let Some(name) = &task.name else { return Vec::new() };
-        let Some(kind) = self.kind(task, name) else { return Vec::new() };
+        let kind = task.name.as_ref().and_then(|name| self.kind(task, name));
+        self.unknown_keys(task, kind.as_deref());
+        let Some(kind) = kind else { return Vec::new() };
+        if !task.verbatim {
+            self.braces(task, &kind);
+        }
         if !task.are_args_readable {
             return Vec::new();
         }
@@ -192,13 +219,69 @@ impl<'a> Builder<'a, '_> {
             Ok(kind) => Some(kind),
             Err(unknown) => {
                 let message = format!("there is no task type `{}`", late::escaped(&unknown.name));
-                let hint = match (&unknown.suggestion, self.plan.registry.registered().len()) {
-                    (Some(near), _) => format!("did you mean `{near}`?"),
-                    (None, 0) => "no task types are linked into this program".to_owned(),
-                    (None, _) => "`dojob types` lists what there is".to_owned(),
+                let foreign = foreign::task_type(name, &|name| self.plan.registry.has(name));
+                let hint = match (foreign, &unknown.suggestion, self.plan.registry.registered().len()) {
+                    (Some(advice), ..) => advice,
+                    (None, Some(near), _) => format!("did you mean `{near}`?"),
+                    (None, None, 0) => "no task types are linked into this program".to_owned(),
+                    (None, None, _) => "`dojob types` lists what there is".to_owned(),
                 };
                 self.problem(task, &[Step::Key("name")], message, Some(hint));
                 None
+            }
+        }
+    }
+
+    /// Reports keys that no task has; those of its arguments belong below `args`.
+    fn unknown_keys(&mut self, task: &'a Task, kind: Option<&TaskType>) {
+        for key in &task.unknown {
+            let registry = self.plan.registry;
+            let argument = kind.filter(|kind| kind.fields().iter().any(|field| field.name == *key));
+            let hint = if let Some(kind) = argument {
+                format!("it is an argument of `{}`: write `args {{ {key}: … }}`", kind.name())
+            } else if let Some(advice) = foreign::task_key(key, &|name| registry.has(name)) {
+                advice
+            } else if let Some(near) = suggest::nearest(key, TASK_KEYS) {
+                format!("did you mean `{near}`?")
+            } else {
+                format!("a task has {}; the arguments of its type are below `args`", listed(&TASK_KEYS))
+            };
+            let way = [Step::Key("tasks"), Step::Index(task.index), Step::Key(key)];
+            let place = self.plan.places.of_key(&way).or_else(|| self.plan.places.near(&way));
+            let message = format!("a task has no `{}`", late::escaped(&late::shown(key)));
+            self.problems.push(Problem { place, message, hint: Some(hint) });
+        }
+    }
+
+    /// Reports placeholders of templates in arguments that are no templates.
+    fn braces(&mut self, task: &'a Task, kind: &TaskType) {
+        let mut open: Vec<(Vec<Step<'a>>, &'a Value)> = task
+            .late_parts()
+            .filter(|(_, value)| has_braces(value))
+            .map(|(way, value)| {
+                ([Step::Key("tasks"), Step::Index(task.index)].into_iter().chain(way).collect(), value)
+            })
+            .collect();
+        let vars = self.plan.tasks.vars.as_ref();
+        while let Some((path, value)) = open.pop() {
+            let below = |step| path.iter().copied().chain([step]).collect::<Vec<_>>();
+            match value {
+                Value::String(text) => {
+                    self.problems.extend(quoted::check_braces(&path, text, vars, self.plan.places));
+                }
+                Value::Array(values) => {
+                    let items = values.iter().enumerate();
+                    open.extend(items.map(|(index, value)| (below(Step::Index(index)), value)));
+                }
+                Value::Object(object) => {
+                    let is_args = path.len() == 3 && path[2] == Step::Key("args");
+                    for (key, value) in object {
+                        if !(is_args && kind.is_template(key)) {
+                            open.push((below(Step::Key(key)), value));
+                        }
+                    }
+                }
+                Value::Null | Value::Bool(_) | Value::Number(_) => {}
             }
         }
     }
@@ -207,6 +290,16 @@ impl<'a> Builder<'a, '_> {
     fn with_become(&mut self, task: &'a Task, kind: &TaskType) -> Option<Cow<'a, Value>> {
         let Some(r#become) = &task.r#become else { return Some(Cow::Borrowed(&task.args)) };
         let key = [Step::Key("become")];
+        let is_truth = matches!(r#become, Value::Bool(_))
+            || r#become
+                .as_str()
+                .is_some_and(|text| ["yes", "no", "on", "off", "true", "false"].contains(&text));
+        if is_truth {
+            let message = format!("`become` is {}, expected the name of a user", super::fit::told(r#become));
+            let hint = "write `become: root`, or leave it out".to_owned();
+            self.problem(task, &key, message, Some(hint));
+            return None;
+        }
         if !kind.fields().iter().any(|field| field.name == "become") {
             let message = format!("`{}` does nothing as another user", kind.name());
             self.problem(task, &key, message, Some("leave `become` out".to_owned()));
@@ -221,6 +314,20 @@ impl<'a> Builder<'a, '_> {
         }
         Some(Cow::Owned(args))
     }
+}
+
+/// Whether there are braces of a template anywhere in a value.
+fn has_braces(value: &Value) -> bool {
+    let mut open = vec![value];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::String(text) if text.contains("{{") => return true,
+            Value::Array(values) => open.extend(values),
+            Value::Object(object) => open.extend(object.values()),
+            Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    false
 }
 
 /// From the task to one of its arguments, where that was written.

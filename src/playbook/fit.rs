@@ -12,6 +12,9 @@ use super::schema::{Kind, View, plain};
 use super::task_type::ArgumentStep;
 use crate::suggest;
 
+/// What a schema says whose texts are octal digits, so that a number may mean two things.
+const OCTAL: &str = "x-dojob-octal";
+
 /// How deep a value is looked into; a parser has refused what is deeper.
 const DEEPEST: usize = 128;
 
@@ -128,7 +131,10 @@ impl Fitting {
     }
 
     fn wrong_kind(&mut self, value: &Value, schema: View<'_>) {
-        self.wrong(told(value), schema, None);
+        let is_octal = |view: View<'_>| view.get(OCTAL).is_some();
+        let is_mode = is_octal(schema) || schema.alternatives().iter().any(|view| is_octal(*view));
+        let hint = value.as_u64().filter(|_| is_mode).map(octal);
+        self.wrong(told(value), schema, hint);
     }
 
     fn wrong(&mut self, found: String, schema: View<'_>, hint: Option<String>) {
@@ -137,6 +143,19 @@ impl Fitting {
 
     fn push(&mut self, what: What) {
         self.found.push(Fault { path: self.path.clone(), what });
+    }
+}
+
+/// How a mode is written that was given as a number: it may be the digits, or what YAML and JSON make of them.
+fn octal(number: u64) -> String {
+    let digits = number.to_string();
+    let is_octal = digits.len() <= 4 && digits.bytes().all(|digit| digit < b'8');
+    match (is_octal, number <= 0o7777) {
+        (true, true) => format!(
+            "it may be octal or not: write `\"{number:04}\"`, or, if it is a decimal number, `\"{number:04o}\"`"
+        ),
+        (false, true) => format!("write `\"{number:04o}\"`, which is {number} in octal digits"),
+        _ => "write octal digits in quotes, such as `\"0644\"`".to_owned(),
     }
 }
 
@@ -199,7 +218,7 @@ pub(super) fn told(value: &Value) -> String {
         Value::Null => "null".to_owned(),
         Value::Bool(value) => value.to_string(),
         Value::Number(number) => format!("the number {number}"),
-        Value::String(text) => format!("the text `{}`", late::shown(&short(text))),
+        Value::String(text) => format!("the string `{}`", late::shown(&short(text))),
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "an object".to_owned(),
     }
@@ -332,6 +351,9 @@ fn scalar(value: &Value, schema: View<'_>) -> Option<Value> {
     let wanted = schema.kinds();
     let takes = |kind: Kind| wanted.iter().any(|wanted| kind.is(*wanted));
     let has_choice = !schema.alternatives().is_empty();
+    if value.is_number() && schema.get(OCTAL).is_some() {
+        return None;
+    }
     if wanted.is_empty() || has_choice || takes(Kind::of(value)) {
         return None;
     }

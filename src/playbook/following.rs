@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::fault::{Fault, What};
 use super::late;
@@ -21,13 +21,6 @@ pub(super) const MARK: &str = "x-dojob-jobs";
 
 /// How many names that mean nothing are given a similar one.
 const MOST_HINTS: usize = 100;
-
-/// The arguments of a schema that name jobs.
-pub(super) fn fields(properties: Option<&Map<String, Value>>) -> Vec<String> {
-    let names_jobs = |schema: &Value| schema.get(MARK) == Some(&Value::Bool(true));
-    let properties = properties.into_iter().flatten();
-    properties.filter(|(_, schema)| names_jobs(schema)).map(|(name, _)| name.clone()).collect()
-}
 
 /// The tasks in this order, but each behind those that its arguments name by their ids, since names have to be given
 /// before they can be used; and those that name jobs in another way behind all others. `waits`: what each has to be behind

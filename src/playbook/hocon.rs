@@ -66,6 +66,9 @@ pub struct Settings {
     /// Root keys whose list is not to be replaced by a later one of the same file or of what that includes, since what the
     /// first one says would be lost without a word.
     pub once: Vec<String>,
+    /// Keys that are not to be left out because of an optional substitution without a value, since that would mean
+    /// something else.
+    pub kept: Vec<String>,
 }
 
 /// Names alone: the environment and what is set may be secret.
@@ -106,6 +109,7 @@ impl Settings {
             late: Vec::new(),
             joined: vec!["tasks".to_owned()],
             once: vec!["tasks".to_owned()],
+            kept: Vec::new(),
         })
     }
 }
@@ -123,6 +127,13 @@ pub struct Loaded {
 
 /// Reads a playbook: its text, its includes, what stands over it; all problems at once, in order of place.
 pub fn load(entry: &Entry, settings: &Settings) -> Result<Loaded, Problems> {
+    let (loaded, problems) = load_all(entry, settings)?;
+    if problems.is_empty() { Ok(loaded) } else { Err(Problems::from(problems).sorted()) }
+}
+
+/// As [`load`], and where values alone are wrong, such as undefined variables, also what is there beside them: in the
+/// place of each is a text for which [`late::is_undefined`](super::late::is_undefined) holds.
+pub(super) fn load_all(entry: &Entry, settings: &Settings) -> Result<(Loaded, Vec<Problem>), Problems> {
     if cfg!(fuzzing) {
         // A thread for each of ten thousand texts a second is most of the time.
         return read_all(entry, settings);
@@ -143,19 +154,20 @@ pub fn load(entry: &Entry, settings: &Settings) -> Result<Loaded, Problems> {
     }
 }
 
-fn read_all(entry: &Entry, settings: &Settings) -> Result<Loaded, Problems> {
+fn read_all(entry: &Entry, settings: &Settings) -> Result<(Loaded, Vec<Problem>), Problems> {
     let build::Built { tree, sources, problems } = build::build(entry, settings);
     if !problems.is_empty() {
         return Err(Problems::from(problems).sorted());
     }
-    let resolve::Resolved { root, wrong, environment, .. } = resolve::resolve(&tree, settings);
+    let resolve::Resolved { root, wrong, is_halted, environment, .. } = resolve::resolve(&tree, settings);
     let mut places = Places { sources: sources.into(), root: None };
-    if !wrong.is_empty() {
-        let problems = wrong.into_iter().map(|wrong| {
-            let problem = Problem::new(places.place(wrong.pos), wrong.message);
-            Problem { hint: wrong.hint, ..problem }
-        });
-        return Err(Problems::from(problems.collect::<Vec<_>>()).sorted());
+    let problems = wrong.into_iter().map(|wrong| {
+        let problem = Problem::new(places.place(wrong.pos), wrong.message);
+        Problem { hint: wrong.hint, ..problem }
+    });
+    let problems: Vec<Problem> = problems.collect();
+    if is_halted || root.is_bad() {
+        return Err(Problems::from(problems).sorted());
     }
     let value = root.to_json();
     places.root = Some(root);
@@ -164,5 +176,5 @@ fn read_all(entry: &Entry, settings: &Settings) -> Result<Loaded, Problems> {
         (name.to_owned(), used.collect())
     });
     let environment = environment.collect();
-    Ok(Loaded { value, places, environment })
+    Ok((Loaded { value, places, environment }, problems))
 }

@@ -18,6 +18,9 @@ use super::task_type::ArgumentStep;
 /// The first names of such substitutions.
 pub(super) const NAMES: [&str; 4] = ["item", "results", "secrets", "facts"];
 
+/// The name of what a problem was reported for already: it never gets a value, and no other problem is seen in it.
+const UNDEFINED: &str = "undefined";
+
 /// Begins a mark; no text for people has it.
 const BEGIN: char = '\u{F0000}';
 /// Ends a mark.
@@ -37,6 +40,16 @@ pub(super) fn mark<N: AsRef<str>>(path: &[N], is_optional: bool) -> String {
     }
     mark.push(END);
     mark
+}
+
+/// The text in the place of a value that is wrong, which was reported.
+pub(super) fn undefined() -> String {
+    mark(&[UNDEFINED], false)
+}
+
+/// Whether a value is wrong, which was reported.
+pub(super) fn is_undefined(value: &Value) -> bool {
+    open(value).is_some_and(|mark| mark.path == [UNDEFINED])
 }
 
 /// A value that comes later.
@@ -361,7 +374,7 @@ impl Filling<'_, '_> {
                     }
                     Some(Filled::Now(value)) => {
                         let message =
-                            format!("`{}` is {} and cannot be part of a text", mark.shown(), kind(&value));
+                            format!("`{}` is {} and cannot be part of a string", mark.shown(), kind(&value));
                         self.unfilled.push(Unfilled::new(&self.path, message));
                     }
                     Some(Filled::Later) => filled.push_str(&mark.text()),
@@ -504,7 +517,7 @@ mod tests {
         let (_, why) = filled(&parsed("a = x${item}, b = ${item.nick}"));
         assert_eq!(
             why,
-            ["`${item}` is an object and cannot be part of a text", "`${item.nick}` has no value"]
+            ["`${item}` is an object and cannot be part of a string", "`${item.nick}` has no value"]
         );
     }
 

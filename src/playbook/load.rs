@@ -11,14 +11,16 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::build::{self, Plan};
+use super::build::{self, Ids, Plan};
 use super::hocon::{self, Entry, Loaded, Override, Places, Settings, private};
 use super::late::{self, Filled, Mark};
 use super::links::{self, Links, Selection};
 use super::look::as_steps;
 use super::problem::{Place, Problem, Problems};
+use super::quoted;
 use super::registry::Registry;
 use super::secrets::Fetched;
+use super::set;
 use super::task::Tasks;
 use super::task_type::ArgumentStep;
 use crate::clock::{Clock, SystemClock};
@@ -76,6 +78,8 @@ pub struct Playbook {
     places: Places,
     /// What was found wrong with the tasks already; it is told with the rest.
     problems: Problems,
+    /// Among them are values that are not defined.
+    has_undefined: bool,
     environment: BTreeMap<String, String>,
     today: String,
     scope: Option<String>,
@@ -86,6 +90,8 @@ pub struct Playbook {
 #[derive(Clone, Default)]
 pub struct Options {
     overrides: Vec<Override>,
+    /// What was set by hand, as it was written.
+    set: Vec<String>,
     facts: Option<Arc<Facts>>,
     failed: Vec<Problem>,
 }
@@ -107,7 +113,11 @@ impl Options {
     #[must_use]
     pub fn set(mut self, path: impl fmt::Display, value: impl Serialize) -> Self {
         match serde_json::to_string(&value) {
-            Ok(value) => self.overrides.push(Override::Set(format!("{path}={value}"))),
+            // Data, in which nothing is meant to be substituted.
+            Ok(value) => {
+                let value = value.replace("${", "\\u0024{");
+                self.overrides.push(Override::Set(format!("{path}={value}")));
+            }
             Err(error) => {
                 self.failed
                     .push(Problem::new(None, format!("the value for `{path}` has no JSON form: {error}")));
@@ -117,10 +127,13 @@ impl Options {
     }
 
     /// As [`set`](Options::set), from `path=value`: a value that looks like a number, `true`, `false`, `null`, or begins
-    /// with `[`, `{` or `"` is HOCON, and anything else a text.
+    /// with `[`, `{` or `"` is HOCON, and anything else a text. Below `vars` it has to be a variable that the playbook
+    /// defines or uses: another one is most likely misspelled.
     #[must_use]
     pub fn set_text(mut self, assignment: impl Into<String>) -> Self {
-        self.overrides.push(Override::Set(assignment.into()));
+        let assignment = assignment.into();
+        self.set.push(assignment.clone());
+        self.overrides.push(Override::Set(assignment));
         self
     }
 
@@ -153,7 +166,20 @@ impl Options {
     /// When the text is no HOCON, or needs what is not there: files, variables. What is wrong with the tasks is told by
     /// [`Playbook::validate`].
     pub fn load(self, path: impl AsRef<Path>) -> Result<Playbook, Problems> {
-        let path = path.as_ref();
+        self.load_all(path.as_ref()).and_then(Playbook::without_undefined)
+    }
+
+    /// Says all that is wrong with the playbook of a file or a directory, variables that are not defined among it.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn validate(self, path: impl AsRef<Path>, registry: &Registry) -> Result<(), Problems> {
+        self.load_all(path.as_ref())?.validate(registry)
+    }
+
+    /// As [`load`](Options::load), with values that are wrong: undefined variables, say. Validation reports them, together
+    /// with what else is wrong.
+    pub(crate) fn load_all(self, path: &Path) -> Result<Playbook, Problems> {
         let entry = if path.is_dir() { Entry::Files(files_of(path)?) } else { Entry::File(path.to_owned()) };
         let scope = path.canonicalize().ok().map(|path| path.to_string_lossy().into_owned());
         self.read(entry, scope)
@@ -165,11 +191,15 @@ impl Options {
     /// # Errors
     /// As [`load`](Options::load).
     pub fn load_text(self, name: impl Into<String>, text: impl Into<Vec<u8>>) -> Result<Playbook, Problems> {
-        let name = name.into();
+        self.load_all_of_text(name.into(), text.into()).and_then(Playbook::without_undefined)
+    }
+
+    /// As [`load_text`](Options::load_text), with values that are wrong.
+    pub(crate) fn load_all_of_text(self, name: String, text: Vec<u8>) -> Result<Playbook, Problems> {
         // What works on one tree from one place is taken for one.
         let here = std::env::current_dir().unwrap_or_default();
         let scope = format!("{} in {}", name, here.display());
-        self.read(Entry::Text { name, text: text.into() }, Some(scope))
+        self.read(Entry::Text { name, text }, Some(scope))
     }
 
     fn read(self, entry: Entry, scope: Option<String>) -> Result<Playbook, Problems> {
@@ -182,8 +212,11 @@ impl Options {
         })?;
         settings.overrides = self.overrides;
         settings.late = late::NAMES.map(str::to_owned).to_vec();
-        let Loaded { value, places, environment } = hocon::load(&entry, &settings)?;
-        let mut problems = Vec::new();
+        settings.kept = vec!["for_each".to_owned()];
+        let loaded = hocon::load_all(&entry, &settings).map_err(with_curly_quotes)?;
+        let (Loaded { value, places, environment }, mut problems) = loaded;
+        let has_undefined = !problems.is_empty();
+        set::check(&self.set, &entry, &settings, &places, &mut problems);
         not_in_clear(&value, &environment, &mut problems);
         let value = with_facts(value, &places, self.facts.as_deref(), &mut problems);
         let today = today_of(&value).unwrap_or_else(|| today.to_string());
@@ -192,12 +225,24 @@ impl Options {
             tasks,
             places,
             problems: problems.into(),
+            has_undefined,
             environment: settings.environment,
             today,
             scope,
             selection: Selection::default(),
         })
     }
+}
+
+/// Text that does not parse because of typographic quotes says so.
+fn with_curly_quotes(mut problems: Problems) -> Problems {
+    for problem in &mut problems.0 {
+        let line = problem.place.as_ref().map_or("", |place| place.source.line(place.line));
+        if let Some(hint) = quoted::curly_hint(line) {
+            problem.hint = Some(hint);
+        }
+    }
+    problems
 }
 
 /// The day that a playbook was told, `--set TODAY=2026-12-31`. What is no date would be found in names by chance.
@@ -329,6 +374,10 @@ impl Playbook {
         Playbook::options().load(path)
     }
 
+    fn without_undefined(self) -> Result<Playbook, Problems> {
+        if self.has_undefined { Err(self.problems.sorted()) } else { Ok(self) }
+    }
+
     /// Reads with options.
     pub fn options() -> Options {
         Options::default()
@@ -430,7 +479,21 @@ impl Playbook {
         links::find(&self.tasks, &self.places, &self.selection, problems)
     }
 
+    /// As [`outline`](Playbook::outline), with the names of the jobs of each task that has an id.
+    #[cfg(feature = "cli")]
+    pub(crate) fn outline_with_ids(&self, registry: &Registry) -> Result<(JobGraph, Ids), Problems> {
+        self.build_with_ids(registry, None)
+    }
+
     fn build(&self, registry: &Registry, secrets: Option<&Fetched>) -> Result<JobGraph, Problems> {
+        self.build_with_ids(registry, secrets).map(|(graph, _)| graph)
+    }
+
+    fn build_with_ids(
+        &self,
+        registry: &Registry,
+        secrets: Option<&Fetched>,
+    ) -> Result<(JobGraph, Ids), Problems> {
         let mut problems = self.problems.0.clone();
         problems.extend(self.selection.unknown(&self.tasks));
         let links = self.links(&mut problems);
@@ -438,7 +501,10 @@ impl Playbook {
         let plan = Plan { registry, tasks: &self.tasks, places: &self.places, links: &links, secrets, today };
         let built = build::build(&plan, &mut problems);
         match built.filter(|_| problems.is_empty()) {
-            Some(graph) => graph.build().map_err(|errors| of_graph(&errors)),
+            Some((graph, ids)) => match graph.build() {
+                Ok(graph) => Ok((graph, ids)),
+                Err(errors) => Err(of_graph(&errors)),
+            },
             None => Err(Problems::from(problems).and(self.problems.left_out())),
         }
     }

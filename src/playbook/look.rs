@@ -100,6 +100,9 @@ impl<'a> Look<'a, '_> {
 
     /// A problem at the value.
     pub(super) fn problem(&mut self, message: impl Into<String>, hint: Option<String>) {
+        if late::is_undefined(self.value) {
+            return;
+        }
         let place = self.place();
         self.problems.push(Problem { place, message: message.into(), hint });
     }
@@ -185,15 +188,18 @@ impl<'a> Look<'a, '_> {
         }
     }
 
-    /// A text, or a list of texts.
+    /// A text, or a list of strings.
     pub(super) fn texts(&mut self, expected: &str) -> Option<Vec<String>> {
         let Value::Array(values) = self.value else { return self.text(expected).map(|text| vec![text]) };
-        let texts: Vec<Option<String>> =
-            values.iter().enumerate().map(|(index, value)| self.index(index, value).text("a text")).collect();
+        let texts: Vec<Option<String>> = values
+            .iter()
+            .enumerate()
+            .map(|(index, value)| self.index(index, value).text("a string"))
+            .collect();
         texts.into_iter().collect()
     }
 
-    /// Tells of keys that are not among the known ones, and says whether there are any; `of`: what has keys.
+    /// Reports keys that are not among the known ones, and says whether there are any; `of`: what has keys.
     pub(super) fn unknown_keys(&mut self, known: &[&str], of: &str) -> bool {
         let Some(object) = self.value.as_object() else { return false };
         let before = self.problems.len();

@@ -114,7 +114,10 @@ impl Names {
         let about = match value {
             Value::Object(object) => {
                 let usual = ["name", "id", "key", "path"].into_iter().filter_map(|key| object.get(key));
-                usual.chain(object.values()).find(|value| is_tellable(value))
+                // In the order of the alphabet, so that a name does not depend on the order in which keys were written.
+                let mut others: Vec<(&String, &Value)> = object.iter().collect();
+                others.sort_unstable_by_key(|(key, _)| *key);
+                usual.chain(others.into_iter().map(|(_, value)| value)).find(|value| is_tellable(value))
             }
             value => Some(value).filter(|value| is_tellable(value)),
         };

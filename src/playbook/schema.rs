@@ -191,10 +191,10 @@ impl<'s> View<'s> {
             Kind::Bool => "true or false".to_owned(),
             Kind::Integer => format!("a whole number{}", self.range_in_words()),
             Kind::Number => format!("a number{}", self.range_in_words()),
-            Kind::Text => "a text".to_owned(),
+            Kind::Text => "a string".to_owned(),
             Kind::List => match self.get("items").map(|items| self.at(items)) {
                 Some(items) if depth < 2 => match items.words(depth + 1) {
-                    words if words == "a text" => "a list of texts".to_owned(),
+                    words if words == "a string" => "a list of strings".to_owned(),
                     words if words == "anything" => "a list".to_owned(),
                     words if words.starts_with("a whole number") => "a list of whole numbers".to_owned(),
                     words => format!("a list, each entry {words}"),
@@ -203,7 +203,7 @@ impl<'s> View<'s> {
             },
             Kind::Object => match self.get("additionalProperties").filter(|more| more.is_object()) {
                 Some(more) if depth < 2 => match self.at(more).words(depth + 1) {
-                    words if words == "a text" => "an object of texts".to_owned(),
+                    words if words == "a string" => "an object of strings".to_owned(),
                     _ => "an object".to_owned(),
                 },
                 _ => "an object".to_owned(),

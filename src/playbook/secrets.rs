@@ -142,7 +142,7 @@ fn source(name: &str, look: &mut Look<'_, '_>) -> Option<From> {
         _ => {
             let command = match value.value() {
                 Value::String(line) => vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
-                _ => value.texts("a command: a text for the shell, or a list of words")?,
+                _ => value.texts("a command: a string for the shell, or a list of words")?,
             };
             if command.is_empty() {
                 value.problem("`command` is empty", None);

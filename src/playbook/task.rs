@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::foreign;
 use super::hocon::{Places, Step};
 use super::late::{self, Mark, Roots};
 use super::look::{Look, look};
@@ -21,7 +22,7 @@ pub(super) const PLAYBOOK_KEYS: [&str; 4] = ["tasks", "order", "vars", "secrets"
 /// What a playbook is given, and may be told otherwise from outside.
 pub(super) const GIVEN: [&str; 3] = ["CWD", "PLATFORM", "TODAY"];
 /// The keys of a task.
-pub(super) const TASK_KEYS: [&str; 11] = [
+pub(super) const TASK_KEYS: [&str; 13] = [
     "name",
     "args",
     "id",
@@ -33,6 +34,8 @@ pub(super) const TASK_KEYS: [&str; 11] = [
     "for_each",
     "register",
     "tags",
+    "same_target",
+    "verbatim",
 ];
 
 /// In which order the tasks of a playbook are done.
@@ -50,6 +53,8 @@ pub(super) enum Order {
 pub(super) struct Tasks {
     pub(super) order: Order,
     pub(super) secrets: Sources,
+    /// Values of its own.
+    pub(super) vars: Option<Value>,
     pub(super) tasks: Vec<Task>,
 }
 
@@ -75,12 +80,19 @@ pub(super) struct Task {
     pub(super) for_each: Option<Vec<Value>>,
     pub(super) register: Option<String>,
     pub(super) tags: Vec<String>,
+    /// Another task may have the same target.
+    pub(super) may_share_target: bool,
+    /// Its texts are meant as they stand.
+    pub(super) verbatim: bool,
+    /// Keys that no task has; what is to be said of them depends on the task type.
+    pub(super) unknown: Vec<String>,
 }
 
 impl Tasks {
     /// Reads a playbook.
     pub(super) fn read(mut value: Value, places: &Places, problems: &mut Vec<Problem>) -> Self {
         let mut read = Tasks::without_args(&value, places, problems);
+        quoted::check(&value, places, problems);
         // Arguments are most of a playbook: they are moved, not copied.
         for task in &mut read.tasks {
             let args = &mut value["tasks"][task.index]["args"];
@@ -90,7 +102,7 @@ impl Tasks {
             task.roots =
                 task.late_parts().map(|(_, value)| late::roots(value)).fold(Roots::default(), Roots::and);
         }
-        quoted::check(&read, places, problems);
+        read.vars = value.get_mut("vars").map(Value::take);
         read
     }
 
@@ -133,8 +145,10 @@ fn unknown_keys(all: &mut Look<'_, '_>, object: &Map<String, Value>) {
             continue;
         }
         let shown = late::escaped(&late::shown(key));
-        let hint = match crate::suggest::nearest(key, PLAYBOOK_KEYS) {
-            Some(near) => format!("did you mean `{near}`?"),
+        let near = || crate::suggest::nearest(key, PLAYBOOK_KEYS);
+        let foreign = foreign::playbook_key(key);
+        let hint = match foreign.or_else(|| near().map(|near| format!("did you mean `{near}`?"))) {
+            Some(hint) => hint,
             None => format!(
                 "variables of your own are below `vars`: `vars {{ {shown}: … }}` is used as `${{vars.{shown}}}`"
             ),
@@ -167,7 +181,7 @@ impl Task {
             );
             return None;
         };
-        look.unknown_keys(&TASK_KEYS, "a task");
+        let unknown = object.keys().filter(|key| !TASK_KEYS.contains(&key.as_str())).cloned().collect();
         let name = match object.get("name") {
             Some(name) => name_of(&mut look.key("name", name)),
             None => {
@@ -192,6 +206,9 @@ impl Task {
             for_each: look.within("for_each", |look| elements(look).unwrap_or_default()),
             register: look.within("register", register_of).flatten(),
             tags: look.within("tags", tags_of).unwrap_or_default(),
+            may_share_target: look.within("same_target", shares_target).unwrap_or_default(),
+            verbatim: look.within("verbatim", truth).unwrap_or_default(),
+            unknown,
         })
     }
 
@@ -265,6 +282,24 @@ fn after_of(look: &mut Look<'_, '_>, order: Order) -> Vec<String> {
         return Vec::new();
     }
     look.texts("the id of a task, or a list of ids").unwrap_or_default()
+}
+
+fn shares_target(look: &mut Look<'_, '_>) -> bool {
+    let is_allowed = look.value() == "allowed";
+    if !is_allowed {
+        look.expected("`allowed`", Some("leave it out where no other task has the same target".to_owned()));
+    }
+    is_allowed
+}
+
+fn truth(look: &mut Look<'_, '_>) -> bool {
+    match look.value() {
+        Value::Bool(truth) => *truth,
+        _ => {
+            look.expected("true or false", None);
+            false
+        }
+    }
 }
 
 fn tries_of(look: &mut Look<'_, '_>) -> Option<u32> {

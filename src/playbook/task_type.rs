@@ -2,6 +2,7 @@
 //!
 //! Knows a job type by its schema and by what reads its arguments; nothing of playbooks.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use heck::ToSnakeCase;
@@ -11,7 +12,14 @@ use serde_json::{Map, Value};
 
 use super::following;
 use super::schema::{self, View};
+use super::target::Spec;
 use crate::job::{AnyJob, IntoJob, JobKind, marker};
+
+/// What the schema of an argument says that is a template.
+const TEMPLATE: &str = "x-dojob-template";
+
+/// What the schema of a type says of the result of its jobs.
+const RESULT: &str = "x-dojob-result";
 
 /// Registers a job type as a task type, so that playbooks can ask for it by name: outside of any function,
 /// `dojob::task_type!(Type);`. The type is a job of any kind that derives `serde::Deserialize` and
@@ -20,7 +28,16 @@ use crate::job::{AnyJob, IntoJob, JobKind, marker};
 ///
 /// A field that is a list of the names of other jobs, as [`Context::changed`](crate::Context::changed) takes them, says so
 /// by `#[schemars(extend("x-dojob-jobs" = true))]`: a playbook then names tasks by their ids there. The job depends on them
-/// by its own [`deps`](crate::Job::deps).
+/// by its own [`deps`](crate::Job::deps). A field that is a template says so by
+/// `#[schemars(extend("x-dojob-template" = true))]`: everywhere else `{{ … }}` is taken for a mistake.
+///
+/// What its jobs are about, a path say, is told by `#[schemars(extend("x-dojob-target" = { "by": "path", "compare": "path" }))]`
+/// on the type itself: two tasks of a playbook that have the same target are refused. `by` is the argument that names it,
+/// `and` are others that tell several targets within it apart; names are compared as `text`, `path` or `unit`.
+///
+/// What its jobs hand on as their result is told by `#[schemars(extend("x-dojob-result" = { "path": false }))]` on the type:
+/// the names of its parts, with `true` for those that may have parts of their own; `"text"`; or `false` for none. Without
+/// it, `${results.NAME.part}` is only looked at when it is there.
 ///
 /// Its name is that of the type in snake case, unless another is given; `example` is the text of a task that shows how
 /// it is used:
@@ -157,6 +174,13 @@ impl fmt::Debug for Registration {
     }
 }
 
+/// The arguments whose schema has this mark.
+fn marked(schema: View<'_>, mark: &str) -> Vec<String> {
+    let is_marked = |schema: &Value| schema.get(mark) == Some(&Value::Bool(true));
+    let properties = schema.properties().into_iter().flatten();
+    properties.filter(|(_, schema)| is_marked(schema)).map(|(name, _)| name.clone()).collect()
+}
+
 fn decode<T: IntoJob<M> + DeserializeOwned, M>(args: &Value) -> Decoded {
     let mut unread = Vec::new();
     let mut track = serde_path_to_error::Track::new();
@@ -232,6 +256,33 @@ pub struct TaskType {
     schema: Value,
     fields: Vec<Field>,
     job_fields: Vec<String>,
+    template_fields: Vec<String>,
+    target: Option<Spec>,
+    result: Option<Handed>,
+}
+
+/// What the jobs of a type hand on as their result.
+#[derive(Clone, Debug)]
+pub(super) enum Handed {
+    Nothing,
+    Text,
+    /// An object with these parts, each of which may have parts of its own or not.
+    Parts(BTreeMap<String, bool>),
+}
+
+impl Handed {
+    /// As a schema says it: `false`, `"text"`, or an object with `true` for each part that may have parts.
+    fn of(schema: &Value) -> Option<Handed> {
+        match schema.get(RESULT)? {
+            Value::Bool(false) => Some(Handed::Nothing),
+            Value::String(_) => Some(Handed::Text),
+            Value::Object(parts) => {
+                let parts = parts.iter().map(|(name, deeper)| (name.clone(), deeper == &Value::Bool(true)));
+                Some(Handed::Parts(parts.collect()))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// An argument of a task type.
@@ -271,8 +322,20 @@ impl TaskType {
             str::to_owned,
         );
         let fields = schema::fields(View::new(&schema));
-        let job_fields = following::fields(View::new(&schema).properties());
-        TaskType { name, registration: *registration, schema, fields, job_fields }
+        let job_fields = marked(View::new(&schema), following::MARK);
+        let template_fields = marked(View::new(&schema), TEMPLATE);
+        let target = Spec::of(&schema);
+        let result = Handed::of(&schema);
+        TaskType {
+            name,
+            registration: *registration,
+            schema,
+            fields,
+            job_fields,
+            template_fields,
+            target,
+            result,
+        }
     }
 
     /// Its name, as it is best written.
@@ -323,6 +386,21 @@ impl TaskType {
     /// The arguments that name jobs.
     pub(super) fn job_fields(&self) -> &[String] {
         &self.job_fields
+    }
+
+    /// Whether an argument is a template, in which `{{ … }}` means something.
+    pub(super) fn is_template(&self, argument: &str) -> bool {
+        self.template_fields.iter().any(|field| field == argument)
+    }
+
+    /// What its jobs are about, where it says so.
+    pub(super) fn target(&self) -> Option<&Spec> {
+        self.target.as_ref()
+    }
+
+    /// What its jobs hand on, where it says so.
+    pub(super) fn result(&self) -> Option<&Handed> {
+        self.result.as_ref()
     }
 
     /// The JSON Schema of its arguments.

@@ -90,6 +90,14 @@ fn common(names: &[&str]) -> Value {
             "type": "string",
             "pattern": "^[A-Za-z0-9_-]+$",
         },
+        "same_target": {
+            "description": "`allowed`: another task may have the same target; at the end both are checked once more.",
+            "enum": ["allowed"],
+        },
+        "verbatim": {
+            "description": "Its texts are meant as they stand, with `${…}` within quotes and `{{ … }}`.",
+            "type": "boolean",
+        },
         "tags": texts("By these it is chosen with `--tags` and left out with `--skip-tags`."),
     })
 }
@@ -130,7 +138,7 @@ fn secret() -> Value {
             "env": { "description": "The variable of the environment that has it.", "type": "string" },
             "file": { "description": "The file that has it.", "type": "string" },
             "command": {
-                "description": "The command that prints it: a text for the shell, or a list of words.",
+                "description": "The command that prints it: a string for the shell, or a list of words.",
                 "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }],
             },
             "timeout": {

@@ -64,6 +64,8 @@ impl Color {
 /// A first check that finds something to do has no reason on its line: the line of the settled job gives it.
 pub struct Console {
     out: Box<dyn Write + Send>,
+    /// Where phases and what jobs print go, if that is elsewhere.
+    progress: Option<Box<dyn Write + Send>>,
     level: Level,
     color: bool,
     diff: bool,
@@ -119,6 +121,7 @@ impl Console {
         Console {
             color: Color::Auto.applies_to(&io::stderr()),
             out: Box::new(io::stderr()),
+            progress: None,
             level,
             diff: false,
             no_act: false,
@@ -165,6 +168,25 @@ impl Console {
         self
     }
 
+    /// Writes what was found to `out`, which is standard output; phases and what jobs print stay where they were.
+    #[cfg(feature = "cli")]
+    pub(crate) fn results_to(mut self, out: impl Write + Send + 'static, color: Color) -> Self {
+        self.progress = Some(std::mem::replace(&mut self.out, Box::new(out)));
+        self.color = color.applies_to(&io::stdout());
+        self
+    }
+
+    /// Writes lines of what is going on.
+    fn write_progress(&mut self, text: &str) {
+        match &mut self.progress {
+            Some(out) => {
+                let _ = out.write_all(text.as_bytes());
+                let _ = out.flush();
+            }
+            None => self.write(text),
+        }
+    }
+
     /// Writes one or more whole lines. What cannot be written is lost, and the work goes on.
     fn write(&mut self, text: &str) {
         self.written_since += text.lines().count();
@@ -194,15 +216,18 @@ impl Console {
             if let Some(failure) = failure.filter(|_| self.level == Level::Debug) {
                 line.push_str(&in_full(failure, is_shown));
             }
-            self.write(&line);
+            self.write_progress(&line);
         }
         // Seen before the run, where it says what will be done; a recheck would only repeat it.
         if let Some(diff) = failure.and_then(|failure| failure.diff.as_ref())
             && self.diff
             && phase == Phase::Check
         {
-            let title =
-                if self.level == Level::Normal { format!("{}:\n", text::name(job)) } else { String::new() };
+            let title = if self.level == Level::Normal || self.progress.is_some() {
+                format!("{}:\n", text::name(job))
+            } else {
+                String::new()
+            };
             let diff = title + &self.painted_diff(diff);
             self.write(&diff);
         }
@@ -228,7 +253,7 @@ impl Console {
             let mark = if stream == Stream::Stderr { '!' } else { '|' };
             let line = format!("{} {mark} {}", text::name(job), text::line(line));
             let line = self.paint(QUIET, line.trim_end());
-            self.write(&format!("{line}\n"));
+            self.write_progress(&format!("{line}\n"));
         }
     }
 

@@ -48,6 +48,13 @@ impl Progress {
 
     /// `console` says what stays; `history` knows what earlier runs took, and learns what this one takes.
     pub(crate) fn new(console: Console, color: Color, history: Arc<Mutex<History>>) -> Self {
+        let progress = Progress::beside(console, color, history);
+        let console = progress.console.write_to(AboveTheBar { bar: progress.bar.clone() });
+        Progress { console, ..progress }
+    }
+
+    /// As [`new`](Progress::new), for a console that writes elsewhere.
+    pub(crate) fn beside(console: Console, color: Color, history: Arc<Mutex<History>>) -> Self {
         let clock = SystemClock::new();
         let shared = Arc::new(Mutex::new(Shown {
             style: Drawn { color: color.applies_to(&io::stderr()), unicode: is_unicode() },
@@ -61,7 +68,6 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template("{all}") {
             bar.set_style(style.with_key("all", all));
         }
-        let console = console.write_to(AboveTheBar { bar: bar.clone() });
         Progress { bar, shared, console, clock, history }
     }
 }

@@ -46,7 +46,7 @@ unknown say_hello Ann until note notes/milk
 unknown note log until say_hello Ann
 dry run: 3 jobs, 1 would run, 2 unknown (TIME)
 ";
-    assert_eq!(ran(&home, &["plan", "good.conf"]), told(3, "", plan));
+    assert_eq!(ran(&home, &["plan", "good.conf"]), told(3, plan, ""));
     assert_eq!(
         fs::read_dir(home.path()).unwrap().filter(|e| e.as_ref().unwrap().file_name() == "notes").count(),
         0
@@ -95,7 +95,7 @@ fn standard_input_is_a_playbook() {
         .write_all(b"tasks: [ { name: say_hello, args { friend: 5, times: x } } ]")
         .unwrap();
     let ran = Ran::from(child.wait_with_output().unwrap());
-    let wanted = "error: `times` is the text `x`, expected a whole number from 0 to 255
+    let wanted = "error: `times` is the string `x`, expected a whole number from 0 to 255
  --> standard input:1:52
   |
 1 | tasks: [ { name: say_hello, args { friend: 5, times: x } } ]
@@ -150,7 +150,7 @@ fn task_types_are_told() {
     Says hello, every time.
 
 Arguments:
-    friend: a text; needed
+    friend: a string; needed
         To whom.
     times: a whole number from 0 to 255; 1 unless given
         How often.
@@ -247,4 +247,41 @@ fn nobody_is_asked_for_a_secret_in_vain() {
     assert_eq!(ran(&home, &["run", "secret.conf"]).code, Some(0));
     assert_eq!(asked(), 1);
     assert_eq!(fs::read_to_string(home.path().join("token")).unwrap().trim(), "swordfish");
+}
+
+#[test]
+fn only_knows_tasks_by_their_ids() {
+    let home = home();
+    let text = r#"order: graph, tasks: [
+        { name: note, id: first, args { path: one, text: a } }
+        { name: note, id: many, for_each: [b, c], args { path: ${item}, text: x } }
+        { name: note, id: tagged, tags: t, args { path: d, text: x } }
+    ]"#;
+    fs::write(home.path().join("ids.conf"), text).unwrap();
+    let listed = |args: &[&str]| ran(&home, &[&["run", "ids.conf", "--list", "--only"], args].concat());
+    assert_eq!(listed(&["first"]).stdout, "note first\n");
+    assert_eq!(listed(&["note first"]).stdout, "note first\n");
+    assert_eq!(listed(&["many"]).stdout, "note many (b)\nnote many (c)\n");
+    let wrong = "error: no task has the id `mny`, and no job is called so; did you mean `many`?\n";
+    assert_eq!(listed(&["mny"]), told(2, "", wrong));
+    let left_out = ran(&home, &["run", "ids.conf", "--skip-tags", "t", "--only", "tagged"]);
+    let wrong = "error: the task `tagged` makes no job: its tags or an empty `for_each` leave it out\n";
+    assert_eq!(left_out, told(2, "", wrong));
+}
+
+#[test]
+fn a_plan_is_on_standard_output_and_how_it_came_about_on_standard_error() {
+    let home = home();
+    let ran = ran(&home, &["plan", "good.conf", "-v"]);
+    assert!(ran.stdout.starts_with("would run note notes/milk: there is no note\n"), "{}", ran.stdout);
+    assert!(ran.stdout.ends_with("dry run: 3 jobs, 1 would run, 2 unknown (TIME)\n"), "{}", ran.stdout);
+    assert_eq!(ran.stderr, "note notes/milk.check: fail \"there is no note\"\n");
+}
+
+#[test]
+fn empty_standard_input_is_no_playbook() {
+    let home = home();
+    let ran: Ran = command("own_tasks", &home).args(["run", "-"]).output().unwrap().into();
+    let wrong = "error: standard input is empty, and has no playbook; does what writes it succeed?\n";
+    assert_eq!(ran, told(2, "", wrong));
 }

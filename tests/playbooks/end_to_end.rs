@@ -189,7 +189,10 @@ fn what_a_result_is_no_good_for_is_told_when_it_is_there() {
     let report = engine(&site).converge();
     assert!(!report.success());
     let said = reason(&report, "http_server web");
-    assert!(said.contains("`port` is the text `eighty`, expected a whole number from 0 to 65535"), "{said}");
+    assert!(
+        said.contains("`port` is the string `eighty`, expected a whole number from 0 to 65535"),
+        "{said}"
+    );
     assert!(said.contains("site.conf:3:13"), "{said}");
 }
 
@@ -437,4 +440,65 @@ fn a_playbook_without_tasks_is_done() {
     let (_home, site) = playbook("tasks: []");
     assert!(site.is_empty());
     assert!(engine(&site).converge().success());
+}
+
+#[test]
+fn tasks_that_may_have_one_target_are_looked_at_once_more_at_the_end() {
+    let both = |one: &str, other: &str| {
+        playbook(&format!(
+            "tasks: [
+                {{ name: owned, id: one, args {{ path: ${{vars.here}}/x, value: {one} }} }}
+                {{ name: owned, id: other, same_target: allowed, args {{ path: ${{vars.here}}/./x, value: {other} }} }}
+            ]"
+        ))
+    };
+    let (home, site) = both("a", "b");
+    let report = engine(&site).converge();
+    assert!(!report.success());
+    let look = format!("last look at {}", home.path().canonicalize().unwrap().join("x").display());
+    let said = reason(&report, &look);
+    assert!(said.contains("`owned one` and `owned other` do not go together"), "{said}");
+    assert!(said.contains("it says `b`"), "{said}");
+    assert_eq!(report.job(&look).tries(), 1, "another try would find the same");
+
+    let (_home, site) = both("a", "a");
+    assert!(engine(&site).converge().success());
+    // A task that its tags leave out is at odds with nobody.
+    let (_home, site) = playbook(
+        "tasks: [
+            { name: owned, tags: on, args { path: ${vars.here}/x, value: a } }
+            { name: owned, tags: off, args { path: ${vars.here}/x, value: b } }
+        ]",
+    );
+    assert!(site.validate(&Registry::linked().unwrap()).is_err());
+    for tag in ["on", "off"] {
+        assert!(engine(&site.clone().tags([tag])).converge().success(), "{tag}");
+    }
+}
+
+#[test]
+fn what_is_meant_as_it_stands_is_said_so() {
+    let (home, site) = playbook(
+        r#"tasks: [
+            { name: text_file, args { path: ${vars.here}/a, text: "\u0024{HOME} and $""{HOME}" } }
+            { name: text_file, args { path: ${vars.here}/b, text: """${HOME} {{.Name}}""" } }
+            { name: text_file, verbatim: true, args { path: ${vars.here}/c, text: "${vars.x} {{ x }}" } }
+        ]"#,
+    );
+    assert!(engine(&site).converge().success());
+    assert_eq!(text(&home, "a"), "${HOME} and ${HOME}");
+    assert_eq!(text(&home, "b"), "${HOME} {{.Name}}");
+    assert_eq!(text(&home, "c"), "${vars.x} {{ x }}");
+}
+
+#[test]
+fn a_job_is_called_the_same_however_its_element_is_written() {
+    let called = |element: &str| {
+        let (_home, site) =
+            playbook(&format!("tasks: [ {{ name: sh, for_each: [{element}], args {{ line: echo }} }} ]"));
+        names(&site)
+    };
+    assert_eq!(called("{ user: ann, group: staff }"), ["sh echo (staff)"]);
+    assert_eq!(called("{ group: staff, user: ann }"), ["sh echo (staff)"]);
+    assert_eq!(called("{ port: 1, name: web }"), called("{ name: web, port: 1 }"));
 }

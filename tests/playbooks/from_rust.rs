@@ -20,11 +20,11 @@ fn types_are_found_whatever_their_case_and_underscores() {
     let names: Vec<&str> = registry.registered().map(|kind| kind.name()).collect();
     assert_eq!(
         names,
-        ["add_line", "choosy", "http_server", "lodger", "sh", "text_file", "text_files", "words"]
+        ["add_line", "choosy", "http_server", "lodger", "owned", "sh", "text_file", "text_files", "words"]
     );
     let kinds: Vec<JobKind> = registry.registered().map(|kind| kind.kind()).collect();
     use JobKind::{Dummy, Job, RunOnly};
-    assert_eq!(kinds, [RunOnly, RunOnly, Job, RunOnly, RunOnly, Job, Dummy, RunOnly]);
+    assert_eq!(kinds, [RunOnly, RunOnly, Job, RunOnly, Job, RunOnly, Job, Dummy, RunOnly]);
 }
 
 #[test]
@@ -41,13 +41,13 @@ fn a_type_tells_of_itself() {
     assert_eq!(
         fields,
         [
-            ("name", "a text", true),
+            ("name", "a string", true),
             ("port", "a whole number from 0 to 65535", true),
-            ("become", "a text", false),
-            ("env", "an object of texts", false),
+            ("become", "a string", false),
+            ("env", "an object of strings", false),
             ("guests", "a list, each entry an object", false),
-            ("password", "a text", false),
-            ("patience", "a text", false),
+            ("password", "a string", false),
+            ("patience", "a string", false),
             ("public", "true or false", false),
             ("share", "a number", false),
             ("state", "`restarted`, `running` or `stopped`", false),
@@ -128,7 +128,7 @@ hint: `line`: The command line"
 fn the_schema_has_all_types() {
     let schema = registry().json_schema();
     let task = &schema["properties"]["tasks"]["items"];
-    assert_eq!(task["properties"]["name"]["enum"].as_array().unwrap().len(), 8);
+    assert_eq!(task["properties"]["name"]["enum"].as_array().unwrap().len(), 9);
     let of_file = task["allOf"]
         .as_array()
         .unwrap()

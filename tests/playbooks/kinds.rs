@@ -37,6 +37,7 @@ dojob::task_type!(TextFile, example = "{ name: text_file, args { path: /tmp/motd
 /// Adds a line to a file, every time, and hands on how many there are.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("x-dojob-result" = { "lines": false, "last": true }))]
 pub(crate) struct AddLine {
     /// The file.
     file: PathBuf,
@@ -244,3 +245,28 @@ impl RunOnlyJob for Choosy {
 }
 
 dojob::task_type!(Choosy, name = "choosy");
+
+/// The value of a name in a file of its own.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("x-dojob-target" = { "by": "path", "compare": "path" }))]
+pub(crate) struct Owned {
+    /// The file.
+    path: PathBuf,
+    /// What it says.
+    value: String,
+}
+
+impl Job for Owned {
+    fn check(&mut self, _: &mut Context) -> Result<()> {
+        let found = std::fs::read_to_string(&self.path).unwrap_or_default();
+        ensure!(found == self.value, "it says `{found}`");
+        Ok(())
+    }
+
+    fn run(&mut self, _: &mut Context) -> Result<()> {
+        Ok(std::fs::write(&self.path, &self.value)?)
+    }
+}
+
+dojob::task_type!(Owned);

@@ -366,7 +366,7 @@ fn the_cleanup_of_a_task_that_never_began_is_nothing() {
         { name: add_line, register: r, args { file: ${vars.here}/log, line: x } }
         { name: lodger, id: l, args { book: ${vars.here}/book, name: ${results.r.KEY} } }
     ]";
-    let (home, site) = playbook(&RESULT.replace("KEY", "nothing"));
+    let (home, site) = playbook(&RESULT.replace("KEY", "last.nothing"));
     let journal = |name: &str| Journal::open(home.path().join(name)).unwrap();
     let report = engine(&site).journal(journal("state")).converge();
     assert_eq!(report.counts().failed, 1);
@@ -546,12 +546,10 @@ fn of_many_results_one_is_taken() {
         "tasks: [
             { name: sh, register: r, for_each: [a, b, c], args { line: echo ${item} } }
             { name: words, args { file: ${vars.here}/words, words: [${results.r.1}, ${?results.r.7}, ${results.r.2}] } }
-            { name: words, id: none, args { file: ${vars.here}/words, words: [${results.r.3}] } }
         ]",
     );
-    let report = engine(&site).converge();
+    assert!(engine(&site).converge().success());
     assert_eq!(text(&home, "words"), "b c\n");
-    assert!(reason(&report, "words none").contains("`${results.r.3}` has no value"));
 }
 
 #[test]
@@ -588,6 +586,6 @@ fn what_a_result_is_no_good_for_is_not_tried_again() {
             *counted.lock().unwrap() += usize::from(matches!(event, Event::TryStarted { .. }));
         })
         .converge();
-    assert!(reason(&report, "http_server web").contains("`port` is the text `eighty`"));
+    assert!(reason(&report, "http_server web").contains("`port` is the string `eighty`"));
     assert_eq!(*tries.lock().unwrap(), 2);
 }

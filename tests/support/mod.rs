@@ -36,7 +36,7 @@ impl From<Output> for Ran {
     fn from(output: Output) -> Self {
         Ran {
             code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).expect("UTF-8 on standard output"),
+            stdout: without_times(&String::from_utf8(output.stdout).expect("UTF-8 on standard output")),
             stderr: without_times(&String::from_utf8(output.stderr).expect("UTF-8 on standard error")),
         }
     }

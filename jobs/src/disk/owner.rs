@@ -120,6 +120,8 @@ impl JsonSchema for Mode {
         json_schema!({
             "type": "string",
             "pattern": "^(0o)?0?[0-7]{3,4}$",
+            // A number is not taken for its text: 420 may be 0644, and 644 too.
+            "x-dojob-octal": true,
             "description": "Permissions as a text of octal digits, such as \"0644\" or \"0755\".",
         })
     }

@@ -175,7 +175,10 @@ pub(crate) fn directory_of(path: &Path) -> Result<&Path> {
 pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, RawMode::empty()).with_context(|| match meta(path, Links::Follow) {
-        Ok(None) => format!("the directory {} does not exist; a job `Directory` can make it", path.display()),
+        Ok(None) => format!(
+            "the directory {} does not exist; a `directory` before this one can make it",
+            path.display()
+        ),
         _ => format!("failed to open the directory {}", path.display()),
     })
 }

@@ -307,5 +307,5 @@ fn supplementary(wanted: &User, found: &Found) -> Result<Option<Vec<String>>> {
 }
 
 fn no_group(group: &str) -> String {
-    format!("there is no group {group}; a job `Group` before this one can make it")
+    format!("there is no group {group}; a `group` before this one can make it")
 }

@@ -415,7 +415,10 @@ fn what_is_in_the_way_is_named() {
     );
 
     let failed = failures(Archive::new(root.path().join("site"), root.path().join("no/where/a.zip")));
-    assert!(failed[1].contains("no/where does not exist; a job `Directory` can make it"), "{failed:?}");
+    assert!(
+        failed[1].contains("no/where does not exist; a `directory` before this one can make it"),
+        "{failed:?}"
+    );
 
     symlink("circle.zip", root.path().join("circle.zip")).unwrap();
     assert!(told("site", "circle.zip").reason.contains("lead in a circle"));

@@ -593,7 +593,10 @@ fn nothing_is_made_where_there_is_no_directory() {
     let path: PathBuf = root.path().join("missing/out");
     let unarchive = Unarchive { dest: path, ..job(root.path(), &app()) };
     let failed = failures(unarchive);
-    assert!(failed[1].contains("missing does not exist; a job `Directory` can make it"), "{failed:?}");
+    assert!(
+        failed[1].contains("missing does not exist; a `directory` before this one can make it"),
+        "{failed:?}"
+    );
     let names: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["a.tar"]);
 }

@@ -141,7 +141,8 @@ fn results_and_secrets_stand_for_themselves_in_patterns() {
     let at = |name: &str| home.path().join(name);
     let run = |task: &str| {
         fs::write(at("file"), "axb\na.b\n").unwrap();
-        let first = "{ name: shell_script, register: r, args { script_path: printf, script_args: [\"a.b\"] } }";
+        let first =
+            "{ name: shell_script, register: r, args { script_path: printf, script_args: [\"a.b\"] } }";
         let playbook = format!("secrets {{ s {{ file: {:?} }} }}\ntasks: [ {first}\n{task} ]", at("secret"));
         fs::write(at("p.conf"), playbook).unwrap();
         let (code, _, stderr) = dojob(home.path(), &["run", "p.conf"]);

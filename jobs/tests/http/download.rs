@@ -518,7 +518,9 @@ fn what_is_in_the_way_is_named() {
         "{}",
         told.reason
     );
-    assert!(failures(job("no/where"))[1].contains("no does not exist; a job `Directory` can make it"));
+    assert!(
+        failures(job("no/where"))[1].contains("no does not exist; a `directory` before this one can make it")
+    );
     symlink("circle", root.path().join("circle")).unwrap();
     assert!(dry(job("circle")).reason.contains("lead in a circle"));
     fs::write(root.path().join("file"), "").unwrap();

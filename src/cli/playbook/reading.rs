@@ -43,9 +43,13 @@ impl Reading {
             let mut text = Vec::new();
             let read = std::io::stdin().lock().take(LONGEST).read_to_end(&mut text);
             read.context("failed to read standard input")?;
-            options.load_text("standard input", text)?
+            anyhow::ensure!(
+                !text.trim_ascii().is_empty(),
+                "standard input is empty, and has no playbook; does what writes it succeed?"
+            );
+            options.load_all_of_text("standard input".to_owned(), text)?
         } else {
-            options.load(path)?
+            options.load_all(path)?
         };
         Ok(playbook.tags(&self.tags).skip_tags(&self.skip_tags))
     }

@@ -9,7 +9,9 @@ use super::{Cli, registry};
 use crate::cli::flags::Flags;
 use crate::cli::run::Planned;
 use crate::engine::Engine;
-use crate::playbook::{Facts, Playbook};
+use crate::graph::JobGraph;
+use crate::playbook::{Facts, Ids, Playbook};
+use crate::suggest;
 
 #[derive(clap::Args)]
 pub(super) struct Run {
@@ -27,7 +29,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn main(mut self, facts: Option<Arc<Facts>>, is_plan: bool) -> ExitCode {
         if is_plan {
-            (self.flags.no_act, self.flags.diff) = (true, true);
+            (self.flags.no_act, self.flags.diff, self.flags.is_plan) = (true, true, true);
         }
         // What runs nothing asks for no secret.
         let is_look = self.flags.list || self.flags.debts;
@@ -36,12 +38,38 @@ impl Run {
             // For as long as the process is there: to take a large one apart takes time, and the end does it for nothing.
             let playbook: &'static Playbook = Box::leak(Box::new(playbook));
             let registry = registry()?;
-            let outline = playbook.in_scope(Engine::with_graph(playbook.outline(&registry)?));
+            let (graph, ids) = playbook.outline_with_ids(&registry)?;
+            let only = jobs(&self.flags.only, &graph, &ids)?;
+            let outline = playbook.in_scope(Engine::with_graph(graph));
             let whole = (playbook.has_secrets() && !is_look).then(|| {
                 let whole = move || Ok(playbook.engine(&registry)?);
                 Box::new(whole) as Box<dyn FnOnce() -> anyhow::Result<Engine>>
             });
-            Ok(Planned { outline, whole })
+            Ok(Planned { outline, whole, only })
         })
     }
+}
+
+/// The jobs that are meant by these names, each a job's own or the id of its task.
+fn jobs(names: &[String], graph: &JobGraph, ids: &Ids) -> anyhow::Result<Vec<String>> {
+    let mut jobs = Vec::new();
+    for name in names {
+        match ids.get(name) {
+            _ if graph.get(name).is_some() => jobs.push(name.clone()),
+            Some(own) if own.is_empty() => {
+                anyhow::bail!("the task `{name}` makes no job: its tags or an empty `for_each` leave it out")
+            }
+            Some(own) => jobs.extend(own.iter().map(|job| job.to_string())),
+            None => {
+                let known = ids.keys().map(String::as_str).chain(graph.iter().map(|job| job.name()));
+                let hint = match suggest::nearest(name, known) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "`--list` shows the jobs".to_owned(),
+                };
+                let name = name.escape_debug();
+                anyhow::bail!("no task has the id `{name}`, and no job is called so; {hint}")
+            }
+        }
+    }
+    Ok(jobs)
 }

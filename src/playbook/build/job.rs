@@ -109,6 +109,7 @@ impl<'a> Builder<'a, '_> {
             }
             None => self.names.name(task, kind, &said.args, None),
         };
+        let mut sharing = self.sharing_of(making, element.map(|element| element.index), &said.args, &name);
         let (made, own, durable) = match fitting {
             Fitting::Job(AnyJob { retry, durable, body, .. }) => (Made::Ready(body), retry, durable),
             Fitting::Later(_) if kind.kind() == JobKind::Dummy && roots.results => {
@@ -134,6 +135,9 @@ impl<'a> Builder<'a, '_> {
             Made::Ready(body) if is_plain => body,
             made => Box::new(TaskBody { made, timeout: task.timeout, secrets: making.secrets.clone() }),
         };
+        if let Some(sharing) = sharing.take() {
+            self.share(making, sharing, &*body);
+        }
         Ok(Some(Unlinked(AnyJob { name, retry: retry(task, kind.kind(), own), durable, body })))
     }
 

@@ -4,14 +4,29 @@
 
 use std::sync::Arc;
 
+use super::look_again::Look;
 use super::{Plan, Unlinked};
 use crate::graph::builder::GraphBuilder;
+use crate::job::AnyJob;
+use crate::job::retry::Retry;
 use crate::playbook::names::Names;
 use crate::playbook::task::Order;
 
 /// Puts the jobs in order.
-pub(super) fn link(plan: &Plan<'_>, made: Vec<Vec<Unlinked>>, mut names: Names) -> GraphBuilder {
+pub(super) fn link(
+    plan: &Plan<'_>,
+    made: Vec<Vec<Unlinked>>,
+    mut names: Names,
+    looks: Vec<(Arc<str>, Look)>,
+) -> GraphBuilder {
     let mut graph = GraphBuilder::default();
+    let all: Vec<Arc<str>> = match looks.is_empty() {
+        true => Vec::new(),
+        false => {
+            let wanted = made.iter().zip(&plan.links.wanted).filter(|(_, wanted)| **wanted);
+            wanted.flat_map(|(jobs, _)| jobs.iter().map(|job| job.0.name.clone())).collect()
+        }
+    };
     match plan.tasks.order {
         Order::Sequence => {
             let mut before: Option<Arc<str>> = None;
@@ -55,6 +70,11 @@ pub(super) fn link(plan: &Plan<'_>, made: Vec<Vec<Unlinked>>, mut names: Names) 
                 }
             }
         }
+    }
+    for (name, look) in looks {
+        graph
+            .add(AnyJob { name, retry: Retry::tries(1), durable: false, body: Box::new(look) })
+            .after(all.iter().cloned());
     }
     graph
 }

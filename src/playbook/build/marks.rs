@@ -6,7 +6,7 @@ use super::Builder;
 use crate::playbook::late::{Mark, quoted};
 use crate::playbook::look::{as_steps, listed};
 use crate::playbook::task::Task;
-use crate::playbook::task_type::ArgumentStep;
+use crate::playbook::task_type::{ArgumentStep, Handed};
 use crate::suggest;
 
 /// What is wrong with a mark, and what to do about it.
@@ -20,6 +20,7 @@ impl<'a> Builder<'a, '_> {
             let is_in_element = path.first() == Some(&ArgumentStep::Key("for_each".to_owned()));
             let wrong = match mark.root() {
                 "item" => item(task, &mark, is_in_element),
+                "results" => self.result(&mark),
                 "secrets" => match self.secret(&mark) {
                     Ok(name) => {
                         if !secrets.contains(name) {
@@ -39,6 +40,57 @@ impl<'a> Builder<'a, '_> {
         secrets
     }
 
+    /// A part of a result that its task never hands on.
+    fn result(&self, mark: &Mark) -> Option<Wrong> {
+        if mark.is_optional {
+            return None;
+        }
+        let name = mark.path.get(1)?;
+        let task = &self.plan.tasks.tasks[*self.plan.links.registered.get(name)?];
+        let kind = self.plan.registry.shared(task.name.as_ref()?).ok()?;
+        let mut below = mark.path.get(2..).unwrap_or_default();
+        if let (Some(elements), [first, rest @ ..]) = (&task.for_each, below) {
+            if first.parse::<usize>().is_err() {
+                let message = format!("`{name}` is the result of a task with `for_each`, and is a list");
+                return Some((
+                    message,
+                    Some(format!("write `${{results.{name}.0}}`, with the number of the element")),
+                ));
+            }
+            if !first.parse().is_ok_and(|index: usize| index < elements.len()) {
+                let message =
+                    format!("`{name}` has no result {first}: its task has {} elements", elements.len());
+                return Some((message, Some("they are counted from 0".to_owned())));
+            }
+            below = rest;
+        }
+        let kind_of = || format!("`{name}` is the result of `{}`", kind.name());
+        match (kind.result()?, below) {
+            (Handed::Nothing, _) => Some((format!("`{}` hands on no result", kind.name()), None)),
+            (Handed::Text, [part, ..]) => Some((
+                format!("{}, a string, and has no part `{part}`", kind_of()),
+                Some(format!("write `${{results.{name}}}`")),
+            )),
+            (Handed::Parts(parts), [part, more @ ..]) => {
+                let known: Vec<&str> = parts.keys().map(String::as_str).collect();
+                match (parts.get(part), more) {
+                    (None, _) => {
+                        let hint = match self.near(part, &known) {
+                            Some(near) => format!("did you mean `${{results.{name}.{near}}}`?"),
+                            None => format!("it has {}", listed(&known)),
+                        };
+                        Some((format!("{}, and has no part `{part}`", kind_of()), Some(hint)))
+                    }
+                    (Some(false), [deeper, ..]) => {
+                        Some((format!("`{part}` of `{name}` has no part `{deeper}`"), None))
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
     /// A similar name, as long as there are not so many problems that nobody reads them.
     fn near<'k>(&self, name: &str, known: &[&'k str]) -> Option<&'k str> {
         const MOST_HINTS: usize = 100;
@@ -56,7 +108,7 @@ impl<'a> Builder<'a, '_> {
                 let hint = if known.contains(&joined.as_str()) {
                     Some(format!("write `${{secrets.{}}}`", quoted(&[&joined])))
                 } else if names.len() > 1 && self.plan.tasks.secrets.has(&names[0]) {
-                    Some(format!("`{}` is a text, and has no parts", names[0]))
+                    Some(format!("`{}` is a string, and has no parts", names[0]))
                 } else if let Some(near) = self.near(&joined, &known) {
                     Some(format!("did you mean `{}`?", quoted(&[near])))
                 } else if known.is_empty() {

@@ -48,6 +48,11 @@ impl Places {
         self.place(self.find(path)?.1.origin)
     }
 
+    /// The texts that it was read from.
+    pub(in crate::playbook) fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.sources.iter().map(AsRef::as_ref)
+    }
+
     /// A scalar as it was written: `1.10` for the number 1.1, so that it can be text where text is wanted.
     pub fn written(&self, path: &[Step<'_>]) -> Option<&str> {
         self.find(path)?.1.written()

@@ -30,6 +30,8 @@ pub(super) struct Wrong {
 pub(super) struct Resolved<'t> {
     pub(super) root: Val,
     pub(super) wrong: Vec<Wrong>,
+    /// It would have taken too much, and the rest of the value is missing.
+    pub(super) is_halted: bool,
     /// The variables of the environment that were used, and where.
     pub(super) environment: BTreeMap<&'t str, BTreeSet<Pos>>,
     /// How much was looked at, for the tests of growth.
@@ -60,6 +62,7 @@ pub(super) fn resolve<'t>(tree: &'t Tree, settings: &'t Settings) -> Resolved<'t
     Resolved {
         root,
         wrong: resolver.wrong,
+        is_halted: resolver.halted,
         environment: resolver.environment,
         #[cfg(test)]
         work: resolver.steps + resolver.layers,
@@ -174,6 +177,10 @@ impl<'t> Resolver<'t> {
             if let Some(val) = self.whole(*field)? {
                 let key = tree.field(*field).writes.last().map_or(pos, |write| write.key);
                 members.insert(name.clone(), Member { key, val });
+            } else if self.settings.kept.iter().any(|kept| **kept == **name) {
+                let key = tree.field(*field).writes.last().map_or(pos, |write| write.key);
+                let hint = format!("define what it names, or leave `{name}` out");
+                self.wrong(key, format!("`{name}` has no value: what it names is not defined"), Some(hint));
             }
         }
         if !self.spend(members.len() * 32, pos) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map as JsonMap, Number, Value};
 
 use super::named::Named;
+use crate::playbook::late;
 
 /// Where something begins: a source by its number, line and column from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -146,7 +147,8 @@ impl Val {
     /// As JSON. Recursive: no value is deeper than was allowed when it was made.
     pub(crate) fn to_json(&self) -> Value {
         match &self.kind {
-            Kind::Null | Kind::Bad => Value::Null,
+            Kind::Null => Value::Null,
+            Kind::Bad => Value::String(late::undefined()),
             Kind::Bool(value) => Value::Bool(*value),
             Kind::Number(text) => number(text),
             Kind::Text(text) => Value::String(text.to_string()),

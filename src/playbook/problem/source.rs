@@ -74,6 +74,13 @@ impl Source {
         behind(&line[byte - start..], wanted - marks[mark])
     }
 
+    /// What the text has from a line and a column on, each from 1.
+    pub(crate) fn rest(&self, number: usize, column: usize) -> &str {
+        let Some(start) = number.checked_sub(1).and_then(|index| self.lines.get(index)) else { return "" };
+        let before = self.line(number).len() - self.line_from(number, column).len();
+        self.text.get(start + before..).unwrap_or_default()
+    }
+
     /// The line and the column of a byte, each from 1.
     pub(crate) fn position(&self, byte: usize) -> (usize, usize) {
         let line = self.lines.partition_point(|start| *start <= byte);

@@ -1,0 +1,96 @@
+//! A last look at a target that several tasks may have: whether all of them have what they want when all is done.
+//!
+//! It is a job of its own behind all others, which checks theirs once more and has nothing to run. Knows jobs; not what
+//! they are about.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow};
+
+use crate::context::Context;
+use crate::job::erased::{Erased, Sameness};
+use crate::job::reason::Permanent;
+use crate::job::{Deps, JobKind};
+
+/// The jobs of one target.
+pub(super) struct Look {
+    target: String,
+    jobs: Vec<(Arc<str>, Box<dyn Erased>)>,
+}
+
+impl Look {
+    pub(super) fn new(target: String, jobs: Vec<(Arc<str>, Box<dyn Erased>)>) -> Self {
+        Look { target, jobs }
+    }
+}
+
+impl Erased for Look {
+    fn kind(&self) -> JobKind {
+        JobKind::Job
+    }
+
+    fn type_name(&self) -> &'static str {
+        "last look"
+    }
+
+    fn deps(&self) -> Deps {
+        Deps::new()
+    }
+
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        for at in 0..self.jobs.len() {
+            let (name, body) = &mut self.jobs[at];
+            let (name, found) = (name.clone(), body.check(cx));
+            let Err(error) = found else { continue };
+            let others = self.jobs.iter().map(|(other, _)| other).filter(|other| **other != name);
+            let others: Vec<String> = others.map(|other| format!("`{other}`")).collect();
+            let reason = format!(
+                "`{name}` and {} do not go together at `{}`: after all of them, `{name}` is not in place",
+                others.join(" and "),
+                self.target
+            );
+            return Err(error.context(reason));
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, _: &mut Context) -> Result<()> {
+        Err(Permanent::new("running them again would not make them go together")
+            .because(anyhow!("give one of them up, or make them ask for the same"))
+            .into())
+    }
+
+    fn cleanup(&mut self, _: &mut Context) -> Result<()> {
+        Ok(())
+    }
+
+    fn revert(&mut self, _: &mut Context) -> Result<()> {
+        Ok(())
+    }
+
+    fn clone_box(&self) -> Box<dyn Erased> {
+        let jobs = self.jobs.iter().map(|(name, body)| (name.clone(), body.clone_box()));
+        Box::new(Look { target: self.target.clone(), jobs: jobs.collect() })
+    }
+
+    fn value(&self) -> &dyn Any {
+        &self.target
+    }
+
+    fn compare(&self, other: &dyn Erased) -> Sameness {
+        match other.value().downcast_ref::<String>() {
+            Some(target) if *target == self.target => Sameness::Same,
+            Some(_) => Sameness::OtherValue,
+            None => Sameness::OtherType,
+        }
+    }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
+}

@@ -1,0 +1,199 @@
+//! Jobs that have one target: at odds with each other, unless it is said that they may have it.
+//!
+//! Knows the targets of jobs and where they were written; not what is done with them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Builder;
+use super::job::Making;
+use super::look_again::Look;
+use crate::job::erased::Erased;
+use crate::playbook::arguments;
+use crate::playbook::hocon::Step;
+use crate::playbook::late;
+use crate::playbook::problem::{Place, Problem};
+use crate::playbook::target::{Role, Spec, Target};
+use crate::playbook::task_type::TaskType;
+
+/// The targets of the jobs so far.
+#[derive(Default)]
+pub(super) struct Sharing {
+    directory: PathBuf,
+    jobs: Vec<Owner>,
+    /// By type, and by what names a target in full, the first job that has it.
+    same: HashMap<(String, String, Vec<String>), usize>,
+    /// By kind of thing and name, the first job of each role that has it.
+    near: HashMap<(String, String), Vec<(Role, bool, usize)>>,
+    /// By name, the jobs that share a target and may.
+    shared: BTreeMap<String, Vec<usize>>,
+}
+
+/// A job that has a target.
+struct Owner {
+    name: Arc<str>,
+    type_name: String,
+    task: usize,
+    element: Option<usize>,
+    argument: String,
+    wish: Vec<String>,
+    may_share: bool,
+    /// Itself, to be checked once more.
+    body: Option<Box<dyn Erased>>,
+}
+
+impl Sharing {
+    pub(super) fn new() -> Self {
+        Sharing { directory: std::env::current_dir().unwrap_or_default(), ..Sharing::default() }
+    }
+
+    /// Notes the targets of a job; returns those with which it is at odds.
+    fn add(&mut self, spec: &Spec, owner: Owner, targets: Vec<Target>) -> Option<(usize, String)> {
+        let number = self.jobs.len();
+        let kind = spec.of.clone().unwrap_or_else(|| owner.type_name.clone());
+        let mut at_odds = None;
+        let mut shared = Vec::new();
+        for target in targets {
+            let full = (owner.type_name.clone(), target.name.clone(), target.part.clone());
+            let same = *self.same.entry(full).or_insert(number);
+            let is_same = same != number && (target.wish.is_empty() || self.jobs[same].wish != target.wish);
+            let others = self.near.entry((kind.clone(), target.name.clone())).or_default();
+            let near = others.iter().find(|(role, is_whole, other)| {
+                *other != number
+                    && self.jobs[*other].type_name != owner.type_name
+                    && contradict((spec.role, target.is_whole), (*role, *is_whole))
+            });
+            let other = if is_same { Some(same) } else { near.map(|(.., other)| *other) };
+            if !others.iter().any(|(role, is_whole, other)| {
+                (*role, *is_whole) == (spec.role, target.is_whole)
+                    && (*other == number || self.jobs[*other].type_name == owner.type_name)
+            }) {
+                others.push((spec.role, target.is_whole, number));
+            }
+            let Some(other) = other else { continue };
+            if owner.may_share || self.jobs[other].may_share {
+                shared.push((target.name, other));
+            } else if at_odds.is_none() {
+                at_odds = Some((other, target.name));
+            }
+        }
+        for (name, other) in shared {
+            let jobs = self.shared.entry(name).or_default();
+            for job in [other, number] {
+                if !jobs.contains(&job) {
+                    jobs.push(job);
+                }
+            }
+        }
+        self.jobs.push(owner);
+        at_odds
+    }
+
+    /// What is to be looked at once more when all is done.
+    pub(super) fn looks(&self) -> Vec<(String, Look)> {
+        let looks = self.shared.iter().map(|(name, jobs)| {
+            let jobs = jobs.iter().map(|job| &self.jobs[*job]);
+            let jobs = jobs.filter_map(|job| Some((job.name.clone(), job.body.as_ref()?.clone_box())));
+            (name.clone(), Look::new(name.clone(), jobs.collect()))
+        });
+        looks.collect()
+    }
+}
+
+/// Whether two jobs of different types cannot both have what they want.
+fn contradict(one: (Role, bool), other: (Role, bool)) -> bool {
+    let ways = |(first, is_whole): (Role, bool), (second, is_other_whole): (Role, bool)| match (first, second)
+    {
+        (Role::Any, _) | (_, Role::Any) => false,
+        (Role::Nothing, _) => true,
+        (Role::File, Role::Directory | Role::Link) | (Role::Directory, Role::Link | Role::Part) => true,
+        (Role::File, Role::File) => is_whole && is_other_whole,
+        (Role::File, Role::Part) => is_whole,
+        _ => false,
+    };
+    ways(one, other) || ways(other, one)
+}
+
+/// A job whose targets are known, before it is made.
+pub(super) struct Sharer {
+    owner: Owner,
+    targets: Vec<Target>,
+}
+
+impl<'a> Builder<'a, '_> {
+    /// What a job is about, where its type says so and it is wanted.
+    pub(super) fn sharing_of(
+        &self,
+        making: &Making<'a>,
+        element: Option<usize>,
+        args: &Value,
+        name: &Arc<str>,
+    ) -> Option<Sharer> {
+        let (task, kind) = (making.task, &making.kind);
+        let spec = kind.target().filter(|_| self.plan.links.wanted[making.number])?;
+        let targets = spec.targets(args, &self.sharing.directory);
+        let first = targets.first()?;
+        let owner = Owner {
+            name: name.clone(),
+            type_name: kind.name().to_owned(),
+            task: task.index,
+            element,
+            argument: first.argument.clone(),
+            wish: first.wish.clone(),
+            may_share: task.may_share_target,
+            body: self.without_jobs(kind, args),
+        };
+        Some(Sharer { owner, targets })
+    }
+
+    /// A job that does not follow others: what has changed was seen by the job itself.
+    fn without_jobs(&self, kind: &TaskType, args: &Value) -> Option<Box<dyn Erased>> {
+        if !self.shares_somewhere || kind.job_fields().is_empty() {
+            return None;
+        }
+        let mut args = args.clone();
+        let object = args.as_object_mut()?;
+        kind.job_fields().iter().for_each(|field| drop(object.remove(field)));
+        arguments::read(kind, &args).ok().map(|job| job.body)
+    }
+
+    /// Notes what a job is about, and reports another that is about the same.
+    pub(super) fn share(&mut self, making: &Making<'a>, sharer: Sharer, body: &dyn Erased) {
+        let (task, kind) = (making.task, &making.kind);
+        let Some(spec) = kind.target() else { return };
+        let Sharer { mut owner, targets } = sharer;
+        // Kept only where it may be needed: one that is not allowed is refused.
+        if self.shares_somewhere && owner.body.is_none() {
+            owner.body = Some(body.clone_box());
+        }
+        let (argument, element) = (owner.argument.clone(), owner.element);
+        let Some((other, target)) = self.sharing.add(spec, owner, targets) else { return };
+        let other = &self.sharing.jobs[other];
+        let shown = late::escaped(&late::shown(&target));
+        let message = if other.type_name == kind.name() {
+            format!("two tasks of the type `{}` have the same target, `{shown}`", kind.name())
+        } else {
+            format!("`{}` and `{}` want different things of `{shown}`", other.type_name, kind.name())
+        };
+        let of_element = |element: Option<usize>| {
+            element.map_or_else(String::new, |index| format!(" (element {} of `for_each`)", index + 1))
+        };
+        let there = self.place_of_argument(other.task, &other.argument);
+        let there = there.map_or_else(|| format!("task {}", other.task + 1), |place| place.to_string());
+        let hint = format!(
+            "the other is at {there}{}; if both are meant, say `same_target: allowed`",
+            of_element(other.element)
+        );
+        let place = self.place_of_argument(task.index, &argument);
+        let message = format!("{message}{}", of_element(element));
+        self.problems.push(Problem { place, message, hint: Some(hint) });
+    }
+
+    fn place_of_argument(&self, task: usize, argument: &str) -> Option<Place> {
+        let steps = [Step::Key("tasks"), Step::Index(task), Step::Key("args"), Step::Key(argument)];
+        self.plan.places.near(&steps)
+    }
+}
