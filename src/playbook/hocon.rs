@@ -23,6 +23,7 @@ mod parse;
 mod places;
 pub(super) mod private;
 mod read;
+mod render;
 mod resolve;
 mod tree;
 mod value;

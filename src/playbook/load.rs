@@ -154,7 +154,7 @@ impl Options {
     /// [`Playbook::validate`].
     pub fn load(self, path: impl AsRef<Path>) -> Result<Playbook, Problems> {
         let path = path.as_ref();
-        let entry = if path.is_dir() { Entry::Files(files_of(path)?) } else { Entry::File(path.to_owned()) };
+        let entry = entry(path)?;
         let scope = path.canonicalize().ok().map(|path| path.to_string_lossy().into_owned());
         self.read(entry, scope)
     }
@@ -172,21 +172,29 @@ impl Options {
         self.read(Entry::Text { name, text: text.into() }, Some(scope))
     }
 
-    fn read(self, entry: Entry, scope: Option<String>) -> Result<Playbook, Problems> {
+    /// What an entry resolves to, and what it was read with.
+    pub(super) fn resolved(self, entry: Entry) -> Result<(Loaded, Settings), Problems> {
         if !self.failed.is_empty() {
             return Err(self.failed.into());
         }
-        let today = SystemClock::new().wall().to_zoned(TimeZone::system()).date();
-        let mut settings = Settings::of_process(today).map_err(|error| {
+        let mut settings = Settings::of_process(today()).map_err(|error| {
             Problem::new(None, format!("failed to find out the working directory: {error}"))
         })?;
         settings.overrides = self.overrides;
         settings.late = late::NAMES.map(str::to_owned).to_vec();
-        let Loaded { value, places, environment } = hocon::load(&entry, &settings)?;
+        Ok((hocon::load(&entry, &settings)?, settings))
+    }
+
+    fn read(self, entry: Entry, scope: Option<String>) -> Result<Playbook, Problems> {
+        let facts = self.facts.clone();
+        let (Loaded { value, places, environment }, settings) = self.resolved(entry)?;
         let mut problems = Vec::new();
         not_in_clear(&value, &environment, &mut problems);
-        let value = with_facts(value, &places, self.facts.as_deref(), &mut problems);
-        let today = today_of(&value).unwrap_or_else(|| today.to_string());
+        let value = with_facts(value, &places, facts.as_deref(), &mut problems);
+        let today = today_of(&value).unwrap_or_else(|| match settings.given.get("TODAY") {
+            Some(Value::String(today)) => today.clone(),
+            _ => today().to_string(),
+        });
         let tasks = Tasks::read(value, &places, &mut problems);
         Ok(Playbook {
             tasks,
@@ -198,6 +206,15 @@ impl Options {
             selection: Selection::default(),
         })
     }
+}
+
+fn today() -> jiff::civil::Date {
+    SystemClock::new().wall().to_zoned(TimeZone::system()).date()
+}
+
+/// What a path that the user has named stands for: a file, or a directory's playbooks as one.
+pub(super) fn entry(path: &Path) -> Result<Entry, Problems> {
+    Ok(if path.is_dir() { Entry::Files(files_of(path)?) } else { Entry::File(path.to_owned()) })
 }
 
 /// The day that a playbook was told, `--set TODAY=2026-12-31`. What is no date would be found in names by chance.
@@ -272,7 +289,7 @@ impl Fact {
 }
 
 /// A variable of the environment that is a secret would be masked nowhere if it were used by its own name.
-fn not_in_clear(value: &Value, used: &BTreeMap<String, Vec<Place>>, problems: &mut Vec<Problem>) {
+pub(super) fn not_in_clear(value: &Value, used: &BTreeMap<String, Vec<Place>>, problems: &mut Vec<Problem>) {
     let secrets = value.get("secrets").and_then(Value::as_object);
     let mut told = BTreeSet::new();
     for (name, source) in secrets.into_iter().flatten() {

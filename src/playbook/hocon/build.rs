@@ -12,7 +12,7 @@ use hocon::{ScalarType, ScalarValue};
 use super::guard::At;
 use super::parse::{self, Parsed};
 use super::read::{self, Unread};
-use super::tree::{FieldId, Node, ObjectId, Piece, Substitution, Tree};
+use super::tree::{FieldId, Mount, Node, ObjectId, Piece, Substitution, Tree};
 use super::value::{Kind, Pos, Val};
 use super::{Entry, Override, Settings, limits};
 use crate::playbook::problem::{Place, Problem, Source};
@@ -63,17 +63,16 @@ pub(super) fn build(entry: &Entry, settings: &Settings) -> Built {
     builder.built
 }
 
-/// Where in the tree what a file has is put.
-struct Mount {
+/// What a file is read into.
+struct Target {
     object: ObjectId,
-    /// The path to it, if there is one.
-    prefix: Arc<[Arc<str>]>,
+    mount: Mount,
     depth: usize,
 }
 
-impl Mount {
-    fn root() -> Mount {
-        Mount { object: Tree::ROOT, prefix: Arc::from([]), depth: 0 }
+impl Target {
+    fn root() -> Target {
+        Target { object: Tree::ROOT, mount: Mount::root(), depth: 0 }
     }
 }
 
@@ -83,7 +82,7 @@ struct File {
     brackets: Vec<(At, At)>,
     includes: HashMap<At, bool>,
     /// Where its root is in the whole.
-    prefix: Arc<[Arc<str>]>,
+    mount: Mount,
     path: Option<PathBuf>,
 }
 
@@ -168,7 +167,7 @@ impl Builder {
 
     fn root(&mut self, source: Result<Arc<Source>, Unread>, name: &Path, path: Option<PathBuf>) {
         match source {
-            Ok(source) => self.file(source, Mount::root(), path),
+            Ok(source) => self.file(source, Target::root(), path),
             Err(Unread::Missing) => {
                 self.problem(Problem::new(None, format!("there is no file {}", name.display())));
             }
@@ -196,7 +195,7 @@ impl Builder {
         };
         match parse::parse(&source) {
             Ok(parsed) if matches!(parsed.fields.as_slice(), [only] if !only.key.is_empty()) => {
-                self.parsed(source, parsed, Mount::root(), None);
+                self.parsed(source, parsed, Target::root(), None);
             }
             Ok(_) => self.problem(Problem::new(parse::place(&source, 1, 1), "this is not one `key=value`")),
             Err(problems) => problems.into_iter().for_each(|problem| self.problem(problem)),
@@ -204,24 +203,24 @@ impl Builder {
     }
 
     /// All that a file has, into an object.
-    fn file(&mut self, source: Arc<Source>, mount: Mount, path: Option<PathBuf>) {
+    fn file(&mut self, source: Arc<Source>, target: Target, path: Option<PathBuf>) {
         self.bytes = self.bytes.saturating_add(source.text().len());
         if self.bytes > limits::FILES {
             let message = format!("all files together have more than {} MiB", limits::FILES >> 20);
             return self.problem(Problem::new(None, message));
         }
         match parse::parse(&source) {
-            Ok(parsed) => self.parsed(source, parsed, mount, path),
+            Ok(parsed) => self.parsed(source, parsed, target, path),
             Err(problems) => problems.into_iter().for_each(|problem| self.problem(problem)),
         }
     }
 
-    fn parsed(&mut self, source: Arc<Source>, parsed: Parsed, mount: Mount, path: Option<PathBuf>) {
+    fn parsed(&mut self, source: Arc<Source>, parsed: Parsed, target: Target, path: Option<PathBuf>) {
         let number = u32::try_from(self.built.sources.len()).unwrap_or(u32::MAX);
         self.built.sources.push(source);
         let Parsed { fields, brackets, includes } = parsed;
-        let file = File { source: number, brackets, includes, prefix: mount.prefix, path };
-        self.fields(&file, fields, mount.object, mount.depth);
+        let file = File { source: number, brackets, includes, mount: target.mount, path };
+        self.fields(&file, fields, target.object, target.depth);
     }
 
     fn place(&self, pos: Pos) -> Option<Place> {
@@ -380,9 +379,9 @@ impl Builder {
                 }
                 let path =
                     segments.into_iter().take(limits::PATH).map(|name| self.name(&name.text)).collect();
-                let prefix = file.prefix.clone();
                 Node::Substitution(Box::new(Substitution {
-                    prefix,
+                    id: self.built.tree.substitution(),
+                    mount: file.mount.clone(),
                     path,
                     optional,
                     numbered: list_suffix,
@@ -429,9 +428,9 @@ impl Builder {
         }
         let problem = match read::file(&found, false) {
             Ok(source) => {
-                let mount = Mount { object, prefix: self.prefix(object), depth };
+                let target = Target { object, mount: self.built.tree.mount(object), depth };
                 self.open.push((identity, place));
-                self.file(source, mount, Some(found));
+                self.file(source, target, Some(found));
                 self.open.pop();
                 return;
             }
@@ -471,15 +470,6 @@ impl Builder {
         let includes: Vec<String> =
             self.open.iter().rev().filter_map(|(_, place)| Some(place.as_ref()?.to_string())).collect();
         if includes.is_empty() { String::new() } else { format!("included at {}", includes.join(", at ")) }
-    }
-
-    /// Where an object is in the whole; nowhere, within a list.
-    fn prefix(&self, object: ObjectId) -> Arc<[Arc<str>]> {
-        let tree = &self.built.tree;
-        match tree.owner(object) {
-            Some(field) if tree.is_reachable(object) => tree.path(field).into(),
-            _ => Arc::from([]),
-        }
     }
 }
 
