@@ -38,7 +38,10 @@ fn value<'v>(val: &'v Val, path: &mut Vec<Step<'v>>, shown: &Shown<'_>, rendered
             match (shown(path, written), kind) {
                 (Some(text), _) => string(&text, rendered),
                 (None, Kind::Text(text)) => string(text, rendered),
-                (None, Kind::Number(text)) if !is_number(text) => string(text, rendered),
+                // HOCON has numbers that JSON has not, such as `01`.
+                (None, Kind::Number(text)) if !is_number(text) => {
+                    rendered.push_str(&val.to_json().to_string())
+                }
                 (None, _) => rendered.push_str(written),
             }
         }
@@ -83,7 +86,7 @@ fn string(text: &str, rendered: &mut String) {
 }
 
 /// Whether a text is a number as JSON has them.
-pub(super) fn is_number(text: &str) -> bool {
+fn is_number(text: &str) -> bool {
     fn digits(text: &str) -> &str {
         text.trim_start_matches(|each: char| each.is_ascii_digit())
     }
