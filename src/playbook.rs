@@ -7,6 +7,7 @@
 mod arguments;
 mod body;
 mod build;
+mod config;
 mod fault;
 mod fit;
 mod following;

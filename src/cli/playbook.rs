@@ -3,6 +3,7 @@
 //! Turns words into calls of the library. Knows no task type: those are linked.
 
 mod about;
+mod config;
 mod graph;
 mod new;
 mod reading;
@@ -36,6 +37,8 @@ enum Command {
     Plan(run::Run),
     /// Say all that is wrong with playbooks, and start nothing
     Validate(validate::Validate),
+    /// Print what a playbook, or any other HOCON file, resolves to, as JSON
+    Config(config::Config),
     /// Draw the jobs of a playbook, and start nothing
     Graph(graph::Graph),
     /// List the task types that a playbook can ask for, or tell all of one
@@ -50,8 +53,8 @@ enum Command {
     Man(about::Man),
 }
 
-/// A program that runs playbooks with the task types that are linked into it: `run`, `plan`, `validate`, `graph`,
-/// `types`, `schema`, `new`, `completions` and `man`.
+/// A program that runs playbooks with the task types that are linked into it: `run`, `plan`, `validate`, `config`,
+/// `graph`, `types`, `schema`, `new`, `completions` and `man`.
 ///
 /// ```no_run,standalone_crate
 /// # use dojob::{Context, Result, RunOnlyJob};
@@ -123,6 +126,7 @@ impl Program {
             Command::Run(run) => run.main(self.facts, false),
             Command::Plan(run) => run.main(self.facts, true),
             Command::Validate(validate) => exit(validate.main(self.facts)),
+            Command::Config(config) => exit(config.main()),
             Command::Graph(graph) => exit(graph.main(self.facts)),
             Command::Types(types) => exit(types.main()),
             Command::Schema => exit(schema::main()),

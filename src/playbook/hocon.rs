@@ -1,8 +1,7 @@
 //! HOCON text to values, each of which knows its place in the text.
 //!
-//! Knows nothing of tasks. Includes, substitutions and merging are over when this is done. The text is taken apart by
-//! `hocon-parser`, behind `parse`; what its words come to is worked out here, since it keeps no places, bounds no
-//! size, and ends with its first problem.
+//! Knows nothing of tasks. Includes, substitutions and merging are over when this is done. Every value keeps
+//! its place, sizes are bounded, and what can be wrong at once is told at once.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,14 +15,18 @@ mod build;
 mod comments;
 mod guard;
 mod join;
+mod lex;
 mod lexeme;
 mod limits;
 mod named;
+mod names;
 mod parse;
 mod places;
 pub(super) mod private;
 mod read;
+mod render;
 mod resolve;
+mod syntax;
 mod tree;
 mod value;
 mod words;

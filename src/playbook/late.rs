@@ -125,6 +125,16 @@ fn parts(text: &str) -> Vec<Part<'_>> {
     parts
 }
 
+/// A text for people: each mark as it is written, those of secrets as `mask`.
+pub(super) fn masked(text: &str, mask: &str) -> String {
+    let parts = parts(text).into_iter().map(|part| match part {
+        Part::Text(text) => text.to_owned(),
+        Part::Mark(mark) if mark.root() == "secrets" => mask.to_owned(),
+        Part::Mark(mark) => mark.shown(),
+    });
+    parts.collect()
+}
+
 /// Whether there is a mark in a text.
 pub(super) fn has_mark(text: &str) -> bool {
     // The first byte of the private characters, which hardly any text has, is found much sooner than one of them.

@@ -180,7 +180,7 @@ impl Options {
     /// As [`load`](Options::load), with values that are wrong: undefined variables, say. Validation reports them, together
     /// with what else is wrong.
     pub(crate) fn load_all(self, path: &Path) -> Result<Playbook, Problems> {
-        let entry = if path.is_dir() { Entry::Files(files_of(path)?) } else { Entry::File(path.to_owned()) };
+        let entry = entry(path)?;
         let scope = path.canonicalize().ok().map(|path| path.to_string_lossy().into_owned());
         self.read(entry, scope)
     }
@@ -202,16 +202,27 @@ impl Options {
         self.read(Entry::Text { name, text }, Some(scope))
     }
 
-    fn read(self, entry: Entry, scope: Option<String>) -> Result<Playbook, Problems> {
+    /// What an entry resolves to.
+    pub(super) fn resolved(mut self, entry: &Entry) -> Result<Loaded, Problems> {
+        let settings = self.settings()?;
+        hocon::load(entry, &settings).map_err(with_curly_quotes)
+    }
+
+    /// What entries are read with; the options are used up by it.
+    fn settings(&mut self) -> Result<Settings, Problems> {
         if !self.failed.is_empty() {
-            return Err(self.failed.into());
+            return Err(std::mem::take(&mut self.failed).into());
         }
-        let today = SystemClock::new().wall().to_zoned(TimeZone::system()).date();
-        let mut settings = Settings::of_process(today).map_err(|error| {
+        let mut settings = Settings::of_process(today()).map_err(|error| {
             Problem::new(None, format!("failed to find out the working directory: {error}"))
         })?;
-        settings.overrides = self.overrides;
+        settings.overrides = std::mem::take(&mut self.overrides);
         settings.late = late::NAMES.map(str::to_owned).to_vec();
+        Ok(settings)
+    }
+
+    fn read(mut self, entry: Entry, scope: Option<String>) -> Result<Playbook, Problems> {
+        let mut settings = self.settings()?;
         settings.kept = vec!["for_each".to_owned()];
         let loaded = hocon::load_all(&entry, &settings).map_err(with_curly_quotes)?;
         let (Loaded { value, places, environment }, mut problems) = loaded;
@@ -219,7 +230,10 @@ impl Options {
         set::check(&self.set, &entry, &settings, &places, &mut problems);
         not_in_clear(&value, &environment, &mut problems);
         let value = with_facts(value, &places, self.facts.as_deref(), &mut problems);
-        let today = today_of(&value).unwrap_or_else(|| today.to_string());
+        let today = today_of(&value).unwrap_or_else(|| match settings.given.get("TODAY") {
+            Some(Value::String(today)) => today.clone(),
+            _ => today().to_string(),
+        });
         let tasks = Tasks::read(value, &places, &mut problems);
         Ok(Playbook {
             tasks,
@@ -243,6 +257,15 @@ fn with_curly_quotes(mut problems: Problems) -> Problems {
         }
     }
     problems
+}
+
+fn today() -> jiff::civil::Date {
+    SystemClock::new().wall().to_zoned(TimeZone::system()).date()
+}
+
+/// What a path that the user has named stands for: a file, or a directory's playbooks as one.
+pub(super) fn entry(path: &Path) -> Result<Entry, Problems> {
+    Ok(if path.is_dir() { Entry::Files(files_of(path)?) } else { Entry::File(path.to_owned()) })
 }
 
 /// The day that a playbook was told, `--set TODAY=2026-12-31`. What is no date would be found in names by chance.
@@ -317,7 +340,7 @@ impl Fact {
 }
 
 /// A variable of the environment that is a secret would be masked nowhere if it were used by its own name.
-fn not_in_clear(value: &Value, used: &BTreeMap<String, Vec<Place>>, problems: &mut Vec<Problem>) {
+pub(super) fn not_in_clear(value: &Value, used: &BTreeMap<String, Vec<Place>>, problems: &mut Vec<Problem>) {
     let secrets = value.get("secrets").and_then(Value::as_object);
     let mut told = BTreeSet::new();
     for (name, source) in secrets.into_iter().flatten() {

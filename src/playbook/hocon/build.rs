@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
-use hocon::parser::{AstField, AstNode};
-use hocon::{ScalarType, ScalarValue};
 
 use super::guard::At;
+use super::lex::Wanted;
 use super::parse::{self, Parsed};
 use super::read::{self, Unread};
-use super::tree::{FieldId, Node, ObjectId, Piece, Substitution, Tree};
+use super::syntax::{AstField, AstNode, Scalar};
+use super::tree::{FieldId, Mount, Node, ObjectId, Piece, Substitution, Tree};
 use super::value::{Kind, Pos, Val};
 use super::{Entry, Override, Settings, limits};
 use crate::playbook::problem::{Place, Problem, Source};
@@ -63,41 +63,32 @@ pub(super) fn build(entry: &Entry, settings: &Settings) -> Built {
     builder.built
 }
 
-/// Where in the tree what a file has is put.
-struct Mount {
+/// What a file is read into.
+struct Target {
     object: ObjectId,
-    /// The path to it, if there is one.
-    prefix: Arc<[Arc<str>]>,
+    mount: Mount,
     depth: usize,
 }
 
-impl Mount {
-    fn root() -> Mount {
-        Mount { object: Tree::ROOT, prefix: Arc::from([]), depth: 0 }
+impl Target {
+    fn root() -> Target {
+        Target { object: Tree::ROOT, mount: Mount::root(), depth: 0 }
     }
 }
 
 /// A file that is being read.
 struct File {
     source: u32,
-    brackets: Vec<(At, At)>,
     includes: HashMap<At, bool>,
     /// Where its root is in the whole.
-    prefix: Arc<[Arc<str>]>,
+    mount: Mount,
     path: Option<PathBuf>,
 }
 
 impl File {
-    fn pos(&self, line: usize, column: usize) -> Pos {
+    fn pos(&self, (line, column): At) -> Pos {
         let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Pos { source: self.source, line: number(line), column: number(column) }
-    }
-
-    /// Of a list or an object, for which the parser keeps what stands behind the bracket.
-    fn bracket(&self, line: usize, column: usize) -> Pos {
-        let found = self.brackets.binary_search_by_key(&(line, column), |(behind, _)| *behind);
-        let (line, column) = found.map_or((line, column), |index| self.brackets[index].1);
-        self.pos(line, column)
     }
 }
 
@@ -168,7 +159,7 @@ impl Builder {
 
     fn root(&mut self, source: Result<Arc<Source>, Unread>, name: &Path, path: Option<PathBuf>) {
         match source {
-            Ok(source) => self.file(source, Mount::root(), path),
+            Ok(source) => self.file(source, Target::root(), path),
             Err(Unread::Missing) => {
                 self.problem(Problem::new(None, format!("there is no file {}", name.display())));
             }
@@ -196,7 +187,7 @@ impl Builder {
         };
         match parse::parse(&source) {
             Ok(parsed) if matches!(parsed.fields.as_slice(), [only] if !only.key.is_empty()) => {
-                self.parsed(source, parsed, Mount::root(), None);
+                self.parsed(source, parsed, Target::root(), None);
             }
             Ok(_) => self.problem(Problem::new(parse::place(&source, 1, 1), "this is not one `key=value`")),
             Err(problems) => problems.into_iter().for_each(|problem| self.problem(problem)),
@@ -204,24 +195,24 @@ impl Builder {
     }
 
     /// All that a file has, into an object.
-    fn file(&mut self, source: Arc<Source>, mount: Mount, path: Option<PathBuf>) {
+    fn file(&mut self, source: Arc<Source>, target: Target, path: Option<PathBuf>) {
         self.bytes = self.bytes.saturating_add(source.text().len());
         if self.bytes > limits::FILES {
             let message = format!("all files together have more than {} MiB", limits::FILES >> 20);
             return self.problem(Problem::new(None, message));
         }
         match parse::parse(&source) {
-            Ok(parsed) => self.parsed(source, parsed, mount, path),
+            Ok(parsed) => self.parsed(source, parsed, target, path),
             Err(problems) => problems.into_iter().for_each(|problem| self.problem(problem)),
         }
     }
 
-    fn parsed(&mut self, source: Arc<Source>, parsed: Parsed, mount: Mount, path: Option<PathBuf>) {
+    fn parsed(&mut self, source: Arc<Source>, parsed: Parsed, target: Target, path: Option<PathBuf>) {
         let number = u32::try_from(self.built.sources.len()).unwrap_or(u32::MAX);
         self.built.sources.push(source);
-        let Parsed { fields, brackets, includes } = parsed;
-        let file = File { source: number, brackets, includes, prefix: mount.prefix, path };
-        self.fields(&file, fields, mount.object, mount.depth);
+        let Parsed { fields, includes } = parsed;
+        let file = File { source: number, includes, mount: target.mount, path };
+        self.fields(&file, fields, target.object, target.depth);
     }
 
     fn place(&self, pos: Pos) -> Option<Place> {
@@ -231,8 +222,8 @@ impl Builder {
 
     fn fields(&mut self, file: &File, fields: Vec<AstField>, object: ObjectId, depth: usize) {
         for field in fields {
-            if let AstNode::Include { path, pos, .. } = &field.value {
-                self.include(file, path, (pos.line, pos.col), (object, depth));
+            if let AstNode::Include { path, pos } = &field.value {
+                self.include(file, path, *pos, (object, depth));
             } else {
                 self.field(file, field, object, depth);
             }
@@ -240,7 +231,7 @@ impl Builder {
     }
 
     fn field(&mut self, file: &File, field: AstField, object: ObjectId, depth: usize) {
-        let key = file.pos(field.pos.line, field.pos.col);
+        let key = file.pos(field.pos);
         let depth = depth + field.key.len();
         if field.key.len() > limits::PATH {
             let message = format!("this path has more than {} names", limits::PATH);
@@ -316,7 +307,7 @@ impl Builder {
     fn assign(&mut self, file: &File, value: AstNode, field: FieldId, key: Pos, depth: usize) {
         match value {
             AstNode::Object { fields, pos } => {
-                let pos = file.bracket(pos.line, pos.col);
+                let pos = file.pos(pos);
                 let object = self.built.tree.object_of(field, key, pos, None);
                 self.fields(file, fields, object, depth);
             }
@@ -334,7 +325,7 @@ impl Builder {
         let since = (!literal).then(|| self.built.tree.written(field));
         for node in nodes.into_iter().filter(|node| !is_space(node)) {
             if let AstNode::Object { fields, pos } = node {
-                let pos = file.bracket(pos.line, pos.col);
+                let pos = file.pos(pos);
                 let object = self.built.tree.object_of(field, key, pos, since);
                 self.fields(file, fields, object, depth);
             } else {
@@ -347,12 +338,10 @@ impl Builder {
     /// A value that is not a field's object. Recursive: the guard bounds the brackets.
     fn node(&mut self, file: &File, node: AstNode, field: FieldId, depth: usize) -> Node {
         match node {
-            AstNode::Scalar { value, pos, .. } => {
-                let pos = file.pos(pos.line, pos.col);
-                Node::Plain(self.scalar(value, pos))
-            }
+            AstNode::Scalar { scalar, raw, pos } => Node::Plain(self.scalar(scalar, raw, file.pos(pos))),
+            AstNode::Space { raw, pos } => Node::Plain(self.scalar(Scalar::Text, raw, file.pos(pos))),
             AstNode::Array { items, pos } => {
-                let pos = file.bracket(pos.line, pos.col);
+                let pos = file.pos(pos);
                 let items = items.into_iter().map(|item| {
                     self.item(file, &item);
                     self.node(file, item, field, depth + 1)
@@ -362,47 +351,46 @@ impl Builder {
             AstNode::Object { fields, pos } => {
                 let object = self.built.tree.element(Some(field));
                 self.fields(file, fields, object, depth + 1);
-                Node::Object(object, file.bracket(pos.line, pos.col))
+                Node::Object(object, file.pos(pos))
             }
             AstNode::Concat { nodes, pos } => {
-                let first = nodes.first().map_or(file.pos(pos.line, pos.col), |first| start(file, first));
+                let first = nodes.first().map_or(file.pos(pos), |first| start(file, first));
                 let pieces = nodes.into_iter().map(|node| {
                     let space = is_space(&node);
                     Piece { node: self.node(file, node, field, depth), space }
                 });
                 Node::Joined(pieces.collect(), first)
             }
-            AstNode::Substitution { segments, optional, list_suffix, pos, .. } => {
-                let pos = file.pos(pos.line, pos.col);
-                if segments.len() > limits::PATH {
+            AstNode::Substitution { wanted: Wanted { path, optional, numbered }, pos } => {
+                let pos = file.pos(pos);
+                if path.len() > limits::PATH {
                     let message = format!("this path has more than {} names", limits::PATH);
                     self.problem(Problem::new(self.place(pos), message));
                 }
-                let path =
-                    segments.into_iter().take(limits::PATH).map(|name| self.name(&name.text)).collect();
-                let prefix = file.prefix.clone();
+                let path = path.iter().take(limits::PATH).map(|name| self.name(name)).collect();
                 Node::Substitution(Box::new(Substitution {
-                    prefix,
+                    id: self.built.tree.substitution(),
+                    mount: file.mount.clone(),
                     path,
                     optional,
-                    numbered: list_suffix,
+                    numbered,
                     part: self.part,
                     pos,
                 }))
             }
             // An include stands where a key may; the parser gives it nowhere else.
-            AstNode::Include { pos, .. } => Node::Plain(Val::new(Kind::Bad, file.pos(pos.line, pos.col))),
+            AstNode::Include { pos, .. } => Node::Plain(Val::new(Kind::Bad, file.pos(pos))),
         }
     }
 
-    fn scalar(&mut self, value: ScalarValue, pos: Pos) -> Val {
-        let kind = match value.value_type {
-            ScalarType::Null => Kind::Null,
-            ScalarType::Boolean => Kind::Bool(value.raw == "true"),
-            ScalarType::Number => Kind::Number(value.raw.into()),
+    fn scalar(&mut self, scalar: Scalar, raw: String, pos: Pos) -> Val {
+        let kind = match scalar {
+            Scalar::Null => Kind::Null,
+            Scalar::Boolean => Kind::Bool(raw == "true"),
+            Scalar::Number => Kind::Number(raw.into()),
             // Short ones come again and again.
-            _ if value.raw.len() < 24 => Kind::Text(self.name(&value.raw)),
-            _ => Kind::Text(value.raw.into()),
+            Scalar::Text if raw.len() < 24 => Kind::Text(self.name(&raw)),
+            Scalar::Text => Kind::Text(raw.into()),
         };
         Val::new(kind, pos)
     }
@@ -418,7 +406,7 @@ impl Builder {
 
     fn include(&mut self, file: &File, path: &str, at: At, (object, depth): (ObjectId, usize)) {
         let optional = file.includes.get(&at).copied().unwrap_or(false);
-        let place = self.place(file.pos(at.0, at.1));
+        let place = self.place(file.pos(at));
         let found = read::included(file.path.as_deref(), path);
         let identity = std::fs::canonicalize(&found).unwrap_or_else(|_| found.clone());
         self.includes += 1;
@@ -429,9 +417,9 @@ impl Builder {
         }
         let problem = match read::file(&found, false) {
             Ok(source) => {
-                let mount = Mount { object, prefix: self.prefix(object), depth };
+                let target = Target { object, mount: self.built.tree.mount(object), depth };
                 self.open.push((identity, place));
-                self.file(source, mount, Some(found));
+                self.file(source, target, Some(found));
                 self.open.pop();
                 return;
             }
@@ -472,15 +460,6 @@ impl Builder {
             self.open.iter().rev().filter_map(|(_, place)| Some(place.as_ref()?.to_string())).collect();
         if includes.is_empty() { String::new() } else { format!("included at {}", includes.join(", at ")) }
     }
-
-    /// Where an object is in the whole; nowhere, within a list.
-    fn prefix(&self, object: ObjectId) -> Arc<[Arc<str>]> {
-        let tree = &self.built.tree;
-        match tree.owner(object) {
-            Some(field) if tree.is_reachable(object) => tree.path(field).into(),
-            _ => Arc::from([]),
-        }
-    }
 }
 
 /// Relative to the working directory, where it is below that.
@@ -491,7 +470,7 @@ fn short(path: &Path) -> PathBuf {
 }
 
 fn is_space(node: &AstNode) -> bool {
-    matches!(node, AstNode::Scalar { separator: true, .. })
+    matches!(node, AstNode::Space { .. })
 }
 
 /// Whether pieces that stand together can only be an object.
@@ -503,11 +482,5 @@ fn is_object(nodes: &[AstNode]) -> bool {
 }
 
 fn start(file: &File, node: &AstNode) -> Pos {
-    match node {
-        AstNode::Object { pos, .. } | AstNode::Array { pos, .. } => file.bracket(pos.line, pos.col),
-        AstNode::Scalar { pos, .. }
-        | AstNode::Concat { pos, .. }
-        | AstNode::Substitution { pos, .. }
-        | AstNode::Include { pos, .. } => file.pos(pos.line, pos.col),
-    }
+    file.pos(node.pos())
 }

@@ -5,12 +5,11 @@
 
 use std::collections::HashSet;
 
-use hocon::{Token, TokenKind};
-
 use super::guard::{At, Fault};
+use super::lex::{Token, TokenKind};
 
 /// The comments that are glued to a text.
-pub(super) fn glued(text: &str, tokens: &[Token]) -> Vec<Fault> {
+pub(super) fn glued(text: &str, tokens: &[Token<'_>]) -> Vec<Fault> {
     let begins = beginnings(text);
     if begins.is_empty() {
         return Vec::new();

@@ -1,11 +1,11 @@
-//! What the parser would let through or lose, found in its own tokens before it sees them.
+//! What is wrong with brackets, separators and includes, found in the tokens before the parser sees them: all of it at
+//! once, where the parser ends with the first thing that is wrong.
 //!
-//! The parser drops what follows an unmatched `}`, takes `a = 1 b = 2` for one value, accepts text behind a braced root
-//! and skips words within `include file(…)`. Knows brackets, separators and the forms of `include`; not values.
+//! Knows brackets, separators and the forms of `include`; not values.
 
 use hashbrown::HashMap;
-use hocon::{Token, TokenKind};
 
+use super::lex::{Token, TokenKind};
 use super::limits;
 
 /// A line and a column, from 1.
@@ -32,14 +32,12 @@ impl Fault {
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) faults: Vec<Fault>,
-    /// The place of each opening bracket, by that of the token behind it, since the parser keeps only the latter; in order.
-    pub(super) brackets: Vec<(At, At)>,
     /// Of each `include`, by the place of its path, whether the file may be missing.
     pub(super) includes: HashMap<At, bool>,
 }
 
 /// Looks at all tokens; takes the words around an include's path out of them.
-pub(super) fn inspect(tokens: &mut Vec<Token>) -> Seen {
+pub(super) fn inspect(tokens: &mut Vec<Token<'_>>) -> Seen {
     let mut guard = Guard {
         seen: Seen::default(),
         open: Vec::new(),
@@ -97,7 +95,7 @@ impl Guard {
     }
 
     /// Looks at one token; the index of the next to look at.
-    fn token(&mut self, tokens: &[Token], index: usize) -> usize {
+    fn token(&mut self, tokens: &[Token<'_>], index: usize) -> usize {
         let token = &tokens[index];
         let at = (token.line, token.col);
         match token.kind {
@@ -120,24 +118,21 @@ impl Guard {
         if self.in_list() { State::Before } else { State::Key }
     }
 
-    fn opened(&mut self, tokens: &[Token], index: usize, at: At) {
+    fn opened(&mut self, tokens: &[Token<'_>], index: usize, at: At) {
         if self.open.len() == limits::DEPTH {
             let message = format!("brackets are nested more than {} deep here", limits::DEPTH);
             self.fault(at, message, "");
             // What else might be wrong with them is not worth the while.
             self.given_up = true;
         }
-        self.open.push((tokens[index].kind.clone(), at));
-        if let Some(next) = tokens.get(index + 1) {
-            self.seen.brackets.push(((next.line, next.col), at));
-        }
+        self.open.push((tokens[index].kind, at));
         self.state = self.first();
     }
 
     fn closed(&mut self, opening: TokenKind, at: At) {
         let sign = |kind: &TokenKind| if *kind == TokenKind::LBrace { ('{', '}') } else { ('[', ']') };
         let close = sign(&opening).1;
-        match self.open.last().cloned() {
+        match self.open.last().copied() {
             Some((kind, _)) if kind == opening => {
                 self.open.pop();
             }
@@ -154,7 +149,7 @@ impl Guard {
         self.state = State::Value;
     }
 
-    fn separator(&mut self, token: &Token, at: At) {
+    fn separator(&mut self, token: &Token<'_>, at: At) {
         let sign = &token.value;
         if self.in_list() {
             let hint = "put text with such a sign in quotes, and a key with its value in braces";
@@ -170,7 +165,7 @@ impl Guard {
     }
 
     /// Brackets that are never closed.
-    fn unclosed(&mut self, tokens: &[Token]) {
+    fn unclosed(&mut self, tokens: &[Token<'_>]) {
         for (kind, at) in std::mem::take(&mut self.open).into_iter().take(3) {
             let sign = if kind == TokenKind::LBrace { '{' } else { '[' };
             let fault = Fault::new(at, format!("`{sign}` is never closed"), None);
@@ -180,18 +175,18 @@ impl Guard {
     }
 
     /// Whether a key begins here, and it is `include`.
-    fn starts_include(&self, tokens: &[Token], index: usize) -> bool {
+    fn starts_include(&self, tokens: &[Token<'_>], index: usize) -> bool {
         let before = index.checked_sub(1).map(|before| &tokens[before].kind);
         let begins = matches!(before, None | Some(TokenKind::Newline | TokenKind::Comma | TokenKind::LBrace));
         begins && self.state == State::Key && !self.in_list() && tokens[index].value == "include"
     }
 
     /// `include "x"`, with `file(…)`, `required(…)` and `optional(…)` around the path.
-    fn include(&mut self, tokens: &[Token], index: usize) -> usize {
+    fn include(&mut self, tokens: &[Token<'_>], index: usize) -> usize {
         let at = (tokens[index].line, tokens[index].col);
         self.state = State::Value;
         let words = words(tokens, index + 1);
-        let Some(path) = tokens.get(words.end).filter(|token| token.kind == TokenKind::QuotedString) else {
+        let Some(path) = tokens.get(words.end).filter(|token| token.kind == TokenKind::Quoted) else {
             self.bad_include(at, &words.text);
             return line_end(tokens, words.end);
         };
@@ -233,7 +228,7 @@ struct Words {
     end: usize,
 }
 
-fn words(tokens: &[Token], from: usize) -> Words {
+fn words(tokens: &[Token<'_>], from: usize) -> Words {
     let mut text = String::new();
     let mut end = from;
     while let Some(token) = tokens.get(end).filter(|token| token.kind == TokenKind::Unquoted) {
@@ -244,8 +239,8 @@ fn words(tokens: &[Token], from: usize) -> Words {
 }
 
 /// Where what comes next is not part of a wrong include.
-fn line_end(tokens: &[Token], from: usize) -> usize {
-    let ends = |token: &Token| {
+fn line_end(tokens: &[Token<'_>], from: usize) -> usize {
+    let ends = |token: &Token<'_>| {
         matches!(
             token.kind,
             TokenKind::Newline
@@ -273,7 +268,7 @@ fn form(words: &str) -> Option<(usize, bool)> {
 }
 
 /// The root is an object, and behind the bracket that closes it there is nothing.
-fn after_root(tokens: &[Token], seen: &mut Seen) {
+fn after_root(tokens: &[Token<'_>], seen: &mut Seen) {
     let mut rest =
         tokens.iter().filter(|token| !matches!(token.kind, TokenKind::Newline | TokenKind::Eof)).peekable();
     let Some(root) = rest.next_if(|token| matches!(token.kind, TokenKind::LBrace | TokenKind::LBracket))
@@ -304,7 +299,7 @@ fn after_root(tokens: &[Token], seen: &mut Seen) {
     }
 }
 
-fn take_out(tokens: &mut Vec<Token>, dropped: &[usize]) {
+fn take_out(tokens: &mut Vec<Token<'_>>, dropped: &[usize]) {
     if dropped.is_empty() {
         return;
     }

@@ -74,6 +74,9 @@ fn number(key: &str) -> Option<u32> {
 /// An object with another over it. Recursive: no value is deeper than was allowed when it was made.
 pub(super) fn merge(under: &Val, over: Val) -> Val {
     let (Kind::Object(below), Kind::Object(above)) = (&under.kind, &over.kind) else { return over };
+    if above.closed {
+        return over;
+    }
     let mut members = below.members.clone();
     for (name, member) in above.members.iter() {
         match members.get_mut(name) {
@@ -86,6 +89,6 @@ pub(super) fn merge(under: &Val, over: Val) -> Val {
             }
         }
     }
-    let merged = Val::object(members, over.pos);
+    let merged = Val::object_of(members, below.closed, over.pos);
     Val { origin: over.origin, ..merged }
 }

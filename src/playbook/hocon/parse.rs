@@ -1,24 +1,21 @@
-//! Text to a syntax tree: the one place that calls the parser.
+//! Text to a syntax tree, or to all that is wrong with its syntax.
 //!
-//! Knows the parser's words and turns them into ours; not what the tree means.
+//! Knows the order of the steps; not what the tree means.
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-use hocon::parser::{AstField, AstNode, parse_tokens};
-use hocon::{ParseError, tokenize};
-
 use super::comments;
 use super::guard::{self, At, Fault};
+use super::lex;
 use super::lexeme;
 use super::limits;
+use super::syntax::{self, AstField};
 use crate::playbook::problem::{Place, Problem, Source};
+use hashbrown::HashMap;
 
-/// A file's fields, and what the parser does not keep of them.
+/// A file's fields, and what the tree does not keep of them.
 pub(super) struct Parsed {
     pub(super) fields: Vec<AstField>,
-    /// Of each list and object, by the place that the parser has, the place of its bracket; in order.
-    pub(super) brackets: Vec<(At, At)>,
     /// Of each include, whether the file may be missing.
     pub(super) includes: HashMap<At, bool>,
 }
@@ -29,7 +26,7 @@ pub(super) fn parse(source: &Arc<Source>) -> Result<Parsed, Vec<Problem>> {
         let message = format!("{} has more than {} words and signs", source.name(), limits::WORDS);
         return Err(vec![Problem::new(None, message)]);
     }
-    let mut tokens = tokenize(source.text()).map_err(|error| vec![said(source, &error)])?;
+    let mut tokens = lex::tokens(source.text()).map_err(|fault| vec![told(source, fault)])?;
     let glued = comments::glued(source.text(), &tokens);
     let mut seen = guard::inspect(&mut tokens);
     if !glued.is_empty() {
@@ -40,12 +37,9 @@ pub(super) fn parse(source: &Arc<Source>) -> Result<Parsed, Vec<Problem>> {
     if !seen.faults.is_empty() {
         return Err(seen.faults.into_iter().map(|fault| told(source, fault)).collect());
     }
-    match parse_tokens(&tokens) {
-        Ok(AstNode::Object { fields, .. }) => {
-            Ok(Parsed { fields, brackets: seen.brackets, includes: seen.includes })
-        }
-        Ok(_) => Err(vec![Problem::new(None, format!("{} is not an object", source.name()))]),
-        Err(error) => Err(vec![said(source, &error)]),
+    match syntax::fields(tokens) {
+        Ok(fields) => Ok(Parsed { fields, includes: seen.includes }),
+        Err(fault) => Err(vec![told(source, fault)]),
     }
 }
 
@@ -88,63 +82,4 @@ pub(super) fn place(source: &Arc<Source>, line: usize, column: usize) -> Place {
     let (line, column) = (line.max(1), column.max(1));
     let length = lexeme::length(source.line_from(line, column));
     Place { source: source.clone(), line, column, length }
-}
-
-/// The parser's message in our words.
-fn said(source: &Arc<Source>, error: &ParseError) -> Problem {
-    let (message, hint) = translated(&error.message);
-    let place = place(source, error.line, error.col);
-    Problem { place: Some(place), message, hint: hint.map(str::to_owned) }
-}
-
-const RESERVED: &str = "put text with signs such as `$ * @ & ? ! + \\ ^` in quotes";
-
-fn translated(message: &str) -> (String, Option<&'static str>) {
-    // Each begins with what the parser says and goes on with what we say.
-    const WORDS: &[(&str, &str, &str)] = &[
-        ("unterminated triple-quoted string", "this text is never closed with `\"\"\"`", ""),
-        (
-            "unterminated string",
-            "this text is never closed with a quote",
-            "text of more than one line stands in `\"\"\"`",
-        ),
-        ("unterminated substitution", "this substitution is never closed with `}`", ""),
-        (
-            "invalid unicode escape",
-            "`\\u` needs four hexadecimal digits of a character",
-            "half of a surrogate pair is none; write the character itself",
-        ),
-        (
-            "invalid escape sequence",
-            "there is no such escape in quotes",
-            "write `\\\\` for a backslash, or use `\"\"\"`, in which a backslash stands for itself",
-        ),
-        ("empty substitution path", "`${}` names nothing", ""),
-        ("empty segment", "a name is missing in this path", ""),
-        ("path has", "a name is missing in this path", "a dot is part of a name only in quotes"),
-        ("expected value", "a value is missing here", ""),
-        ("expected key, got Comma", "a comma with nothing before it", ""),
-        ("expected key", "a key is missing here", ""),
-        ("unexpected token after key", "this key has no value", "write `key: value`, or `key { … }`"),
-        ("'include' is reserved", "`include` cannot begin a path", "put it in quotes if a key has this name"),
-        ("document nests deeper", "brackets are nested too deep here", ""),
-        ("invalid float", "this number is too large", "put it in quotes if it is text"),
-        (
-            "unquoted path segment cannot begin with '-'",
-            "a name in a substitution cannot begin with `-`",
-            "put it in quotes",
-        ),
-        ("unexpected character in substitution path", "a substitution cannot have this sign", ""),
-    ];
-    if let Some(sign) = message.strip_prefix("unexpected character: ") {
-        return (format!("`{}` cannot stand outside of quotes", sign.trim_matches('\'')), Some(RESERVED));
-    }
-    if message.starts_with("reserved character '+'") {
-        return ("`+` cannot stand outside of quotes".to_owned(), Some(RESERVED));
-    }
-    let known = WORDS.iter().find(|(theirs, _, _)| message.starts_with(theirs));
-    known.map_or_else(
-        || (message.to_owned(), None),
-        |(_, ours, hint)| ((*ours).to_owned(), (!hint.is_empty()).then_some(*hint)),
-    )
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::join;
 use super::limits;
 use super::private;
-use super::tree::{FieldId, Node, ObjectId, Substitution, Tree};
+use super::tree::{FieldId, Mount, Node, ObjectId, Substitution, Tree};
 use super::value::{Kind, Member, Members, Pos, Val};
 use super::{Settings, words};
 use crate::playbook::late;
@@ -48,6 +48,8 @@ pub(super) fn resolve<'t>(tree: &'t Tree, settings: &'t Settings) -> Resolved<'t
         environment: BTreeMap::new(),
         known: vec![None; tree.fields()],
         open: vec![None; tree.fields()],
+        found: vec![None; tree.substitutions()],
+        late_first: tree.members(Tree::ROOT).get("tasks").is_some(),
         frames: Vec::new(),
         lowest: usize::MAX,
         cut: None,
@@ -69,8 +71,8 @@ pub(super) fn resolve<'t>(tree: &'t Tree, settings: &'t Settings) -> Resolved<'t
     }
 }
 
-/// A field is needed for its own value, and not by looking back.
-struct Circle(FieldId);
+/// The value of a field is needed for itself, and looking back does not help: the frame in which it is being looked for.
+struct Circle(usize);
 
 type Found = Result<Option<Val>, Circle>;
 
@@ -99,6 +101,10 @@ struct Resolver<'t> {
     known: Vec<Option<Option<Val>>>,
     /// By field, its innermost frame.
     open: Vec<Option<usize>>,
+    /// By substitution, what it stands for: one value, however it is reached.
+    found: Vec<Option<Option<Val>>>,
+    /// Whether the names of values that come later mean these in any case, as they do in a playbook.
+    late_first: bool,
     frames: Vec<Frame>,
     /// The outermost frame that what is being computed depends on.
     lowest: usize,
@@ -169,12 +175,18 @@ impl<'t> Resolver<'t> {
         let tree = self.tree;
         let mut members = Members::with_capacity(tree.members(object).len());
         for (name, field) in tree.members(object).iter() {
-            if let Some(frame) = self.open[field.index()] {
-                // The field needs the object that it is in, which needs the field.
-                self.lowest = self.lowest.min(frame);
-                return Err(Circle(*field));
-            }
-            if let Some(val) = self.whole(*field)? {
+            let val = match self.open[field.index()] {
+                // The field needs the object that it is in, which has what the field was before.
+                Some(frame) => match self.below(*field, &[])? {
+                    None => {
+                        self.lowest = self.lowest.min(frame);
+                        return Err(Circle(frame));
+                    }
+                    earlier => earlier,
+                },
+                None => self.whole(*field)?,
+            };
+            if let Some(val) = val {
                 let key = tree.field(*field).writes.last().map_or(pos, |write| write.key);
                 members.insert(name.clone(), Member { key, val });
             } else if self.settings.kept.iter().any(|kept| **kept == **name) {
@@ -220,19 +232,22 @@ impl<'t> Resolver<'t> {
         if !self.step(write.key) {
             return Ok(Some(Val::new(Kind::Bad, write.key)));
         }
-        let mut outer = self.open[field.index()];
-        while let Some(frame) = outer {
-            if self.frames[frame].write == index {
-                self.lowest = self.lowest.min(frame);
-                return Err(Circle(field));
+        // An object may need itself, as long as no field of it does.
+        if !matches!(write.node, Node::Object(..)) {
+            let mut outer = self.open[field.index()];
+            while let Some(frame) = outer {
+                if self.frames[frame].write == index {
+                    self.lowest = self.lowest.min(frame);
+                    return Err(Circle(frame));
+                }
+                outer = self.frames[frame].outer;
             }
-            outer = self.frames[frame].outer;
         }
         if self.frames.len() >= limits::CHAIN {
             let message = format!("substitutions lead to each other more than {} deep", limits::CHAIN);
             return Ok(Some(self.wrong(write.key, message, None)));
         }
-        let cuts = matches!(write.node, Node::Substitution(_) | Node::Joined(..) | Node::Append(_));
+        let cuts = write.node.looks_back();
         let outer = self.open[field.index()].replace(self.frames.len());
         self.frames.push(Frame { field, write: index, cuts, sofar: None, outer });
         let found = match &write.node {
@@ -241,10 +256,16 @@ impl<'t> Resolver<'t> {
         };
         self.frames.pop();
         self.open[field.index()] = outer;
-        let found = found?;
-        // A part of what is joined with an object has to be one itself.
+        let found = match found {
+            Err(Circle(frame)) if frame >= self.frames.len() => {
+                let name = words::path(&tree.path(field));
+                return Ok(Some(self.wrong(write.key, format!("`{name}` refers to itself"), None)));
+            }
+            found => found?,
+        };
+        // A part of what is joined with an object has to be one itself, or a list if the object can be one.
         if let (Some(_), Some(val), Node::Substitution(_)) = (write.since, &found, &write.node)
-            && !matches!(val.kind, Kind::Object(_) | Kind::Bad)
+            && !matches!(val.kind, Kind::Object(_) | Kind::List(_) | Kind::Bad)
         {
             let message = format!("{} cannot be joined with an object", val.what());
             return Ok(Some(self.wrong(val.pos, message, None)));
@@ -256,7 +277,7 @@ impl<'t> Resolver<'t> {
         match node {
             Node::Plain(val) => Ok(Some(val.clone())),
             Node::Object(object, pos) => self.object(*object, *pos).map(Some),
-            Node::Substitution(substitution) => Ok(self.substitution(substitution)),
+            Node::Substitution(substitution) => self.substitution(substitution),
             Node::Append(item) => self.node(item),
             Node::List(items, pos) => {
                 let mut vals = Vec::with_capacity(items.len());
@@ -347,30 +368,55 @@ impl<'t> Resolver<'t> {
         Ok(Some(self.checked(Val::list(items, pos), pos)))
     }
 
-    fn substitution(&mut self, wanted: &Substitution) -> Option<Val> {
+    /// What a substitution stands for. It has one value, however it is reached: the first that is found stays, also when
+    /// that was found by looking back.
+    fn substitution(&mut self, wanted: &Substitution) -> Found {
+        if let Some(found) = &self.found[wanted.id] {
+            return Ok(found.clone());
+        }
         if !self.step(wanted.pos) {
-            return Some(Val::new(Kind::Bad, wanted.pos));
+            return Ok(Some(Val::new(Kind::Bad, wanted.pos)));
         }
-        let before = self.cut.take();
+        let before = (self.cut.take(), std::mem::replace(&mut self.lowest, usize::MAX));
         let found = self.search(wanted);
-        let cut = std::mem::replace(&mut self.cut, before);
-        let name = words::path(&wanted.path);
-        match found {
-            Ok(Some(val)) => Some(val.at(wanted.pos)),
-            Ok(None) | Err(_) if wanted.optional => None,
-            Ok(None) => Some(match cut {
-                Some(frame) => self.circular(frame, &name, wanted.pos),
-                None => {
-                    let hint = (self.wrong.len() < HINTS)
-                        .then(|| words::undefined(wanted, self.tree, self.settings));
-                    self.wrong(wanted.pos, format!("`{name}` is not defined"), hint)
-                }
-            }),
-            Err(Circle(field)) => {
-                let frame = self.open[field.index()].unwrap_or(0);
-                Some(self.circular(frame, &name, wanted.pos))
-            }
+        let cut = std::mem::replace(&mut self.cut, before.0);
+        let depends = self.lowest.saturating_add(1) < self.frames.len();
+        self.lowest = self.lowest.min(before.1);
+        let circle = match (&found, cut) {
+            (&Err(Circle(frame)), _) | (Ok(None), Some(frame)) => Some(frame),
+            _ => None,
+        };
+        // A circle is broken where there is something to look back at, or else by what may be missing.
+        if let Some(frame) = circle
+            && (self.can_look_back(frame) || !wanted.optional && frame + 1 < self.frames.len())
+        {
+            return Err(Circle(frame));
         }
+        let is_final = !matches!(found, Err(_) if depends);
+        let found = match (found, circle) {
+            (Ok(Some(val)), _) => Some(val.at(wanted.pos)),
+            (Ok(None) | Err(_), _) if wanted.optional => None,
+            (_, Some(frame)) => Some(self.circular(frame, &words::path(&wanted.path), wanted.pos)),
+            (_, None) => {
+                let name = words::path(&wanted.path);
+                let hint =
+                    (self.wrong.len() < HINTS).then(|| words::undefined(wanted, self.tree, self.settings));
+                Some(self.wrong(wanted.pos, format!("`{name}` is not defined"), hint))
+            }
+        };
+        if is_final && !self.halted {
+            self.found[wanted.id] = Some(found.clone());
+        }
+        Ok(found)
+    }
+
+    /// Whether a field that is being looked for within this frame has an earlier value.
+    fn can_look_back(&self, frame: usize) -> bool {
+        let inner = self.frames.get(frame + 1..).unwrap_or_default();
+        inner.iter().any(|frame| {
+            let write = &self.tree.field(frame.field).writes[frame.write];
+            frame.cuts && write.since.unwrap_or(frame.write) > 0
+        })
     }
 
     /// A substitution that leads to itself, from a frame on.
@@ -385,18 +431,23 @@ impl<'t> Resolver<'t> {
 
     /// What a substitution stands for: the playbook's own, else what is given, else the environment.
     fn search(&mut self, wanted: &Substitution) -> Found {
-        if !wanted.prefix.is_empty() {
-            let path: Vec<Arc<str>> = wanted.prefix.iter().chain(&wanted.path).cloned().collect();
-            if let Some(val) = self.lookup(&path, wanted.part)? {
+        let Mount { object, names } = &wanted.mount;
+        if !wanted.mount.is_root() {
+            let path: Vec<Arc<str>> = names.iter().chain(&wanted.path).cloned().collect();
+            if let Some(val) = self.lookup(*object, &path, wanted.part)? {
                 return Ok(Some(val));
             }
         }
-        if wanted.path.first().is_some_and(|first| self.settings.late.iter().any(|late| **late == **first)) {
+        let is_late =
+            wanted.path.first().is_some_and(|first| self.settings.late.iter().any(|late| **late == **first));
+        if !(is_late && self.late_first)
+            && let Some(val) = self.lookup(Tree::ROOT, &wanted.path, wanted.part)?
+        {
+            return Ok(Some(val));
+        }
+        if is_late {
             let mark = late::mark(&wanted.path, wanted.optional);
             return Ok(Some(Val::new(Kind::Text(mark.into()), wanted.pos)));
-        }
-        if let Some(val) = self.lookup(&wanted.path, wanted.part)? {
-            return Ok(Some(val));
         }
         if wanted.numbered {
             return Ok(self.numbered(wanted));

@@ -27,6 +27,7 @@ impl FieldId {
 pub(super) struct Tree {
     objects: Vec<Object>,
     fields: Vec<Field>,
+    substitutions: usize,
 }
 
 #[derive(Debug)]
@@ -36,6 +37,8 @@ struct Object {
     owner: Option<FieldId>,
     /// Whether it can be reached by a path, as nothing in a list can.
     reachable: bool,
+    /// Whether it is an item of a list, or a part of one.
+    is_item: bool,
 }
 
 #[derive(Debug)]
@@ -69,8 +72,10 @@ pub(super) enum Node {
 
 #[derive(Debug)]
 pub(super) struct Substitution {
-    /// Looked for first where it was included, then from the root.
-    pub(super) prefix: Arc<[Arc<str>]>,
+    /// Its number among those of the tree.
+    pub(super) id: usize,
+    /// Where what was included is mounted; its path is looked for there first, then from the root.
+    pub(super) mount: Mount,
     pub(super) path: Vec<Arc<str>>,
     pub(super) optional: bool,
     /// `${x[]}`: the variables `x_0`, `x_1`, … of the environment.
@@ -78,6 +83,23 @@ pub(super) struct Substitution {
     /// Written in a part of a joined field, for which the field's name means the part.
     pub(super) part: Option<FieldId>,
     pub(super) pos: Pos,
+}
+
+/// Where in the tree what a file has is put: an object in a list or the root, and the names that lead on from it.
+#[derive(Clone, Debug)]
+pub(super) struct Mount {
+    pub(super) object: ObjectId,
+    pub(super) names: Arc<[Arc<str>]>,
+}
+
+impl Mount {
+    pub(super) fn root() -> Mount {
+        Mount { object: Tree::ROOT, names: Arc::from([]) }
+    }
+
+    pub(super) fn is_root(&self) -> bool {
+        self.object == Tree::ROOT && self.names.is_empty()
+    }
 }
 
 #[derive(Debug)]
@@ -88,6 +110,12 @@ pub(super) struct Piece {
 }
 
 impl Node {
+    /// Whether what refers to the field whose value this is means, within it, what the field was before. Neither a list
+    /// nor an object looks back, only what is in it.
+    pub(super) fn looks_back(&self) -> bool {
+        matches!(self, Node::Substitution(_) | Node::Joined(..) | Node::Append(_))
+    }
+
     /// Whether its value depends on nothing else.
     pub(super) fn is_plain(&self) -> bool {
         match self {
@@ -107,22 +135,46 @@ impl Tree {
 
     pub(super) fn new() -> Tree {
         let mut tree = Tree::default();
-        tree.object(None, true);
+        tree.object(None, true, false);
         tree
     }
 
-    fn object(&mut self, owner: Option<FieldId>, reachable: bool) -> ObjectId {
-        self.objects.push(Object { members: Named::default(), owner, reachable });
+    fn object(&mut self, owner: Option<FieldId>, reachable: bool, is_item: bool) -> ObjectId {
+        self.objects.push(Object { members: Named::default(), owner, reachable, is_item });
         ObjectId(self.objects.len() as u32 - 1)
     }
 
     /// An object in a list.
     pub(super) fn element(&mut self, owner: Option<FieldId>) -> ObjectId {
-        self.object(owner, false)
+        self.object(owner, false, true)
     }
 
     pub(super) fn fields(&self) -> usize {
         self.fields.len()
+    }
+
+    /// How many substitutions there are.
+    pub(super) fn substitutions(&self) -> usize {
+        self.substitutions
+    }
+
+    /// The number of one more.
+    pub(super) fn substitution(&mut self) -> usize {
+        self.substitutions += 1;
+        self.substitutions - 1
+    }
+
+    /// How an object is come to.
+    pub(super) fn mount(&self, object: ObjectId) -> Mount {
+        let mut names = Vec::new();
+        let mut object = object;
+        while let Object { owner: Some(field), is_item: false, .. } = &self.objects[object.0 as usize] {
+            let field = self.field(*field);
+            names.push(field.name.clone());
+            object = field.owner;
+        }
+        names.reverse();
+        Mount { object, names: names.into() }
     }
 
     pub(super) fn members(&self, object: ObjectId) -> &Named<FieldId> {
@@ -131,11 +183,6 @@ impl Tree {
 
     pub(super) fn field(&self, field: FieldId) -> &Field {
         &self.fields[field.index()]
-    }
-
-    /// The field that an object is a value of.
-    pub(super) fn owner(&self, object: ObjectId) -> Option<FieldId> {
-        self.objects[object.0 as usize].owner
     }
 
     pub(super) fn is_reachable(&self, object: ObjectId) -> bool {
@@ -182,7 +229,7 @@ impl Tree {
             return *object;
         }
         let reachable = self.is_reachable(self.fields[field.index()].owner);
-        let object = self.object(Some(field), reachable);
+        let object = self.object(Some(field), reachable, false);
         let node = Node::Object(object, pos);
         let writes = &mut self.fields[field.index()].writes;
         if writes.is_empty() {

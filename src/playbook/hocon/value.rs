@@ -55,6 +55,8 @@ pub(crate) struct List {
 #[derive(Debug, Default)]
 pub(crate) struct Object {
     pub(crate) members: Members,
+    /// Something that is no object stood before it, so that nothing from before that merges with it.
+    pub(crate) closed: bool,
     size: Size,
 }
 
@@ -88,11 +90,32 @@ impl Val {
     }
 
     pub(crate) fn object(members: Members, pos: Pos) -> Val {
+        Val::object_of(members, false, pos)
+    }
+
+    /// An object that may be cut off from what was before it.
+    pub(crate) fn object_of(members: Members, closed: bool, pos: Pos) -> Val {
         let size = whole(members.iter().map(|(key, member)| {
             let size = member.val.size();
             Size { weight: size.weight.saturating_add(key.len()), ..size }
         }));
-        Val::new(Kind::Object(Arc::new(Object { members, size })), pos)
+        Val::new(Kind::Object(Arc::new(Object { members, closed, size })), pos)
+    }
+
+    /// The same value, with which nothing from before merges.
+    pub(crate) fn closed(self) -> Val {
+        match &self.kind {
+            Kind::Object(object) if !object.closed => {
+                let Object { members, size, .. } = &**object;
+                let object = Object { members: members.clone(), closed: true, size: *size };
+                Val { kind: Kind::Object(Arc::new(object)), ..self }
+            }
+            _ => self,
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(&self.kind, Kind::Object(object) if object.closed)
     }
 
     /// The same value where it is substituted.

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use super::super::join;
-use super::super::tree::{FieldId, Node, Tree};
+use super::super::tree::{FieldId, Node, ObjectId, Tree};
 use super::super::value::{Kind, Val};
-use super::{Found, Resolver};
+use super::{Circle, Found, Resolver};
 
 /// Where a value may come from; of several, the first counts, and objects merge.
 pub(super) enum Layer {
@@ -36,11 +36,11 @@ impl<'p> Layers<'p> {
 const LOOKS: usize = 16;
 
 impl Resolver<'_> {
-    /// What is at a path from the root; in a part of a joined field, its name is that of the part.
-    pub(super) fn lookup(&mut self, path: &[Arc<str>], part: Option<FieldId>) -> Found {
+    /// What is at a path from an object; in a part of a joined field of the root, its name is that of the part.
+    pub(super) fn lookup(&mut self, object: ObjectId, path: &[Arc<str>], part: Option<FieldId>) -> Found {
         let Some((first, rest)) = path.split_first() else { return Ok(None) };
-        let own = part.filter(|part| self.tree.field(*part).name == *first);
-        let Some(field) = own.or_else(|| self.tree.members(Tree::ROOT).get(first).copied()) else {
+        let own = part.filter(|part| object == Tree::ROOT && self.tree.field(*part).name == *first);
+        let Some(field) = own.or_else(|| self.tree.members(object).get(first).copied()) else {
             return Ok(None);
         };
         self.below(field, rest)
@@ -56,26 +56,42 @@ impl Resolver<'_> {
     fn enter(&mut self, field: FieldId, last: bool) -> (Layer, bool) {
         let written = self.tree.written(field);
         let mut until = written;
-        if let Some(index) = self.open[field.index()] {
+        if let Some((index, seen)) = self.seen(field, last) {
+            self.lowest = self.lowest.min(index);
+            self.cut = Some(index);
             let frame = &self.frames[index];
-            let since = self.tree.field(field).writes.get(frame.write).and_then(|write| write.since);
-            if frame.cuts || last && since.is_some() {
-                self.lowest = self.lowest.min(index);
-                self.cut = Some(index);
-                if let Some(items) = &frame.sofar {
-                    let key = self.tree.field(field).writes[frame.write].key;
-                    let items = Val::list(items.clone(), key);
-                    let affordable = self.spend(join::weight(&items), key);
-                    return (Layer::Value(if affordable { items } else { Val::new(Kind::Bad, key) }), true);
-                }
-                until = since.unwrap_or(frame.write);
+            if let Some(items) = &frame.sofar
+                && seen == frame.write
+            {
+                let key = self.tree.field(field).writes[frame.write].key;
+                let items = Val::list(items.clone(), key);
+                let affordable = self.spend(join::weight(&items), key);
+                return (Layer::Value(if affordable { items } else { Val::new(Kind::Bad, key) }), true);
             }
+            until = seen;
         }
         let ends = matches!(
             self.tree.field(field).writes.last().map(|write| &write.node),
             Some(Node::Plain(_) | Node::List(..) | Node::Append(_))
         );
         (Layer::Field(field, until), ends && until == written)
+    }
+
+    /// How many of the values of a field are seen while it is being looked for itself, and the frame that says so: of all
+    /// its frames the one that sees the least. At the end of a path, the parts of `${base} { … }` look back as one.
+    fn seen(&self, field: FieldId, last: bool) -> Option<(usize, usize)> {
+        let mut least: Option<(usize, usize)> = None;
+        let mut next = self.open[field.index()];
+        while let Some(index) = next {
+            let frame = &self.frames[index];
+            let since = self.tree.field(field).writes.get(frame.write).and_then(|write| write.since);
+            let seen = since.unwrap_or(frame.write);
+            if (frame.cuts || last && since.is_some()) && least.is_none_or(|(_, least)| seen < least) {
+                least = Some((index, seen));
+            }
+            next = frame.outer;
+        }
+        least
     }
 
     /// The next layer at the end of the path.
@@ -87,6 +103,9 @@ impl Resolver<'_> {
                 Layer::Within(..) => return Some(layer),
                 Layer::Value(val) => match val.kind {
                     Kind::Object(_) => {
+                        if val.is_closed() {
+                            layers.open.clear();
+                        }
                         let member = val.member(name).map(|member| Layer::Value(member.val.clone()));
                         layers.open.extend(member.map(|member| (member, level + 1)));
                     }
@@ -143,37 +162,87 @@ impl Resolver<'_> {
     }
 
     pub(super) fn layered(&mut self, first: Option<Layer>, mut layers: Layers<'_>) -> Found {
-        let mut objects: Vec<Val> = Vec::new();
+        let mut merging = Merging::default();
         let mut next = first.or_else(|| self.next(&mut layers));
         while let Some(layer) = next {
-            let ends = match layer {
-                Layer::Value(val) => take(val, &mut objects),
-                Layer::Within(field, write, level) => match self.write(field, write)? {
-                    None => None,
-                    Some(val) => match within(val, &layers.names[level..]) {
-                        Ok(None) => None,
-                        Ok(Some(val)) => take(val, &mut objects),
-                        Err(()) => break,
-                    },
-                },
-                Layer::Field(field, until) => {
-                    let mut end = None;
-                    for index in (0..until).rev() {
-                        end = self.write(field, index)?.and_then(|val| take(val, &mut objects));
-                        if end.is_some() {
-                            break;
-                        }
+            match layer {
+                Layer::Value(val) => merging.take(val),
+                Layer::Within(field, write, level) => {
+                    if let Some(val) = self.unless_circle(field, write, &mut merging)? {
+                        within(val, &layers.names[level..], &mut merging);
                     }
-                    end
                 }
-            };
-            match ends {
-                Some(val) if objects.is_empty() || val.is_bad() => return Ok(Some(val)),
-                Some(_) => break,
-                None => next = self.next(&mut layers),
+                Layer::Field(field, until) => self.writes(field, until, &mut merging)?,
+            }
+            if merging.is_over {
+                break;
+            }
+            next = self.next(&mut layers);
+        }
+        self.merged(merging)
+    }
+
+    /// The first so many values of a field, latest first.
+    fn writes(&mut self, field: FieldId, until: usize, merging: &mut Merging) -> Result<(), Circle> {
+        let tree = self.tree;
+        let writes = &tree.field(field).writes;
+        let mut index = until;
+        // Of `${base} { … }`, where its parts begin and end, and how many objects there were behind it.
+        let mut group = (0, 0, 0);
+        while index > 0 && !merging.is_over {
+            index -= 1;
+            let since = writes[index].since;
+            if let Some(since) = since
+                && (group.1 == 0 || since != group.0)
+            {
+                group = (since, index + 1, merging.objects.len());
+            }
+            let was = merging.circle;
+            match self.unless_circle(field, index, merging)? {
+                Some(val) if since.is_some() && matches!(val.kind, Kind::List(_)) => {
+                    merging.objects.truncate(group.2);
+                    let mut vals = Vec::new();
+                    for part in group.0..group.1 {
+                        vals.extend(self.write(field, part)?.map(|val| (val, false)));
+                    }
+                    if let Some(joined) = self.joined(vals, writes[group.0].key) {
+                        merging.take(joined);
+                    }
+                    index = group.0;
+                }
+                Some(val) => merging.take(val),
+                None if was != merging.circle && since.is_some() => {
+                    merging.objects.truncate(group.2);
+                    index = group.0;
+                }
+                None => {}
             }
         }
-        let Some(mut merged) = objects.pop() else { return Ok(None) };
+        Ok(())
+    }
+
+    /// One value of a field; `None` also where it leads to itself and what was before it may count.
+    fn unless_circle(&mut self, field: FieldId, write: usize, merging: &mut Merging) -> Found {
+        match self.write(field, write) {
+            Err(Circle(frame)) if self.tree.field(field).writes[write].node.looks_back() => {
+                merging.circle = Some(frame);
+                Ok(None)
+            }
+            found => found,
+        }
+    }
+
+    fn merged(&mut self, merging: Merging) -> Found {
+        let Merging { mut objects, end, is_over, circle } = merging;
+        if end.is_some() {
+            return Ok(end);
+        }
+        let Some(mut merged) = objects.pop() else {
+            return circle.map_or(Ok(None), |frame| Err(Circle(frame)));
+        };
+        if is_over {
+            merged = merged.closed();
+        }
         while let Some(over) = objects.pop() {
             let pos = over.pos;
             if !self.spend(join::weight(&merged).saturating_add(join::weight(&over)), pos) {
@@ -186,26 +255,48 @@ impl Resolver<'_> {
     }
 }
 
-/// Keeps an object for merging; gives back what ends that.
-fn take(val: Val, objects: &mut Vec<Val>) -> Option<Val> {
-    if matches!(val.kind, Kind::Object(_)) {
-        objects.push(val);
-        return None;
-    }
-    Some(val)
+/// Objects that merge, the latest first, until something else comes.
+#[derive(Default)]
+struct Merging {
+    objects: Vec<Val>,
+    /// What there is in place of objects.
+    end: Option<Val>,
+    /// Nothing that was before counts.
+    is_over: bool,
+    /// A circle that stood in the way of one of them.
+    circle: Option<usize>,
 }
 
-/// What is at a path in a value; `Err` where something else than an object is on the way, which hides all before it.
-fn within(mut val: Val, path: &[Arc<str>]) -> Result<Option<Val>, ()> {
-    for name in path {
-        match &val.kind {
-            Kind::Bad => return Ok(Some(val)),
-            Kind::Object(object) => match object.members.get(name) {
-                Some(member) => val = member.val.clone(),
-                None => return Ok(None),
-            },
-            _ => return Err(()),
+impl Merging {
+    fn take(&mut self, val: Val) {
+        if matches!(val.kind, Kind::Object(_)) {
+            self.is_over = val.is_closed();
+            self.objects.push(val);
+        } else {
+            self.is_over = true;
+            if self.objects.is_empty() || val.is_bad() {
+                self.end = Some(val);
+            }
         }
     }
-    Ok(Some(val))
+}
+
+/// Takes what is at a path in a value. Something else than an object on the way hides all before it.
+fn within(mut val: Val, path: &[Arc<str>], merging: &mut Merging) {
+    let mut is_closed = false;
+    for name in path {
+        let Kind::Object(object) = &val.kind else {
+            merging.is_over = true;
+            merging.end = val.is_bad().then_some(val);
+            return;
+        };
+        is_closed |= object.closed;
+        let Some(member) = object.members.get(name) else {
+            merging.is_over = is_closed;
+            return;
+        };
+        val = member.val.clone();
+    }
+    merging.take(val);
+    merging.is_over |= is_closed;
 }

@@ -1,0 +1,66 @@
+//! What a HOCON file resolves to, for people to look at.
+//!
+//! Knows which texts stand for values that come later, and what of `secrets` may be shown.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::hocon::{Loaded, Step};
+use super::late;
+use super::load::{self, Options};
+use super::problem::{Problem, Problems};
+
+/// What is shown in the place of a secret.
+const MASK: &str = "***";
+
+/// The keys of a secret that say where it comes from.
+const SOURCES: [&str; 3] = ["env", "file", "command"];
+
+impl Options {
+    /// What a file resolves to, as JSON text: with all includes, substitutions and overrides in place, keys in the order
+    /// in which they were written, and numbers as they were written. The file need not be a playbook.
+    ///
+    /// What is known only when the playbook runs is shown as it is written, `"${results.build.version}"`; a secret is
+    /// `"***"`, while where it comes from is shown.
+    ///
+    /// # Errors
+    /// When the text is no HOCON, or needs what is not there: files, variables.
+    pub fn config(self, path: impl AsRef<Path>) -> Result<String, Problems> {
+        let entry = load::entry(path.as_ref())?;
+        self.resolved(&entry).and_then(|loaded| shown(&loaded))
+    }
+
+    /// As [`config`](Options::config), of a text that people know by this name.
+    ///
+    /// # Errors
+    /// As [`config`](Options::config).
+    pub fn config_text(self, name: impl Into<String>, text: impl Into<Vec<u8>>) -> Result<String, Problems> {
+        let entry = super::hocon::Entry::Text { name: name.into(), text: text.into() };
+        self.resolved(&entry).and_then(|loaded| shown(&loaded))
+    }
+}
+
+fn shown(loaded: &Loaded) -> Result<String, Problems> {
+    let mut problems: Vec<Problem> = Vec::new();
+    load::not_in_clear(&loaded.value, &loaded.environment, &mut problems);
+    if !problems.is_empty() {
+        return Err(problems.into());
+    }
+    Ok(loaded.places.render(&|path, text| {
+        if is_hidden(path, &loaded.value) {
+            return Some(MASK.to_owned());
+        }
+        late::has_mark(text).then(|| late::masked(text, MASK))
+    }))
+}
+
+/// Whether a scalar is a secret that was written down, and not where one comes from.
+fn is_hidden(path: &[Step<'_>], value: &Value) -> bool {
+    let [Step::Key("secrets"), rest @ ..] = path else { return false };
+    let Some((Step::Key(name), below)) = rest.split_first() else { return true };
+    let source = &value["secrets"][*name];
+    let is_source =
+        source.as_object().is_some_and(|object| SOURCES.iter().any(|key| object.contains_key(*key)));
+    !is_source || below.is_empty()
+}
