@@ -245,7 +245,7 @@ impl Job for Archive {
     }
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
-        write::cleanup(cx)
+        write::cleanup(cx, &self.target_file_path)
     }
 }
 

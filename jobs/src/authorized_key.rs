@@ -361,6 +361,10 @@ impl Job for AuthorizedKey {
     }
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
-        write::cleanup(cx)
+        // Where the user is gone, so is the place of its keys.
+        match self.place() {
+            Ok(place) => write::cleanup(cx, &self.machine().locate_target(&place.file)?),
+            Err(_) => Ok(()),
+        }
     }
 }

@@ -261,6 +261,6 @@ impl Job for Block {
     }
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
-        write::cleanup(cx)
+        write::cleanup(cx, &self.path)
     }
 }

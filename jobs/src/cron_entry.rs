@@ -385,6 +385,7 @@ impl Job for CronEntry {
     }
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
-        write::cleanup(cx)
+        let edited = self.edited()?;
+        write::cleanup(cx, &edited)
     }
 }

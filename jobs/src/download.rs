@@ -277,7 +277,7 @@ impl Job for Download {
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
         // What there is of a file whose hash is known stays: the next start goes on from there.
-        write::cleanup(cx)
+        write::cleanup(cx, &self.path)
     }
 }
 

@@ -347,7 +347,7 @@ impl Job for File {
     }
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
-        write::cleanup(cx)
+        write::cleanup(cx, &self.path)
     }
 }
 

@@ -183,6 +183,7 @@ impl Job for Hosts {
     }
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
-        write::cleanup(cx)
+        let file = self.machine().locate_target(self.file())?;
+        write::cleanup(cx, &file)
     }
 }

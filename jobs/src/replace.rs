@@ -152,6 +152,6 @@ impl Job for Replace {
     }
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
-        write::cleanup(cx)
+        write::cleanup(cx, &self.path)
     }
 }

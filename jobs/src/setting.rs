@@ -365,7 +365,7 @@ impl Job for Setting {
     }
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
-        write::cleanup(cx)
+        write::cleanup(cx, &self.path)
     }
 }
 

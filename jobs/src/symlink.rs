@@ -168,6 +168,6 @@ impl Job for Symlink {
     }
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
-        write::cleanup(cx)
+        write::cleanup(cx, &self.path)
     }
 }

@@ -273,6 +273,6 @@ impl Job for Unarchive {
     }
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
-        write::cleanup(cx)
+        write::cleanup(cx, &self.dest)
     }
 }

@@ -446,7 +446,10 @@ impl Job for User {
     }
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
-        write::cleanup(cx)?;
+        let machine = self.machine();
+        if let Some(user) = Accounts::read(machine)?.user(&self.name) {
+            write::cleanup(cx, &machine.locate(Path::new(&user.home))?)?;
+        }
         // A run that was killed after it had made the user, and before the home.
         if self.is_homeless(cx)? {
             self.make_home(cx, true)?;

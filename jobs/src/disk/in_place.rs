@@ -16,16 +16,18 @@ use serde::{Deserialize, Serialize};
 
 use super::look::Meta;
 use super::owner::Resolved;
-use super::write::{BESIDE, Stored, directory_of};
+use super::write::{KEPT, directory_of, follow, is_ours};
 
 /// Where a job's local storage keeps what is being overwritten.
 const KEY: &str = "in-place";
 
-/// A file that is being overwritten.
+/// A file that is being overwritten, without its path: a secret that is a part of that is not written down with it.
 #[derive(Deserialize, Serialize)]
 struct Begun {
-    from: Stored,
-    to: Stored,
+    /// The name of the new content, beside it.
+    from: String,
+    /// Whether it is what an old file is kept as.
+    kept: bool,
 }
 
 /// Overwrites the file at `to` with what is in the file at `from`, which is complete and lies beside it.
@@ -44,7 +46,8 @@ fn overwrite_with(cx: &Context, from: &Path, to: &Path, attributes: &Resolved) -
     let length = Meta::from(rustix::fs::fstat(&new)?).size;
     // A full disk has to be found out before anything is lost.
     reserve(&old, length)?;
-    cx.local().set(KEY, Begun { from: from.into(), to: to.into() })?;
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    cx.local().set(KEY, Begun { from: name(from), kept: name(to).ends_with(KEPT) })?;
     copy(&new, &old, length, attributes)?;
     cx.local().remove(KEY);
     Ok(())
@@ -55,17 +58,19 @@ pub(super) fn is_begun(cx: &Context) -> Result<bool> {
     Ok(cx.local().get::<Begun>(KEY)?.is_some())
 }
 
-/// For the cleanup: finishes what was begun.
+/// For the cleanup of a job with this target: finishes what was begun.
 ///
 /// # Errors
 /// When that fails; then what is needed for another try is left alone.
-pub(super) fn finish(cx: &Context) -> Result<()> {
-    let Some(Begun { from, to }) = cx.local().get::<Begun>(KEY)? else { return Ok(()) };
-    let (from, to) = (PathBuf::from(from), PathBuf::from(to));
-    let is_beside =
-        from.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(BESIDE.as_bytes()))
-            && directory_of(&from)? == directory_of(&to)?;
-    ensure!(is_beside, "{} is not where a new {} would lie", from.display(), to.display());
+pub(super) fn finish(cx: &Context, target: &Path) -> Result<()> {
+    let Some(Begun { from, kept }) = cx.local().get::<Begun>(KEY)? else { return Ok(()) };
+    let mut to = follow(target)?.into_os_string();
+    if kept && !to.as_encoded_bytes().ends_with(KEPT.as_bytes()) {
+        to.push(KEPT);
+    }
+    let to = PathBuf::from(to);
+    ensure!(is_ours(from.as_ref()), "{from} is no name that a new {} would have", to.display());
+    let from = directory_of(&to)?.join(from);
     let finish = || {
         let new = match rustix::fs::statat(CWD, &from, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
             Err(rustix::io::Errno::NOENT) => return Ok(()),

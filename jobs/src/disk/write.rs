@@ -33,30 +33,36 @@ const KEY: &str = "beside";
 /// The mode of a new file for which none is asked; the same on all machines, whatever the umask.
 pub(crate) const NEW_FILE: Mode = Mode::new(0o644);
 
-/// A path in the local storage, which holds JSON: not every path is a text.
+/// What the local storage has of something beside: its name alone. A secret that is a part of its path is not written
+/// down with it, and the cleanup looks for it nowhere but near the target of its own job.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(untagged)]
-pub(super) enum Stored {
+enum Stored {
     Text(String),
+    /// A path that is no text, as earlier versions have stored it.
     Bytes(Vec<u8>),
 }
 
-impl From<&Path> for Stored {
-    fn from(path: &Path) -> Self {
-        match path.to_str() {
-            Some(text) => Stored::Text(text.to_owned()),
-            None => Stored::Bytes(path.as_os_str().as_bytes().to_owned()),
-        }
+impl Stored {
+    /// The name; of a whole path, as earlier versions have stored it, the last part.
+    fn name(self) -> OsString {
+        let path: PathBuf = match self {
+            Stored::Text(text) => text.into(),
+            Stored::Bytes(bytes) => OsString::from_vec(bytes).into(),
+        };
+        path.file_name().unwrap_or_default().to_owned()
     }
 }
 
-impl From<Stored> for PathBuf {
-    fn from(stored: Stored) -> Self {
-        match stored {
-            Stored::Text(text) => text.into(),
-            Stored::Bytes(bytes) => OsString::from_vec(bytes).into(),
-        }
-    }
+fn stored(cx: &Context) -> Result<Vec<OsString>> {
+    let stored: Vec<Stored> = cx.local().get(KEY)?.unwrap_or_default();
+    Ok(stored.into_iter().map(Stored::name).collect())
+}
+
+/// Whether this is a name that [`beside`] gives.
+pub(super) fn is_ours(name: &OsStr) -> bool {
+    let token = name.as_bytes().strip_prefix(BESIDE.as_bytes());
+    token.is_some_and(|token| token.len() == 16 && token.iter().all(u8::is_ascii_hexdigit))
 }
 
 /// A new name in the directory of `path`, already in the local storage: whatever is made there, [`cleanup`] removes it,
@@ -68,9 +74,10 @@ pub(crate) fn beside(cx: &Context, path: &Path) -> Result<PathBuf> {
     let directory = directory_of(path)?;
     // Not to be guessed by others who may write there; that it is new is seen to by who makes it.
     let token = RandomState::new().build_hasher().finish();
-    let beside = directory.join(format!("{BESIDE}{token:016x}"));
+    let name = format!("{BESIDE}{token:016x}");
+    let beside = directory.join(&name);
     let mut stored: Vec<Stored> = cx.local().get(KEY)?.unwrap_or_default();
-    stored.push(Stored::from(beside.as_path()));
+    stored.push(Stored::Text(name));
     cx.local().set(KEY, stored)?;
     Ok(beside)
 }
@@ -80,28 +87,50 @@ pub(crate) fn beside(cx: &Context, path: &Path) -> Result<PathBuf> {
 /// # Errors
 /// When the storage fails.
 pub(crate) fn settle(cx: &Context, beside: &Path) -> Result<()> {
-    let stored: Vec<Stored> = cx.local().get(KEY)?.unwrap_or_default();
-    let mut left: Vec<PathBuf> = stored.into_iter().map(PathBuf::from).collect();
-    left.retain(|path| path != beside);
+    let mut left = stored(cx)?;
+    left.retain(|name| Some(name.as_os_str()) != beside.file_name());
     if left.is_empty() {
         cx.local().remove(KEY);
     } else {
-        cx.local().set(KEY, left.iter().map(|path| Stored::from(path.as_path())).collect::<Vec<_>>())?;
+        let left = left.into_iter().map(|name| Stored::Text(name.to_string_lossy().into_owned()));
+        cx.local().set(KEY, left.collect::<Vec<_>>())?;
     }
     Ok(())
 }
 
-/// For `cleanup` of every job that writes: removes what a run that did not end has left beside, file or directory.
+/// For `cleanup` of every job that writes: removes what a run that did not end has left beside, file or directory. It is
+/// looked for in the directories on the way to `target`, that itself among them, as it is named and where links lead.
 ///
 /// # Errors
-/// When something is there and cannot be removed; the rest is removed all the same.
-pub(crate) fn cleanup(cx: &mut Context) -> Result<()> {
-    in_place::finish(cx)?;
-    let stored: Vec<Stored> = cx.local().get(KEY)?.unwrap_or_default();
+/// When something is there and cannot be removed, the rest is removed all the same; and when the storage has a name that
+/// no run of a job gives, which is left alone.
+pub(crate) fn cleanup(cx: &mut Context, target: &Path) -> Result<()> {
+    in_place::finish(cx, target)?;
+    let names = stored(cx)?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    let followed = follow(target).unwrap_or_else(|_| target.to_owned());
+    let mut places: Vec<&Path> = target.ancestors().chain(followed.ancestors()).collect();
+    places.sort_unstable();
+    places.dedup();
     let mut failed = Ok(());
-    for path in stored.into_iter().map(PathBuf::from) {
-        if let Err(error) = remove(&path) {
-            failed = Err(error).with_context(|| format!("failed to remove {}", path.display()));
+    for name in names {
+        if !is_ours(&name) {
+            failed = Err(anyhow!(
+                "{} is no name that this job gives to what it makes beside {}; it was left alone",
+                name.display(),
+                target.display()
+            ));
+            continue;
+        }
+        for path in places.iter().map(|place| place.join(&name)) {
+            match remove(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotADirectory => {
+                    failed = Err(error).with_context(|| format!("failed to remove {}", path.display()));
+                }
+                _ => {}
+            }
         }
     }
     if failed.is_ok() {
