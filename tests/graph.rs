@@ -298,3 +298,37 @@ fn jobs_are_given_more_to_need_and_other_names() {
     let other = Say("b").needs(deps![Say("x")]);
     assert!(JobGraph::new(Say("d").needs(deps![twice(), other])).is_err());
 }
+
+#[test]
+fn long_chains_of_needs_are_built_cloned_and_dropped_without_recursion() {
+    const LENGTH: usize = 1_000_000;
+    let leaf = |number: usize| dojob::IntoJob::into_job(Link(number));
+    let mut chain = leaf(0);
+    for number in 1..LENGTH {
+        chain = dojob::IntoJob::needs(leaf(number), dojob::Deps::new().with(chain));
+    }
+    let copy = chain.clone();
+    assert!(format!("{copy:?}").contains("999999"));
+    drop(chain);
+    assert_eq!(JobGraph::new(copy).unwrap().len(), LENGTH);
+
+    let mut star = leaf(0);
+    for number in 1..10_000 {
+        star = dojob::IntoJob::needs(star, dojob::Deps::new().with(leaf(number)));
+    }
+    assert_eq!(JobGraph::new(star).unwrap().len(), 10_000);
+}
+
+/// A link of a chain.
+#[derive(Clone, PartialEq)]
+struct Link(usize);
+
+impl dojob::DummyJob for Link {
+    fn name(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn deps(&self) -> dojob::Deps {
+        dojob::Deps::new()
+    }
+}

@@ -40,6 +40,12 @@ pub(crate) trait Erased: Send + Sync {
     fn more_deps(&self) -> &[Dep] {
         &[]
     }
+    /// Takes more of these, and returns `None`; a job that cannot keep them gives them back.
+    fn add_deps(&mut self, deps: Vec<Dep>) -> Option<Vec<Dep>> {
+        Some(deps)
+    }
+    /// Gives away those that nobody else has, so that a long chain of them is let go of one by one.
+    fn give_deps_away(&mut self, _: &mut Vec<Dep>) {}
 }
 
 /// How two jobs of one name compare, with all that was said about them.
@@ -190,8 +196,32 @@ impl<J: DummyJob> Erased for Dummy<J> {
 
 /// A job with more dependencies than its type knows of.
 pub(crate) struct Needing {
-    pub(crate) body: Box<dyn Erased>,
-    pub(crate) deps: Arc<[Dep]>,
+    body: Box<dyn Erased>,
+    deps: Arc<Vec<Dep>>,
+}
+
+impl Needing {
+    /// This job with these dependencies behind those that it has.
+    pub(crate) fn new(mut body: Box<dyn Erased>, deps: Vec<Dep>) -> Box<dyn Erased> {
+        match body.add_deps(deps) {
+            Some(deps) => Box::new(Needing { body, deps: Arc::new(deps) }),
+            None => body,
+        }
+    }
+}
+
+/// A chain of jobs, each with the next one as a dependency, may be a million long: to drop it job within job would need
+/// more stack than there is.
+impl Drop for Needing {
+    fn drop(&mut self) {
+        let mut open = Vec::new();
+        self.give_deps_away(&mut open);
+        while let Some(dep) = open.pop() {
+            if let Dep::Job(mut job) = dep {
+                job.body.give_deps_away(&mut open);
+            }
+        }
+    }
 }
 
 impl Erased for Needing {
@@ -235,6 +265,14 @@ impl Erased for Needing {
     }
     fn more_deps(&self) -> &[Dep] {
         &self.deps
+    }
+    fn add_deps(&mut self, deps: Vec<Dep>) -> Option<Vec<Dep>> {
+        Arc::make_mut(&mut self.deps).extend(deps);
+        None
+    }
+    fn give_deps_away(&mut self, open: &mut Vec<Dep>) {
+        open.extend(Arc::into_inner(std::mem::take(&mut self.deps)).unwrap_or_default());
+        self.body.give_deps_away(open);
     }
 }
 

@@ -231,6 +231,9 @@ impl Erased for Faulty {
     fn more_deps(&self) -> &[Dep] {
         self.body.more_deps()
     }
+    fn give_deps_away(&mut self, open: &mut Vec<Dep>) {
+        self.body.give_deps_away(open);
+    }
 }
 
 impl JobGraph {
