@@ -84,8 +84,9 @@ impl Run {
         self.results.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a cleanup of an earlier run is handed: other arguments, and nothing that lived in that process.
-    pub(crate) fn of_earlier(&self, args: Args, lineage: Arc<dyn Lineage>) -> Run {
+    /// What a cleanup of an earlier run is handed: other arguments, its own directory, and nothing that lived in that
+    /// process.
+    pub(crate) fn of_earlier(&self, args: Args, directory: Directory, lineage: Arc<dyn Lineage>) -> Run {
         Run {
             args: Arc::new(args),
             global: Global::new(self.emitter.redactor()),
@@ -100,7 +101,7 @@ impl Run {
             cancel: self.cancel.clone(),
             cancel_cleanup: self.cancel_cleanup.clone(),
             groups: self.groups.clone(),
-            directory: Directory::new(false),
+            directory,
             no_act: self.no_act,
             reverts: self.reverts,
         }

@@ -353,6 +353,11 @@ impl<'g> Node<'g> {
         self.graph.dependents.of(self.id).iter().map(move |id| Node { graph: self.graph, id: *id })
     }
 
+    /// Whether what is written down of it has to survive power loss.
+    pub(crate) fn is_durable(self) -> bool {
+        self.graph.job(self.id).durable
+    }
+
     pub(crate) fn id(self) -> u32 {
         self.id
     }

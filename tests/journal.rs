@@ -276,8 +276,10 @@ fn a_damaged_journal_is_left_as_it_is_and_says_where() {
     assert_eq!(
         error(root.path()),
         format!(
-            "DIR/journal is damaged at byte {second}: a record does not have the sum that was written with it; it was left \
-             as it is. Cleanups may be owed for what it says: read it, put things right by hand, and move it away"
+            "DIR/journal is damaged in line 2 (byte {second}): the record does not have the sum that was written with it: it \
+             was changed, or one before it was taken out, added or moved; it was left as it is, and nothing was started. \
+             Cleanups may be owed for what it says: read it, put things right by hand, and move it away, and the next start \
+             begins a new one"
         )
     );
     assert_eq!(fs::read(&file).unwrap(), text);
@@ -302,12 +304,12 @@ fn a_torn_end_is_cut_and_the_rest_is_owed() {
 #[test]
 fn a_newer_journal_is_left_as_it_is() {
     let root = tempfile::tempdir().unwrap();
-    let json = br#"{"is":"journal","version":2,"more":"of it"}"#;
+    let json = br#"{"is":"journal","version":3,"more":"of it"}"#;
     let line = format!("{:08x} {}\n", crc32(json), String::from_utf8_lossy(json));
     fs::write(root.path().join("journal"), &line).unwrap();
     assert_eq!(
         error(root.path()),
-        "DIR/journal was written by a newer version (format 2; this program knows up to 1); it was left as it is"
+        "DIR/journal was written by a newer version (format 3; this program knows up to 2); it was left as it is"
     );
     assert_eq!(fs::read_to_string(root.path().join("journal")).unwrap(), line);
 }
@@ -403,6 +405,38 @@ fn on_a_full_disk_nothing_is_run_that_could_not_be_written_down() {
 }
 
 #[test]
+fn what_should_have_been_taken_back_is_owed_also_where_that_could_not_be_written_down() {
+    let Some(disk) = Mounted::new("size=32k") else { return };
+    let (log, state) = (Log::default(), disk.0.path().join("state"));
+    let filler = disk.0.path().join("filler");
+    let graph = |fills: bool| {
+        let (log, filler) = (log.clone(), filler.clone());
+        let mut graph = JobGraph::builder();
+        graph.run_only("first", |_| Ok(())).revert(move |_| {
+            note(&log, "first is taken back");
+            Ok(())
+        });
+        let fill = move |_: &mut dojob::Context| {
+            use std::io::Write;
+            let mut file = fs::File::create(&filler)?;
+            while fills && file.write_all(&[0; 4096]).is_ok() {}
+            // What is left of the page that the journal is in.
+            bail!("{}", "it fails ".repeat(1000))
+        };
+        graph.run_only("second", fill).after(["first"]).retry(Retry::tries(1));
+        graph.build().unwrap()
+    };
+    let converge = |fills: bool| engine(graph(fills), &state).on_failure(dojob::OnFailure::Revert).converge();
+    let report = converge(true);
+    let reverted = |revert: &dojob::RevertReport| revert.ending == dojob::RevertEnding::Reverted;
+    assert!(!report.reverts().is_empty() && !report.reverts().iter().any(reverted), "{report:?}");
+    assert!(take(&log).is_empty());
+    fs::remove_file(&filler).unwrap();
+    converge(false);
+    assert_eq!(take(&log), ["first is taken back", "first is taken back"], "that of then, and that of now");
+}
+
+#[test]
 fn what_cannot_be_written_down_is_not_stored() {
     let Some(disk) = Mounted::new("size=16k") else { return };
     let told = Log::default();
@@ -470,6 +504,110 @@ fn only_its_owner_may_read_it() {
     engine(one(root.path(), &log, "maker", true), &state).converge();
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(state.clone()), mode(state.join("journal"))), (0o700, 0o600));
+}
+
+#[test]
+fn what_others_may_write_is_neither_read_nor_written() {
+    let (root, log) = (tempfile::tempdir().unwrap(), Log::default());
+    let state = root.path().join("state");
+    engine(one(root.path(), &log, "maker", true), &state).converge();
+    let file = state.join("journal");
+    let before = fs::read(&file).unwrap();
+    let set_mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let must_be_refused = |why: &str| {
+        let errors = [Journal::open(&state).unwrap_err(), Journal::look(&state).unwrap_err()];
+        for error in errors {
+            assert!(matches!(error, JournalError::Untrusted { .. }), "{error:?}");
+            assert!(error.to_string().contains(why), "{error}");
+        }
+    };
+    set_mode(&state, 0o777);
+    must_be_refused("its group and everybody may write to it; take that away (chmod go-w)");
+    set_mode(&state, 0o700);
+    set_mode(&file, 0o666);
+    must_be_refused("chmod go-w");
+    set_mode(&file, 0o600);
+    fs::rename(&file, root.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("../elsewhere", &file).unwrap();
+    must_be_refused("it is a symbolic link; remove it");
+    fs::rename(root.path().join("elsewhere"), &file).unwrap();
+    assert_eq!(fs::read(&file).unwrap(), before);
+    assert!(Journal::open(&state).is_ok());
+}
+
+#[test]
+fn a_record_that_is_taken_out_of_the_middle_is_missed() {
+    let (root, log) = (tempfile::tempdir().unwrap(), Log::default());
+    engine(one(root.path(), &log, "maker", true), root.path()).converge();
+    let file = root.path().join("journal");
+    let text = fs::read_to_string(&file).unwrap();
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    for missing in 0..lines.len() - 1 {
+        let mut left = lines.clone();
+        left.remove(missing);
+        fs::write(&file, left.concat()).unwrap();
+        for error in [Journal::open(root.path()).unwrap_err(), Journal::look(root.path()).unwrap_err()] {
+            assert!(matches!(error, JournalError::Damaged { line, .. } if line == missing + 1), "{error}");
+        }
+    }
+}
+
+#[test]
+fn what_the_first_version_has_written_is_paid_and_written_on_in_the_current_one() {
+    let (root, log) = (tempfile::tempdir().unwrap(), Log::default());
+    let records = [
+        r#"{"is":"journal","version":1}"#,
+        r#"{"is":"start","run":"r","at":"2026-01-01T00:00:00Z","pid":1,"revert":false}"#,
+        r#"{"is":"intent","n":0,"job":"maker","try":1,"tries":1,"local":{"beside":"a name"}}"#,
+    ];
+    let line = |json: &&str| format!("{:08x} {json}\n", crc32(json.as_bytes()));
+    fs::write(root.path().join("journal"), records.iter().map(line).collect::<String>()).unwrap();
+    let report = engine(one(root.path(), &log, "maker", true), root.path()).converge();
+    assert_eq!(report.failed_cleanups().count(), 2, "that of then, and that of now");
+    let text = fs::read_to_string(root.path().join("journal")).unwrap();
+    assert!(text.contains(r#"{"is":"journal","version":2}"#), "{text}");
+    assert_eq!(engine(one(root.path(), &log, "maker", false), root.path()).converge().exit_code(), 0);
+    assert!(!root.path().join("journal").exists());
+}
+
+#[test]
+fn debts_are_paid_in_the_directory_in_which_they_were_made() {
+    let root = tempfile::tempdir().unwrap();
+    let (state, there) = (root.path().join("state"), root.path().join("there"));
+    fs::create_dir(&there).unwrap();
+    let graph = |fails: bool| {
+        let mut graph = JobGraph::builder();
+        graph.run_only("maker", |_| Ok(())).cleanup(move |cx| {
+            ensure!(!fails, "not yet");
+            Ok(cx.shell("pwd > paid").run().map(drop)?)
+        });
+        graph.build().unwrap()
+    };
+    engine(graph(true), &state).converge();
+    // As if that run had begun elsewhere: this process has to stay where it is, for other tests.
+    let here = std::env::current_dir().unwrap();
+    let file = state.join("journal");
+    let mut sum = "00000000".to_owned();
+    let mut text = String::new();
+    for line in fs::read_to_string(&file).unwrap().lines() {
+        let json = line[9..].replace(&here.display().to_string(), &there.display().to_string());
+        sum = format!("{:08x}", crc32(format!("{sum} {json}").as_bytes()));
+        text.push_str(&format!("{sum} {json}\n"));
+    }
+    assert!(text.contains(&there.display().to_string()), "{text}");
+    fs::write(&file, text).unwrap();
+
+    fs::rename(&there, root.path().join("away")).unwrap();
+    let report = engine(graph(false), &state).pay_debts(false);
+    let failure = report.failed_cleanups().next().unwrap().failure.as_ref().unwrap().reason.clone();
+    assert!(
+        failure.ends_with("any more, in which that run began; make it again, and start again"),
+        "{failure}"
+    );
+    fs::rename(root.path().join("away"), &there).unwrap();
+    assert_eq!(engine(graph(false), &state).pay_debts(false).exit_code(), 0);
+    assert_eq!(fs::read_to_string(there.join("paid")).unwrap().trim_end(), there.display().to_string());
+    assert_eq!(std::env::current_dir().unwrap(), here);
 }
 
 #[test]

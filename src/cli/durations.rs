@@ -1,40 +1,59 @@
-//! Where the durations of jobs are kept from one run to the next: a file in the user's cache.
+//! Where the durations of jobs are kept from one run to the next: a file for each scope in the user's cache.
 //!
-//! A convenience and no more: what cannot be read or written is not there.
+//! A convenience and no more: what cannot be read, written or trusted is not there.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::io::{Read, Write};
+use std::path::PathBuf;
 
+use rustix::fs::{AtFlags, OFlags};
+
+use super::state::program;
+use crate::engine::journal::place;
+use crate::engine::journal::trust::{OwnDirectory, Refused};
 use crate::view::history::Durations;
 
-/// What earlier runs of this program took.
-pub(crate) fn load() -> Durations {
-    let bytes = file().and_then(|file| std::fs::read(file).ok()).unwrap_or_default();
-    serde_json::from_slice(&bytes).unwrap_or_default()
+/// More than the durations of as many jobs as are kept take.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// What earlier runs in this scope took.
+pub(crate) fn load(scope: Option<&str>) -> Durations {
+    read(scope).and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
-/// Keeps it for the next run.
-pub(crate) fn save(durations: &Durations) {
-    if let Some(file) = file() {
-        let _ = write(&file, durations);
+fn read(scope: Option<&str>) -> Option<Vec<u8>> {
+    let path = directory(scope)?;
+    let own = OwnDirectory::find(&path).ok()??;
+    let file = own.open(FILE, OFlags::RDONLY, &path.join(FILE)).ok()?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Keeps it for the next run in this scope.
+pub(crate) fn save(scope: Option<&str>, durations: &Durations) {
+    let Some(path) = directory(scope) else { return };
+    let write = || -> Result<(), Refused> {
+        let own = OwnDirectory::make(&path)?;
+        // Beside it and then over it, so that two programs at once leave a whole file.
+        let beside = format!("{FILE}.{}.tmp", std::process::id());
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+        let bytes = serde_json::to_vec(durations).map_err(std::io::Error::from)?;
+        let mut file = own.open(&beside, flags, &path.join(&beside))?;
+        let written = file.write_all(&bytes).map_err(Refused::from);
+        let written = written.and_then(|()| Ok(rustix::fs::renameat(&own.file, &beside, &own.file, FILE)?));
+        if written.is_err() {
+            let _ = rustix::fs::unlinkat(&own.file, &beside, AtFlags::empty());
+        }
+        written
+    };
+    if let Err(refused) = write() {
+        tracing::debug!("failed to keep how long jobs took: {}", refused.into_io());
     }
 }
 
-fn write(file: &Path, durations: &Durations) -> io::Result<()> {
-    if let Some(directory) = file.parent() {
-        std::fs::create_dir_all(directory)?;
-    }
-    // Beside it and then over it, so that two programs at once leave a whole file.
-    let beside = file.with_extension(format!("{}.tmp", std::process::id()));
-    std::fs::write(&beside, serde_json::to_vec(durations)?)?;
-    std::fs::rename(&beside, file)
-}
+const FILE: &str = "durations.json";
 
-/// `~/.cache/dojob/PROGRAM.durations.json`, or where `XDG_CACHE_HOME` says.
-fn file() -> Option<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-    let program = std::env::current_exe().ok()?;
-    let name = program.file_name()?.to_string_lossy().into_owned();
-    Some(cache.join("dojob").join(format!("{name}.durations.json")))
+/// `~/.cache/dojob/PROGRAM@SCOPE`, or where `XDG_CACHE_HOME` says.
+fn directory(scope: Option<&str>) -> Option<PathBuf> {
+    Some(place::of_scope(&place::usual_cache()?, &program(), scope))
 }

@@ -291,6 +291,7 @@ impl Flags {
 
     fn converge(&self, engine: Engine) -> anyhow::Result<u8> {
         let history = Arc::new(Mutex::new(History::default()));
+        let scope = engine.get_scope().map(str::to_owned);
         let lost: Arc<Mutex<Option<io::Error>>> = Arc::default();
         let mut engine = match self.format {
             Format::Json => engine.observe(JsonLines::new(Kept(lost.clone())).diff(self.diff)),
@@ -305,7 +306,7 @@ impl Flags {
         drop(signals);
         let learned = history.lock().ok().and_then(|history| history.learned());
         if let Some(learned) = learned {
-            durations::save(&learned);
+            durations::save(scope.as_deref(), &learned);
         }
         let mut code = if self.cleanup_only { paid(&report) } else { report.exit_code() };
         if let Some(refusal) = report.refusal() {
@@ -347,7 +348,7 @@ impl Flags {
             return engine.observe(console);
         }
         if let Ok(mut history) = history.lock() {
-            *history = History::new(durations::load());
+            *history = History::new(durations::load(engine.get_scope()));
         }
         let progress = match self.is_plan {
             // On one terminal they would get into each other's way.

@@ -41,6 +41,8 @@ impl Flags {
                 Err(error) => return Err(error),
             },
         };
+        // The one above is the user's own, too, or somebody else decides which scopes there are.
+        Journal::trust_above(&directory)?;
         if only_looks {
             return Ok(Some(Journal::look(directory)?));
         }

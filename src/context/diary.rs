@@ -20,9 +20,9 @@ pub(crate) trait Diary: Send + Sync {
     /// The `n`th run has put something into its local storage; no value: a secret.
     fn set(&self, n: u64, durable: bool, key: &str, value: Option<&Value>) -> io::Result<()>;
     /// Its cleanup has succeeded.
-    fn settled(&self, n: u64) -> io::Result<()>;
+    fn settled(&self, n: u64, durable: bool) -> io::Result<()>;
     /// It was taken back.
-    fn undone(&self, n: u64) -> io::Result<()>;
+    fn undone(&self, n: u64, durable: bool) -> io::Result<()>;
     /// It starts a command, by calling `spawn`; the new process writes the note before it becomes the command, so that
     /// there is none of which nobody knows.
     fn spawn(
@@ -56,6 +56,16 @@ pub(crate) struct Page {
 impl Page {
     pub(crate) fn set(&self, key: &str, value: Option<&Value>) -> io::Result<()> {
         self.diary.set(self.n, self.durable, key, value)
+    }
+
+    /// Its cleanup has succeeded, or there is nothing to clean up.
+    pub(crate) fn settled(&self) -> io::Result<()> {
+        self.diary.settled(self.n, self.durable)
+    }
+
+    /// It was taken back.
+    pub(crate) fn undone(&self) -> io::Result<()> {
+        self.diary.undone(self.n, self.durable)
     }
 
     /// Starts a command, which is noted for as long as it is at work. One whose end is not noted is ended by the next

@@ -17,19 +17,30 @@ pub(crate) struct Directory {
     /// nobody goes back.
     began: Option<OwnedFd>,
     shared: bool,
+    /// Whether nothing may be called elsewhere, also where it could not be opened.
+    is_wanted: bool,
+}
+
+/// A directory is held by a descriptor that needs no right to read it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const HELD: OFlags = OFlags::PATH;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const HELD: OFlags = OFlags::RDONLY;
+
+fn hold(path: &Path) -> Option<OwnedFd> {
+    rustix::fs::open(path, HELD | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
 impl Directory {
     /// `shared` by several workers.
     pub(crate) fn new(shared: bool) -> Self {
-        // Needs no right to read the directory.
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        let flags = OFlags::PATH;
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        let flags = OFlags::RDONLY;
-        let began = rustix::fs::open(".", flags | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok();
         let path = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-        Directory { path, began, shared }
+        Directory { path, began: hold(Path::new(".")), shared, is_wanted: false }
+    }
+
+    /// The one in which an earlier run began.
+    pub(crate) fn of_earlier(path: PathBuf) -> Self {
+        Directory { began: hold(&path), path, shared: false, is_wanted: true }
     }
 
     /// Where the run began; `.` where that is not known.
@@ -43,6 +54,10 @@ impl Directory {
             Some(began) => rustix::process::fchdir(began).with_context(|| {
                 format!("failed to go back to the working directory {}", self.path.display())
             }),
+            None if self.is_wanted => bail!(
+                "there is no directory {} any more, in which that run began; make it again, and start again",
+                self.path.display()
+            ),
             None => Ok(()),
         }
     }

@@ -56,7 +56,8 @@ impl Converging<'_> {
         } else {
             self.tell_of_debts("cleanups are switched off");
         }
-        journal.begin(self.at, self.site.reverts, &self.site.run.args, self.site.run.emitter.redactor());
+        let run = &self.site.run;
+        journal.begin(self.at, self.site.reverts, run.directory.path(), &run.args, run.emitter.redactor());
         Ahead::Converge
     }
 
@@ -95,6 +96,14 @@ impl Converging<'_> {
         self.clean_up();
         self.keep(rebuilt.lost.into_iter());
         self.forget_begun();
+        self.go_back();
+    }
+
+    /// What was owed was paid where it was owed.
+    fn go_back(&self) {
+        if let Err(error) = self.site.run.directory.restore() {
+            tracing::error!("{error:#}");
+        }
     }
 
     /// Ends what is left of the commands of earlier convergences, and then rebuilds these open runs of theirs. One of
@@ -186,6 +195,7 @@ impl Converging<'_> {
     /// What cannot be written down is not begun: killed in its middle, the next start would build on half of it.
     fn cannot_undo(&mut self, error: &std::io::Error) {
         let reason = format!("failed to write down that things are taken back: {error}");
+        self.is_undo_unwritten = true;
         for begun in &mut self.engine.begun {
             begun.is_stuck = true;
             let (phase, kind) = (Phase::Revert, FailureKind::Error);
@@ -228,7 +238,8 @@ impl Converging<'_> {
                 let has_none = begun.body.has_cleanup() == Some(false);
                 let n = begun.order;
                 let record = if has_none { Record::Settled { n } } else { Record::Declined { n } };
-                self.note(&record, "that a cleanup was left out");
+                let durable = begun.cx.page().is_some_and(|page| page.durable);
+                self.write_down(&record, durable, "that a cleanup was left out");
             }
         }
         let is_stuck = self.engine.begun.iter().any(|begun| begun.is_stuck);
@@ -239,10 +250,13 @@ impl Converging<'_> {
         let converged = self.counts.in_place + self.counts.changed == self.records.len();
         // Who was left out has not seen what was changed.
         let is_whole = Arc::ptr_eq(&self.engine.graph, &self.engine.whole);
-        // A convergence that was stopped has not ended by itself: what it was begun for is gone on with.
-        let ended = match self.engine.stop.is_stopped() && !converged {
+        // A convergence that was stopped has not ended by itself: what it was begun for is gone on with. Nor has one that
+        // should have taken things back, and could not write that down: they would not be owed any more.
+        let is_open = self.is_undo_unwritten || (self.engine.stop.is_stopped() && !converged);
+        let durable = self.engine.durable || self.site.graph.iter().any(|node| node.is_durable());
+        let ended = match is_open {
             true => journal.tidy(),
-            false => journal.end(converged && is_whole),
+            false => journal.end(converged && is_whole, durable),
         };
         if let Err(error) = ended {
             tracing::warn!("failed to close {}: {error}", journal.path().display());
@@ -250,8 +264,12 @@ impl Converging<'_> {
     }
 
     fn note(&self, record: &Record, what: &str) {
+        self.write_down(record, self.engine.durable, what);
+    }
+
+    fn write_down(&self, record: &Record, durable: bool, what: &str) {
         let Some(journal) = &self.site.journal else { return };
-        if let Err(error) = journal.append(record, self.engine.durable) {
+        if let Err(error) = journal.append(record, durable) {
             tracing::error!("failed to write down {what}: {error}");
         }
     }

@@ -17,6 +17,7 @@ use super::journal::record::Record;
 use super::scheduler::TryEnd;
 use crate::clock::Clock;
 use crate::context::current::AtWork;
+use crate::context::diary::Page;
 use crate::context::{Context, Run};
 use crate::event::{Event, Failure, FailureKind, Phase};
 use crate::graph::SharedGraph;
@@ -105,8 +106,9 @@ pub(crate) enum Follow {
     End(TryEnd),
 }
 
-/// The table of a try. `stopping`: the run was asked to stop, so that no further phase begins.
-pub(crate) fn follow(phase: Phase, verdict: Verdict, no_act: bool, stopping: bool) -> Follow {
+/// The table of a try. `stopping`: the run was asked to stop, so that no further phase begins; the recheck of a run-only
+/// job is none, since nothing is called for it.
+pub(crate) fn follow(kind: JobKind, phase: Phase, verdict: Verdict, no_act: bool, stopping: bool) -> Follow {
     let next = match (phase, verdict) {
         (_, Verdict::Stopped) => return Follow::End(TryEnd::Stopped),
         (Phase::Check, Verdict::Passed) => return Follow::End(TryEnd::InPlace),
@@ -120,7 +122,8 @@ pub(crate) fn follow(phase: Phase, verdict: Verdict, no_act: bool, stopping: boo
         (Phase::Recheck, _) => return Follow::End(TryEnd::Failed),
         (Phase::Cleanup | Phase::Revert, _) => unreachable!("{phase} is no phase of a try"),
     };
-    if stopping { Follow::End(TryEnd::Stopped) } else { Follow::Phase(next) }
+    let is_called = kind != JobKind::RunOnly || next != Phase::Recheck;
+    if stopping && is_called { Follow::End(TryEnd::Stopped) } else { Follow::Phase(next) }
 }
 
 /// Makes a try.
@@ -144,7 +147,7 @@ pub(crate) fn attempt(site: &Site, task: &Task) -> Done {
     let mut phase = Phase::Check;
     let end = loop {
         let verdict = attempt.phase(phase);
-        match follow(phase, verdict, site.run.no_act, site.run.cancel.is_asked()) {
+        match follow(attempt.kind, phase, verdict, site.run.no_act, site.run.cancel.is_asked()) {
             Follow::Phase(next) => phase = next,
             Follow::End(end) => break end,
         }
@@ -178,7 +181,7 @@ impl Attempt<'_> {
         let cx = self.cx;
         if self.begun.is_some() && self.body.is_none() {
             // It could not even be cloned: nothing was called that could be cleaned up after.
-            let _ = cx.page().map(|page| page.diary.settled(page.n));
+            let _ = cx.page().map(Page::settled);
         }
         if self.begun.is_none() {
             // To drop it is the user's code, too.
@@ -216,6 +219,11 @@ impl Attempt<'_> {
         Ok(())
     }
 
+    /// Whether what is written down has to survive power loss.
+    fn is_durable(&self) -> bool {
+        self.site.durable || self.site.graph.job(self.task.job).durable
+    }
+
     /// A revert is handed what its run has set as result, also after a crash.
     fn note_result(&self) {
         let Some((n, journal)) = self.begun.zip(self.site.journal.as_ref()).filter(|_| self.site.reverts)
@@ -225,7 +233,7 @@ impl Attempt<'_> {
         let redactor = self.site.run.emitter.redactor();
         let result = self.cx.result_so_far().filter(|value| !redactor.finds_in_value(value)).cloned();
         if let Some(result) = result
-            && let Err(error) = journal.append(&Record::Tried { n, result }, false)
+            && let Err(error) = journal.append(&Record::Tried { n, result }, self.is_durable())
         {
             tracing::warn!(job = self.cx.name(), "failed to write down a result: {error}");
         }
@@ -439,14 +447,14 @@ mod tests {
     #[test]
     fn a_dry_run_never_runs() {
         for verdict in VERDICTS {
-            assert!(matches!(follow(Phase::Check, verdict, true, false), Follow::End(_)));
+            assert!(matches!(follow(JobKind::Job, Phase::Check, verdict, true, false), Follow::End(_)));
         }
     }
 
     #[test]
     fn only_a_failed_check_leads_to_a_run() {
         for verdict in VERDICTS {
-            let runs = follow(Phase::Check, verdict, false, false) == Follow::Phase(Phase::Run);
+            let runs = follow(JobKind::Job, Phase::Check, verdict, false, false) == Follow::Phase(Phase::Run);
             assert_eq!(runs, verdict == Verdict::Failed);
         }
     }
@@ -456,7 +464,7 @@ mod tests {
         for phase in [Phase::Check, Phase::Run, Phase::Recheck] {
             for verdict in VERDICTS {
                 let converges = matches!(
-                    follow(phase, verdict, false, false),
+                    follow(JobKind::Job, phase, verdict, false, false),
                     Follow::End(TryEnd::InPlace | TryEnd::Changed)
                 );
                 assert_eq!(
@@ -472,8 +480,18 @@ mod tests {
     fn nothing_begins_after_a_stop() {
         for phase in [Phase::Check, Phase::Run, Phase::Recheck] {
             for verdict in VERDICTS {
-                assert!(matches!(follow(phase, verdict, false, true), Follow::End(_)));
+                let next = follow(JobKind::Job, phase, verdict, false, true);
+                assert!(matches!(next, Follow::End(_)));
             }
         }
+    }
+
+    #[test]
+    fn a_run_only_job_that_has_succeeded_is_no_victim_of_a_stop() {
+        let next = |phase, verdict| follow(JobKind::RunOnly, phase, verdict, false, true);
+        assert_eq!(next(Phase::Check, Verdict::Failed), Follow::End(TryEnd::Stopped));
+        assert_eq!(next(Phase::Run, Verdict::Passed), Follow::Phase(Phase::Recheck));
+        assert_eq!(next(Phase::Recheck, Verdict::Passed), Follow::End(TryEnd::Changed));
+        assert_eq!(next(Phase::Run, Verdict::Stopped), Follow::End(TryEnd::Stopped));
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct Converging<'e> {
     pub(super) is_undoing: bool,
     /// Something that has to be taken back cannot be, for lack of its job.
     pub(super) has_lost_reverts: bool,
+    /// That things are taken back could not be written down, so that it was not begun.
+    pub(super) is_undo_unwritten: bool,
     /// Something is owed that could not be paid, and that somebody has to see to.
     pub(super) is_unpaid: bool,
     pub(super) reverts: Vec<RevertReport>,
@@ -110,6 +112,7 @@ impl<'e> Converging<'e> {
             counts: Counts::default(),
             is_undoing: false,
             has_lost_reverts: false,
+            is_undo_unwritten: false,
             is_unpaid: false,
             reverts: Vec::new(),
             cleanups: Vec::new(),

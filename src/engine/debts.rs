@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use super::attempt::Begun;
 use super::journal::ledger::{Entry, Ledger, Start};
-use super::journal::record::Record;
-use super::journal::{Shared, processes};
+use super::journal::record::{Location, Record};
+use super::journal::{Shared, processes, without_secrets};
+use crate::context::directory::Directory;
 use crate::context::{Context, Run};
 use crate::event::{Emitter, Event, Phase};
 use crate::graph::SharedGraph;
 use crate::panics::catch;
 use crate::report::Debt;
+use crate::secret::Redactor;
 
 /// All that is open, in the order in which it was begun; without what its job is known not to have.
 pub(crate) fn list(ledger: &Ledger, graph: &SharedGraph) -> Vec<Debt> {
@@ -88,7 +90,8 @@ pub(crate) fn rebuild(
         let own = runs.entry(start.run).or_insert_with(|| {
             let redactor = run.emitter.redactor();
             let args = run.args.restored(start.args, start.positional, redactor);
-            Arc::new(run.of_earlier(args, graph.clone()))
+            let directory = directory_of(start.directory, redactor);
+            Arc::new(run.of_earlier(args, directory, graph.clone()))
         });
         let tries = (entry.attempt, entry.tries);
         rebuilt.begun.push(Begun {
@@ -104,6 +107,17 @@ pub(crate) fn rebuild(
         });
     }
     rebuilt
+}
+
+/// The directory in which an earlier convergence began. What was written down of one with a secret in its path does not
+/// lead there; but whoever starts again in the same one is where it was.
+fn directory_of(began: Option<Location>, redactor: &Redactor) -> Directory {
+    let here = Directory::new(false);
+    let Some(began) = began else { return here };
+    if began == without_secrets(here.path(), redactor) {
+        return here;
+    }
+    Directory::of_earlier(began.into())
 }
 
 /// Ends what is left of the commands of earlier convergences; returns the numbers of the runs of which somebody could not

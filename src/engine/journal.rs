@@ -4,7 +4,7 @@
 //! its cleanup has succeeded. What is still open when the next start reads the file is what that start owes.
 //!
 //! The rooms below know one thing each: the bytes ([`record`]), what they mean ([`ledger`]), one at a time ([`lock`]),
-//! survivors ([`processes`]), where it is kept ([`place`]). This one has the file, and decides nothing.
+//! survivors ([`processes`]), where it is kept ([`place`]), who else could have written there ([`trust`]). This one has the file, and decides nothing.
 
 mod diary;
 pub(crate) mod ledger;
@@ -12,26 +12,30 @@ pub(crate) mod lock;
 pub(crate) mod place;
 pub(crate) mod processes;
 pub(crate) mod record;
+pub(crate) mod trust;
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rustix::fs::{AtFlags, OFlags};
+use rustix::io::Errno;
 
 use self::ledger::Ledger;
 use self::lock::{Holder, Lock};
-use self::record::{Record, Unreadable, VERSION, decode, encode};
+use self::record::{Decoded, FIRST, Location, Record, Sum, Unreadable, VERSION, decode, encode};
+use self::trust::{OwnDirectory, Refused};
 use crate::clock::{Clock, SystemClock, Wake};
 use crate::context::args::Args;
 use crate::context::diary::Page;
 use crate::event::Failure;
-use crate::secret::Redactor;
+use crate::secret::{MASK, Redactor};
 
 /// The file's name in its directory, and that of the next one while it is written.
 const FILE: &str = "journal";
@@ -70,16 +74,29 @@ pub enum JournalError {
         /// Why it failed.
         source: io::Error,
     },
+    /// Others than this user could have written there, and with that have anything removed in this user's name.
+    #[error(
+        "{} is not to be trusted: {why}; or name another state directory (--state-dir)",
+        path.display()
+    )]
+    Untrusted {
+        /// The directory or file.
+        path: PathBuf,
+        /// Why, and what to do about it.
+        why: String,
+    },
     /// What is in the file is not what was written.
     #[error(
-        "{} is damaged at byte {offset}: {what}; it was left as it is. Cleanups may be owed for what it says: read it, put \
-         things right by hand, and move it away",
+        "{} is damaged in line {line} (byte {offset}): {what}; it was left as it is, and nothing was started. Cleanups may \
+         be owed for what it says: read it, put things right by hand, and move it away, and the next start begins a new one",
         file.display()
     )]
     Damaged {
         /// The file.
         file: PathBuf,
-        /// Where, counted from 0.
+        /// The line, counted from 1.
+        line: usize,
+        /// Where that line begins, counted from 0.
         offset: usize,
         /// What does not fit.
         what: String,
@@ -137,6 +154,10 @@ struct State {
     is_new: bool,
     /// Of the whole records in it.
     length: u64,
+    /// The sum of the last record, on which the next one follows.
+    sum: Sum,
+    /// Whether it was written by an earlier version, so that nothing can follow before it is written anew.
+    is_old: bool,
     /// The record of the convergence under way, until something has to be written down.
     start: Option<Record>,
     /// The name of the convergence under way.
@@ -184,50 +205,48 @@ impl Journal {
     /// When it cannot be read.
     pub fn look(directory: impl AsRef<Path>) -> Result<Journal, JournalError> {
         let directory = directory.as_ref();
-        let (ledger, _, _) = read(directory)?;
-        Ok(Journal::new(directory, None, ledger, None, 0))
+        let own = OwnDirectory::find(directory)
+            .map_err(|refused| unusable("open the state directory", directory, refused))?;
+        let text = own.map_or(Ok(Vec::new()), |own| read(&own, directory))?;
+        let decoded = understand(&text, directory)?;
+        Ok(Journal::new(directory, None, decoded, None))
     }
 
     fn open_with(directory: &Path, limit: Option<Duration>) -> Result<Journal, JournalError> {
-        let unusable = |doing, source| JournalError::Unusable { doing, path: directory.to_owned(), source };
-        // To look first takes a moment, to make what is there already waits for whoever writes to the disk.
-        if !directory.is_dir() {
-            make_directory(directory).map_err(|source| unusable("make the state directory", source))?;
-        }
-        let Some(lock) =
-            take_lock(directory, limit).map_err(|source| unusable("open the state directory", source))?
+        let Some(lock) = take_lock(directory, limit).map_err(|refused| {
+            let doing =
+                if directory.is_dir() { "open the state directory" } else { "make the state directory" };
+            unusable(doing, directory, refused)
+        })?
         else {
             let holder = lock::holder(directory);
             return Err(JournalError::Locked { directory: directory.to_owned(), holder });
         };
-        let (ledger, whole, length) = read(directory)?;
+        let text = read(lock.directory(), directory)?;
+        let decoded = understand(&text, directory)?;
         let mut file = None;
-        if length > 0 {
+        if !text.is_empty() {
             let path = directory.join(FILE);
-            let unusable = |doing, source| JournalError::Unusable { doing, path: path.clone(), source };
-            let opened = open_file(&path).map_err(|source| unusable("open the journal", source))?;
-            if whole < length {
+            let opened = open_file(lock.directory(), FILE, &path)
+                .map_err(|refused| unusable("open the journal", &path, refused))?;
+            if decoded.whole < text.len() {
                 opened
-                    .set_len(whole)
-                    .map_err(|source| unusable("cut the torn end of the journal", source))?;
+                    .set_len(decoded.whole as u64)
+                    .map_err(|error| unusable("cut the torn end of the journal", &path, error.into()))?;
             }
             file = Some(Arc::new(opened));
         }
-        Ok(Journal::new(directory, Some(lock), ledger, file, whole))
+        Ok(Journal::new(directory, Some(lock), decoded, file))
     }
 
-    fn new(
-        directory: &Path,
-        lock: Option<Lock>,
-        ledger: Ledger,
-        file: Option<Arc<File>>,
-        length: u64,
-    ) -> Self {
+    fn new(directory: &Path, lock: Option<Lock>, decoded: Decoded, file: Option<Arc<File>>) -> Self {
         let state = State {
-            ledger,
+            ledger: Ledger::of(&decoded.records),
             file,
             is_new: false,
-            length,
+            length: decoded.whole as u64,
+            sum: decoded.last,
+            is_old: decoded.version < VERSION,
             start: None,
             run: "".into(),
             has_begun: false,
@@ -264,6 +283,16 @@ impl Journal {
         place::of_scope(base, program, adds)
     }
 
+    /// Refuses a directory for scopes that is not this user's own, where there is one.
+    #[cfg(feature = "cli")]
+    pub(crate) fn trust_above(directory: &Path) -> Result<(), JournalError> {
+        let Some(above) = directory.parent() else { return Ok(()) };
+        match OwnDirectory::find(above) {
+            Ok(_) => Ok(()),
+            Err(refused) => Err(unusable("open the state directory", above, refused)),
+        }
+    }
+
     /// The directory that it is in.
     pub fn directory(&self) -> &Path {
         &self.shared.directory
@@ -287,10 +316,10 @@ impl std::fmt::Debug for Journal {
     }
 }
 
-fn take_lock(directory: &Path, limit: Option<Duration>) -> io::Result<Option<Lock>> {
+fn take_lock(directory: &Path, limit: Option<Duration>) -> Result<Option<Lock>, Refused> {
     let clock = SystemClock::new();
     loop {
-        if let Some(lock) = Lock::take(directory)? {
+        if let Some(lock) = Lock::take(OwnDirectory::make(directory)?)? {
             return Ok(Some(lock));
         }
         let now = clock.now();
@@ -305,40 +334,57 @@ fn take_lock(directory: &Path, limit: Option<Duration>) -> io::Result<Option<Loc
     }
 }
 
-/// Makes a directory and those above it that are missing, and brings their names to the disk.
-fn make_directory(directory: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> =
-        directory.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.is_dir()).collect();
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    for made in missing {
-        let above = made.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(above)?.sync_all()?;
+fn unusable(doing: &'static str, path: &Path, refused: Refused) -> JournalError {
+    match refused {
+        Refused::Untrusted { path, why } => JournalError::Untrusted { path, why },
+        Refused::Io(source) => JournalError::Unusable { doing, path: path.to_owned(), source },
     }
-    Ok(())
 }
 
-fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+/// Opens a file to write on at its end; it is made where it is missing.
+fn open_file(directory: &OwnDirectory, name: &str, shown: &Path) -> Result<File, Refused> {
+    directory.open(name, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE, shown)
 }
 
-/// What the journal in a directory says, how long its whole records are, and how long it is.
-fn read(directory: &Path) -> Result<(Ledger, u64, u64), JournalError> {
-    let file = directory.join(FILE);
-    let text = match std::fs::read(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Ledger::default(), 0, 0)),
-        Err(source) => return Err(JournalError::Unusable { doing: "read the journal", path: file, source }),
+/// The text of the journal in a directory; empty where there is none.
+fn read(directory: &OwnDirectory, shown: &Path) -> Result<Vec<u8>, JournalError> {
+    let path = shown.join(FILE);
+    let mut text = Vec::new();
+    let read = match directory.open(FILE, OFlags::RDONLY, &path) {
+        Ok(mut file) => file.read_to_end(&mut text).map_err(Refused::Io),
+        Err(Refused::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(refused) => Err(refused),
     };
-    match decode(&text) {
-        Ok(decoded) => Ok((Ledger::of(&decoded.records), decoded.whole as u64, text.len() as u64)),
-        Err(Unreadable::Corrupt { offset, what }) => Err(JournalError::Damaged { file, offset, what }),
-        Err(Unreadable::Newer { found }) => Err(JournalError::Newer { file, found }),
+    read.map(|_| text).map_err(|refused| unusable("read the journal", &path, refused))
+}
+
+/// What the text of a journal says.
+fn understand(text: &[u8], directory: &Path) -> Result<Decoded, JournalError> {
+    let file = directory.join(FILE);
+    decode(text).map_err(|error| match error {
+        Unreadable::Corrupt { line, offset, what } => JournalError::Damaged { file, line, offset, what },
+        Unreadable::Newer { found } => JournalError::Newer { file, found },
+    })
+}
+
+/// A directory as it is written down.
+pub(crate) fn without_secrets(directory: &Path, redactor: &Redactor) -> Location {
+    match Location::from(directory) {
+        Location::Text(text) if redactor.finds_in(&text) => Location::Text(redactor.mask(&text).into_owned()),
+        Location::Bytes(bytes) if redactor.finds_in(&String::from_utf8_lossy(&bytes)) => {
+            Location::Text(MASK.to_owned())
+        }
+        location => location,
     }
 }
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+
+    fn synced(&self) -> MutexGuard<'_, Synced> {
+        lock(&self.synced)
     }
 
     /// Looks at what is open.
@@ -352,7 +398,14 @@ impl Shared {
     }
 
     /// A convergence begins. That is written down together with its first intent.
-    pub(crate) fn begin(&self, at: Timestamp, revert: bool, args: &Args, redactor: &Redactor) {
+    pub(crate) fn begin(
+        &self,
+        at: Timestamp,
+        revert: bool,
+        directory: &Path,
+        args: &Args,
+        redactor: &Redactor,
+    ) {
         let mut state = self.state();
         let pid = std::process::id();
         // Two convergences of one process may begin in the same instant of a clock that stands still.
@@ -360,7 +413,9 @@ impl Shared {
         state.run = run.as_str().into();
         let (args, positional) = args.without_secrets(redactor);
         state.has_begun = false;
-        state.start = Some(Record::Start { run, at, pid, boot: None, revert, args, positional });
+        // Where it is not known, `.` would lead a later start astray.
+        let directory = directory.is_absolute().then(|| without_secrets(directory, redactor));
+        state.start = Some(Record::Start { run, at, pid, boot: None, revert, directory, args, positional });
     }
 
     /// Writes down that a run of a job is about to begin, and returns where the rest of it is to be written.
@@ -413,7 +468,7 @@ impl Shared {
     }
 
     /// A convergence has ended by itself: what is not open any more can be forgotten.
-    pub(crate) fn end(&self, converged: bool) -> io::Result<()> {
+    pub(crate) fn end(&self, converged: bool, durable: bool) -> io::Result<()> {
         let mut state = self.state();
         state.start = None;
         let end = Record::End { converged };
@@ -421,7 +476,10 @@ impl Shared {
         if has_begun || state.ledger.is_changed_by_end(converged) {
             self.write(&mut state, &[&end])?;
         }
-        self.compact(&mut state)
+        self.compact(&mut state)?;
+        let is_there = state.file.is_some();
+        drop(state);
+        self.sync(durable && is_there)
     }
 
     /// Makes the file as short as what it says.
@@ -432,38 +490,53 @@ impl Shared {
 
     /// Removes the file where it says nothing any more, and rewrites it where it says little in many words.
     fn compact(&self, state: &mut State) -> io::Result<()> {
-        if state.file.is_none() || self.lock.is_none() {
-            return Ok(());
-        }
+        let Some(lock) = self.lock.as_ref().filter(|_| state.file.is_some()) else { return Ok(()) };
         if state.ledger.is_empty() {
-            self.step(|| std::fs::remove_file(self.path()))?;
-            (state.file, state.length, state.ledger) = (None, 0, Ledger::default());
+            let directory = &lock.directory().file;
+            self.step(|| Ok(rustix::fs::unlinkat(directory, FILE, AtFlags::empty())?))?;
+            (state.file, state.length, state.sum, state.is_old) = (None, 0, FIRST, false);
+            state.ledger = Ledger::default();
             // Where nothing was to survive power loss, what comes back after it is paid once more, and that is all.
-            return self.sync_names(lock(&self.synced).up_to > 0);
+            return self.sync_names(self.synced().up_to > 0);
         }
         if state.length <= SMALL {
             return Ok(());
         }
-        let mut text = Vec::new();
-        let mut line = Vec::new();
-        for record in state.ledger.records() {
-            encode(&record, &mut line)?;
-            text.extend_from_slice(&line);
-        }
-        let length = text.len() as u64;
-        if length * 2 > state.length {
+        let (text, sum) = text_of(&state.ledger)?;
+        if text.len() as u64 * 2 > state.length {
             return Ok(());
         }
-        let next = self.directory.join(NEXT);
-        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&next)?;
-        file.write_all(&text)?;
+        self.replace(lock, state, &text, sum)
+    }
+
+    /// Writes what an earlier version has written anew, so that records can follow on it.
+    fn upgrade(&self, state: &mut State) -> io::Result<()> {
+        let Some(lock) = self.lock.as_ref().filter(|_| state.is_old && !state.is_broken) else {
+            return Ok(());
+        };
+        let (text, sum) = text_of(&state.ledger)?;
+        self.replace(lock, state, &text, sum)
+    }
+
+    /// Puts this text, complete and on the disk, in the place of the file. As long as any of that fails the old one is
+    /// there, and written on.
+    fn replace(&self, lock: &Lock, state: &mut State, text: &[u8], sum: Sum) -> io::Result<()> {
+        let directory = lock.directory();
+        let ledger = decode(text).map_err(|error| io::Error::other(error.to_string()))?;
+        match rustix::fs::unlinkat(&directory.file, NEXT, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let file = open_file(directory, NEXT, &self.directory.join(NEXT)).map_err(Refused::into_io)?;
+        (&file).write_all(text)?;
         file.sync_all()?;
-        self.step(|| std::fs::rename(&next, self.path()))?;
-        self.lock.as_ref().map_or(Ok(()), Lock::sync_names)?;
-        state.ledger =
-            Ledger::of(&decode(&text).map_err(|error| io::Error::other(error.to_string()))?.records);
-        (state.file, state.length) = (Some(Arc::new(open_file(&self.path())?)), length);
-        Ok(())
+        let at = directory.file.as_fd();
+        self.step(|| Ok(rustix::fs::renameat(at, NEXT, at, FILE)?))?;
+        // From here on it is the journal, whatever else may fail.
+        (state.file, state.length, state.sum) = (Some(Arc::new(file)), text.len() as u64, sum);
+        (state.ledger, state.is_old) = (Ledger::of(&ledger.records), false);
+        // After a power loss the old one may be there again, without what would follow on the new one.
+        lock.sync_names().inspect_err(|_| state.is_broken = true)
     }
 
     fn step<T>(&self, step: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
@@ -476,25 +549,28 @@ impl Shared {
 
     /// Writes records, all of them or none, and takes them into the ledger.
     fn write(&self, state: &mut State, records: &[&Record]) -> io::Result<()> {
-        if self.lock.is_none() {
+        let Some(lock) = &self.lock else {
             return Err(io::Error::other("the journal was opened only to be looked at"));
-        }
+        };
         if state.is_broken {
             return Err(io::Error::other("the journal could not be written to before"));
         }
+        self.upgrade(state)?;
         let mut text = Vec::with_capacity(256);
+        let mut sum = state.sum;
         if state.length == 0 {
-            encode(&Record::Journal { version: VERSION }, &mut state.line)?;
+            encode(&Record::Journal { version: VERSION }, &mut sum, &mut state.line)?;
             text.extend_from_slice(&state.line);
         }
         for record in records {
-            encode(record, &mut state.line)?;
+            encode(record, &mut sum, &mut state.line)?;
             text.extend_from_slice(&state.line);
         }
         let file = match &state.file {
             Some(file) => file.clone(),
             None => {
-                let file = Arc::new(open_file(&self.path())?);
+                let opened = open_file(lock.directory(), FILE, &self.path());
+                let file = Arc::new(opened.map_err(Refused::into_io)?);
                 (state.file, state.is_new) = (Some(file.clone()), true);
                 file
             }
@@ -506,6 +582,7 @@ impl Shared {
             return Err(error);
         }
         state.length += text.len() as u64;
+        state.sum = sum;
         self.written.fetch_add(1, Ordering::Release);
         records.iter().for_each(|record| state.ledger.apply(record));
         Ok(())
@@ -557,4 +634,14 @@ impl Shared {
     fn sync_names(&self, wanted: bool) -> io::Result<()> {
         self.lock.as_ref().filter(|_| wanted).map_or(Ok(()), Lock::sync_names)
     }
+}
+
+/// The shortest text that says what a ledger does, and the sum of its last record.
+fn text_of(ledger: &Ledger) -> io::Result<(Vec<u8>, Sum)> {
+    let (mut text, mut line, mut sum) = (Vec::new(), Vec::new(), FIRST);
+    for record in ledger.records() {
+        encode(&record, &mut sum, &mut line)?;
+        text.extend_from_slice(&line);
+    }
+    Ok((text, sum))
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::attempt::{Begun, call_phase, failure};
 use super::policy::{Started, undo_order};
 use crate::clock::Clock;
+use crate::context::diary::Page;
 use crate::event::{Event, Failure, Phase};
 use crate::panics::catch;
 use crate::report::{CleanupReport, RevertEnding, RevertReport};
@@ -65,7 +66,7 @@ pub(crate) fn clean_up(declined_and_owed: &mut Vec<Begun>, clock: &dyn Clock) ->
             owed.push(begun);
             continue;
         }
-        let settle = |begun: &Begun| begun.cx.page().map_or(Ok(()), |page| page.diary.settled(page.n));
+        let settle = |begun: &Begun| begun.cx.page().map_or(Ok(()), Page::settled);
         let Called { failure, is_absent, duration } = call(&mut begun, Phase::Cleanup, clock, settle);
         if is_absent {
             // The trait's own, empty cleanup: nothing happened that anybody would want to hear of.
@@ -128,7 +129,7 @@ pub(crate) fn revert(
             continue;
         }
         begun.cx.set_failures(failures);
-        let settle = |begun: &Begun| begun.cx.page().map_or(Ok(()), |page| page.diary.undone(page.n));
+        let settle = |begun: &Begun| begun.cx.page().map_or(Ok(()), Page::undone);
         let Called { failure, is_absent, duration } = call(begun, Phase::Revert, clock, settle);
         begun.is_revertible = failure.is_some();
         begun.is_stuck = failure.is_some();

@@ -25,12 +25,12 @@ impl Diary for Shared {
         self.append(&record, durable)
     }
 
-    fn settled(&self, n: u64) -> io::Result<()> {
-        self.append(&Record::Settled { n }, false)
+    fn settled(&self, n: u64, durable: bool) -> io::Result<()> {
+        self.append(&Record::Settled { n }, durable)
     }
 
-    fn undone(&self, n: u64) -> io::Result<()> {
-        self.append(&Record::Undone { n }, false)
+    fn undone(&self, n: u64, durable: bool) -> io::Result<()> {
+        self.append(&Record::Undone { n }, durable)
     }
 
     fn spawn(
@@ -40,18 +40,23 @@ impl Diary for Shared {
     ) -> io::Result<Option<Child>> {
         // Nobody else writes meanwhile: the length has to be right.
         let mut state = self.state();
+        self.upgrade(&mut state)?;
         let Some(file) = state.file.clone().filter(|_| !state.is_broken) else {
             return Err(io::Error::other("the journal cannot be written to"));
         };
-        let note = Note { file: file.clone(), line: spawned_line(n), fill: fill_spawned_line };
+        let line = spawned_line(n, &state.sum);
+        let note = Note { file: file.clone(), line: line.clone(), fill: fill_spawned_line };
         let spawned = spawn(note);
-        if !matches!(spawned, Ok(Some(_))) {
+        let noted = file.metadata().map(|metadata| metadata.len());
+        match (&spawned, noted) {
+            (Ok(Some(child)), Ok(noted)) if noted == state.length + line.len() as u64 => {
+                let mut line = line;
+                fill_spawned_line(&mut line, child.id());
+                state.sum.copy_from_slice(&line[..8]);
+                state.length = noted;
+            }
             // There is no such program, say: what the process has noted, or a part of that, is not so.
-            state.is_broken = file.set_len(state.length).is_err();
-        } else if let Ok(metadata) = file.metadata() {
-            state.length = metadata.len();
-        } else {
-            state.is_broken = true;
+            _ => state.is_broken = file.set_len(state.length).is_err(),
         }
         if let Ok(Some(child)) = &spawned {
             let group = child.id() as i32;

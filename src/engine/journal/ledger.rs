@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::record::{Record, VERSION};
+use super::record::{Location, Record, VERSION};
 use crate::event::Failure;
 
 /// A convergence, as far as it was written down.
@@ -19,6 +19,7 @@ pub(crate) struct Start {
     pub(crate) pid: u32,
     pub(crate) boot: Option<String>,
     pub(crate) revert: bool,
+    pub(crate) directory: Option<Location>,
     pub(crate) args: Map<String, Value>,
     pub(crate) positional: Vec<Value>,
 }
@@ -69,15 +70,18 @@ impl Ledger {
     pub(crate) fn apply(&mut self, record: &Record) {
         match record {
             Record::Journal { .. } => {}
-            Record::Start { run, at, pid, boot, revert, args, positional } => self.starts.push(Start {
-                run: run.clone(),
-                at: *at,
-                pid: *pid,
-                boot: boot.clone(),
-                revert: *revert,
-                args: args.clone(),
-                positional: positional.clone(),
-            }),
+            Record::Start { run, at, pid, boot, revert, directory, args, positional } => {
+                self.starts.push(Start {
+                    run: run.clone(),
+                    at: *at,
+                    pid: *pid,
+                    boot: boot.clone(),
+                    revert: *revert,
+                    directory: directory.clone(),
+                    args: args.clone(),
+                    positional: positional.clone(),
+                })
+            }
             Record::Intent { n, job, attempt, tries, local } => {
                 self.begin(*n, job, *attempt, *tries, local);
             }
@@ -215,6 +219,7 @@ impl Ledger {
                 pid: start.pid,
                 boot: start.boot.clone(),
                 revert: start.revert,
+                directory: start.directory.clone(),
                 args: start.args.clone(),
                 positional: start.positional.clone(),
             });
@@ -267,6 +272,7 @@ mod tests {
             pid: 7,
             boot: None,
             revert,
+            directory: None,
             args: Map::new(),
             positional: Vec::new(),
         }

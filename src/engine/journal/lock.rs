@@ -4,16 +4,15 @@
 //! holder. Knows processes; not what is in the directory.
 
 use std::fmt;
-use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use jiff::Timestamp;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::processes;
+use super::trust::OwnDirectory;
 
 /// Who has the lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,24 +40,27 @@ impl fmt::Display for Holder {
 /// The lock; free again when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    directory: File,
+    directory: OwnDirectory,
 }
 
 impl Lock {
     /// Takes the lock of a directory, or returns `None` where somebody else has it.
-    pub(crate) fn take(directory: &Path) -> io::Result<Option<Lock>> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = File::from(rustix::fs::open(directory, flags, Mode::empty())?);
-        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+    pub(crate) fn take(directory: OwnDirectory) -> io::Result<Option<Lock>> {
+        match flock(&directory.file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Lock { directory })),
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
+    /// The directory.
+    pub(crate) fn directory(&self) -> &OwnDirectory {
+        &self.directory
+    }
+
     /// Brings names that were made or removed in the directory to the disk.
     pub(crate) fn sync_names(&self) -> io::Result<()> {
-        Ok(rustix::fs::fsync(self.directory.as_fd())?)
+        Ok(rustix::fs::fsync(&self.directory.file)?)
     }
 }
 
@@ -66,7 +68,7 @@ impl Lock {
 /// not enough to close it.
 impl Drop for Lock {
     fn drop(&mut self) {
-        let _ = flock(&self.directory, FlockOperation::Unlock);
+        let _ = flock(&self.directory.file, FlockOperation::Unlock);
     }
 }
 
@@ -100,13 +102,14 @@ mod tests {
     #[test]
     fn a_lock_is_had_once_and_is_free_when_dropped() {
         let directory = tempfile::tempdir().unwrap();
-        let lock = Lock::take(directory.path()).unwrap().unwrap();
-        assert!(Lock::take(directory.path()).unwrap().is_none());
+        let take = || Lock::take(OwnDirectory::make(directory.path()).unwrap()).unwrap();
+        let lock = take().unwrap();
+        assert!(take().is_none());
         if cfg!(target_os = "linux") {
             assert_eq!(holder(directory.path()).pid, Some(std::process::id()));
         }
         drop(lock);
-        assert!(Lock::take(directory.path()).unwrap().is_some());
+        assert!(take().is_some());
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is written for it");
     }
 

@@ -1,8 +1,10 @@
 //! Where journals are kept: a directory for each scope, below one that the platform's convention names.
 //!
-//! Makes paths and nothing else.
+//! Makes paths, and asks whose the directories are that variables name.
 
 use std::path::{Path, PathBuf};
+
+use super::trust::OwnDirectory;
 
 /// Names the directory below which scopes are kept; for tests, and for those who have their own place.
 pub(crate) const STATE_VARIABLE: &str = "DOJOB_STATE_DIR";
@@ -10,26 +12,65 @@ pub(crate) const STATE_VARIABLE: &str = "DOJOB_STATE_DIR";
 /// The directory below which scopes are kept: `DOJOB_STATE_DIR`; for root `/var/lib/dojob`; for others `dojob` below
 /// `XDG_STATE_HOME`, or `~/.local/state` (macOS: `~/Library/Application Support`). `None` where there is no home.
 pub(crate) fn usual() -> Option<PathBuf> {
-    let is_root = rustix::process::geteuid().is_root();
-    usual_for(is_root, cfg!(target_os = "macos"), |name| {
-        std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
-    })
+    usual_for(is_root(), cfg!(target_os = "macos"), is_own, variable)
 }
 
-fn usual_for(is_root: bool, is_mac: bool, variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+/// The directory below which is kept what can be done without: for root `/var/cache/dojob`; for others `dojob` below
+/// `XDG_CACHE_HOME`, or `~/.cache`. `None` where there is no home.
+#[cfg(feature = "cli")]
+pub(crate) fn usual_cache() -> Option<PathBuf> {
+    let place = Place { xdg: "XDG_CACHE_HOME", of_root: "/var/cache/dojob", in_home: ".cache/dojob" };
+    place.find(is_root(), is_own, variable)
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Whether this user's files can be kept in this directory. `sudo -E` and `su` leave root with the variables of somebody
+/// else, who could have put anything there.
+fn is_own(directory: &Path) -> bool {
+    OwnDirectory::find(directory).is_ok()
+}
+
+struct Place {
+    xdg: &'static str,
+    of_root: &'static str,
+    in_home: &'static str,
+}
+
+impl Place {
+    fn find(
+        &self,
+        is_root: bool,
+        is_own: impl Fn(&Path) -> bool,
+        variable: impl Fn(&str) -> Option<PathBuf>,
+    ) -> Option<PathBuf> {
+        // A relative one is no place: the specification says to pass over it.
+        let home = |name| variable(name).filter(|path| path.is_absolute());
+        match home(self.xdg) {
+            Some(given) if !is_root || is_own(&given) => Some(given.join("dojob")),
+            _ if is_root => Some(PathBuf::from(self.of_root)),
+            _ => Some(home("HOME")?.join(self.in_home)),
+        }
+    }
+}
+
+fn usual_for(
+    is_root: bool,
+    is_mac: bool,
+    is_own: impl Fn(&Path) -> bool,
+    variable: impl Fn(&str) -> Option<PathBuf>,
+) -> Option<PathBuf> {
     if let Some(given) = variable(STATE_VARIABLE) {
         return Some(given);
     }
-    // A relative one is no place: the specification says to pass over it.
-    let home = |name| variable(name).filter(|path| path.is_absolute());
-    if let Some(state) = home("XDG_STATE_HOME") {
-        return Some(state.join("dojob"));
-    }
-    if is_root {
-        return Some(PathBuf::from("/var/lib/dojob"));
-    }
-    let below = if is_mac { "Library/Application Support/dojob" } else { ".local/state/dojob" };
-    Some(home("HOME")?.join(below))
+    let in_home = if is_mac { "Library/Application Support/dojob" } else { ".local/state/dojob" };
+    Place { xdg: "XDG_STATE_HOME", of_root: "/var/lib/dojob", in_home }.find(is_root, is_own, variable)
 }
 
 /// The directory of a scope: the program's name, and what the program adds to it.
@@ -75,7 +116,8 @@ mod tests {
         let none = |_: &str| None;
         let home = |name: &str| (name == "HOME").then(|| PathBuf::from("/users/ann"));
         let place = |root, mac, variable: &dyn Fn(&str) -> Option<PathBuf>| {
-            usual_for(root, mac, variable).map(|path| path.display().to_string())
+            usual_for(root, mac, |path| path != Path::new("/theirs"), variable)
+                .map(|path| path.display().to_string())
         };
         assert_eq!(place(true, false, &home).as_deref(), Some("/var/lib/dojob"));
         assert_eq!(place(false, false, &home).as_deref(), Some("/users/ann/.local/state/dojob"));
@@ -86,6 +128,8 @@ mod tests {
         assert_eq!(place(false, false, &none), None);
         let xdg = |name: &str| (name == "XDG_STATE_HOME").then(|| PathBuf::from("/s"));
         assert_eq!(place(true, false, &xdg).as_deref(), Some("/s/dojob"));
+        let theirs = |name: &str| (name == "XDG_STATE_HOME").then(|| PathBuf::from("/theirs"));
+        assert_eq!(place(true, false, &theirs).as_deref(), Some("/var/lib/dojob"));
         let given = |name: &str| (name == STATE_VARIABLE).then(|| PathBuf::from("x"));
         assert_eq!(place(true, false, &given).as_deref(), Some("x"));
     }

@@ -2,11 +2,16 @@
 //!
 //! Pure: knows bytes, no files; nor what the records mean ([`ledger`](super::ledger) does).
 //!
-//! A line is `CRC JSON`: eight hexadecimal digits (CRC-32 of the JSON, as in IEEE 802.3), a space, the record, a line
-//! feed. The first record names the version. Versions so far: 1, the first.
+//! A line is `SUM JSON`: eight hexadecimal digits, a space, the record, a line feed. The sum is the CRC-32 (as in IEEE
+//! 802.3) of the line without its line feed, and with the sum of the line before it, for the first line eight zeros, in
+//! the place of its own; so that a line that is missing, repeated or moved is found. The first record names the version.
+//!
+//! Versions so far: 1, in which the sum was that of the JSON alone; 2, which is written. Both are read.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,7 +20,39 @@ use serde_json::{Map, Value};
 use crate::event::Failure;
 
 /// The version of the format that is written, and the highest that is read.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
+
+/// The sum of a line, in digits.
+pub(crate) type Sum = [u8; 8];
+
+/// What stands for the sum of the line before the first.
+pub(crate) const FIRST: Sum = *b"00000000";
+
+/// A path as a journal has it: not every path is a text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Location {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl From<&Path> for Location {
+    fn from(path: &Path) -> Self {
+        match path.to_str() {
+            Some(text) => Location::Text(text.to_owned()),
+            None => Location::Bytes(path.as_os_str().as_bytes().to_owned()),
+        }
+    }
+}
+
+impl From<Location> for PathBuf {
+    fn from(location: Location) -> Self {
+        match location {
+            Location::Text(text) => text.into(),
+            Location::Bytes(bytes) => OsString::from_vec(bytes).into(),
+        }
+    }
+}
 
 /// One thing that was written down. `n` is the number of a run of a job, counted on from start to start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +70,9 @@ pub(crate) enum Record {
         boot: Option<String>,
         /// Whether it takes back what it did when it cannot be finished.
         revert: bool,
+        /// The working directory in which it began, without secrets.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        directory: Option<Location>,
         /// Without secrets.
         #[serde(default, skip_serializing_if = "Map::is_empty")]
         args: Map<String, Value>,
@@ -89,8 +129,8 @@ pub(crate) enum Record {
 /// What is wrong with a journal's bytes.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub(crate) enum Unreadable {
-    #[error("byte {offset}: {what}")]
-    Corrupt { offset: usize, what: String },
+    #[error("line {line}, byte {offset}: {what}")]
+    Corrupt { line: usize, offset: usize, what: String },
     #[error("it was written by a newer version: format {found}, and this program knows up to {VERSION}")]
     Newer { found: u64 },
 }
@@ -100,23 +140,33 @@ pub(crate) enum Unreadable {
 pub(crate) struct Decoded {
     pub(crate) records: Vec<Record>,
     pub(crate) whole: usize,
+    /// That of the text; the current one where it has no record.
+    pub(crate) version: u32,
+    /// The sum of the last record, which the next one follows on.
+    pub(crate) last: Sum,
 }
 
-/// The line of a record.
-pub(crate) fn encode(record: &Record, line: &mut Vec<u8>) -> serde_json::Result<()> {
+/// The line of a record that follows on the one with the sum `after`, which becomes its own.
+pub(crate) fn encode(record: &Record, after: &mut Sum, line: &mut Vec<u8>) -> serde_json::Result<()> {
     line.clear();
-    line.extend_from_slice(b"00000000 ");
+    line.extend_from_slice(after);
+    line.push(b' ');
     serde_json::to_writer(&mut *line, record)?;
-    let sum = crc32fast::hash(&line[9..]);
-    // Eight digits into a place of eight bytes.
-    let _ = write!(&mut line[..8], "{sum:08x}");
+    *after = digits(crc32fast::hash(line));
+    line[..8].copy_from_slice(after);
     line.push(b'\n');
     Ok(())
 }
 
-/// The line of a process that is about to become a command of the `n`th run, but for its number and its sum.
-pub(crate) fn spawned_line(n: u64) -> Vec<u8> {
-    format!("00000000 {{\"is\":\"spawned\",\"n\":{n},\"group\":{:>WIDTH$}}}\n", 0).into_bytes()
+fn digits(sum: u32) -> Sum {
+    std::array::from_fn(|at| b"0123456789abcdef"[(sum >> (4 * (7 - at))) as usize & 15])
+}
+
+/// The line of a process that is about to become a command of the `n`th run, but for its number and its sum: in the place
+/// of that is the sum that it follows on.
+pub(crate) fn spawned_line(n: u64, after: &Sum) -> Vec<u8> {
+    let record = format!(" {{\"is\":\"spawned\",\"n\":{n},\"group\":{:>WIDTH$}}}\n", 0);
+    [after, record.as_bytes()].concat()
 }
 
 /// How many places there are for the number of a process.
@@ -131,31 +181,80 @@ pub(crate) fn fill_spawned_line(line: &mut [u8], pid: u32) {
         *place = if rest == 0 && pid != 0 { b' ' } else { b'0' + (rest % 10) as u8 };
         rest /= 10;
     }
-    let sum = crc32fast::hash(&line[9..=end]);
-    for (place, digit) in line[..8].iter_mut().zip((0..8).rev()) {
-        *place = b"0123456789abcdef"[(sum >> (4 * digit)) as usize & 15];
-    }
+    let sum = digits(crc32fast::hash(&line[..=end]));
+    line[..8].copy_from_slice(&sum);
 }
 
 /// The records of a journal. A record that was torn can only be the last: it is the beginning of one, perhaps followed by
 /// zeros, which stand for what never came to the disk.
 pub(crate) fn decode(text: &[u8]) -> Result<Decoded, Unreadable> {
-    let mut records = Vec::new();
-    let mut at = 0;
-    while at < text.len() {
-        let rest = &text[at..];
+    let mut decoded = Decoded { records: Vec::new(), whole: 0, version: VERSION, last: FIRST };
+    while decoded.whole < text.len() {
+        let rest = &text[decoded.whole..];
         let end = rest.iter().position(|byte| *byte == b'\n');
-        let line = end
-            .map_or(Err(corrupt("a record has no end")), |end| decode_line(&rest[..end], records.is_empty()));
+        let line = end.map_or(Err(corrupt("a record has no end")), |end| decoded.take(&rest[..end]));
+        let is_first = decoded.records.is_empty();
         match line {
-            Ok(record) => records.push(record),
+            Ok(()) => {}
             Err(newer @ Unreadable::Newer { .. }) => return Err(newer),
-            Err(Unreadable::Corrupt { .. }) if is_torn(rest, records.is_empty()) => break,
-            Err(Unreadable::Corrupt { what, .. }) => return Err(Unreadable::Corrupt { offset: at, what }),
+            Err(Unreadable::Corrupt { .. }) if is_torn(rest, is_first) => break,
+            Err(Unreadable::Corrupt { what, .. }) => {
+                let line = decoded.records.len() + 1;
+                return Err(Unreadable::Corrupt { line, offset: decoded.whole, what });
+            }
         }
-        at += end.map_or(rest.len(), |end| end + 1);
+        decoded.whole += end.map_or(rest.len(), |end| end + 1);
     }
-    Ok(Decoded { records, whole: at })
+    Ok(decoded)
+}
+
+impl Decoded {
+    /// Takes one more line, without its line feed.
+    fn take(&mut self, line: &[u8]) -> Result<(), Unreadable> {
+        let is_first = self.records.is_empty();
+        let (sum, json) = line.split_at_checked(9).ok_or_else(|| corrupt("a line is too short"))?;
+        let follows = || {
+            let mut hasher = crc32fast::Hasher::new();
+            [&self.last[..], b" ", json].iter().for_each(|part| hasher.update(part));
+            digits(hasher.finalize())
+        };
+        let is = |wanted: Sum| sum[..8] == wanted && sum[8] == b' ';
+        // The first line tells the version, and so which sum it is that it should have.
+        let (alone, chained) = (|| is(digits(crc32fast::hash(json))), || is(follows()));
+        let is_right = match (is_first, self.version) {
+            (true, _) => alone() || chained(),
+            (false, 1) => alone(),
+            (false, _) => chained(),
+        };
+        if !is_right {
+            return Err(corrupt(match (is_first, self.version) {
+                (true, _) | (_, 1) => "the record does not have the sum that was written with it",
+                _ => {
+                    "the record does not have the sum that was written with it: it was changed, or one before it was \
+                     taken out, added or moved"
+                }
+            }));
+        }
+        let value: Value = serde_json::from_slice(json).map_err(|error| corrupt(error.to_string()))?;
+        let mut version = self.version;
+        if is_first {
+            version = match (value["is"].as_str(), value["version"].as_u64()) {
+                (Some("journal"), Some(found)) if found > u64::from(VERSION) => {
+                    return Err(Unreadable::Newer { found });
+                }
+                (Some("journal"), Some(1)) if alone() => 1,
+                (Some("journal"), Some(2)) if chained() => 2,
+                _ => return Err(corrupt("it does not begin as a journal does")),
+            };
+        }
+        let record =
+            serde_json::from_value(value).map_err(|error| corrupt(format!("an unknown record: {error}")))?;
+        let mut last = FIRST;
+        last.copy_from_slice(&sum[..8]);
+        self.records.push(record);
+        (self.version, self.last) = (version, last);
+        Ok(())
+    }
 }
 
 /// Whether this is the beginning of a record, and nothing behind it but zeros.
@@ -164,10 +263,11 @@ fn is_torn(rest: &[u8], is_first: bool) -> bool {
     if written.contains(&b'\n') || written.contains(&0) {
         return false;
     }
-    let mut first = Vec::new();
     if is_first {
-        return encode(&Record::Journal { version: VERSION }, &mut first).is_ok()
-            && first.starts_with(written);
+        let (mut current, mut sum) = (Vec::new(), FIRST);
+        let header = encode(&Record::Journal { version: VERSION }, &mut sum, &mut current);
+        let is_current = header.is_ok() && current.starts_with(written);
+        return is_current || b"a1df9b8f {\"is\":\"journal\",\"version\":1}\n".starts_with(written);
     }
     written.iter().enumerate().all(|(at, byte)| match at {
         0..8 => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
@@ -178,30 +278,7 @@ fn is_torn(rest: &[u8], is_first: bool) -> bool {
 }
 
 fn corrupt(what: impl Into<String>) -> Unreadable {
-    Unreadable::Corrupt { offset: 0, what: what.into() }
-}
-
-fn decode_line(line: &[u8], is_first: bool) -> Result<Record, Unreadable> {
-    let value = json_of(line)?;
-    if is_first {
-        match (value["is"].as_str(), value["version"].as_u64()) {
-            (Some("journal"), Some(found)) if found > u64::from(VERSION) => {
-                return Err(Unreadable::Newer { found });
-            }
-            (Some("journal"), Some(_)) => {}
-            _ => return Err(corrupt("it does not begin as a journal does")),
-        }
-    }
-    serde_json::from_value(value).map_err(|error| corrupt(format!("an unknown record: {error}")))
-}
-
-/// What a line holds, when its sum is right.
-fn json_of(line: &[u8]) -> Result<Value, Unreadable> {
-    let (sum, json) = line.split_at_checked(9).ok_or_else(|| corrupt("a line is too short"))?;
-    if sum != format!("{:08x} ", crc32fast::hash(json)).as_bytes() {
-        return Err(corrupt("a record does not have the sum that was written with it"));
-    }
-    serde_json::from_slice(json).map_err(|error| corrupt(error.to_string()))
+    Unreadable::Corrupt { line: 0, offset: 0, what: what.into() }
 }
 
 #[cfg(test)]
@@ -211,10 +288,9 @@ mod tests {
     use super::*;
 
     fn text(records: &[Record]) -> Vec<u8> {
-        let mut text = Vec::new();
-        let mut line = Vec::new();
+        let (mut text, mut line, mut sum) = (Vec::new(), Vec::new(), FIRST);
         for record in records {
-            encode(record, &mut line).unwrap();
+            encode(record, &mut sum, &mut line).unwrap();
             text.extend_from_slice(&line);
         }
         text
@@ -230,6 +306,7 @@ mod tests {
                 pid: 1,
                 boot: None,
                 revert: true,
+                directory: Some(Location::Bytes(vec![b'/', 0xff])),
                 args: Map::new(),
                 positional: Vec::new(),
             },
@@ -242,15 +319,56 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let text = text(&some_records());
-        assert_eq!(decode(&text), Ok(Decoded { records: some_records(), whole: text.len() }));
-        assert_eq!(decode(b""), Ok(Decoded { records: vec![], whole: 0 }));
+        let decoded = decode(&text).unwrap();
+        assert_eq!((&decoded.records, decoded.whole), (&some_records(), text.len()));
+        let last = text.split(|byte| *byte == b'\n').nth(some_records().len() - 1).unwrap();
+        assert_eq!(decoded.last, last[..8]);
+        let nothing = Decoded { records: vec![], whole: 0, version: VERSION, last: FIRST };
+        assert_eq!(decode(b""), Ok(nothing));
+    }
+
+    #[test]
+    fn a_line_that_is_missing_repeated_or_moved_is_damage() {
+        let text = text(&some_records());
+        let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
+        for at in 1..lines.len() - 1 {
+            let mut missing = lines.clone();
+            missing.remove(at);
+            let mut repeated = lines.clone();
+            repeated.insert(at, lines[at]);
+            let mut moved = lines.clone();
+            moved.swap(at, at + 1);
+            for (changed, first) in [(missing, at + 1), (repeated, at + 2), (moved, at + 1)] {
+                match decode(&changed.concat()) {
+                    Err(Unreadable::Corrupt { line, .. }) => assert_eq!(line, first),
+                    other => panic!("{at}: {other:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_version_is_read() {
+        let line = |json: &str| format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
+        let header = line(r#"{"is":"journal","version":1}"#);
+        let text = header.clone() + &line(r#"{"is":"settled","n":3}"#);
+        let decoded = decode(text.as_bytes()).unwrap();
+        assert_eq!(decoded.records, [Record::Journal { version: 1 }, Record::Settled { n: 3 }]);
+        assert_eq!(decoded.version, 1);
+        for cut in 0..header.len() {
+            assert_eq!(decode(&header.as_bytes()[..cut]).unwrap().whole, 0, "cut at {cut}");
+        }
+        let pretending = line(r#"{"is":"journal","version":2}"#);
+        assert!(decode(pretending.as_bytes()).is_err(), "its sums would not have to follow on each other");
     }
 
     #[test]
     fn a_process_writes_of_itself_what_everybody_reads() {
         for pid in [1, 42, 4_194_304, i32::MAX as u32] {
-            let mut line = [text(&some_records()), spawned_line(7)].concat();
-            let at = line.len() - spawned_line(7).len();
+            let before = text(&some_records());
+            let after = decode(&before).unwrap().last;
+            let at = before.len();
+            let mut line = [before, spawned_line(7, &after)].concat();
             fill_spawned_line(&mut line[at..], pid);
             let read = decode(&line).unwrap().records.pop();
             assert_eq!(read, Some(Record::Spawned { n: 7, group: pid as i32, start: None }));
@@ -264,7 +382,8 @@ mod tests {
             let whole = text[..cut].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
             let count = text[..cut].iter().filter(|byte| **byte == b'\n').count();
             let records = some_records()[..count].to_vec();
-            assert_eq!(decode(&text[..cut]), Ok(Decoded { records, whole }), "cut at {cut}");
+            let decoded = decode(&text[..cut]).unwrap();
+            assert_eq!((decoded.records, decoded.whole), (records, whole), "cut at {cut}");
         }
     }
 
@@ -288,8 +407,7 @@ mod tests {
 
     #[test]
     fn newer_versions_are_told_apart() {
-        let mut line = Vec::new();
-        encode(&Record::Journal { version: VERSION + 1 }, &mut line).unwrap();
+        let line = text(&[Record::Journal { version: VERSION + 1 }]);
         assert_eq!(decode(&line), Err(Unreadable::Newer { found: u64::from(VERSION) + 1 }));
     }
 
