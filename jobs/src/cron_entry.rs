@@ -385,7 +385,12 @@ impl Job for CronEntry {
     }
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
-        let edited = self.edited()?;
-        write::cleanup(cx, &edited)
+        match &self.file {
+            Some(file) => {
+                let path = self.machine().locate_target(&Path::new(DIRECTORY).join(file))?;
+                write::cleanup(cx, &path)
+            }
+            None => Ok(()),
+        }
     }
 }

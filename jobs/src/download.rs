@@ -205,7 +205,7 @@ fn says(path: &Path) -> String {
 }
 
 fn open_source(source: &Path) -> Result<OpenFile> {
-    let stop = |why: &str| Err(CouldNotFindOut::new(says(source)).because(why).into());
+    let stop = |why: &str| Err(CouldNotFindOut::new(says(source)).permanent().because(why).into());
     match look::open(source, Links::Follow)? {
         Found::File(file) => Ok(file),
         Found::Nothing => stop("there is no such file"),

@@ -216,7 +216,10 @@ impl File {
             Found::Nothing => format!("there is no {} to copy", source.display()),
             other => format!("{} is {}, not a file", source.display(), other.what().unwrap_or_default()),
         };
-        Err(CouldNotFindOut::new(format!("what {} is to say", self.path.display())).because(why).into())
+        Err(CouldNotFindOut::new(format!("what {} is to say", self.path.display()))
+            .permanent()
+            .because(why)
+            .into())
     }
 
     /// Adds that the content differs, and how, unless that is to be hidden.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
-use dojob::{Context, CouldNotFindOut, Job, OrCouldNotFindOut, Secret};
+use dojob::{Context, CouldNotFindOut, Job, OrCouldNotFindOut, Permanent, Secret};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{self as jinja, Enumerator, Object, Serde};
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
@@ -262,13 +262,21 @@ impl Template {
     fn render(&self, cx: &Context) -> Result<String> {
         let vars = self.known(Some(jinja::Value::from_object(KnownOfMachine(Facts::of(cx)))));
         let render = |name: &str, text: &str, environment: &Environment<'_>| {
-            environment.render_named_str(name, &line_ends::kept(text), vars).map_err(|error| plain(&error))
+            environment.render_named_str(name, &line_ends::kept(text), vars).map_err(|error| {
+                // What is undefined stays so, unless it comes from the machine's facts, or it cannot be seen whether.
+                let is_fixed =
+                    !["facts", "include", "import", "extends"].iter().any(|word| text.contains(word));
+                match is_of_the_template(&error) || (is_fixed && error.kind() == ErrorKind::UndefinedError) {
+                    true => Permanent::new(plain(&error).to_string()).into(),
+                    false => plain(&error),
+                }
+            })
         };
         match (&self.template, &self.source) {
             (Some(template), _) => render(INLINE, template, &environment(None)),
             (None, Some(source)) => {
                 let Some(text) = read(source)? else {
-                    bail!("there is no template {}", source.display());
+                    return Err(Permanent::new(format!("there is no template {}", source.display())).into());
                 };
                 let directory = source.parent().unwrap_or(Path::new("."));
                 render(&source.display().to_string(), &text, &environment(Some(directory)))
@@ -281,8 +289,11 @@ impl Template {
     fn file(&self, cx: &Context) -> Result<File> {
         self.validated()?;
         self.secrets.values().for_each(|secret| cx.mask(secret));
-        let unknown = || CouldNotFindOut::new(format!("what {} is to say", self.path.display()));
-        let content = self.render(cx).map_err(|error| unknown().because(error))?;
+        let content = self.render(cx).map_err(|error| {
+            let unknown = CouldNotFindOut::new(format!("what {} is to say", self.path.display()));
+            let is_permanent = error.downcast_ref::<Permanent>().is_some();
+            if is_permanent { unknown.permanent() } else { unknown }.because(error)
+        })?;
         Ok(File {
             path: self.path.clone(),
             content: Some(content),
@@ -414,6 +425,27 @@ fn plain(error: &minijinja::Error) -> anyhow::Error {
         cause = error.source();
     }
     anyhow::Error::msg(text)
+}
+
+/// Whether the template itself is wrong, so that it says the same at every try. What facts could not tell may be known
+/// later.
+fn is_of_the_template(error: &minijinja::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::SyntaxError
+            | ErrorKind::TemplateNotFound
+            | ErrorKind::UnknownFilter
+            | ErrorKind::UnknownTest
+            | ErrorKind::UnknownFunction
+            | ErrorKind::UnknownMethod
+            | ErrorKind::MissingArgument
+            | ErrorKind::TooManyArguments
+            | ErrorKind::UnknownBlock
+            | ErrorKind::OutOfFuel
+    ) || error
+        .source()
+        .and_then(|source| source.downcast_ref::<minijinja::Error>())
+        .is_some_and(is_of_the_template)
 }
 
 impl Job for Template {

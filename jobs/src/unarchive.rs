@@ -214,8 +214,9 @@ struct Prepared {
 
 /// The archive at `path`, open, and its format.
 fn archive(path: &Path) -> Result<(File, Format)> {
-    let stop =
-        |why: &str| Err(CouldNotFindOut::new(format!("what is in {}", path.display())).because(why).into());
+    let stop = |why: &str| {
+        Err(CouldNotFindOut::new(format!("what is in {}", path.display())).permanent().because(why).into())
+    };
     let OpenFile { file, .. } = match open(path, Links::Follow)? {
         Found::File(file) => file,
         Found::Nothing => return stop("there is no such file"),

@@ -114,7 +114,7 @@ impl Upload {
         path::validate_named(&self.path)?;
         headers::validate(&self.headers)?;
         headers::mask(cx, &self.headers);
-        let stop = |why: String| Err(CouldNotFindOut::new(says(&self.path)).because(why).into());
+        let stop = |why: String| Err(CouldNotFindOut::new(says(&self.path)).permanent().because(why).into());
         match look::open(&self.path, Links::Follow)? {
             Found::File(file) => Ok(file),
             Found::Nothing => stop("there is no such file".to_owned()),

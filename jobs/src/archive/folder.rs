@@ -43,7 +43,7 @@ pub(crate) type Sources = BTreeMap<Vec<u8>, Source>;
 pub(crate) fn sources(cx: &Context, look: &Look<'_>) -> Result<Sources> {
     let folder = look.folder;
     let what = || format!("what belongs into an archive of {}", folder.display());
-    let stop = |why: String| Err(CouldNotFindOut::new(what()).because(why).into());
+    let stop = |why: String| Err(CouldNotFindOut::new(what()).permanent().because(why).into());
     let top = match meta(folder, Links::Follow)? {
         Some(top) if top.is_dir() => top,
         Some(other) => return stop(format!("it is {}, and no directory", other.what())),

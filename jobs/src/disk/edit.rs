@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use dojob::{Context, CouldNotFindOut, OrCouldNotFindOut, Secret};
+use dojob::{Context, CouldNotFindOut, OrCouldNotFindOut, Permanent, Secret};
 
 use super::differ::Differences;
 use super::look::{self, Found, Links, Meta, OpenFile};
@@ -61,7 +61,7 @@ impl Editor<'_> {
         let path = self.path.display();
         match look::open(self.path, Links::Follow)? {
             Found::Nothing if self.create => Ok(None),
-            Found::Nothing => bail!("{path} does not exist"),
+            Found::Nothing => Err(Permanent::new(format!("{path} does not exist")).into()),
             Found::File(mut file) => {
                 let bytes = file.read(LIMIT).or_could_not_find_out(format_args!("what {path} says"))?;
                 let bytes = bytes.ok_or_else(|| {
@@ -71,7 +71,10 @@ impl Editor<'_> {
                     Text::decode(bytes).with_context(|| format!("could not find out what {path} says"))?;
                 Ok(Some(Opened { file, text }))
             }
-            other => bail!("{path} is {}, not a file", other.what().unwrap_or_default()),
+            other => {
+                let why = format!("{path} is {}, not a file", other.what().unwrap_or_default());
+                Err(Permanent::new(why).into())
+            }
         }
     }
 
@@ -83,7 +86,7 @@ impl Editor<'_> {
         let found = self.open()?;
         let none = Text::default();
         let text = found.as_ref().map_or(&none, |found| &found.text);
-        let Some(edited) = edit(text)? else { return Ok(()) };
+        let Some(edited) = edit(text).map_err(permanent_where_unknown)? else { return Ok(()) };
         let reason = match found {
             Some(_) => edited.reason,
             None => format!("{} does not exist", self.path.display()),
@@ -109,7 +112,7 @@ impl Editor<'_> {
             let mut found = self.open()?;
             let none = Text::default();
             let text = found.as_ref().map_or(&none, |found| &found.text);
-            let Some(edited) = edit(text)? else { return Ok(()) };
+            let Some(edited) = edit(text).map_err(permanent)? else { return Ok(()) };
             let bytes = text.encode(&edited.text);
             let meta = found.as_ref().map(|found| found.file.meta);
             let path = write::follow(self.path)?;
@@ -132,6 +135,19 @@ impl Editor<'_> {
             }
         }
         bail!("{} is changed by somebody else again and again", self.path.display())
+    }
+}
+
+/// What an edit says of a text it says of the same text at every try.
+fn permanent(error: anyhow::Error) -> anyhow::Error {
+    Permanent::new(format!("{error:#}")).into()
+}
+
+/// The same for a check, which goes on to a run unless it could not find out.
+fn permanent_where_unknown(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<CouldNotFindOut>() {
+        Ok(unknown) => unknown.permanent().into(),
+        Err(error) => error,
     }
 }
 

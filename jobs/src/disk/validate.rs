@@ -6,8 +6,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
-use dojob::Context;
+use anyhow::{Result, ensure};
+use dojob::{CommandError, Context, Permanent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,8 +49,15 @@ impl Validate {
         // It may start elsewhere than we count from.
         let file = std::path::absolute(file)?;
         let arguments = arguments.iter().map(|word| with_file(word, &file));
-        cx.command(program).args(arguments).run().context("the new file is not accepted")?;
-        Ok(())
+        let why = "the new file is not accepted";
+        match cx.command(program).args(arguments).run() {
+            Ok(_) => Ok(()),
+            // What it says of the same file another time is the same.
+            Err(error @ CommandError::Failed(_)) if !cx.is_cancelled() => {
+                Err(Permanent::new(why).because(error).into())
+            }
+            Err(error) => Err(anyhow::Error::new(error).context(why)),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
-use dojob::Context;
+use dojob::{Context, Permanent};
 use rustix::fs::{AtFlags, CWD, Mode as RawMode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -105,6 +105,10 @@ pub(crate) fn settle(cx: &Context, beside: &Path) -> Result<()> {
 /// When something is there and cannot be removed, the rest is removed all the same; and when the storage has a name that
 /// no run of a job gives, which is left alone.
 pub(crate) fn cleanup(cx: &mut Context, target: &Path) -> Result<()> {
+    cleanup_of(cx, target)
+}
+
+fn cleanup_of(cx: &Context, target: &Path) -> Result<()> {
     in_place::finish(cx, target)?;
     let names = stored(cx)?;
     if names.is_empty() {
@@ -203,12 +207,16 @@ pub(crate) fn directory_of(path: &Path) -> Result<&Path> {
 /// When there is none, with a hint, or it cannot be opened.
 pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, RawMode::empty()).with_context(|| match meta(path, Links::Follow) {
-        Ok(None) => format!(
-            "the directory {} does not exist; a `directory` before this one can make it",
-            path.display()
-        ),
-        _ => format!("failed to open the directory {}", path.display()),
+    rustix::fs::open(path, flags, RawMode::empty()).map_err(|errno| match meta(path, Links::Follow) {
+        Ok(None) => {
+            let path = path.display();
+            Permanent::new(format!(
+                "the directory {path} does not exist; a `directory` before this one can make it"
+            ))
+            .because(errno)
+            .into()
+        }
+        _ => anyhow::Error::new(errno).context(format!("failed to open the directory {}", path.display())),
     })
 }
 
@@ -313,7 +321,7 @@ fn write_beside(
     };
     let wanted = match &old {
         Some(old) if old.is_file() => attributes.or_as(old),
-        Some(old) if old.is_dir() => return Err(anyhow!("there is a directory in its place")),
+        Some(old) if old.is_dir() => return Err(Permanent::new("there is a directory in its place").into()),
         _ => Resolved { mode: attributes.mode.or(Some(NEW_FILE)), ..*attributes },
     };
     // Until it has its owner, nobody else may read it.
@@ -450,6 +458,8 @@ mod tests {
     struct Caller {
         call: Arc<Call>,
         returned: Arc<Mutex<Option<Result<()>>>>,
+        /// What the cleanup is told.
+        target: PathBuf,
     }
 
     impl PartialEq for Caller {
@@ -464,13 +474,22 @@ mod tests {
             Ok(())
         }
         fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
-            cleanup(cx)
+            cleanup(cx, &self.target)
         }
     }
 
     /// Calls `call` with a context, and the cleanup afterwards.
     fn with_context(call: impl Fn(&Context) -> Result<()> + Send + Sync + 'static) -> Result<()> {
-        let caller = Caller { call: Arc::new(call), returned: Arc::default() };
+        with_target(Path::new("file"), call)
+    }
+
+    /// The same with a target for the cleanup.
+    fn with_target(
+        target: &Path,
+        call: impl Fn(&Context) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<()> {
+        let (call, target) = (Arc::new(call), target.to_owned());
+        let caller = Caller { call, returned: Arc::default(), target };
         let report = Engine::new(caller.clone())?.converge();
         assert!(report.success() && report.failed_cleanups().next().is_none(), "{report:?}");
         caller.returned.lock().unwrap().take().unwrap()
@@ -570,7 +589,7 @@ mod tests {
         let path = root.path().join(OsStr::from_bytes(b"not-a-text-\xff")).join("file");
         fs::create_dir(path.parent().unwrap()).unwrap();
         let to = path.clone();
-        with_context(move |cx| {
+        with_target(&path, move |cx| {
             fs::write(beside(cx, &to)?, "left")?;
             let directory = beside(cx, &to)?;
             fs::create_dir(&directory)?;
@@ -580,6 +599,33 @@ mod tests {
         })
         .unwrap();
         assert_eq!(names(path.parent().unwrap()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_cleanup_removes_nothing_that_its_job_has_not_named() {
+        let root = tempfile::tempdir().unwrap();
+        let [own, other] = ["own", "other"].map(|name| root.path().join(name));
+        [&own, &other].iter().for_each(|directory| fs::create_dir(directory).unwrap());
+        let target = own.join("file");
+        let name = ".dojob-0123456789abcdef";
+        for path in [own.join("precious"), own.join(".dojob-old"), other.join(name), target.clone()] {
+            fs::write(path, "kept").unwrap();
+        }
+        let paths = [own.join("precious"), own.join(".dojob-old"), target.clone()];
+        let (other_path, at) = (other.join(name), target.clone());
+        let call = move |cx: &Context| {
+            for path in &paths {
+                cx.local().set(KEY, [path.to_str()])?;
+                let error = cleanup_of(cx, &at).err().map(|error| error.to_string()).unwrap_or_default();
+                anyhow::ensure!(error.contains("is no name that this job gives"), "{}", path.display());
+            }
+            // As earlier versions have stored it; it is looked for beside the target alone.
+            cx.local().set(KEY, [other_path.to_str()])?;
+            cleanup_of(cx, &at)
+        };
+        with_context(call).unwrap();
+        assert_eq!(names(&own), [".dojob-old", "file", "precious"]);
+        assert_eq!(names(&other), [name]);
     }
 
     #[test]

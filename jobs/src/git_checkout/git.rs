@@ -317,8 +317,8 @@ impl Git<'_> {
 
     /// Takes note, before anything is changed, of what the cleanup has to know if nobody comes to its end.
     pub(super) fn remember(&self) -> Result<()> {
-        let locks = locks(&git_directory(&self.dest))?;
-        let locks = locks.iter().map(|lock| lock.to_string_lossy().into_owned()).collect();
+        let directory = git_directory(&self.dest);
+        let locks = locks(&directory)?.iter().map(|lock| named_in(&directory, lock)).collect();
         let fresh = match self.place()? {
             Place::Repository => self.head()?.is_none() && self.has_nothing_else()?,
             Place::Free(_) => true,
@@ -341,8 +341,12 @@ impl Git<'_> {
     /// that time is kept as a commit, since it could be somebody's work.
     pub(super) fn mend(&self) -> Result<()> {
         let Some(under_way) = self.cx.local().get::<UnderWay>(UNDER_WAY)? else { return Ok(()) };
-        for lock in locks(&git_directory(&self.dest))? {
-            if !under_way.locks.iter().any(|before| **before == *lock.to_string_lossy()) {
+        let directory = git_directory(&self.dest);
+        for lock in locks(&directory)? {
+            let name = named_in(&directory, &lock);
+            // Earlier versions have stored the whole path.
+            let is_it = |before: &String| *before == name || **before == *lock.to_string_lossy();
+            if !under_way.locks.iter().any(is_it) {
                 fs::remove_file(&lock).with_context(|| format!("failed to remove {}", lock.display()))?;
             }
         }
@@ -376,6 +380,11 @@ impl Git<'_> {
         self.cx.log(format!("what was in {} is kept as {name}", self.dest.display()));
         self.change(&["update-ref", &name, &commit])
     }
+}
+
+/// What a lock is called in its directory: a secret in the path of that is not written down with it.
+fn named_in(directory: &Path, lock: &Path) -> String {
+    lock.strip_prefix(directory).unwrap_or(lock).to_string_lossy().into_owned()
 }
 
 /// The files below by which Git says that it is at work.

@@ -430,3 +430,18 @@ fn a_huge_file_needs_little_memory() {
     set_mode(root.path(), 0o777);
     run_as_nobody("file::a_huge_file_needs_little_memory", root.path());
 }
+
+#[test]
+fn what_would_fail_in_the_same_way_again_is_tried_once() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name);
+    fs::write(at("text"), "a\na\n").unwrap();
+    fs::create_dir(at("directory")).unwrap();
+    let tries = |report: dojob::Report| report.jobs().last().unwrap().tries();
+    assert_eq!(tries(converge(File::new(at("new"), "x").validated_by(["false", "{}"]))), 1);
+    assert_eq!(tries(converge(File::new(at("missing/new"), "x"))), 1);
+    assert_eq!(tries(converge(File::copy(at("new"), at("directory/nothing")))), 1);
+    assert_eq!(tries(converge(File::new(at("directory"), "x"))), 1);
+    assert_eq!(tries(converge(dojob_jobs::Line::new(at("missing"), "x"))), 1);
+    assert_eq!(tries(converge(dojob_jobs::Line::new(at("text"), "b").regex("a"))), 1);
+}

@@ -222,3 +222,17 @@ fn what_cannot_be_is_refused_when_read() {
     }
     check_schema::<Template>("Template", &["path"]);
 }
+
+#[test]
+fn what_is_wrong_with_the_template_itself_is_tried_once() {
+    let root = tempfile::tempdir().unwrap();
+    for wrong in
+        ["{{ a.nowhere() }}", "{{ a | nothing }}", "{{ nobody }}", "{{ nothing() }}", "{% include 'gone' %}"]
+    {
+        let job = Template::new(root.path().join("x"), wrong).var("a", json!({ "b": 1 }));
+        let report = converge(job);
+        assert_eq!(report.jobs().last().unwrap().tries(), 1, "{wrong}");
+    }
+    let report = converge(Template::new(root.path().join("x"), "{{ facts.nothing }}"));
+    assert_eq!(report.jobs().last().unwrap().tries(), 3, "facts may be other ones in a while");
+}
