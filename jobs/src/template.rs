@@ -113,7 +113,7 @@ pub struct Template {
     pub hide: bool,
 }
 
-validated!(Template);
+validated!(Template, validate_read);
 
 impl Template {
     /// The file at `path`, made from this template.
@@ -214,6 +214,13 @@ impl Template {
         self
     }
 
+    /// As [`validate`](Template::validate), and whether all is there that the template needs: in a phase rendering it
+    /// tells that.
+    fn validate_read(&self) -> Result<()> {
+        self.validate()?;
+        self.template.as_ref().map_or(Ok(()), |template| self.refuse_undefined(&line_ends::kept(template)))
+    }
+
     fn validate(&self) -> Result<()> {
         path::validate_named(&self.path)?;
         self.validate.as_ref().map_or(Ok(()), Validate::validate)?;
@@ -233,7 +240,6 @@ impl Template {
         if let Some(template) = &self.template {
             let template = line_ends::kept(template);
             environment(None).template_from_named_str(INLINE, &template).map_err(|error| plain(&error))?;
-            self.refuse_undefined(&template)?;
         }
         Ok(())
     }

@@ -7,10 +7,14 @@
 /// when it is tried.
 macro_rules! validated {
     ($Job:ident) => {
+        validated!($Job, validate);
+    };
+    // With a method for what is read alone.
+    ($Job:ident, $validate:ident) => {
         impl<'de> serde::Deserialize<'de> for $Job {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let job = $Job::deserialize(deserializer)?;
-                job.validate().map_err(|error| serde::de::Error::custom(format!("{error:#}")))?;
+                job.$validate().map_err(|error| serde::de::Error::custom(format!("{error:#}")))?;
                 Ok(job)
             }
         }

@@ -288,19 +288,20 @@ impl<'a> Builder<'a, '_> {
 
     /// The arguments, with the task's `become` among them where its type has such a field.
     fn with_become(&mut self, task: &'a Task, kind: &TaskType) -> Option<Cow<'a, Value>> {
+        const BECOME: &str = "become";
+        let is_known = kind.fields().iter().any(|field| field.name == BECOME);
+        let among = task.args.get(BECOME).filter(|_| is_known).map(|value| (value, &["args", BECOME][..]));
+        for (value, way) in task.r#become.iter().map(|value| (value, &[BECOME][..])).chain(among) {
+            if is_truth(value) {
+                let message = format!("`become` is {}, expected the name of a user", super::fit::told(value));
+                let way: Vec<Step<'_>> = way.iter().map(|name| Step::Key(name)).collect();
+                self.problem(task, &way, message, Some("write `become: root`, or leave it out".to_owned()));
+                return None;
+            }
+        }
         let Some(r#become) = &task.r#become else { return Some(Cow::Borrowed(&task.args)) };
         let key = [Step::Key("become")];
-        let is_truth = matches!(r#become, Value::Bool(_))
-            || r#become
-                .as_str()
-                .is_some_and(|text| ["yes", "no", "on", "off", "true", "false"].contains(&text));
-        if is_truth {
-            let message = format!("`become` is {}, expected the name of a user", super::fit::told(r#become));
-            let hint = "write `become: root`, or leave it out".to_owned();
-            self.problem(task, &key, message, Some(hint));
-            return None;
-        }
-        if !kind.fields().iter().any(|field| field.name == "become") {
+        if !is_known {
             let message = format!("`{}` does nothing as another user", kind.name());
             self.problem(task, &key, message, Some("leave `become` out".to_owned()));
             return Some(Cow::Borrowed(&task.args));
@@ -314,6 +315,12 @@ impl<'a> Builder<'a, '_> {
         }
         Some(Cow::Owned(args))
     }
+}
+
+/// Whether somebody says that it is done as another user, and not as which one.
+fn is_truth(value: &Value) -> bool {
+    const WORDS: [&str; 6] = ["yes", "no", "on", "off", "true", "false"];
+    value.is_boolean() || value.as_str().is_some_and(|text| WORDS.contains(&text))
 }
 
 /// Whether there are braces of a template anywhere in a value.

@@ -29,7 +29,7 @@ const VERBATIM: &str = "`verbatim: true` beside `args`";
 
 /// Reports such quotes in all of a playbook, except in tasks that are `verbatim`.
 pub(super) fn check(value: &Value, places: &Places, problems: &mut Vec<Problem>) {
-    let mut checking = Checking { places, problems, seen: BTreeSet::new(), has_item: false };
+    let mut checking = Checking { places, problems, seen: BTreeSet::new(), has_item: false, is_task: false };
     for root in ["vars", "secrets"] {
         if let Some(value) = value.get(root).filter(|value| is_suspicious(value)) {
             checking.value(&mut vec![Step::Key(root)], value);
@@ -40,6 +40,7 @@ pub(super) fn check(value: &Value, places: &Places, problems: &mut Vec<Problem>)
         if task.get("verbatim") == Some(&Value::Bool(true)) || !is_suspicious(task) {
             continue;
         }
+        checking.is_task = true;
         checking.has_item = task.get("for_each").is_some();
         checking.value(&mut vec![Step::Key("tasks"), Step::Index(index)], task);
     }
@@ -59,8 +60,12 @@ pub(super) fn check_braces(
     places: &Places,
 ) -> Option<Problem> {
     let name = placeholder(text)?;
-    let place = sources(places, path).into_iter().find(|place| {
+    let written = |place: &Place| {
         pieces(&place.source, place.line, place.column).iter().any(|piece| piece.text().contains(name))
+    };
+    // A part of it may have been written elsewhere; what comes from outside of the playbook is data.
+    let place = sources(places, path).into_iter().find(written).or_else(|| {
+        places.sources().any(|source| source.text().contains(name)).then(|| places.near(path))?
     })?;
     let inner = name.trim_matches(['{', '}']).trim();
     let word: String = inner.chars().take_while(|c| c.is_alphanumeric() || "._".contains(*c)).collect();
@@ -114,6 +119,8 @@ struct Checking<'a, 'p> {
     seen: BTreeSet<(String, usize, usize)>,
     /// The task is done for each of several elements.
     has_item: bool,
+    /// A task can be `verbatim`.
+    is_task: bool,
 }
 
 impl<'a> Checking<'a, '_> {
@@ -169,9 +176,14 @@ impl<'a> Checking<'a, '_> {
                 };
                 let literal = found.replacen('$', "\\u0024", 1);
                 let hint = format!(
-                    "write it outside of them: `{}`; if it is meant as it stands, `\"{}\"`, three quotes, or {VERBATIM}",
+                    "write it outside of them: `{}`; if it is meant as it stands, `\"{}\"`, {}",
                     late::escaped(&outside),
-                    late::escaped(&literal)
+                    late::escaped(&literal),
+                    if self.is_task {
+                        format!("three quotes, or {VERBATIM}")
+                    } else {
+                        "or three quotes".to_owned()
+                    }
                 );
                 Some(within(found).hint(hint))
             }
@@ -179,7 +191,8 @@ impl<'a> Checking<'a, '_> {
                 let found = substitution(text, |name| self.is_own(name))?;
                 let shown = late::escaped(found);
                 let hint = format!(
-                    "write it outside of them: `\"\"\"…\"\"\"{shown}\"\"\"…\"\"\"`; if it is meant as it stands, {VERBATIM}"
+                    "write it outside of them: `\"\"\"…\"\"\"{shown}\"\"\"…\"\"\"`; if it is meant as it stands, {}",
+                    if self.is_task { VERBATIM } else { "`\"…\\u0024{…}…\"` between single `\"`" }
                 );
                 Some(within(found).hint(hint))
             }

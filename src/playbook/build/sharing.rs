@@ -19,6 +19,9 @@ use crate::playbook::problem::{Place, Problem};
 use crate::playbook::target::{Role, Spec, Target};
 use crate::playbook::task_type::TaskType;
 
+/// A job's role, whether it says all of the target, and its number.
+type Near = (Role, bool, usize);
+
 /// The targets of the jobs so far.
 #[derive(Default)]
 pub(super) struct Sharing {
@@ -27,7 +30,7 @@ pub(super) struct Sharing {
     /// By type, and by what names a target in full, the first job that has it.
     same: HashMap<(String, String, Vec<String>), usize>,
     /// By kind of thing and name, the first job of each role that has it.
-    near: HashMap<(String, String), Vec<(Role, bool, usize)>>,
+    near: HashMap<(String, String), Vec<Near>>,
     /// By name, the jobs that share a target and may.
     shared: BTreeMap<String, Vec<usize>>,
 }
