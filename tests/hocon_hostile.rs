@@ -69,7 +69,7 @@ fn chains_of_substitutions() {
 fn every_variable_by_every_other() {
     let all: String = (0..40).map(|n| format!("${{?a{n}}}")).collect();
     let web: String = (0..40).map(|n| format!("a{n} = {all}\n")).collect();
-    assert_eq!(said(&web), "this takes more than 2000000 steps to work out");
+    assert_eq!(said(&web), "nothing");
 }
 
 #[test]

@@ -52,6 +52,7 @@ pub(super) fn resolve<'t>(tree: &'t Tree, settings: &'t Settings) -> Resolved<'t
         late_first: tree.members(Tree::ROOT).get("tasks").is_some(),
         frames: Vec::new(),
         lowest: usize::MAX,
+        closing: None,
         cut: None,
         wrong: Vec::new(),
         steps: 0,
@@ -75,6 +76,16 @@ pub(super) fn resolve<'t>(tree: &'t Tree, settings: &'t Settings) -> Resolved<'t
 struct Circle(usize);
 
 type Found = Result<Option<Val>, Circle>;
+
+/// How a circle came about: the fields on the way, and the substitution that leads back.
+struct Closing {
+    fields: Vec<FieldId>,
+    wanted: Vec<Arc<str>>,
+    pos: Pos,
+}
+
+/// Of a longer way, so many fields of its begin and of its end are kept.
+const LONG: usize = 32;
 
 /// A value that is being looked for.
 struct Frame {
@@ -108,6 +119,8 @@ struct Resolver<'t> {
     frames: Vec<Frame>,
     /// The outermost frame that what is being computed depends on.
     lowest: usize,
+    /// The last circle that was closed.
+    closing: Option<Closing>,
     /// The frame that last hid something.
     cut: Option<usize>,
     wrong: Vec<Wrong>,
@@ -180,7 +193,7 @@ impl<'t> Resolver<'t> {
                 Some(frame) => match self.below(*field, &[])? {
                     None => {
                         self.lowest = self.lowest.min(frame);
-                        return Err(Circle(frame));
+                        return Err(self.circle(frame));
                     }
                     earlier => earlier,
                 },
@@ -238,7 +251,7 @@ impl<'t> Resolver<'t> {
             while let Some(frame) = outer {
                 if self.frames[frame].write == index {
                     self.lowest = self.lowest.min(frame);
-                    return Err(Circle(frame));
+                    return Err(self.circle(frame));
                 }
                 outer = self.frames[frame].outer;
             }
@@ -258,8 +271,7 @@ impl<'t> Resolver<'t> {
         self.open[field.index()] = outer;
         let found = match found {
             Err(Circle(frame)) if frame >= self.frames.len() => {
-                let name = words::path(&tree.path(field));
-                return Ok(Some(self.wrong(write.key, format!("`{name}` refers to itself"), None)));
+                return Ok(Some(self.circular(write.key)));
             }
             found => found?,
         };
@@ -386,6 +398,11 @@ impl<'t> Resolver<'t> {
             (&Err(Circle(frame)), _) | (Ok(None), Some(frame)) => Some(frame),
             _ => None,
         };
+        if let Some(frame) = circle
+            && (found.is_ok() || self.closing.is_none())
+        {
+            self.closing = Some(self.closing(frame, wanted));
+        }
         // A circle is broken where there is something to look back at, or else by what may be missing.
         if let Some(frame) = circle
             && (self.can_look_back(frame) || !wanted.optional && frame + 1 < self.frames.len())
@@ -396,7 +413,7 @@ impl<'t> Resolver<'t> {
         let found = match (found, circle) {
             (Ok(Some(val)), _) => Some(val.at(wanted.pos)),
             (Ok(None) | Err(_), _) if wanted.optional => None,
-            (_, Some(frame)) => Some(self.circular(frame, &words::path(&wanted.path), wanted.pos)),
+            (_, Some(_)) => Some(self.circular(wanted.pos)),
             (_, None) => {
                 let name = words::path(&wanted.path);
                 let hint =
@@ -419,11 +436,28 @@ impl<'t> Resolver<'t> {
         })
     }
 
-    /// A substitution that leads to itself, from a frame on.
-    fn circular(&mut self, frame: usize, name: &str, pos: Pos) -> Val {
-        let frames = self.frames.iter().skip(frame);
-        let mut way: Vec<String> = frames.map(|frame| words::path(&self.tree.path(frame.field))).collect();
-        way.push(name.to_owned());
+    /// A circle that is told of where it is closed, if anything is to be told of it.
+    fn circle(&mut self, frame: usize) -> Circle {
+        self.closing = None;
+        Circle(frame)
+    }
+
+    fn closing(&self, frame: usize, wanted: &Substitution) -> Closing {
+        let frames = self.frames.get(frame..).unwrap_or_default();
+        let last = &frames[frames.len().min(LONG).max(frames.len().saturating_sub(LONG))..];
+        let fields = frames.iter().take(LONG).chain(last).map(|frame| frame.field).collect();
+        Closing { fields, wanted: wanted.path.clone(), pos: wanted.pos }
+    }
+
+    /// Tells of a circle.
+    fn circular(&mut self, pos: Pos) -> Val {
+        let Some(Closing { fields, wanted, pos }) = self.closing.take() else {
+            return self.wrong(pos, "this refers to itself", None);
+        };
+        let name = words::path(&wanted);
+        let mut way: Vec<String> = fields.iter().map(|field| words::path(&self.tree.path(*field))).collect();
+        way.insert(0, name.clone());
+        way.push(name.clone());
         way.dedup();
         let way = if way.len() < 2 { format!("{name} -> {name}") } else { words::way(&way) };
         self.wrong(pos, format!("`{name}` refers to itself: {way}"), None)
