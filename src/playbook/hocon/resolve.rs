@@ -48,6 +48,7 @@ pub(super) fn resolve<'t>(tree: &'t Tree, settings: &'t Settings) -> Resolved<'t
         environment: BTreeMap::new(),
         known: vec![None; tree.fields()],
         open: vec![None; tree.fields()],
+        bases: HashMap::new(),
         found: vec![None; tree.substitutions()],
         late_first: tree.members(Tree::ROOT).get("tasks").is_some(),
         frames: Vec::new(),
@@ -114,6 +115,8 @@ struct Resolver<'t> {
     open: Vec<Option<usize>>,
     /// By substitution, what it stands for: one value, however it is reached.
     found: Vec<Option<Option<Val>>>,
+    /// By field and the first `+=` of several, what these add to; as with substitutions, one value.
+    bases: HashMap<(usize, usize), Option<Val>>,
     /// Whether the names of values that come later mean these in any case, as they do in a playbook.
     late_first: bool,
     frames: Vec<Frame>,
@@ -191,7 +194,7 @@ impl<'t> Resolver<'t> {
             let val = match self.open[field.index()] {
                 // The field needs the object that it is in, which has what the field was before.
                 Some(frame) => match self.below(*field, &[])? {
-                    None => {
+                    None if tree.written(*field) == 1 => {
                         self.lowest = self.lowest.min(frame);
                         return Err(self.circle(frame));
                     }
@@ -342,22 +345,25 @@ impl<'t> Resolver<'t> {
         let first = index + 1 - writes[..=index].iter().rev().take_while(appended).count();
         let frame = self.frames.len() - 1;
         self.frames[frame].write = first;
-        let base = if tree.has_path(field) {
-            self.below(tree.top(field), &tree.path(field)[1..])?
-        } else {
-            self.first(Layers::of(Layer::Field(field, first), &[]))?
+        let base = match self.bases.get(&(field.index(), first)) {
+            Some(base) => base.clone(),
+            None if tree.has_path(field) => self.below(tree.top(field), &tree.path(field)[1..])?,
+            None => self.first(Layers::of(Layer::Field(field, first), &[]))?,
         };
+        self.bases.insert((field.index(), first), base.clone());
         let pos = writes[index].key;
         // Of nothing the first item sees nothing, and not an empty list.
         let mut seen = base.is_some();
-        let mut items = match base.map(|val| (val.what(), val.kind)) {
+        let mut items = match base {
             None => Vec::new(),
-            Some((_, Kind::List(list))) => list.items.clone(),
-            Some((_, Kind::Bad)) => return Ok(Some(Val::new(Kind::Bad, pos))),
-            Some((what, _)) => {
-                let message = format!("`+=` adds to a list, and this is {what} so far");
-                return Ok(Some(self.wrong(pos, message, None)));
-            }
+            Some(base) if base.is_bad() => return Ok(Some(Val::new(Kind::Bad, pos))),
+            Some(base) => match join::elements(&base) {
+                Some(items) => items,
+                None => {
+                    let message = format!("`+=` adds to a list, and this is {} so far", base.what());
+                    return Ok(Some(self.wrong(pos, message, None)));
+                }
+            },
         };
         for (index, write) in writes.iter().enumerate().take(index + 1).skip(first) {
             if !self.step(write.key) {

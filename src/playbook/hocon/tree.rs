@@ -116,6 +116,11 @@ impl Node {
         matches!(self, Node::Substitution(_) | Node::Joined(..) | Node::Append(_))
     }
 
+    /// Whether it is something else than an object, whatever its parts come to.
+    pub(super) fn is_no_object(&self) -> bool {
+        matches!(self, Node::Plain(_) | Node::List(..) | Node::Append(_))
+    }
+
     /// Whether its value depends on nothing else.
     pub(super) fn is_plain(&self) -> bool {
         match self {
