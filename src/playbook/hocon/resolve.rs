@@ -415,7 +415,7 @@ impl<'t> Resolver<'t> {
         {
             return Err(Circle(frame));
         }
-        let is_final = !matches!(found, Err(_) if depends);
+        let is_final = !(found.is_err() && depends);
         let found = match (found, circle) {
             (Ok(Some(val)), _) => Some(val.at(wanted.pos)),
             (Ok(None) | Err(_), _) if wanted.optional => None,
