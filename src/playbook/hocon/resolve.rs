@@ -48,6 +48,8 @@ pub(super) fn resolve<'t>(tree: &'t Tree, settings: &'t Settings) -> Resolved<'t
         environment: BTreeMap::new(),
         known: vec![None; tree.fields()],
         open: vec![None; tree.fields()],
+        objects: vec![None; tree.objects()],
+        looked_back: 0,
         bases: HashMap::new(),
         found: vec![None; tree.substitutions()],
         late_first: tree.members(Tree::ROOT).get("tasks").is_some(),
@@ -115,6 +117,10 @@ struct Resolver<'t> {
     open: Vec<Option<usize>>,
     /// By substitution, what it stands for: one value, however it is reached.
     found: Vec<Option<Option<Val>>>,
+    /// By object, its value, unless a part of it was what a field had been before: that is seen from within the field alone.
+    objects: Vec<Option<Val>>,
+    /// How often a part of an object was what a field had been before.
+    looked_back: usize,
     /// By field and the first `+=` of several, what these add to; as with substitutions, one value.
     bases: HashMap<(usize, usize), Option<Val>>,
     /// Whether the names of values that come later mean these in any case, as they do in a playbook.
@@ -188,17 +194,24 @@ impl<'t> Resolver<'t> {
 
     /// All of an object that was written.
     fn object(&mut self, object: ObjectId, pos: Pos) -> Result<Val, Circle> {
+        if let Some(known) = &self.objects[object.index()] {
+            return Ok(known.clone());
+        }
         let tree = self.tree;
+        let looked_back = self.looked_back;
         let mut members = Members::with_capacity(tree.members(object).len());
         for (name, field) in tree.members(object).iter() {
             let val = match self.open[field.index()] {
                 // The field needs the object that it is in, which has what the field was before.
                 Some(frame) => match self.below(*field, &[])? {
-                    None if tree.written(*field) == 1 => {
+                    None if tree.is_single(*field) => {
                         self.lowest = self.lowest.min(frame);
                         return Err(self.circle(frame));
                     }
-                    earlier => earlier,
+                    earlier => {
+                        self.looked_back += 1;
+                        earlier
+                    }
                 },
                 None => self.whole(*field)?,
             };
@@ -214,7 +227,11 @@ impl<'t> Resolver<'t> {
         if !self.spend(members.len() * 32, pos) {
             return Ok(Val::new(Kind::Bad, pos));
         }
-        Ok(self.checked(Val::object(members, pos), pos))
+        let object_val = self.checked(Val::object(members, pos), pos);
+        if self.looked_back == looked_back && !self.halted {
+            self.objects[object.index()] = Some(object_val.clone());
+        }
+        Ok(object_val)
     }
 
     /// The value of all that was written to a field.
@@ -415,7 +432,7 @@ impl<'t> Resolver<'t> {
         {
             return Err(Circle(frame));
         }
-        let is_final = !(found.is_err() && depends);
+        let is_final = !(depends && !matches!(found, Ok(Some(_))));
         let found = match (found, circle) {
             (Ok(Some(val)), _) => Some(val.at(wanted.pos)),
             (Ok(None) | Err(_), _) if wanted.optional => None,
