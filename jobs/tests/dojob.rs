@@ -464,3 +464,25 @@ fn no_message_has_a_secret_however_deep_it_stands() {
     );
     assert!(!stderr.contains("hunter2"), "{stderr}");
 }
+
+#[test]
+fn config_prints_what_a_file_resolves_to() {
+    let home = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(home.path().join(name), text).unwrap();
+    write("any.conf", "version = 1.10, big = 18446744073709551616, name = x-${version}, of = ${more.of}");
+    write("more.conf", "more { of = 2 }");
+    let (code, out, _) =
+        dojob(home.path(), &["config", "any.conf", "--vars", "more.conf", "--set", "more.of=3"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(
+        out,
+        "{\n  \"version\": 1.10,\n  \"big\": 18446744073709551616,\n  \"name\": \"x-1.10\",\n  \"of\": 3,\n  \"more\": {\n    \"of\": 3\n  }\n}\n"
+    );
+    let (code, out, error) = dojob(home.path(), &["config", "any.conf"]);
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert!(error.starts_with("error: `more.of` is not defined\n --> any.conf:1:"), "{error}");
+    // A secret is not shown by the name of its variable.
+    write("secret.conf", "secrets { token { env: HOME } }, tasks: [], a = ${HOME}");
+    let (code, out, error) = dojob(home.path(), &["config", "secret.conf"]);
+    assert_eq!((code, out.as_str()), (Some(2), ""), "{error}");
+}

@@ -53,7 +53,7 @@ pub(super) fn join(mut vals: Vec<(Val, bool)>, pos: Pos) -> Result<Option<Val>, 
 }
 
 /// The items of a list, or of an object whose keys are numbers, in their order.
-fn elements(val: &Val) -> Option<Vec<Val>> {
+pub(super) fn elements(val: &Val) -> Option<Vec<Val>> {
     match &val.kind {
         Kind::List(list) => Some(list.items.clone()),
         Kind::Object(object) => {

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use super::guard::{At, Fault};
 use super::names::{self, Names};
+use super::private;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenKind {
@@ -302,7 +303,13 @@ impl<'t> Lexer<'t> {
         }
         let mut characters = char::decode_utf16(units);
         match (characters.next(), characters.next()) {
-            (Some(Ok(character)), None) => Ok(character),
+            (Some(Ok(character)), None) => match private::find(character.encode_utf8(&mut [0; 4])) {
+                None => Ok(character),
+                Some((_, found)) => {
+                    let message = format!("there is the character {} here", private::named(found));
+                    Err(fault(at, &message, private::HINT))
+                }
+            },
             _ => Err(wrong()),
         }
     }

@@ -48,10 +48,14 @@ pub(super) fn resolve<'t>(tree: &'t Tree, settings: &'t Settings) -> Resolved<'t
         environment: BTreeMap::new(),
         known: vec![None; tree.fields()],
         open: vec![None; tree.fields()],
+        objects: vec![None; tree.objects()],
+        looked_back: 0,
+        bases: HashMap::new(),
         found: vec![None; tree.substitutions()],
         late_first: tree.members(Tree::ROOT).get("tasks").is_some(),
         frames: Vec::new(),
         lowest: usize::MAX,
+        closing: None,
         cut: None,
         wrong: Vec::new(),
         steps: 0,
@@ -75,6 +79,16 @@ pub(super) fn resolve<'t>(tree: &'t Tree, settings: &'t Settings) -> Resolved<'t
 struct Circle(usize);
 
 type Found = Result<Option<Val>, Circle>;
+
+/// How a circle came about: the fields on the way, and the substitution that leads back.
+struct Closing {
+    fields: Vec<FieldId>,
+    wanted: Vec<Arc<str>>,
+    pos: Pos,
+}
+
+/// Of a longer way, so many fields of its begin and of its end are kept.
+const LONG: usize = 32;
 
 /// A value that is being looked for.
 struct Frame {
@@ -103,11 +117,19 @@ struct Resolver<'t> {
     open: Vec<Option<usize>>,
     /// By substitution, what it stands for: one value, however it is reached.
     found: Vec<Option<Option<Val>>>,
+    /// By object, its value, unless a part of it was what a field had been before: that is seen from within the field alone.
+    objects: Vec<Option<Val>>,
+    /// How often a part of an object was what a field had been before.
+    looked_back: usize,
+    /// By field and the first `+=` of several, what these add to; as with substitutions, one value.
+    bases: HashMap<(usize, usize), Option<Val>>,
     /// Whether the names of values that come later mean these in any case, as they do in a playbook.
     late_first: bool,
     frames: Vec<Frame>,
     /// The outermost frame that what is being computed depends on.
     lowest: usize,
+    /// The last circle that was closed.
+    closing: Option<Closing>,
     /// The frame that last hid something.
     cut: Option<usize>,
     wrong: Vec<Wrong>,
@@ -172,17 +194,24 @@ impl<'t> Resolver<'t> {
 
     /// All of an object that was written.
     fn object(&mut self, object: ObjectId, pos: Pos) -> Result<Val, Circle> {
+        if let Some(known) = &self.objects[object.index()] {
+            return Ok(known.clone());
+        }
         let tree = self.tree;
+        let looked_back = self.looked_back;
         let mut members = Members::with_capacity(tree.members(object).len());
         for (name, field) in tree.members(object).iter() {
             let val = match self.open[field.index()] {
                 // The field needs the object that it is in, which has what the field was before.
                 Some(frame) => match self.below(*field, &[])? {
-                    None => {
+                    None if tree.is_single(*field) => {
                         self.lowest = self.lowest.min(frame);
-                        return Err(Circle(frame));
+                        return Err(self.circle(frame));
                     }
-                    earlier => earlier,
+                    earlier => {
+                        self.looked_back += 1;
+                        earlier
+                    }
                 },
                 None => self.whole(*field)?,
             };
@@ -198,7 +227,11 @@ impl<'t> Resolver<'t> {
         if !self.spend(members.len() * 32, pos) {
             return Ok(Val::new(Kind::Bad, pos));
         }
-        Ok(self.checked(Val::object(members, pos), pos))
+        let object_val = self.checked(Val::object(members, pos), pos);
+        if self.looked_back == looked_back && !self.halted {
+            self.objects[object.index()] = Some(object_val.clone());
+        }
+        Ok(object_val)
     }
 
     /// The value of all that was written to a field.
@@ -238,7 +271,7 @@ impl<'t> Resolver<'t> {
             while let Some(frame) = outer {
                 if self.frames[frame].write == index {
                     self.lowest = self.lowest.min(frame);
-                    return Err(Circle(frame));
+                    return Err(self.circle(frame));
                 }
                 outer = self.frames[frame].outer;
             }
@@ -258,8 +291,7 @@ impl<'t> Resolver<'t> {
         self.open[field.index()] = outer;
         let found = match found {
             Err(Circle(frame)) if frame >= self.frames.len() => {
-                let name = words::path(&tree.path(field));
-                return Ok(Some(self.wrong(write.key, format!("`{name}` refers to itself"), None)));
+                return Ok(Some(self.circular(write.key)));
             }
             found => found?,
         };
@@ -330,22 +362,25 @@ impl<'t> Resolver<'t> {
         let first = index + 1 - writes[..=index].iter().rev().take_while(appended).count();
         let frame = self.frames.len() - 1;
         self.frames[frame].write = first;
-        let base = if tree.has_path(field) {
-            self.below(tree.top(field), &tree.path(field)[1..])?
-        } else {
-            self.first(Layers::of(Layer::Field(field, first), &[]))?
+        let base = match self.bases.get(&(field.index(), first)) {
+            Some(base) => base.clone(),
+            None if tree.has_path(field) => self.below(tree.top(field), &tree.path(field)[1..])?,
+            None => self.first(Layers::of(Layer::Field(field, first), &[]))?,
         };
+        self.bases.insert((field.index(), first), base.clone());
         let pos = writes[index].key;
         // Of nothing the first item sees nothing, and not an empty list.
         let mut seen = base.is_some();
-        let mut items = match base.map(|val| (val.what(), val.kind)) {
+        let mut items = match base {
             None => Vec::new(),
-            Some((_, Kind::List(list))) => list.items.clone(),
-            Some((_, Kind::Bad)) => return Ok(Some(Val::new(Kind::Bad, pos))),
-            Some((what, _)) => {
-                let message = format!("`+=` adds to a list, and this is {what} so far");
-                return Ok(Some(self.wrong(pos, message, None)));
-            }
+            Some(base) if base.is_bad() => return Ok(Some(Val::new(Kind::Bad, pos))),
+            Some(base) => match join::elements(&base) {
+                Some(items) => items,
+                None => {
+                    let message = format!("`+=` adds to a list, and this is {} so far", base.what());
+                    return Ok(Some(self.wrong(pos, message, None)));
+                }
+            },
         };
         for (index, write) in writes.iter().enumerate().take(index + 1).skip(first) {
             if !self.step(write.key) {
@@ -386,17 +421,22 @@ impl<'t> Resolver<'t> {
             (&Err(Circle(frame)), _) | (Ok(None), Some(frame)) => Some(frame),
             _ => None,
         };
+        if let Some(frame) = circle
+            && (found.is_ok() || self.closing.is_none())
+        {
+            self.closing = Some(self.closing(frame, wanted));
+        }
         // A circle is broken where there is something to look back at, or else by what may be missing.
         if let Some(frame) = circle
             && (self.can_look_back(frame) || !wanted.optional && frame + 1 < self.frames.len())
         {
             return Err(Circle(frame));
         }
-        let is_final = !matches!(found, Err(_) if depends);
+        let is_final = !(depends && !matches!(found, Ok(Some(_))));
         let found = match (found, circle) {
             (Ok(Some(val)), _) => Some(val.at(wanted.pos)),
             (Ok(None) | Err(_), _) if wanted.optional => None,
-            (_, Some(frame)) => Some(self.circular(frame, &words::path(&wanted.path), wanted.pos)),
+            (_, Some(_)) => Some(self.circular(wanted.pos)),
             (_, None) => {
                 let name = words::path(&wanted.path);
                 let hint =
@@ -419,11 +459,28 @@ impl<'t> Resolver<'t> {
         })
     }
 
-    /// A substitution that leads to itself, from a frame on.
-    fn circular(&mut self, frame: usize, name: &str, pos: Pos) -> Val {
-        let frames = self.frames.iter().skip(frame);
-        let mut way: Vec<String> = frames.map(|frame| words::path(&self.tree.path(frame.field))).collect();
-        way.push(name.to_owned());
+    /// A circle that is told of where it is closed, if anything is to be told of it.
+    fn circle(&mut self, frame: usize) -> Circle {
+        self.closing = None;
+        Circle(frame)
+    }
+
+    fn closing(&self, frame: usize, wanted: &Substitution) -> Closing {
+        let frames = self.frames.get(frame..).unwrap_or_default();
+        let last = &frames[frames.len().min(LONG).max(frames.len().saturating_sub(LONG))..];
+        let fields = frames.iter().take(LONG).chain(last).map(|frame| frame.field).collect();
+        Closing { fields, wanted: wanted.path.clone(), pos: wanted.pos }
+    }
+
+    /// Tells of a circle.
+    fn circular(&mut self, pos: Pos) -> Val {
+        let Some(Closing { fields, wanted, pos }) = self.closing.take() else {
+            return self.wrong(pos, "this refers to itself", None);
+        };
+        let name = words::path(&wanted);
+        let mut way: Vec<String> = fields.iter().map(|field| words::path(&self.tree.path(*field))).collect();
+        way.insert(0, name.clone());
+        way.push(name.clone());
         way.dedup();
         let way = if way.len() < 2 { format!("{name} -> {name}") } else { words::way(&way) };
         self.wrong(pos, format!("`{name}` refers to itself: {way}"), None)

@@ -12,6 +12,12 @@ use super::value::{Pos, Val};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ObjectId(u32);
 
+impl ObjectId {
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// A field of a [`Tree`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FieldId(u32);
@@ -116,6 +122,11 @@ impl Node {
         matches!(self, Node::Substitution(_) | Node::Joined(..) | Node::Append(_))
     }
 
+    /// Whether it is something else than an object, whatever its parts come to.
+    pub(super) fn is_no_object(&self) -> bool {
+        matches!(self, Node::Plain(_) | Node::List(..) | Node::Append(_))
+    }
+
     /// Whether its value depends on nothing else.
     pub(super) fn is_plain(&self) -> bool {
         match self {
@@ -151,6 +162,10 @@ impl Tree {
 
     pub(super) fn fields(&self) -> usize {
         self.fields.len()
+    }
+
+    pub(super) fn objects(&self) -> usize {
+        self.objects.len()
     }
 
     /// How many substitutions there are.
@@ -251,6 +266,12 @@ impl Tree {
             writes.reserve_exact(1);
         }
         writes.push(Write { key, node, since });
+    }
+
+    /// Whether a field has one value alone, which may be joined of several.
+    pub(super) fn is_single(&self, field: FieldId) -> bool {
+        let writes = &self.field(field).writes;
+        writes.len() == 1 || writes.last().is_some_and(|last| last.since == Some(0))
     }
 
     pub(super) fn written(&self, field: FieldId) -> usize {

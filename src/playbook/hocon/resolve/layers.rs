@@ -191,6 +191,11 @@ impl Resolver<'_> {
         let mut group = (0, 0, 0);
         while index > 0 && !merging.is_over {
             index -= 1;
+            if !merging.objects.is_empty() && writes[index].node.is_no_object() {
+                // What is hidden is not worked out.
+                merging.is_over = true;
+                break;
+            }
             let since = writes[index].since;
             if let Some(since) = since
                 && (group.1 == 0 || since != group.0)
