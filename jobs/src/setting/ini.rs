@@ -153,7 +153,7 @@ impl<'t> Ini<'t> {
         }
         // Blank lines and comments within a value are passed over.
         let is_more = |line: &&str| trim(line).is_empty() || is_comment(line);
-        let above = self.lines[..line].iter().rposition(|line| !is_more(&line))?;
+        let above = self.lines[..line].iter().rposition(|line| !is_more(line))?;
         let indent = |line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();
         let first = (0..=above)
             .rev()
