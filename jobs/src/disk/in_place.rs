@@ -46,11 +46,16 @@ fn overwrite_with(cx: &Context, from: &Path, to: &Path, attributes: &Resolved) -
     let length = Meta::from(rustix::fs::fstat(&new)?).size;
     // A full disk has to be found out before anything is lost.
     reserve(&old, length)?;
-    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    cx.local().set(KEY, Begun { from: name(from), kept: name(to).ends_with(KEPT) })?;
+    begin(cx, from, to)?;
     copy(&new, &old, length, attributes)?;
     cx.local().remove(KEY);
     Ok(())
+}
+
+/// Notes that `to` is being overwritten with what is in `from`.
+pub(super) fn begin(cx: &Context, from: &Path, to: &Path) -> Result<()> {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(cx.local().set(KEY, Begun { from: name(from), kept: name(to).ends_with(KEPT) })?)
 }
 
 /// Whether a file is half overwritten.

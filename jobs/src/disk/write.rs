@@ -629,6 +629,23 @@ mod tests {
     }
 
     #[test]
+    fn the_cleanup_finishes_what_was_being_overwritten() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("mounted");
+        fs::write(&path, "new, and a rest of the old one").unwrap();
+        let to = path.clone();
+        with_context(move |cx| {
+            let beside = beside(cx, &to)?;
+            fs::write(&beside, "new content")?;
+            in_place::begin(cx, &beside, &to)?;
+            cleanup_of(cx, &to)
+        })
+        .unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new content");
+        assert_eq!(names(root.path()), ["mounted"]);
+    }
+
+    #[test]
     fn a_new_name_takes_no_place() {
         let root = tempfile::tempdir().unwrap();
         let [one, two] = ["one", "two"].map(|name| root.path().join(name));
