@@ -252,7 +252,8 @@ pub(super) enum TakesText {
     AmongOthers,
 }
 
-/// In a schema: numbers are handed over as they were written, as an object with this one key and a text behind it.
+/// In a schema: numbers are handed over as they were written, in lists and objects as well, each as an object with this one
+/// key and a text behind it.
 const WRITTEN: &str = "x-written-number";
 
 /// The value with the numbers that are meant as texts as those, as they were written: `1.10`; and so are those for which
@@ -305,6 +306,8 @@ impl Converting<'_> {
             [one] if schema.choices().is_none() => *one,
             _ => schema,
         };
+        // What is said of numbers goes for all that is in a value.
+        let all_below = schema.get(WRITTEN).map(|_| schema);
         match value {
             Value::Object(object) => {
                 let properties = schema.properties();
@@ -312,9 +315,11 @@ impl Converting<'_> {
                 let mut converted = None;
                 for (name, value) in object {
                     let property = properties.and_then(|properties| properties.get(name)).or(more);
-                    let Some(property) = property else { continue };
+                    let Some(inner) = property.map(|property| schema.at(property)).or(all_below) else {
+                        continue;
+                    };
                     let step = ArgumentStep::Key(name.clone());
-                    if let Some(value) = self.within(step, value, schema.at(property)) {
+                    if let Some(value) = self.within(step, value, inner) {
                         converted.get_or_insert_with(|| object.clone()).insert(name.clone(), value);
                     }
                 }
@@ -325,7 +330,8 @@ impl Converting<'_> {
                     Meant::One(one) => one,
                     Meant::None | Meant::AnyOf => schema,
                 };
-                let items = schema.at(schema.get("items").filter(|items| items.is_object())?);
+                let items = schema.get("items").filter(|items| items.is_object());
+                let items = items.map(|items| schema.at(items)).or(all_below)?;
                 let mut converted = None;
                 for (index, value) in values.iter().enumerate() {
                     if let Some(value) = self.within(ArgumentStep::Index(index), value, items) {
@@ -414,7 +420,7 @@ mod tests {
             "number": { "type": ["string", "number"] },
             "either": { "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] },
             "several": { "items": { "type": "string" } },
-            "any": { "x-written-number": "#", "items": { "x-written-number": "#" } },
+            "any": { "x-written-number": "#" },
         } });
         let value = json!({ "text": 1.1, "number": 1.1, "either": 1.1, "several": [1.1, "x", [1.1]], "more": 1.1,
                 "any": [1.1, "x"] });
