@@ -92,7 +92,8 @@ impl Editor<'_> {
         let Some(edited) = edit(text)? else { return Ok(()) };
         let path = write::follow(self.path)?;
         let content = |to: &mut File| Ok(to.write_all(&edited.text)?);
-        write::write_after(cx, &path, &Resolved::default(), content, |new| {
+        let attributes = Resolved { confidential: self.hide, ..Resolved::default() };
+        write::write_after(cx, &path, &attributes, content, |new| {
             self.validate.map_or(Ok(()), |validate| validate.accept(cx, new))?;
             match found.as_mut().filter(|_| self.backup) {
                 Some((old, _)) => write::keep(cx, &path, old),
