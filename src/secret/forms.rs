@@ -13,6 +13,9 @@ pub(super) const SHORTEST_LINE: usize = 4;
 /// A secret of fewer bytes is not looked for in hexadecimal or base64: so few characters are found anywhere.
 const SHORTEST_ENCODED: usize = 6;
 
+/// A longer secret is looked for as it is and in escapes of JSON alone: other encodings of it cost too much to prepare.
+const LONGEST_ENCODED: usize = 64 * 1024;
+
 /// What is a secret by itself: the text, and it trimmed; its lines, and those trimmed.
 pub(super) fn parts(secret: &str) -> Vec<&str> {
     let mut parts = vec![secret, secret.trim()];
@@ -30,6 +33,10 @@ pub(super) fn written(text: &str, mut form: impl FnMut(&str)) {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     if text.bytes().all(is_plain) {
         return;
+    }
+    if text.len() > LONGEST_ENCODED {
+        let json = Value::from(text).to_string();
+        return form(&json[1..json.len() - 1]);
     }
     let debug = text.escape_debug().to_string();
     let json = Value::from(text).to_string();
@@ -55,7 +62,7 @@ pub(super) fn written(text: &str, mut form: impl FnMut(&str)) {
 /// Hands on the bytes of a text in hexadecimal and in base64, the latter also as it is within the encoding of something
 /// longer.
 pub(super) fn encoded(text: &str, mut form: impl FnMut(&str)) {
-    if text.len() < SHORTEST_ENCODED {
+    if !(SHORTEST_ENCODED..=LONGEST_ENCODED).contains(&text.len()) {
         return;
     }
     let mut hex = String::with_capacity(text.len() * 2);
