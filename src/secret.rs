@@ -3,15 +3,20 @@
 //!
 //! Knows nothing of jobs, and does not protect memory: a secret is an ordinary string there.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
+
+mod forms;
+mod matcher;
+mod redactor;
+mod withheld;
+
+pub(crate) use redactor::Redactor;
+pub(crate) use withheld::{withheld, withhold};
 
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";
@@ -122,9 +127,6 @@ pub(crate) fn reveal(value: &impl Serialize) -> serde_json::Result<(Value, Vec<S
 /// What is masked in the log of this process, which belongs to no run: the secrets of all of them.
 pub(crate) static IN_LOGS: Redactor = Redactor::new();
 
-/// A line of a secret of several lines is masked on its own when it has so many characters: less is punctuation.
-const SHORTEST_LINE: usize = 4;
-
 /// `revealed` with the mask wherever `hidden`, the same value serialized with its secrets hidden, has it.
 pub(crate) fn hide_again(revealed: &mut Value, hidden: &Value) {
     match (revealed, hidden) {
@@ -141,187 +143,10 @@ pub(crate) fn hide_again(revealed: &mut Value, hidden: &Value) {
     }
 }
 
-/// Masks the texts of the secrets of a run.
-#[derive(Debug, Default)]
-pub(crate) struct Redactor {
-    /// Whether there is anything to mask: the usual answer is no, and costs one load.
-    any: AtomicBool,
-    texts: RwLock<Vec<String>>,
-}
-
-impl Redactor {
-    const fn new() -> Self {
-        Redactor { any: AtomicBool::new(false), texts: RwLock::new(Vec::new()) }
-    }
-
-    /// Masks `text` from now on, as it is and as `Debug` and JSON write it; of a text of several lines also each line,
-    /// since output comes line by line.
-    pub(crate) fn add(&self, text: &str) {
-        if !std::ptr::eq(self, &raw const IN_LOGS) {
-            IN_LOGS.add(text);
-        }
-        let lines = text.lines().filter(|line| text.contains('\n') && line.trim().len() >= SHORTEST_LINE);
-        let mut texts = self.texts.write().unwrap_or_else(PoisonError::into_inner);
-        for part in std::iter::once(text).chain(lines).filter(|part| !part.trim().is_empty()) {
-            let debug = part.escape_debug().to_string();
-            let json = Value::from(part).to_string();
-            for form in [part, &debug, json.trim_matches('"')] {
-                if !texts.iter().any(|known| known == form) {
-                    texts.push(form.to_owned());
-                }
-            }
-        }
-        self.any.store(!texts.is_empty(), Ordering::Release);
-    }
-
-    fn is_idle(&self) -> bool {
-        !self.any.load(Ordering::Acquire)
-    }
-
-    /// Where secrets stand in `text`: ranges of bytes in ascending order, those that touch or overlap joined.
-    fn places(&self, text: &[u8]) -> Vec<std::ops::Range<usize>> {
-        let texts = self.texts.read().unwrap_or_else(PoisonError::into_inner);
-        let mut places = Vec::new();
-        for secret in texts.iter().map(String::as_bytes) {
-            let mut from = 0;
-            while let Some(at) = text[from..].windows(secret.len()).position(|window| window == secret) {
-                places.push(from + at..from + at + secret.len());
-                from += at + 1;
-            }
-        }
-        places.sort_by_key(|place| (place.start, place.end));
-        places.dedup_by(|next, before| {
-            let overlap = next.start < before.end;
-            if overlap {
-                before.end = before.end.max(next.end);
-            }
-            overlap
-        });
-        places
-    }
-
-    /// `text` without secrets.
-    pub(crate) fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        if self.is_idle() {
-            return Cow::Borrowed(text);
-        }
-        let places = self.places(text.as_bytes());
-        if places.is_empty() {
-            return Cow::Borrowed(text);
-        }
-        let mut masked = String::with_capacity(text.len());
-        let mut from = 0;
-        for place in places {
-            masked.push_str(&text[from..place.start]);
-            masked.push_str(MASK);
-            from = place.end;
-        }
-        masked.push_str(&text[from..]);
-        Cow::Owned(masked)
-    }
-
-    /// Where a text that goes on behind its end can be cut, at `text.len()` at most, so that no secret is cut in two.
-    pub(crate) fn safe_cut(&self, text: &[u8]) -> usize {
-        if self.is_idle() {
-            return text.len();
-        }
-        let longest = {
-            let texts = self.texts.read().unwrap_or_else(PoisonError::into_inner);
-            texts.iter().map(String::len).max().unwrap_or(1)
-        };
-        // A secret that begins before this place is here with all of its length.
-        let cut = (text.len() + 1).saturating_sub(longest);
-        let across = self.places(text).into_iter().find(|place| place.start < cut && cut < place.end);
-        across.map_or(cut, |place| place.start)
-    }
-
-    /// Whether `text` has a secret in it, very short ones aside, which may be there by accident.
-    pub(crate) fn finds_in(&self, text: &str) -> bool {
-        !self.is_idle() && self.places(text.as_bytes()).iter().any(|place| place.len() >= SHORTEST_LINE)
-    }
-
-    /// `text` without secrets, in place.
-    pub(crate) fn mask_string(&self, text: &mut String) {
-        if let Cow::Owned(masked) = self.mask(text) {
-            *text = masked;
-        }
-    }
-
-    /// Whether a text has a secret in it that must not be written down: it is one, or has one of more than a few
-    /// characters. (What has a very short one in it has it by accident, and may be the name of what is to be removed.)
-    fn must_not_be_kept(&self, text: &str) -> bool {
-        let is_one = || {
-            let texts = self.texts.read().unwrap_or_else(PoisonError::into_inner);
-            texts.iter().any(|secret| secret == text)
-        };
-        !self.is_idle() && (is_one() || self.finds_in(text))
-    }
-
-    /// Whether `value` has a secret anywhere in it that must not be written down.
-    pub(crate) fn finds_in_value(&self, value: &Value) -> bool {
-        !self.is_idle() && {
-            let mut kept = value.clone();
-            self.mask_for_keeping(&mut kept);
-            kept != *value
-        }
-    }
-
-    /// `value` as it may be written down: what must not be kept becomes the mask, each string and number as a whole.
-    pub(crate) fn mask_for_keeping(&self, value: &mut Value) {
-        match value {
-            Value::Null | Value::Bool(_) => {}
-            Value::Number(number) => {
-                if self.must_not_be_kept(&number.to_string()) {
-                    *value = Value::String(MASK.to_owned());
-                }
-            }
-            Value::String(text) => {
-                if self.must_not_be_kept(text) {
-                    MASK.clone_into(text);
-                }
-            }
-            Value::Array(values) => values.iter_mut().for_each(|value| self.mask_for_keeping(value)),
-            Value::Object(fields) => {
-                fields.retain(|key, _| !self.must_not_be_kept(key));
-                fields.values_mut().for_each(|value| self.mask_for_keeping(value));
-            }
-        }
-    }
-
-    /// Whether a name must not be written down.
-    pub(crate) fn forbids(&self, key: &str) -> bool {
-        self.must_not_be_kept(key)
-    }
-
-    /// `value` without secrets, in every string and every key; a number that is a secret becomes the mask.
-    pub(crate) fn mask_value(&self, value: &mut Value) {
-        if self.is_idle() {
-            return;
-        }
-        match value {
-            Value::Null | Value::Bool(_) => {}
-            Value::Number(number) => {
-                if let Cow::Owned(masked) = self.mask(&number.to_string()) {
-                    *value = Value::String(masked);
-                }
-            }
-            Value::String(text) => self.mask_string(text),
-            Value::Array(values) => values.iter_mut().for_each(|value| self.mask_value(value)),
-            Value::Object(fields) => {
-                *fields = std::mem::take(fields)
-                    .into_iter()
-                    .map(|(key, mut value)| {
-                        self.mask_value(&mut value);
-                        (self.mask(&key).into_owned(), value)
-                    })
-                    .collect();
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
 
     #[test]

@@ -86,7 +86,9 @@ impl Place {
     fn attributes(&self, mode: Mode) -> Resolved {
         match self.owner {
             None => Resolved::default(),
-            Some((uid, gid)) => Resolved { mode: Some(mode), uid: Some(uid), gid: Some(gid) },
+            Some((uid, gid)) => {
+                Resolved { mode: Some(mode), uid: Some(uid), gid: Some(gid), ..Resolved::default() }
+            }
         }
     }
 }

@@ -30,7 +30,8 @@ use crate::written::one_line;
 const DIRECTORY: &str = "/etc/cron.d";
 
 /// A file that others than root own or may write is not read by cron.
-const ATTRIBUTES: Resolved = Resolved { mode: Some(Mode::new(0o644)), uid: Some(0), gid: None };
+const ATTRIBUTES: Resolved =
+    Resolved { mode: Some(Mode::new(0o644)), uid: Some(0), gid: None, confidential: false };
 
 /// Cron starts a command at certain times. The entry stands between two comment lines with its name, and what is between them
 /// is the entry's own; all else in the crontab stays as it is.

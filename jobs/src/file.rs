@@ -195,7 +195,8 @@ impl File {
     }
 
     fn attributes(&self, cx: &Context) -> Result<Resolved> {
-        Attributes { mode: self.mode, owner: self.owner.as_ref(), group: self.group.as_ref() }.resolve(cx)
+        let wanted = Attributes { mode: self.mode, owner: self.owner.as_ref(), group: self.group.as_ref() };
+        Ok(Resolved { confidential: self.hide || self.secret.is_some(), ..wanted.resolve(cx)? })
     }
 
     fn links(&self) -> Links {

@@ -19,6 +19,7 @@ use crate::context::output::{Captured, Lines};
 use crate::context::process::{Ending, Orders, reap, supervise};
 use crate::context::session;
 use crate::event::Stream;
+use crate::secret::withheld;
 
 /// How much of each stream is kept unless [`Command::keep`] says otherwise: 1 MiB.
 const KEPT: usize = 1024 * 1024;
@@ -89,7 +90,8 @@ impl<'cx> Command<'cx> {
         self
     }
 
-    /// Sets a variable of the command's environment, which otherwise is that of this process.
+    /// Sets a variable of the command's environment, which otherwise is that of this process, without the variables that
+    /// are sources of a playbook's secrets.
     pub fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((key.as_ref().to_owned(), Some(value.as_ref().to_owned())));
         self
@@ -212,13 +214,14 @@ impl<'cx> Command<'cx> {
             }
         });
         for (slot, stream) in [Stream::Stdout, Stream::Stderr].into_iter().enumerate() {
-            lines[slot].finish(|line| self.cx.output(stream, line));
+            lines[slot].finish(self.cx.redactor(), |line| self.cx.output(stream, line));
         }
         if ended.is_ok() {
             page.into_iter().for_each(|page| page.ended(group));
         }
         let (status, ending) =
             ended.map_err(|source| CommandError::NotWatched { command: self.to_string(), source })?;
+        captured.iter_mut().for_each(|captured| captured.settle(self.cx.redactor()));
         let [stdout, stderr] = captured;
         let output = CommandOutput { status, stdout, stderr };
         match (ending, self.timeout) {
@@ -269,6 +272,7 @@ impl<'cx> Command<'cx> {
         let mut command = std::process::Command::new(&self.program);
         command.args(&self.args).current_dir(self.start_directory());
         session::begin(&mut command, bound);
+        withheld(&mut command);
         for (key, value) in &self.env {
             match value {
                 Some(value) => command.env(key, value),

@@ -10,6 +10,9 @@ use crate::secret::Redactor;
 /// A line longer than this many bytes is handed on in pieces.
 const LONGEST_LINE: usize = 16 * 1024;
 
+/// So many bytes of a piece are kept, to recognise a secret that goes on in the next one.
+const CONTEXT: usize = 64;
+
 /// What a command printed on one of its streams: the first and the last bytes of it, within the bound that
 /// [`Command::keep`](crate::Command::keep) sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +37,19 @@ impl Captured {
         let excess = self.tail.len().saturating_sub(self.bound - self.bound / 2);
         self.tail.drain(..excess);
         self.dropped += excess as u64;
+    }
+
+    /// Drops what is left of secrets on both sides of the place where bytes were dropped: half a secret would not be
+    /// recognised. To be called when all is there.
+    pub(crate) fn settle(&mut self, redactor: &Redactor) {
+        if self.dropped == 0 {
+            return;
+        }
+        let end = redactor.loose_end(&self.head);
+        self.head.truncate(self.head.len() - end);
+        let beginning = redactor.loose_beginning(self.tail.make_contiguous());
+        self.tail.drain(..beginning);
+        self.dropped += (end + beginning) as u64;
     }
 
     /// The bytes that were kept. Where some were dropped between the beginning and the end, nothing marks the place.
@@ -94,10 +110,13 @@ impl Captured {
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     pending: Vec<u8>,
+    /// The end of what was handed on of the same line.
+    before: Vec<u8>,
 }
 
 impl Lines {
-    /// Takes `bytes` and hands on every line that is complete with them.
+    /// Takes `bytes` and hands on every line that is complete with them. A long line is handed on in pieces without
+    /// secrets, since they could not be recognised in pieces afterwards.
     pub(crate) fn push(&mut self, bytes: &[u8], redactor: &Redactor, mut line: impl FnMut(&str)) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let mut part = part;
@@ -105,37 +124,53 @@ impl Lines {
                 let (first, rest) = part.split_at(LONGEST_LINE.saturating_sub(self.pending.len()));
                 self.pending.extend_from_slice(first);
                 part = rest;
-                // A secret as long as a line cannot be waited for.
-                let cut = match redactor.safe_cut(&self.pending) {
-                    0 => self.pending.len(),
-                    cut => cut,
-                };
-                let cut = last_boundary(&self.pending[..cut]);
-                let left: Vec<u8> = self.pending.drain(cut..).collect();
-                self.flush(&mut line);
-                self.pending = left;
+                let cut = last_boundary(&self.pending[..redactor.safe_cut(&self.pending)]);
+                self.piece(cut, redactor, &mut line);
             }
             self.pending.extend_from_slice(part);
             if self.pending.last() == Some(&b'\n') {
-                self.flush(&mut line);
+                self.last(redactor, &mut line);
             }
         }
     }
 
     /// Hands on what is left when the stream has ended without a line ending.
-    pub(crate) fn finish(&mut self, mut line: impl FnMut(&str)) {
+    pub(crate) fn finish(&mut self, redactor: &Redactor, mut line: impl FnMut(&str)) {
         if !self.pending.is_empty() {
-            self.flush(&mut line);
+            self.last(redactor, &mut line);
         }
     }
 
-    fn flush(&mut self, line: &mut impl FnMut(&str)) {
-        let text: Cow<'_, str> = String::from_utf8_lossy(&self.pending);
-        let text = text.strip_suffix('\n').unwrap_or(&text);
-        let text = text.strip_suffix('\r').unwrap_or(text);
-        line(text);
-        self.pending.clear();
+    /// Hands on what is pending up to `cut` as a piece of a line.
+    fn piece(&mut self, cut: usize, redactor: &Redactor, line: &mut impl FnMut(&str)) {
+        let before = self.before.len();
+        let left = self.pending.split_off(cut);
+        let mut text = std::mem::take(&mut self.before);
+        text.append(&mut self.pending);
+        // What is left tells whether a secret goes on behind the cut.
+        let end = text.len();
+        text.extend_from_slice(&left);
+        hand_on(&redactor.mask_part(&text, before..end), line);
+        self.before = text[end.saturating_sub(CONTEXT)..end].to_vec();
+        self.pending = left;
     }
+
+    /// Hands on what is pending as a line, or as the last piece of one.
+    fn last(&mut self, redactor: &Redactor, line: &mut impl FnMut(&str)) {
+        if self.before.is_empty() {
+            hand_on(&self.pending, line);
+            self.pending.clear();
+        } else {
+            self.piece(self.pending.len(), redactor, line);
+            self.before.clear();
+        }
+    }
+}
+
+fn hand_on(text: &[u8], line: &mut impl FnMut(&str)) {
+    let text: Cow<'_, str> = String::from_utf8_lossy(text);
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    line(text.strip_suffix('\r').unwrap_or(text));
 }
 
 /// The length of `bytes` without a character that is cut off at its end.
@@ -169,7 +204,7 @@ mod tests {
         for chunk in chunks {
             lines.push(chunk, redactor, |line| found.push(line.to_owned()));
         }
-        lines.finish(|line| found.push(line.to_owned()));
+        lines.finish(redactor, |line| found.push(line.to_owned()));
         found
     }
 
@@ -189,14 +224,57 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_in_a_long_line_is_whole_in_one_piece() {
+    fn a_secret_in_a_long_line_is_masked_across_its_pieces() {
         let redactor = Redactor::default();
         redactor.add("hunter2");
         for shift in 0..10 {
             let line = format!("{}hunter2{}", "x".repeat(LONGEST_LINE - shift), "y".repeat(LONGEST_LINE));
-            let pieces = lines_with(&redactor, &[line.as_bytes()]);
-            assert_eq!(pieces.concat(), line);
-            assert!(pieces.iter().any(|piece| piece.contains("hunter2")), "{shift}");
+            let shown = lines_with(&redactor, &[line.as_bytes()]).concat();
+            let masked = redactor.mask(&shown);
+            assert_eq!(masked.trim_start_matches('x').trim_end_matches('y'), "***", "{shift}");
+        }
+    }
+
+    #[test]
+    fn a_secret_longer_than_a_line_may_be_leaves_nothing_in_any_piece() {
+        let redactor = Redactor::default();
+        let secret: String = (0..9_000).map(|number| format!("{number:04}")).collect();
+        redactor.add(&secret);
+        for before in [0, 1, 20, LONGEST_LINE - 40, LONGEST_LINE - 10] {
+            let line = format!("{}{secret}{}", "x".repeat(before), "y".repeat(20));
+            let shown: Vec<String> = lines_with(&redactor, &[line.as_bytes()])
+                .iter()
+                .map(|piece| redactor.mask(piece).into())
+                .collect();
+            assert!(
+                shown.iter().all(|piece| !piece.contains(|c: char| c.is_ascii_digit())),
+                "{before}: {shown:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_part_of_a_secret_is_left_where_kept_output_is_cut() {
+        let redactor = Redactor::default();
+        let secret = "correct-horse-battery-staple";
+        redactor.add(secret);
+        for before in 0..40 {
+            let mut captured = Captured::new(100);
+            captured.push(format!("{}{secret}{}", ".".repeat(before), ".".repeat(200)).as_bytes());
+            captured.settle(&redactor);
+            let text = captured.text();
+            assert!(
+                !redactor.mask(&text).replace("bytes left out", "").contains(|c: char| c.is_alphabetic()),
+                "{text}"
+            );
+            let mut captured = Captured::new(100);
+            captured.push(format!("{}{secret}{}", ".".repeat(200), ".".repeat(before)).as_bytes());
+            captured.settle(&redactor);
+            let text = captured.text();
+            assert!(
+                !redactor.mask(&text).replace("bytes left out", "").contains(|c: char| c.is_alphabetic()),
+                "{text}"
+            );
         }
     }
 

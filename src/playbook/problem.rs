@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+mod hidden;
 mod render;
 mod source;
 
@@ -125,12 +126,12 @@ impl From<Problem> for Problems {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", render::escaped(&self.message))?;
+        write!(f, "error: {}", render::escaped(&hidden::without_passwords(&self.message)))?;
         if let Some(place) = &self.place {
             write!(f, "\n{}", render::snippet(place))?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\nhint: {}", render::escaped(hint))?;
+            write!(f, "\nhint: {}", render::escaped(&hidden::without_passwords(hint)))?;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::look::Look;
 use super::problem::{Place, Problem, Problems};
 use super::task;
-use crate::secret::Secret;
+use crate::secret::{Secret, withhold};
 
 mod printed;
 
@@ -61,6 +61,9 @@ impl Sources {
             let mut here = look.key(name, value);
             let place = here.key_place();
             if let Some(from) = source(name, &mut here) {
+                if let From::Environment(variable) = &from {
+                    withhold(variable);
+                }
                 sources.insert(name.clone(), (from, place));
             }
         }

@@ -120,7 +120,7 @@ impl Editor<'_> {
             let written = write::write_after(
                 cx,
                 &path,
-                &Resolved::default(),
+                &Resolved { confidential: self.hide, ..Resolved::default() },
                 |to: &mut File| Ok(to.write_all(&bytes)?),
                 |new| {
                     self.validate.map_or(Ok(()), |validate| validate.accept(cx, new))?;

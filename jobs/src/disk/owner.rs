@@ -340,6 +340,7 @@ impl Attributes<'_> {
             mode: self.mode,
             uid: self.owner.map(|owner| owner.id_for(cx)).transpose()?,
             gid: self.group.map(|group| group.id_for(cx)).transpose()?,
+            confidential: false,
         })
     }
 }
@@ -350,6 +351,8 @@ pub(crate) struct Resolved {
     pub(crate) mode: Option<Mode>,
     pub(crate) uid: Option<u32>,
     pub(crate) gid: Option<u32>,
+    /// A new file is for its owner alone unless a mode is asked for.
+    pub(crate) confidential: bool,
 }
 
 impl Resolved {
@@ -379,6 +382,7 @@ impl Resolved {
             mode: self.mode.or(Some(found.mode)),
             uid: self.uid.or(Some(found.uid)),
             gid: self.gid.or(Some(found.gid)),
+            confidential: self.confidential,
         }
     }
 

@@ -244,7 +244,8 @@ pub(crate) fn follow(path: &Path) -> Result<PathBuf> {
 /// Writes the file at `path` anew: `content` streams into a file beside, which gets mode and owner, is on the disk,
 /// and then takes the place of what was there (a link is replaced, not followed; see [`follow`]). What is not asked
 /// for is kept as the old file has it, an access control list, a label and notes of users among it; a new file is
-/// [`NEW_FILE`] and belongs to whoever makes it. A file that is a mount point of its own is overwritten.
+/// [`NEW_FILE`], or `0600` where it is confidential, and belongs to whoever makes it. A file that is a mount point of its own
+/// is overwritten.
 ///
 /// Other names (hard links) of the old file keep the old content.
 ///
@@ -322,6 +323,9 @@ fn write_beside(
     let wanted = match &old {
         Some(old) if old.is_file() => attributes.or_as(old),
         Some(old) if old.is_dir() => return Err(Permanent::new("there is a directory in its place").into()),
+        _ if attributes.confidential => {
+            Resolved { mode: attributes.mode.or(Some(Mode::new(0o600))), ..*attributes }
+        }
         _ => Resolved { mode: attributes.mode.or(Some(NEW_FILE)), ..*attributes },
     };
     // Until it has its owner, nobody else may read it.

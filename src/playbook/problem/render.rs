@@ -39,8 +39,12 @@ fn window(place: &Place) -> (String, String) {
     let mut width = shown.chars().count();
     let mut caret = " ".repeat(width);
     let mut carets = 0;
-    for (index, character) in place.source.line_from(place.line, start + 1).chars().enumerate() {
-        let cell = cell(character, index == 0 && start == 0);
+    let rest = place.source.line_from(place.line, start + 1);
+    for (index, (at, character)) in rest.char_indices().enumerate() {
+        let cell = match place.source.hides(&rest[at..]) {
+            true => ("*".to_owned(), 1),
+            false => cell(character, index == 0 && start == 0),
+        };
         // Characters that take no room of their own may be more than anybody wants to see.
         if width + cell.1 > WIDEST || index > MOST {
             shown.push('…');

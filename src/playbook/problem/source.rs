@@ -3,7 +3,10 @@
 //! Knows lines and characters; not what they say. A playbook that a program has written may be one line of many
 //! megabytes, with a thousand problems in it: what is asked of a place there must not cost the line each time.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
+
+use super::hidden;
 
 /// So many bytes are between two of the marks by which a column is found. A line that is shorter needs none.
 const APART: usize = 256;
@@ -17,6 +20,8 @@ pub struct Source {
     lines: Vec<usize>,
     /// How many characters begin before each byte that is a multiple of [`APART`]. Made when it is first needed.
     marks: OnceLock<Vec<usize>>,
+    /// What no diagnostic shows, in bytes. Made when it is first needed.
+    hidden: OnceLock<Vec<Range<usize>>>,
 }
 
 impl PartialEq for Source {
@@ -32,7 +37,7 @@ impl Source {
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Source> {
         let text = text.into();
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Arc::new(Source { name: name.into(), text, lines, marks: OnceLock::new() })
+        Arc::new(Source { name: name.into(), text, lines, marks: OnceLock::new(), hidden: OnceLock::new() })
     }
 
     /// The name that people know it by.
@@ -86,6 +91,15 @@ impl Source {
         let line = self.lines.partition_point(|start| *start <= byte);
         let start = line.checked_sub(1).and_then(|index| self.lines.get(index)).copied().unwrap_or(0);
         (line.max(1), self.characters_before(byte) - self.characters_before(start) + 1)
+    }
+
+    /// Whether no diagnostic shows the byte of the text at the beginning of `part`, which is a part of the text.
+    pub(super) fn hides(&self, part: &str) -> bool {
+        let hidden = self.hidden.get_or_init(|| hidden::ranges(&self.text));
+        let at = (part.as_ptr() as usize).wrapping_sub(self.text.as_ptr() as usize);
+        let index = hidden.partition_point(|range| range.start <= at);
+        // A password within a hidden value is a range in a range.
+        hidden[index.saturating_sub(2)..index].iter().any(|range| range.contains(&at))
     }
 
     fn characters_before(&self, byte: usize) -> usize {

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::clock::{Clock, SystemClock};
 use crate::context::process::pause;
+use crate::secret::withheld;
 
 /// How often an end is looked for while there is nothing to read.
 const GLANCE: Duration = Duration::from_millis(5);
@@ -24,6 +25,7 @@ pub(super) fn text(words: &[String], longest: u64, time: Duration) -> Result<Str
     let (program, args) = words.split_first().ok_or("there is no command")?;
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::inherit()).stderr(Stdio::inherit()).stdout(Stdio::piped());
+    withheld(&mut command);
     let mut child = command.spawn().map_err(|error| format!("`{program}` does not start: {error}"))?;
     let watched = watch(&mut child, longest, time);
     if !matches!(watched, Ok(Seen { is_over: true, .. })) {
