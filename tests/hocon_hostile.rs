@@ -69,7 +69,7 @@ fn chains_of_substitutions() {
 fn every_variable_by_every_other() {
     let all: String = (0..40).map(|n| format!("${{?a{n}}}")).collect();
     let web: String = (0..40).map(|n| format!("a{n} = {all}\n")).collect();
-    assert_eq!(said(&web), "nothing");
+    assert_eq!(said(&web), "this takes more than 2000000 steps to work out");
 }
 
 #[test]
@@ -210,5 +210,5 @@ fn includes_without_end() {
 #[test]
 fn four_lines_that_overflow_the_stack_of_the_parsers_own_resolver() {
     let source = "a = ${?c.a.b} [5]\nc = ${?a} [5]\na.b = [${?nothing}, x]\nc.a.b = ${?c.a.b}";
-    assert_eq!(said(source), "nothing");
+    assert_eq!(said(source), "an object and a list cannot be joined");
 }
