@@ -374,7 +374,7 @@ pub trait IntoJob<M> {
         Self: Sized,
     {
         let AnyJob { name, retry, durable, body } = self.into_job();
-        AnyJob { name, retry, durable, body: erased::Needing::new(body, deps.0) }
+        AnyJob { name, retry, durable, body: erased::Needing::around(body, deps.0) }
     }
 
     /// The job under another name.

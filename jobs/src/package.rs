@@ -341,7 +341,7 @@ impl Package {
         let refused: Vec<String> = providers
             .map(|(name, providers)| {
                 let verb = if providers.len() == 1 { "provides" } else { "provide" };
-                let providers = listed(&providers.iter().map(String::as_str).collect::<Vec<_>>());
+                let providers = listed(&providers);
                 format!("{name} is a virtual package, which {providers} {verb}; name a real one")
             })
             .collect();

@@ -339,7 +339,7 @@ fn two_tasks_do_not_want_different_things_of_one_target() {
 
 #[test]
 fn tasks_that_go_together_may_be_about_one_path() {
-    for tasks in [r#"{ name: download, args { path: /a, url: "http://x.example/" } }
+    let tasks = r#"{ name: download, args { path: /a, url: "http://x.example/" } }
            { name: file, args { path: /a, mode: "0600" } }
            { name: line, args { path: /b, line: x } }
            { name: line, args { path: /b, line: y } }
@@ -351,10 +351,8 @@ fn tasks_that_go_together_may_be_about_one_path() {
            { name: package, args { names: [git, curl] } }
            { name: package, args { names: curl } }
            { name: service, args { name: a, state: running } }
-           { name: service, args { name: a.timer, state: running } }"#]
-    {
-        assert_eq!(validated(tasks), (Some(0), String::new()), "{tasks}");
-    }
+           { name: service, args { name: a.timer, state: running } }"#;
+    assert_eq!(validated(tasks), (Some(0), String::new()), "{tasks}");
 }
 
 #[test]

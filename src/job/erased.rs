@@ -202,7 +202,7 @@ pub(crate) struct Needing {
 
 impl Needing {
     /// This job with these dependencies behind those that it has.
-    pub(crate) fn new(mut body: Box<dyn Erased>, deps: Vec<Dep>) -> Box<dyn Erased> {
+    pub(crate) fn around(mut body: Box<dyn Erased>, deps: Vec<Dep>) -> Box<dyn Erased> {
         match body.add_deps(deps) {
             Some(deps) => Box::new(Needing { body, deps: Arc::new(deps) }),
             None => body,

@@ -1,4 +1,5 @@
 //! What the tests of HOCON share: a text as an entry, and hocon-parser on its own.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::collections::BTreeMap;
 

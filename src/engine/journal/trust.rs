@@ -200,7 +200,7 @@ fn is_others(stat: &Stat) -> Option<String> {
 /// Why others can decide what is in this directory, on the way to one of this user's own, where they can. Those in which
 /// all may make names, and none may take away those of others, are for everybody.
 fn lets_others_in(stat: &Stat) -> Option<String> {
-    let mode = u32::from(stat.st_mode);
+    let mode = mode_of(stat);
     // On systems that give each user a group of the same number, what it may write nobody else may.
     let own = rustix::process::geteuid().as_raw();
     let writable = if stat.st_gid == own { 0o002 } else { 0o022 };
@@ -213,7 +213,12 @@ fn not_own(stat: &Stat) -> Option<String> {
     if stat.st_uid != own {
         return Some(format!("it belongs to user {}, and this is user {own}", stat.st_uid));
     }
-    by_others(u32::from(stat.st_mode) & 0o022)
+    by_others(mode_of(stat) & 0o022)
+}
+
+#[allow(clippy::useless_conversion, reason = "it is smaller on other systems")]
+fn mode_of(stat: &Stat) -> u32 {
+    u32::from(stat.st_mode)
 }
 
 fn by_others(writable: u32) -> Option<String> {

@@ -432,7 +432,7 @@ impl<'t> Resolver<'t> {
         {
             return Err(Circle(frame));
         }
-        let is_final = !(depends && !matches!(found, Ok(Some(_))));
+        let is_final = !depends || matches!(found, Ok(Some(_)));
         let found = match (found, circle) {
             (Ok(Some(val)), _) => Some(val.at(wanted.pos)),
             (Ok(None) | Err(_), _) if wanted.optional => None,
