@@ -343,7 +343,7 @@ fn a_stop_lets_nothing_new_start_and_cleans_up() {
         [
             ("before", Outcome::Changed),
             ("failing", Outcome::Stopped),
-            ("stopping", Outcome::Stopped),
+            ("stopping", Outcome::Changed),
             ("after", Outcome::NotStarted)
         ]
     );

@@ -137,6 +137,7 @@ fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
+#[allow(clippy::print_stdout, reason = "it is run for what it prints")]
 #[test]
 #[ignore = "needs Java and the reference implementation"]
 fn documents_have_the_value_that_the_reference_gives_them() {

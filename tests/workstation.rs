@@ -403,6 +403,8 @@ fn a_system_takes_rights() {
     assert_eq!(refused.stderr, "error: --system changes this machine, and has to be started as root\n");
     expect(2, workstation.start(&["--system"]));
     if rustix::process::geteuid().is_root() {
+        // The one before belongs to nobody by now: root does not trust a state directory in there.
+        let Some(workstation) = Workstation::new() else { return };
         let listed = expect(0, workstation.command().args(["--system", "--list"]).output().unwrap().into());
         for job in [
             "Package cron git vim",

@@ -248,6 +248,7 @@ fn lists_are_fetched_when_they_are_too_old() {
     inside(root, &newer);
 
     // The lists are young, and do not know.
+    inside(root, "touch /var/lib/apt/lists");
     let latest = || hourly(Package::new(["greet-data"]).state(PackageState::Latest));
     assert_eq!(ended(&converge(latest())).0, Outcome::InPlace);
     let report = converge(hourly(Package::new(["late"])));

@@ -302,6 +302,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::print_stderr, reason = "people should see it")]
     fn what_belongs_to_others_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let (above, own) = (root.path().join("above"), root.path().join("above/own"));
