@@ -385,7 +385,14 @@ fn without_rights(workstation: &Workstation, args: &[&str]) -> Ran {
         }
         start = other;
     }
-    start.args(args).output().unwrap().into()
+    start.args(args);
+    loop {
+        match start.output() {
+            // Another test, just forked, still has the copy open for writing.
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            ran => return ran.unwrap().into(),
+        }
+    }
 }
 
 #[test]
