@@ -106,8 +106,9 @@ impl Job for Part {
         note(&self.root, &format!("begun {}", id(cx)?))?;
         let beside = self.root.join(format!("made/.{}-{}", self.number, std::process::id()));
         cx.local().set("beside", &beside)?;
-        // The helper outlives whoever is killed, unless somebody ends it.
-        let line = "sleep 60 & sleep 0.003; kill $!; wait $!; echo \"$NUMBER\" > \"$BESIDE\"; sleep 0.002";
+        // Helpers outlive whoever is killed, unless somebody ends them; one of them has left the process group.
+        let line = "setsid sleep 60 & far=$!; sleep 60 & sleep 0.003; kill $! $far; wait; echo \"$NUMBER\" > \"$BESIDE\"; \
+                    sleep 0.002";
         cx.shell(line).env("NUMBER", self.number.to_string()).env("BESIDE", &beside).run()?;
         Ok(fs::rename(beside, self.path())?)
     }
@@ -359,7 +360,7 @@ fn report(args: &[&str], what: &str, tally: &Tally) {
 #[test]
 fn killed_at_every_step_of_the_journal() {
     let last = at_every_step(&[], 0);
-    for record in ["intent", "set", "spawned", "ended", "settled", "end"] {
+    for record in ["intent", "set", "starting", "spawned", "finished", "settled", "end"] {
         assert!(last.contains(record), "never killed after {record}: {last:?}");
     }
 }

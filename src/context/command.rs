@@ -183,17 +183,13 @@ impl<'cx> Command<'cx> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.stdin(if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
         let started = match page {
-            Some(page) => page.spawn(|note| {
-                session::note(&mut command, note);
-                self.cx.groups().spawn(&mut command, self.cx.cancel())
-            }),
+            Some(page) => page.spawn(&token, || self.cx.groups().spawn(&mut command, self.cx.cancel())),
             None => self.cx.groups().spawn(&mut command, self.cx.cancel()),
         };
         let started = started.map_err(|source| self.not_started(source))?;
         let Some(child) = started else {
             return Err(CommandError::Stopped { command: self.to_string() });
         };
-        let group = child.id() as i32;
 
         let mut captured = [Captured::new(self.keep), Captured::new(self.keep)];
         let mut lines = [Lines::default(), Lines::default()];
@@ -217,7 +213,7 @@ impl<'cx> Command<'cx> {
             lines[slot].finish(self.cx.redactor(), |line| self.cx.output(stream, line));
         }
         if ended.is_ok() {
-            page.into_iter().for_each(|page| page.ended(group));
+            page.into_iter().for_each(|page| page.ended(&token));
         }
         let (status, ending) =
             ended.map_err(|source| CommandError::NotWatched { command: self.to_string(), source })?;

@@ -2,7 +2,6 @@
 //!
 //! Does not know who keeps the diary, nor for whom.
 
-use std::fs::File;
 use std::io;
 use std::process::Child;
 use std::sync::Arc;
@@ -23,23 +22,13 @@ pub(crate) trait Diary: Send + Sync {
     fn settled(&self, n: u64, durable: bool) -> io::Result<()>;
     /// It was taken back.
     fn undone(&self, n: u64, durable: bool) -> io::Result<()>;
-    /// It starts a command, by calling `spawn`; the new process writes the note before it becomes the command, so that
-    /// there is none of which nobody knows.
-    fn spawn(
-        &self,
-        n: u64,
-        spawn: &mut dyn FnMut(Note) -> io::Result<Option<Child>>,
-    ) -> io::Result<Option<Child>>;
-    /// That command has ended by itself.
-    fn ended(&self, n: u64, group: i32);
-}
-
-/// What a new process writes about itself: a line, with a place in it for its number.
-pub(crate) struct Note {
-    pub(crate) file: Arc<File>,
-    pub(crate) line: Vec<u8>,
-    /// Fills in the number; it must neither allocate nor take a lock.
-    pub(crate) fill: fn(&mut [u8], u32),
+    /// It is about to start a command, whose processes will carry this token: written down first, so that there is none of
+    /// which nobody knows.
+    fn starting(&self, n: u64, token: &str) -> io::Result<()>;
+    /// That command is at work, as the leader of this process group.
+    fn spawned(&self, n: u64, token: &str, group: i32);
+    /// That command has ended by itself, or was not started at all.
+    fn ended(&self, n: u64, token: &str);
 }
 
 /// Where one run of a job is written down.
@@ -72,13 +61,20 @@ impl Page {
     /// start.
     pub(crate) fn spawn(
         &self,
-        mut spawn: impl FnMut(Note) -> io::Result<Option<Child>>,
+        token: &str,
+        spawn: impl FnOnce() -> io::Result<Option<Child>>,
     ) -> io::Result<Option<Child>> {
-        self.diary.spawn(self.n, &mut spawn)
+        self.diary.starting(self.n, token)?;
+        let spawned = spawn();
+        match &spawned {
+            Ok(Some(child)) => self.diary.spawned(self.n, token, child.id().cast_signed()),
+            Ok(None) | Err(_) => self.ended(token),
+        }
+        spawned
     }
 
-    pub(crate) fn ended(&self, group: i32) {
-        self.diary.ended(self.n, group);
+    pub(crate) fn ended(&self, token: &str) {
+        self.diary.ended(self.n, token);
     }
 }
 

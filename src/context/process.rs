@@ -21,6 +21,8 @@ use crate::event::Stream;
 const GLANCE: Duration = Duration::from_millis(10);
 /// How long the members of a killed group may take to disappear.
 const VANISHING: Duration = Duration::from_secs(2);
+/// How long it may take until somebody takes note that an orphan has ended; some who should, do not.
+const REAPING: Duration = Duration::from_millis(500);
 /// What a pipe may still hold when the process that filled it has ended, and a good deal more.
 const MOST_LEFT_IN_A_PIPE: usize = 1024 * 1024;
 
@@ -202,6 +204,32 @@ pub(crate) fn end_group(group: Pid) -> io::Result<()> {
     Ok(())
 }
 
+/// Ends the processes that carry this token, as [`end_group`] does a group; says how many there were.
+pub(crate) fn end_carriers(token: &str) -> io::Result<usize> {
+    let clock = SystemClock::new();
+    let mut signals = [Signal::TERM, Signal::KILL].into_iter();
+    let mut until = Duration::ZERO;
+    let mut most = 0;
+    loop {
+        let carriers = escaped::carriers(token);
+        most = most.max(carriers.len());
+        if carriers.is_empty() {
+            return Ok(most);
+        }
+        if clock.now() >= until {
+            let Some(signal) = signals.next() else {
+                return Err(io::Error::other(format!("processes {carriers:?} cannot be ended")));
+            };
+            for pid in carriers {
+                escaped::send(pid, signal, token);
+                escaped::send(pid, Signal::CONT, token);
+            }
+            until = clock.now() + VANISHING;
+        }
+        pause(&mut [], Some(GLANCE))?;
+    }
+}
+
 struct Supervision<'a> {
     child: &'a mut Child,
     group: Pid,
@@ -215,6 +243,8 @@ struct Supervision<'a> {
     clock: SystemClock,
     stage: Stage,
     ending: Ending,
+    /// Those that have left the group and were told to end.
+    told: Vec<i32>,
 }
 
 impl<'a> Supervision<'a> {
@@ -246,6 +276,7 @@ impl<'a> Supervision<'a> {
             clock: SystemClock::new(),
             stage: Stage::Running,
             ending: Ending::Exited,
+            told: Vec::new(),
         })
     }
 
@@ -302,11 +333,22 @@ impl<'a> Supervision<'a> {
     }
 
     /// Those who have left the group; the members of it have had the signal already.
-    fn signal_escaped(&self, signal: Signal) {
+    fn signal_escaped(&mut self, signal: Signal) {
         for pid in self.escaped() {
             escaped::send(pid, signal, self.orders.token);
             escaped::send(pid, Signal::CONT, self.orders.token);
+            self.told.push(pid);
         }
+    }
+
+    /// Gives the one who inherits those that have left the group the time to see that they have ended.
+    fn let_them_be_reaped(&self) -> io::Result<()> {
+        let until = self.clock.now() + REAPING;
+        let is_there = |pid: &i32| stat(*pid).is_some_and(|fields| fields[0] == "Z");
+        while self.told.iter().any(is_there) && self.clock.now() < until {
+            pause(&mut [], Some(GLANCE))?;
+        }
+        Ok(())
     }
 
     fn escaped(&self) -> Vec<i32> {
@@ -367,7 +409,7 @@ impl<'a> Supervision<'a> {
         loop {
             let escaped = self.escaped();
             if escaped.is_empty() && !is_at_work(self.group) {
-                return Ok(());
+                return self.let_them_be_reaped();
             }
             self.advance_ending();
             if self.is_beyond_killing() {

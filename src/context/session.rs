@@ -6,8 +6,6 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use crate::context::diary::Note;
-
 /// Lets `command` begin a session, and with that a process group of which it is the leader. A program that would ask at
 /// the terminal (for a password, say) then fails at once, where otherwise it would be stopped for ever.
 ///
@@ -25,22 +23,6 @@ pub(crate) fn begin(command: &mut Command, bound: bool) {
     // SAFETY: these are system calls that are safe between fork and exec: they allocate nothing and take no lock.
     unsafe {
         command.pre_exec(begin);
-    }
-}
-
-/// Lets the new process write `note` about itself before it becomes the command; when that fails, it does not.
-pub(crate) fn note(command: &mut Command, note: Note) {
-    let Note { file, mut line, fill } = note;
-    let write = move || {
-        fill(&mut line, rustix::process::getpid().as_raw_nonzero().get().unsigned_abs());
-        match rustix::io::write(&file, &line)? {
-            written if written == line.len() => Ok(()),
-            _ => Err(rustix::io::Errno::NOSPC.into()),
-        }
-    };
-    // SAFETY: `getpid` and `write` are system calls that are safe between fork and exec, and `fill` allocates nothing.
-    unsafe {
-        command.pre_exec(write);
     }
 }
 

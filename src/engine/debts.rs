@@ -123,7 +123,7 @@ fn directory_of(began: Option<Location>, redactor: &Redactor) -> Directory {
 /// Ends what is left of the commands of earlier convergences; returns the numbers of the runs of which somebody could not
 /// be ended.
 pub(crate) fn end_survivors(journal: &Shared, emitter: &Emitter) -> Vec<u64> {
-    if journal.with_ledger(|ledger| ledger.entries().all(|(_, entry)| entry.groups.is_empty())) {
+    if journal.with_ledger(|ledger| ledger.entries().all(|(_, entry)| entry.commands.is_empty())) {
         return Vec::new();
     }
     let boot = processes::boot_id();
@@ -134,19 +134,24 @@ pub(crate) fn end_survivors(journal: &Shared, emitter: &Emitter) -> Vec<u64> {
         };
         let commands = |(n, entry): (u64, &Entry)| {
             let (run, job) = (ledger.start_of(entry).run.clone(), entry.job.clone());
-            let groups = entry.groups.clone().into_iter();
-            groups.map(move |(group, start)| (n, group, start, run.clone(), job.clone()))
+            let commands = entry.commands.clone().into_iter();
+            commands.map(move |command| (n, command, run.clone(), job.clone()))
         };
         ledger.entries().filter(|(_, entry)| of_this_boot(entry)).flat_map(commands).collect()
     });
     let mut unended = Vec::new();
-    for (n, group, start, run, job) in open {
-        match processes::end_survivors(group, start, &run) {
+    for (n, command, run, job) in open {
+        match processes::end_survivors(&command, &run) {
             Ok(count) => {
                 if count > 0 {
                     emitter.emit(|| Event::SurvivorsEnded { job: job.as_str().into(), processes: count });
                 }
-                let _ = journal.append(&Record::Ended { n, group }, false);
+                let ended = match (command.token, command.group) {
+                    (Some(token), _) => Record::Finished { n, token },
+                    (None, Some((group, _))) => Record::Ended { n, group },
+                    (None, None) => continue,
+                };
+                let _ = journal.append(&ended, false);
             }
             Err(error) => {
                 tracing::error!(job, "failed to end what an earlier run has left: {error}");

@@ -24,6 +24,15 @@ pub(crate) struct Start {
     pub(crate) positional: Vec<Value>,
 }
 
+/// A command that may still be at work. One of the two is always known.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AtWork {
+    /// What its processes carry.
+    pub(crate) token: Option<String>,
+    /// Its process group, and the start time of the leader of that.
+    pub(crate) group: Option<(i32, Option<u64>)>,
+}
+
 /// A run of a job that was begun.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
@@ -33,8 +42,8 @@ pub(crate) struct Entry {
     pub(crate) attempt: u32,
     pub(crate) tries: u32,
     pub(crate) local: Map<String, Value>,
-    /// The process groups of commands that were not seen to end, with the start times of their leaders.
-    pub(crate) groups: Vec<(i32, Option<u64>)>,
+    /// The commands that were not seen to end.
+    pub(crate) commands: Vec<AtWork>,
     pub(crate) result: Option<Value>,
     /// Its cleanup has succeeded.
     pub(crate) cleaned: bool,
@@ -89,14 +98,24 @@ impl Ledger {
                 entry.local.insert(key.clone(), value.clone());
             }),
             Record::Unset { n, key } => self.with(*n, |entry| _ = entry.local.remove(key)),
-            Record::Spawned { n, group, start } => self.with(*n, |entry| {
-                // The process notes itself, and then whoever has started it, who can tell more.
-                entry.groups.retain(|(known, _)| known != group);
-                entry.groups.push((*group, *start));
+            Record::Starting { n, token } => self.with(*n, |entry| {
+                entry.commands.push(AtWork { token: Some(token.clone()), group: None });
             }),
-            Record::Ended { n, group } => {
-                self.with(*n, |entry| entry.groups.retain(|(known, _)| known != group));
-            }
+            Record::Spawned { n, group, start, token } => self.with(*n, |entry| {
+                let known = |command: &AtWork| match token {
+                    Some(_) => command.token == *token,
+                    // The process noted itself, and then whoever had started it, who can tell more.
+                    None => command.group.is_some_and(|(known, _)| known == *group),
+                };
+                entry.commands.retain(|command| !known(command));
+                entry.commands.push(AtWork { token: token.clone(), group: Some((*group, *start)) });
+            }),
+            Record::Finished { n, token } => self.with(*n, |entry| {
+                entry.commands.retain(|command| command.token.as_ref() != Some(token));
+            }),
+            Record::Ended { n, group } => self.with(*n, |entry| {
+                entry.commands.retain(|command| command.group.is_none_or(|(known, _)| known != *group));
+            }),
             Record::Tried { n, result } => self.with(*n, |entry| entry.result = Some(result.clone())),
             Record::Undo { failures } => self.undo = Some(failures.clone()),
             Record::Undone { n } => self.with(*n, |entry| entry.revertible = false),
@@ -128,7 +147,7 @@ impl Ledger {
             attempt,
             tries,
             local: local.clone(),
-            groups: Vec::new(),
+            commands: Vec::new(),
             result: None,
             cleaned: false,
             declined: false,
@@ -239,8 +258,13 @@ impl Entry {
     fn write(&self, n: u64, reverts: bool, records: &mut Vec<Record>) {
         let (job, local) = (self.job.clone(), self.local.clone());
         records.push(Record::Intent { n, job, attempt: self.attempt, tries: self.tries, local });
-        let spawned = |&(group, start)| Record::Spawned { n, group, start };
-        records.extend(self.groups.iter().map(spawned));
+        records.extend(self.commands.iter().filter_map(|command| match (&command.group, &command.token) {
+            (Some((group, start)), token) => {
+                Some(Record::Spawned { n, group: *group, start: *start, token: token.clone() })
+            }
+            (None, Some(token)) => Some(Record::Starting { n, token: token.clone() }),
+            (None, None) => None,
+        }));
         records.extend(self.result.clone().map(|result| Record::Tried { n, result }));
         if reverts && !self.revertible {
             records.push(Record::Undone { n });
@@ -348,7 +372,14 @@ mod tests {
                 value: value.into()
             }),
             n.clone().prop_map(|n| Record::Unset { n, key: "k".into() }),
-            n.clone().prop_map(|n| Record::Spawned { n, group: 5, start: Some(9) }),
+            n.clone().prop_map(|n| Record::Starting { n, token: "t".into() }),
+            (n.clone(), any::<bool>()).prop_map(|(n, has)| Record::Spawned {
+                n,
+                group: 5,
+                start: Some(9),
+                token: has.then(|| "t".into())
+            }),
+            n.clone().prop_map(|n| Record::Finished { n, token: "t".into() }),
             n.clone().prop_map(|n| Record::Ended { n, group: 5 }),
             n.clone().prop_map(|n| Record::Tried { n, result: 1.into() }),
             Just(Record::Undo { failures: BTreeMap::new() }),

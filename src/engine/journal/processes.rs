@@ -7,8 +7,9 @@ use std::io;
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::Pid;
 
+use super::ledger::AtWork;
 use crate::context::diary::RUN_VARIABLE;
-use crate::context::process::{end_group, members, stat};
+use crate::context::process::{end_carriers, end_group, members, stat};
 
 /// Which start of the machine this is.
 pub(crate) fn boot_id() -> Option<String> {
@@ -47,9 +48,19 @@ fn is_of(pid: i32, run: &str) -> bool {
     false
 }
 
-/// Ends what is left of a command that an earlier run has started as the leader of `group`, and says how many processes
-/// there were. A group of that number that is somebody else's by now is left alone.
-pub(crate) fn end_survivors(group: i32, start: Option<u64>, run: &str) -> io::Result<usize> {
+/// Ends what is left of a command that an earlier run has started, also of what has left its process group, and says how
+/// many processes there were.
+pub(crate) fn end_survivors(command: &AtWork, run: &str) -> io::Result<usize> {
+    let of_group = match command.group {
+        Some((group, start)) => end_group_of(group, start, run)?,
+        None => 0,
+    };
+    let escaped = command.token.as_deref().map_or(Ok(0), end_carriers)?;
+    Ok(of_group + escaped)
+}
+
+/// Ends the group that `group` was the leader of. A group of that number that is somebody else's by now is left alone.
+fn end_group_of(group: i32, start: Option<u64>, run: &str) -> io::Result<usize> {
     let Some(pid) = Pid::from_raw(group).filter(|_| group > 1) else { return Ok(0) };
     let members = members(group).unwrap_or_default();
     let is_ours = match start_ticks(group).zip(start) {
@@ -103,10 +114,10 @@ mod tests {
     fn a_survivor_is_ended_and_a_stranger_is_not() {
         let group = Group::start("mine");
         let start = start_ticks(group.number());
-        assert_eq!(end_survivors(group.number(), Some(start.unwrap() + 1), "mine").unwrap(), 0);
+        assert_eq!(end_group_of(group.number(), Some(start.unwrap() + 1), "mine").unwrap(), 0);
         assert_eq!(members(group.number()).unwrap().len(), 2);
-        assert_eq!(end_survivors(group.number(), start, "mine").unwrap(), 2);
-        assert_eq!(end_survivors(group.number(), start, "mine").unwrap(), 0);
+        assert_eq!(end_group_of(group.number(), start, "mine").unwrap(), 2);
+        assert_eq!(end_group_of(group.number(), start, "mine").unwrap(), 0);
     }
 
     #[test]
@@ -115,8 +126,8 @@ mod tests {
         let start = start_ticks(group.number());
         drop(group.0.stdin.take());
         group.0.wait().unwrap();
-        assert_eq!(end_survivors(group.number(), start, "another").unwrap(), 0);
-        assert_eq!(end_survivors(group.number(), start, "mine").unwrap(), 1);
+        assert_eq!(end_group_of(group.number(), start, "another").unwrap(), 0);
+        assert_eq!(end_group_of(group.number(), start, "mine").unwrap(), 1);
     }
 
     #[test]

@@ -94,15 +94,21 @@ pub(crate) enum Record {
     Set { n: u64, key: String, value: Value },
     /// Something was taken out of it, or is a secret, which is not kept.
     Unset { n: u64, key: String },
-    /// It has started a command, as the leader of this process group. `start`: the leader's start time in ticks since the
-    /// machine's, where that can be told.
+    /// It is about to start a command. All of its processes carry the token in their environment (`DOJOB_COMMAND`).
+    Starting { n: u64, token: String },
+    /// That command is at work, as the leader of this process group. `start`: the leader's start time in ticks since the
+    /// machine's, where that can be told. Without a token in version 1, which had no other record of a start.
     Spawned {
         n: u64,
         group: i32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         start: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<String>,
     },
-    /// That command has ended; what it left behind is meant to live on.
+    /// That command has ended, or was not started after all; what it left behind is meant to live on.
+    Finished { n: u64, token: String },
+    /// The same in version 1, and whenever an earlier command that was left was ended.
     Ended { n: u64, group: i32 },
     /// Its try has ended with this result. Only where it may have to be taken back.
     Tried { n: u64, result: Value },
@@ -160,29 +166,6 @@ pub(crate) fn encode(record: &Record, after: &mut Sum, line: &mut Vec<u8>) -> se
 
 fn digits(sum: u32) -> Sum {
     std::array::from_fn(|at| b"0123456789abcdef"[(sum >> (4 * (7 - at))) as usize & 15])
-}
-
-/// The line of a process that is about to become a command of the `n`th run, but for its number and its sum: in the place
-/// of that is the sum that it follows on.
-pub(crate) fn spawned_line(n: u64, after: &Sum) -> Vec<u8> {
-    let record = format!(" {{\"is\":\"spawned\",\"n\":{n},\"group\":{:>WIDTH$}}}\n", 0);
-    [after, record.as_bytes()].concat()
-}
-
-/// How many places there are for the number of a process.
-const WIDTH: usize = 10;
-
-/// Fills in what is missing in a [line](spawned_line): called in a process that was just forked, where nothing may be
-/// allocated.
-pub(crate) fn fill_spawned_line(line: &mut [u8], pid: u32) {
-    let Some(end) = line.len().checked_sub(2) else { return };
-    let mut rest = pid;
-    for place in line[end - WIDTH..end].iter_mut().rev() {
-        *place = if rest == 0 && pid != 0 { b' ' } else { b'0' + (rest % 10) as u8 };
-        rest /= 10;
-    }
-    let sum = digits(crc32fast::hash(&line[..=end]));
-    line[..8].copy_from_slice(&sum);
 }
 
 /// The records of a journal. A record that was torn can only be the last: it is the beginning of one, perhaps followed by
@@ -360,19 +343,6 @@ mod tests {
         }
         let pretending = line(r#"{"is":"journal","version":2}"#);
         assert!(decode(pretending.as_bytes()).is_err(), "its sums would not have to follow on each other");
-    }
-
-    #[test]
-    fn a_process_writes_of_itself_what_everybody_reads() {
-        for pid in [1, 42, 4_194_304, i32::MAX as u32] {
-            let before = text(&some_records());
-            let after = decode(&before).unwrap().last;
-            let at = before.len();
-            let mut line = [before, spawned_line(7, &after)].concat();
-            fill_spawned_line(&mut line[at..], pid);
-            let read = decode(&line).unwrap().records.pop();
-            assert_eq!(read, Some(Record::Spawned { n: 7, group: pid as i32, start: None }));
-        }
     }
 
     #[test]
