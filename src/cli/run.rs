@@ -16,6 +16,7 @@ use super::flags::{Flags, Format, Shell};
 use super::show;
 use super::signals::SignalGuard;
 use super::state::{in_words, program};
+use crate::context::process::inherit_orphans;
 use crate::engine::Engine;
 use crate::engine::journal::JournalError;
 use crate::report::Report;
@@ -297,6 +298,7 @@ impl Flags {
             Format::Json => engine.observe(JsonLines::new(Kept(lost.clone())).diff(self.diff)),
             Format::Human => self.tell_people(engine, &history, &lost),
         };
+        inherit_orphans();
         // To the end: pictures are drawn by a program that has to end with this one.
         let signals = SignalGuard::install(engine.stop_handle())?;
         let report = match self.cleanup_only {

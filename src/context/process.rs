@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpid};
 
 use crate::clock::{Clock, SystemClock};
 use crate::context::cancel::Cancel;
@@ -179,6 +179,16 @@ pub(crate) fn supervise(
     ended
 }
 
+/// From now on processes whose parent has ended become children of this one, where the platform can do that (Linux): who
+/// ends them also sees that they have ended. For programs that are dojob alone: a library does not do that to its host.
+#[cfg(feature = "cli")]
+pub(crate) fn inherit_orphans() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
+        tracing::debug!("orphans of commands are left to others: {error}");
+    }
+}
+
 /// Takes note when a process ends that nobody waits for, or it stays a zombie for as long as this one lives.
 pub(crate) fn reap(mut child: Child) {
     let reaper = std::thread::Builder::new().name("dojob-reaper".to_owned());
@@ -341,10 +351,14 @@ impl<'a> Supervision<'a> {
         }
     }
 
-    /// Gives the one who inherits those that have left the group the time to see that they have ended.
+    /// Takes note of the end of those that have left the group, where this process inherits them (see
+    /// [`inherit_orphans`]), or else gives whoever does the time for that.
     fn let_them_be_reaped(&self) -> io::Result<()> {
         let until = self.clock.now() + REAPING;
-        let is_there = |pid: &i32| stat(*pid).is_some_and(|fields| fields[0] == "Z");
+        let is_there = |pid: &i32| {
+            let orphan = Pid::from_raw(*pid).map(|pid| waitpid(Some(pid), WaitOptions::NOHANG));
+            !matches!(orphan, Some(Ok(Some(_)))) && stat(*pid).is_some()
+        };
         while self.told.iter().any(is_there) && self.clock.now() < until {
             pause(&mut [], Some(GLANCE))?;
         }
