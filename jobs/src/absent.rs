@@ -30,7 +30,7 @@ use crate::validated::validated;
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Absent")]
-#[schemars(extend("x-dojob-target" = { "of": "path", "by": "path", "compare": "path", "role": "nothing" }))]
+#[schemars(extend("x-dojob-target" = { "by": "path", "compare": "path" }))]
 #[schemars(extend("x-dojob-result" = false))]
 pub struct Absent {
     /// Where nothing is to be, such as `/etc/motd`. A relative path counts from the directory that the program was

@@ -49,7 +49,7 @@ const NEW_ARCHIVE: Mode = Mode::new(0o600);
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("x-dojob-target" = { "of": "path", "by": "target_file_path", "compare": "path", "role": "file", "whole": ["*"] }))]
+#[schemars(extend("x-dojob-target" = { "by": "target_file_path", "compare": "path" }))]
 #[schemars(extend("x-dojob-result" = { "path": false }))]
 pub struct Archive {
     /// The folder to pack, such as `/srv/site`. Its last part becomes the name of the top folder in the archive.

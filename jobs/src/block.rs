@@ -37,7 +37,7 @@ use crate::validated::validated;
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Block")]
-#[schemars(extend("x-dojob-target" = { "of": "path", "by": "path", "and": ["name"], "compare": "path", "role": "part" }))]
+#[schemars(extend("x-dojob-target" = { "by": "path", "and": ["name"], "compare": "path" }))]
 #[schemars(extend("x-dojob-result" = false))]
 pub struct Block {
     /// Which file, such as `/etc/hosts`. A relative path counts from the directory that the program was started in.

@@ -43,7 +43,7 @@ const SHOWN: usize = 100;
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Directory")]
-#[schemars(extend("x-dojob-target" = { "of": "path", "by": "path", "compare": "path", "role": "directory" }))]
+#[schemars(extend("x-dojob-target" = { "by": "path", "compare": "path" }))]
 #[schemars(extend("x-dojob-result" = false))]
 pub struct Directory {
     /// Where it is, such as `/srv/site`. A relative path counts from the directory that the program was started in.

@@ -56,7 +56,7 @@ const PIECE: usize = 64 * 1024;
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("x-dojob-target" = { "of": "path", "by": "path", "compare": "path", "role": "file", "whole": ["*"] }))]
+#[schemars(extend("x-dojob-target" = { "by": "path", "compare": "path" }))]
 #[schemars(extend("x-dojob-result" = { "path": false, "size": false, "sha256": false }))]
 pub struct Download {
     /// Where it is, such as `https://example.org/app-1.2.tar.gz`; with `http://`, `https://` or `file:///`.

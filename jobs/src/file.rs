@@ -39,7 +39,7 @@ use crate::validated::validated;
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "File")]
-#[schemars(extend("x-dojob-target" = { "of": "path", "by": "path", "compare": "path", "role": "file", "whole": ["content", "secret", "source"] }))]
+#[schemars(extend("x-dojob-target" = { "by": "path", "compare": "path" }))]
 #[schemars(extend("x-dojob-result" = false))]
 pub struct File {
     /// Where it is, such as `/etc/motd`. A relative path counts from the directory that the program was started in.

@@ -38,7 +38,7 @@ const NAMED: usize = 5;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 #[schemars(!remote)]
-#[schemars(extend("x-dojob-target" = { "of": "path", "by": "dest", "compare": "path", "role": "directory" }))]
+#[schemars(extend("x-dojob-target" = { "by": "dest", "compare": "path" }))]
 #[schemars(extend("x-dojob-result" = "text"))]
 pub struct GitCheckout {
     /// Where it comes from, as `git clone` takes it: `https://git.example.com/app.git`, `git@example.com:app.git`, or an

@@ -39,7 +39,7 @@ use crate::validated::validated;
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Line")]
-#[schemars(extend("x-dojob-target" = { "of": "path", "by": "path", "and": ["regex|line"], "compare": "path", "role": "part" }))]
+#[schemars(extend("x-dojob-target" = { "by": "path", "and": ["regex|line"], "compare": "path" }))]
 #[schemars(extend("x-dojob-result" = false))]
 pub struct Line {
     /// Which file, such as `/etc/ssh/sshd_config`. A relative path counts from the directory that the program was

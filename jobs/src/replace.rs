@@ -35,7 +35,7 @@ use crate::validated::validated;
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Replace")]
-#[schemars(extend("x-dojob-target" = { "of": "path", "by": "path", "and": ["regex"], "compare": "path", "role": "part" }))]
+#[schemars(extend("x-dojob-target" = { "by": "path", "and": ["regex"], "compare": "path" }))]
 #[schemars(extend("x-dojob-result" = false))]
 pub struct Replace {
     /// Which file, such as `/etc/apt/sources.list`. A relative path counts from the directory that the program was

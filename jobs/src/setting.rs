@@ -57,7 +57,7 @@ const SHOWN: usize = 60;
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Self")]
 #[schemars(!remote)]
-#[schemars(extend("x-dojob-target" = { "of": "path", "by": "path", "and": ["key"], "compare": "path", "role": "part" }))]
+#[schemars(extend("x-dojob-target" = { "by": "path", "and": ["key"], "compare": "path" }))]
 #[schemars(extend("x-dojob-result" = false))]
 pub struct Setting {
     /// Which file, such as `/etc/app/config.toml`. A relative path counts from the directory that the program was started

@@ -32,7 +32,7 @@ use crate::validated::validated;
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Symlink")]
-#[schemars(extend("x-dojob-target" = { "of": "path", "by": "path", "compare": "path", "role": "link" }))]
+#[schemars(extend("x-dojob-target" = { "by": "path", "compare": "path" }))]
 #[schemars(extend("x-dojob-result" = false))]
 pub struct Symlink {
     /// Where the link is, such as `/srv/site/current`. A relative path counts from the directory that the program was

@@ -60,7 +60,7 @@ const INLINE: &str = "template";
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, remote = "Template")]
-#[schemars(extend("x-dojob-target" = { "of": "path", "by": "path", "compare": "path", "role": "file", "whole": ["*"] }))]
+#[schemars(extend("x-dojob-target" = { "by": "path", "compare": "path" }))]
 #[schemars(extend("x-dojob-result" = { "path": false }))]
 pub struct Template {
     /// Where the file is, such as `/etc/motd`. A relative path counts from the directory that the program was started

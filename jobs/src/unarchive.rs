@@ -44,7 +44,7 @@ use crate::size::Size;
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("x-dojob-target" = { "of": "path", "by": "dest", "and": ["source"], "compare": "path", "role": "directory" }))]
+#[schemars(extend("x-dojob-target" = { "by": "dest", "and": ["source"], "compare": "path" }))]
 #[schemars(extend("x-dojob-result" = false))]
 pub struct Unarchive {
     /// The archive, such as `/var/cache/node.tar.xz`.

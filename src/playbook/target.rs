@@ -18,9 +18,6 @@ pub(super) const MARK: &str = "x-dojob-target";
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Spec {
-    /// What kind of thing it is; types of the same kind are about the same things. Unless given, those of the type alone.
-    #[serde(default)]
-    pub(super) of: Option<String>,
     /// The argument that names it; of a list each entry is one. `a|b`: the first that is given.
     by: String,
     /// Arguments that tell apart several targets within it.
@@ -29,12 +26,6 @@ pub(super) struct Spec {
     /// How names are compared.
     #[serde(default)]
     compare: Compare,
-    /// What it is then, where types are about the same things.
-    #[serde(default)]
-    pub(super) role: Role,
-    /// Arguments that, where one is given, say all that a file has in it; `*`: that is always so.
-    #[serde(default)]
-    whole: Vec<String>,
     /// Arguments that have to differ for two tasks to be at odds.
     #[serde(default)]
     differ: Vec<String>,
@@ -55,20 +46,6 @@ enum Compare {
     Unit,
 }
 
-/// What a path is to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Role {
-    #[default]
-    Any,
-    Nothing,
-    File,
-    Directory,
-    Link,
-    /// A part of a file, beside others.
-    Part,
-}
-
 /// A target of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Target {
@@ -76,8 +53,6 @@ pub(super) struct Target {
     pub(super) name: String,
     /// What tells it apart from others within that.
     pub(super) part: Vec<String>,
-    /// The job says all that is in it.
-    pub(super) is_whole: bool,
     /// What has to differ.
     pub(super) wish: Vec<String>,
     /// The argument that names it.
@@ -107,8 +82,6 @@ impl Spec {
             };
             part.push(text);
         }
-        let given = |name: &String| args.get(name).is_some_and(|value| !value.is_null());
-        let is_whole = self.whole.iter().any(|name| name == "*" || given(name));
         let wish = |name: &String| args.get(name).map_or_else(String::new, Value::to_string);
         let wish: Vec<String> = self.differ.iter().map(wish).collect();
         let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
@@ -117,7 +90,6 @@ impl Spec {
             .map(|name| Target {
                 name: self.compare.normal(&name, directory),
                 part: part.clone(),
-                is_whole,
                 wish: wish.clone(),
                 argument: argument.to_owned(),
             })

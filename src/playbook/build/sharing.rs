@@ -16,11 +16,8 @@ use crate::playbook::arguments;
 use crate::playbook::hocon::Step;
 use crate::playbook::late;
 use crate::playbook::problem::{Place, Problem};
-use crate::playbook::target::{Role, Spec, Target};
+use crate::playbook::target::Target;
 use crate::playbook::task_type::TaskType;
-
-/// A job's role, whether it says all of the target, and its number.
-type Near = (Role, bool, usize);
 
 /// The targets of the jobs so far.
 #[derive(Default)]
@@ -29,8 +26,6 @@ pub(super) struct Sharing {
     jobs: Vec<Owner>,
     /// By type, and by what names a target in full, the first job that has it.
     same: HashMap<(String, String, Vec<String>), usize>,
-    /// By kind of thing and name, the first job of each role that has it.
-    near: HashMap<(String, String), Vec<Near>>,
     /// By name, the jobs that share a target and may.
     shared: BTreeMap<String, Vec<usize>>,
 }
@@ -53,29 +48,16 @@ impl Sharing {
         Sharing { directory: std::env::current_dir().unwrap_or_default(), ..Sharing::default() }
     }
 
-    /// Notes the targets of a job; returns those with which it is at odds.
-    fn add(&mut self, spec: &Spec, owner: Owner, targets: Vec<Target>) -> Option<(usize, String)> {
+    /// Notes the targets of a job; returns one that another job has, which is at odds with it.
+    fn add(&mut self, owner: Owner, targets: Vec<Target>) -> Option<(usize, String)> {
         let number = self.jobs.len();
-        let kind = spec.of.clone().unwrap_or_else(|| owner.type_name.clone());
         let mut at_odds = None;
         let mut shared = Vec::new();
         for target in targets {
             let full = (owner.type_name.clone(), target.name.clone(), target.part.clone());
             let same = *self.same.entry(full).or_insert(number);
             let is_same = same != number && (target.wish.is_empty() || self.jobs[same].wish != target.wish);
-            let others = self.near.entry((kind.clone(), target.name.clone())).or_default();
-            let near = others.iter().find(|(role, is_whole, other)| {
-                *other != number
-                    && self.jobs[*other].type_name != owner.type_name
-                    && contradict((spec.role, target.is_whole), (*role, *is_whole))
-            });
-            let other = if is_same { Some(same) } else { near.map(|(.., other)| *other) };
-            if !others.iter().any(|(role, is_whole, other)| {
-                (*role, *is_whole) == (spec.role, target.is_whole)
-                    && (*other == number || self.jobs[*other].type_name == owner.type_name)
-            }) {
-                others.push((spec.role, target.is_whole, number));
-            }
+            let other = is_same.then_some(same);
             let Some(other) = other else { continue };
             if owner.may_share || self.jobs[other].may_share {
                 shared.push((target.name, other));
@@ -104,20 +86,6 @@ impl Sharing {
         });
         looks.collect()
     }
-}
-
-/// Whether two jobs of different types cannot both have what they want.
-fn contradict(one: (Role, bool), other: (Role, bool)) -> bool {
-    let ways = |(first, is_whole): (Role, bool), (second, is_other_whole): (Role, bool)| match (first, second)
-    {
-        (Role::Any, _) | (_, Role::Any) => false,
-        (Role::Nothing, _) => true,
-        (Role::File, Role::Directory | Role::Link) | (Role::Directory, Role::Link | Role::Part) => true,
-        (Role::File, Role::File) => is_whole && is_other_whole,
-        (Role::File, Role::Part) => is_whole,
-        _ => false,
-    };
-    ways(one, other) || ways(other, one)
 }
 
 /// A job whose targets are known, before it is made.
@@ -166,21 +134,16 @@ impl<'a> Builder<'a, '_> {
     /// Notes what a job is about, and reports another that is about the same.
     pub(super) fn share(&mut self, making: &Making<'a>, sharer: Sharer, body: &dyn Erased) {
         let (task, kind) = (making.task, &making.kind);
-        let Some(spec) = kind.target() else { return };
         let Sharer { mut owner, targets } = sharer;
         // Kept only where it may be needed: one that is not allowed is refused.
         if self.shares_somewhere && owner.body.is_none() {
             owner.body = Some(body.clone_box());
         }
         let (argument, element) = (owner.argument.clone(), owner.element);
-        let Some((other, target)) = self.sharing.add(spec, owner, targets) else { return };
+        let Some((other, target)) = self.sharing.add(owner, targets) else { return };
         let other = &self.sharing.jobs[other];
         let shown = late::escaped(&late::shown(&target));
-        let message = if other.type_name == kind.name() {
-            format!("two tasks of the type `{}` have the same target, `{shown}`", kind.name())
-        } else {
-            format!("`{}` and `{}` want different things of `{shown}`", other.type_name, kind.name())
-        };
+        let message = format!("two tasks of the type `{}` have the same target, `{shown}`", kind.name());
         let of_element = |element: Option<usize>| {
             element.map_or_else(String::new, |index| format!(" (element {} of `for_each`)", index + 1))
         };
