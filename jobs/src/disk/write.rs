@@ -575,8 +575,8 @@ mod tests {
         assert_eq!(
             format!("{error:#}"),
             format!(
-                "failed to write {shown}/missing/file: the directory {shown}/missing does not exist; a job \
-                 `Directory` can make it: No such file or directory (os error 2)"
+                "failed to write {shown}/missing/file: the directory {shown}/missing does not exist; a \
+                 `directory` before this one can make it: No such file or directory (os error 2)"
             )
         );
         let error = write_text(root.path(), Resolved::default(), "").unwrap_err();
