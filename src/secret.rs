@@ -16,7 +16,9 @@ mod redactor;
 mod withheld;
 
 pub(crate) use redactor::Redactor;
-pub(crate) use withheld::{withheld, withhold};
+pub(crate) use withheld::withheld;
+#[cfg(feature = "playbook")]
+pub(crate) use withheld::withhold;
 
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";

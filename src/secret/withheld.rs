@@ -9,6 +9,7 @@ use std::sync::{PoisonError, RwLock};
 static NAMES: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
 
 /// Keeps the variable `name` from all children that are started from now on.
+#[cfg(feature = "playbook")]
 pub(crate) fn withhold(name: &str) {
     let known = NAMES.read().unwrap_or_else(PoisonError::into_inner).contains(name);
     // What could not be a variable would make every start of a child fail.
