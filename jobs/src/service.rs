@@ -3,25 +3,37 @@
 //! Knows what is wanted of a unit, and which jobs it follows; how systemd is asked knows its room. Other managers of
 //! services are not known: there nothing can be found out.
 
+mod boot;
+mod files;
+mod install;
+mod manager;
+mod steps;
 mod systemd;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{bail, ensure};
-use dojob::{Context, Deps, Job, NotAsWanted, Result};
+use anyhow::ensure;
+use dojob::{Context, Deps, Job, NotAsWanted, Permanent, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::systemd::{Activity, Boot, Unit};
+use self::manager::{Active, Activity, Load};
+use self::steps::{Plan, Step};
+use self::systemd::Unit;
 use crate::machine::Machine;
+use crate::span::Span;
 use crate::validated::validated;
 use crate::written::{listed, one_line};
 
-/// What systemd says of a service that has ended badly.
-const FAILED: &str = "failed";
-
 /// Says to the recheck that what others have changed has been taken in.
 const TAKEN_IN: &str = "taken_in";
+
+/// Says to the recheck that what was started has ended at once, and how.
+const DIED: &str = "died";
+
+/// How often it is asked again what is left to do about the boot.
+const MOST_ROUNDS: usize = 4;
 
 /// What ends the names of units.
 const SUFFIXES: [&str; 11] = [
@@ -50,7 +62,8 @@ pub enum ServiceState {
 
 /// A service is running or stopped, enabled or disabled, and follows changes of what it reads. systemd only.
 ///
-/// What is not said may be anything. That it is running is looked at once, not watched.
+/// What is not said may be anything. That it is running is looked at once, not watched; after a start or restart by this job, a
+/// service of `Type=simple`, `exec` or `idle` has to stay at work for half a second. An alias means the unit behind it.
 ///
 /// Whether it is `enabled` or `masked` can be set without systemd at work too, in a container that is being built, say. Tested with
 /// the real `systemctl` for that; for what is running, where no systemd is at work, with one that plays its part.
@@ -91,10 +104,14 @@ pub struct Service {
     #[serde(default)]
     #[schemars(extend("x-dojob-jobs" = true))]
     pub reload_on: Vec<String>,
-    /// Whether systemd reads the files of units again where it says that the one of this unit has changed; true unless
-    /// given.
+    /// Whether systemd reads the files of units again where it says that those of this unit, or of one that it starts (the
+    /// service of a timer), have changed, and before it starts, restarts or reloads this one; true unless given.
     #[serde(default = "yes")]
     pub daemon_reload: bool,
+    /// How long a start, stop, restart or reload may take; 5 minutes unless given. What takes longer goes on, but this is a
+    /// failure, and no second try is made.
+    #[serde(default = "five_minutes")]
+    pub timeout: Span,
     /// The tree of another system, whose units are enabled, disabled and masked in place of this one's: `/mnt/image`, say.
     /// Nothing is running there.
     #[serde(default)]
@@ -107,19 +124,8 @@ fn yes() -> bool {
     true
 }
 
-/// What is to be done, in this order, and why.
-#[derive(Debug, Default, PartialEq)]
-struct Plan {
-    reasons: Vec<String>,
-    reload_files: bool,
-    verbs: Vec<&'static str>,
-}
-
-impl Plan {
-    fn add(&mut self, verb: &'static str, reason: impl Into<String>) {
-        self.verbs.push(verb);
-        self.reasons.push(reason.into());
-    }
+fn five_minutes() -> Span {
+    Duration::from_secs(300).into()
 }
 
 /// What others have changed that it follows.
@@ -127,6 +133,12 @@ impl Plan {
 struct News {
     restart: Vec<String>,
     reload: Vec<String>,
+}
+
+impl News {
+    fn is_any(&self) -> bool {
+        !self.restart.is_empty() || !self.reload.is_empty()
+    }
 }
 
 impl Service {
@@ -140,6 +152,7 @@ impl Service {
             restart_on: Vec::new(),
             reload_on: Vec::new(),
             daemon_reload: true,
+            timeout: five_minutes(),
             root: None,
         }
     }
@@ -186,6 +199,13 @@ impl Service {
         self
     }
 
+    /// How long a start, stop, restart or reload may take.
+    #[must_use]
+    pub fn timeout(mut self, timeout: impl Into<Span>) -> Self {
+        self.timeout = timeout.into();
+        self
+    }
+
     /// In the tree of another system.
     #[must_use]
     pub fn root(mut self, root: impl Into<PathBuf>) -> Self {
@@ -197,10 +217,10 @@ impl Service {
         Machine::new(self.root.as_ref())
     }
 
-    fn unit(&self) -> Unit<'_> {
+    fn unit(&self) -> Result<Unit<'_>> {
         let is_full = SUFFIXES.iter().any(|suffix| self.name.ends_with(suffix));
         let suffix = if is_full { "" } else { ".service" };
-        Unit { machine: self.machine(), name: format!("{}{suffix}", self.name) }
+        Unit::find(self.machine(), format!("{}{suffix}", self.name))
     }
 
     fn validate(&self) -> Result<()> {
@@ -260,78 +280,83 @@ impl Service {
         Ok(News { restart: changed(&self.restart_on)?, reload: changed(&self.reload_on)? })
     }
 
-    fn plan(&self, cx: &Context) -> Result<Plan> {
-        let unit = self.unit();
+    /// What has to be done about the boot: everything but a mask that is to be set, which comes last of all.
+    fn plan_boot(&self, unit: &Unit<'_>, cx: &Context) -> Result<Plan> {
         let mut plan = Plan::default();
-        if self.enabled.is_some() || self.masked.is_some() {
-            self.plan_boot(&unit.boot(cx)?, &mut plan)?;
+        if self.enabled.is_none() && self.masked.is_none() {
+            return Ok(plan);
         }
-        if self.state.is_some() || !self.restart_on.is_empty() || !self.reload_on.is_empty() {
-            let news = self.news(cx)?;
-            self.plan_activity(&unit.activity(cx)?, &news, &mut plan);
-        }
-        // Last, so that it has been stopped before nothing can be said to it any more.
-        if let Some(at) = plan.verbs.iter().position(|verb| *verb == "mask") {
-            let mask = plan.verbs.remove(at);
-            plan.verbs.push(mask);
-        }
+        let boot = unit.boot(cx)?;
+        boot::plan(
+            &boot::Wanted { name: &self.name, enabled: self.enabled, masked: self.masked },
+            unit,
+            &boot,
+            &mut plan,
+        )?;
         Ok(plan)
     }
 
-    fn plan_boot(&self, boot: &Boot, plan: &mut Plan) -> Result<()> {
-        let is_masked = *boot == Boot::Masked;
-        match self.masked {
-            Some(true) if !is_masked => plan.add("mask", "is not masked"),
-            Some(false) if is_masked => plan.add("unmask", "is masked"),
-            _ => {}
-        }
-        match (self.enabled, boot) {
-            (Some(true), Boot::Disabled) => plan.add("enable", "is disabled"),
-            // What it is below the mask is seen once that is lifted.
-            (Some(true), Boot::Masked) if self.masked == Some(false) => plan.verbs.push("enable"),
-            (Some(true), Boot::Masked) => {
-                bail!("{} is masked and cannot be enabled; `masked: false` lifts that", self.name)
-            }
-            (Some(true), Boot::Fixed(word)) => {
-                bail!(
-                    "{} cannot be enabled: it is {word}, its unit does not say when it is wanted",
-                    self.name
-                )
-            }
-            (Some(false), Boot::Enabled) => plan.add("disable", "is enabled"),
-            _ => {}
-        }
-        Ok(())
+    fn wants_activity(&self) -> bool {
+        self.state.is_some() || !self.restart_on.is_empty() || !self.reload_on.is_empty()
     }
 
-    fn plan_activity(&self, found: &Activity, news: &News, plan: &mut Plan) {
+    fn plan_activity(&self, unit: &Unit<'_>, found: &Activity, news: &News) -> Result<Plan> {
+        let mut plan = Plan::default();
+        let wants_start = self.state == Some(ServiceState::Running);
+        match &found.load {
+            Load::Loaded => {}
+            // What is to be masked need not be there.
+            Load::NotFound if self.masked == Some(true) => return Ok(plan),
+            Load::NotFound => return Err(unit.is_missing()),
+            Load::Masked if wants_start && !found.is_running() && self.masked != Some(false) => {
+                let why =
+                    format!("{} is masked and cannot be started; `masked: false` lifts that", self.name);
+                return Err(Permanent::new(why).into());
+            }
+            Load::Masked => {}
+            Load::Bad(why) if self.state != Some(ServiceState::Stopped) => {
+                let why = format!(
+                    "the unit {} cannot be used ({why}); `systemd-analyze verify` may say more",
+                    self.name
+                );
+                return Err(Permanent::new(why).into());
+            }
+            Load::Bad(_) => {}
+        }
         if found.needs_reload && self.daemon_reload {
             plan.reload_files = true;
             plan.reasons.push("its unit has changed since systemd read it".to_owned());
         }
+        let is_up = found.is_running();
+        let is_coming = found.active == Active::Activating;
         match self.state {
-            Some(ServiceState::Running) if !found.running => plan.add("start", format!("is {}", found.words)),
-            Some(ServiceState::Stopped) if found.running || found.words.starts_with("activating") => {
-                plan.add("stop", format!("is {}", found.words));
+            Some(ServiceState::Stopped) if is_up || is_coming => {
+                plan.add(Step::new("stop"), format!("is {}", found.words));
             }
             Some(ServiceState::Stopped) => {}
+            // One that is just starting may have read what was there before.
+            Some(ServiceState::Running) if !is_up && !(is_coming && news.is_any()) => {
+                plan.add(Step::new("start"), format!("is {}", found.words));
+            }
             // Who starts one day will read what is new. But one that has failed was to be running, and it may have been our
             // restart that failed.
-            _ if !found.running && found.words != FAILED => {}
+            None if found.active == Active::No => {}
             _ if !news.restart.is_empty() => {
-                plan.add(
-                    "restart",
-                    format!("has to be restarted after a change of {}", listed(&news.restart)),
-                );
+                let why = format!("has to be restarted after a change of {}", listed(&news.restart));
+                plan.add(Step::new("restart"), why);
             }
             _ if !news.reload.is_empty() => {
-                plan.add(
-                    "reload-or-restart",
-                    format!("has to be reloaded after a change of {}", listed(&news.reload)),
-                );
+                let why = format!("has to be reloaded after a change of {}", listed(&news.reload));
+                plan.add(Step::new(if is_coming { "restart" } else { "reload-or-restart" }), why);
             }
             _ => {}
         }
+        if plan.steps.iter().any(Step::starts) {
+            // Not only where systemd says so: of a new directory of drop-ins it does not know.
+            plan.reload_files |= self.daemon_reload;
+            plan.forget_failures = found.is_limited;
+        }
+        Ok(plan)
     }
 }
 
@@ -348,30 +373,83 @@ impl Job for Service {
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
-        let plan = self.plan(cx)?;
-        if plan.reasons.is_empty() {
+        if let Some(why) = cx.local().get::<String>(DIED)? {
+            return Err(NotAsWanted::new(why).into());
+        }
+        let unit = self.unit()?;
+        let boot = self.plan_boot(&unit, cx)?;
+        let mut activity = Plan::default();
+        if self.wants_activity() {
+            let news = self.news(cx)?;
+            activity = self.plan_activity(&unit, &unit.activity(cx)?, &news)?;
+        }
+        let mut reasons = boot.reasons;
+        reasons.append(&mut activity.reasons);
+        if reasons.is_empty() {
             return Ok(());
         }
-        let mut steps = String::new();
-        for verb in plan.reload_files.then_some("daemon-reload").into_iter().chain(plan.verbs) {
-            steps.push_str(&format!("{verb}\n"));
-        }
-        Err(NotAsWanted::new(plan.reasons.join("; ")).difference(steps).into())
+        let (masks, boot): (Vec<Step>, Vec<Step>) =
+            boot.steps.into_iter().partition(|step| step.verb == "mask");
+        let before = Plan { steps: boot, ..Plan::default() }.shown();
+        let after = Plan { steps: masks, ..Plan::default() }.shown();
+        let steps = format!("{before}{}{after}", activity.shown());
+        Err(NotAsWanted::new(reasons.join("; ")).difference(steps).into())
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
-        let unit = self.unit();
-        let plan = self.plan(cx)?;
-        if plan.reload_files {
-            unit.reload_files(cx)?;
-        }
-        for verb in plan.verbs {
-            unit.tell(cx, verb)?;
-            if ["start", "restart", "reload-or-restart"].contains(&verb) {
-                cx.local().set(TAKEN_IN, true)?;
+        cx.local().remove(DIED);
+        let mut unit = self.unit()?;
+        let mut masks = Vec::new();
+        // Again, since what is below a mask, or behind what holds until the next boot, is seen once that is gone.
+        for _ in 0..MOST_ROUNDS {
+            let plan = self.plan_boot(&unit, cx)?;
+            let (last, now): (Vec<Step>, Vec<Step>) =
+                plan.steps.into_iter().partition(|step| step.verb == "mask");
+            masks = last;
+            if now.is_empty() {
+                break;
+            }
+            let is_mask_lifted_for_now = now.iter().any(|step| step.verb == "unmask") && !masks.is_empty();
+            for step in &now {
+                unit.tell(cx, step, self.timeout)?;
+            }
+            unit = self.unit()?;
+            if is_mask_lifted_for_now {
+                break;
             }
         }
-        Ok(())
+        if self.wants_activity() {
+            let news = self.news(cx)?;
+            let found = unit.activity_afresh(cx, self.daemon_reload && self.masked != Some(true))?;
+            let plan = self.plan_activity(&unit, &found, &news)?;
+            if plan.reload_files {
+                unit.reload_files(cx)?;
+            }
+            if plan.forget_failures {
+                unit.forget_failures(cx)?;
+            }
+            for step in &plan.steps {
+                self.tell_to_run(&unit, cx, step)?;
+            }
+        }
+        // Last, so that it has been stopped before nothing can be said to it any more.
+        masks.iter().try_for_each(|step| unit.tell(cx, step, self.timeout))
+    }
+}
+
+impl Service {
+    fn tell_to_run(&self, unit: &Unit<'_>, cx: &Context, step: &Step) -> Result<()> {
+        unit.tell(cx, step, self.timeout)?;
+        if !step.starts() {
+            return Ok(());
+        }
+        cx.local().set(TAKEN_IN, true)?;
+        let proved = unit.prove(cx, step);
+        if let Err(error) = &proved {
+            // For a moment it may be at work again, when the recheck looks.
+            cx.local().set(DIED, format!("{error:#}"))?;
+        }
+        proved
     }
 }

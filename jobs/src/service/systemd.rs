@@ -2,99 +2,265 @@
 //!
 //! Knows how it is called and what it answers; not what is wanted.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail};
-use dojob::{Command, CommandOutput, Context, CouldNotFindOut, OrCouldNotFindOut};
+use dojob::{Command, CommandError, CommandOutput, Context, CouldNotFindOut, OrCouldNotFindOut, Permanent};
 
+use super::files::{Files, Masks};
+use super::manager::{Activity, Load, PROPERTIES};
+use super::steps::{Of, Step};
 use crate::machine::Machine;
+use crate::patience::Deadline;
+use crate::span::Span;
 
-/// Whether a unit is started at boot.
+/// After so long a wait it is told what a unit is doing, and again.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether a unit is still on its way.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long, and in how many looks, a service that counts as started at once has to stay at work.
+const PROBATION: (u32, Duration) = (5, Duration::from_millis(100));
+
+/// Whether a unit is started at boot, whatever masks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Boot {
-    Enabled,
-    Disabled,
-    Masked,
-    /// Nothing can change it: systemd's own word (`static`, `transient`).
-    Fixed(String),
+pub(super) enum Enabled {
+    Yes,
+    /// Until the next boot alone.
+    Runtime,
+    No,
+    /// `enable` and `disable` do nothing to it: systemd's own word (`static`), and whether it is started at boot.
+    Fixed(String, bool),
+    /// There is no such unit.
+    Missing,
 }
 
-/// What a unit is doing.
+/// What happens to a unit at boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Activity {
-    pub(super) running: bool,
-    /// In systemd's own words: `failed`, `activating (auto-restart)`.
-    pub(super) words: String,
-    /// Whether its file has changed since systemd read it.
-    pub(super) needs_reload: bool,
+pub(super) struct Boot {
+    pub(super) enabled: Enabled,
+    pub(super) masks: Masks,
+    /// Whether the alias by which it was asked for is masked by itself.
+    pub(super) alias_masks: Masks,
 }
 
 /// A unit of a machine's systemd.
 pub(super) struct Unit<'a> {
-    pub(super) machine: Machine<'a>,
-    /// With its suffix.
-    pub(super) name: String,
+    machine: Machine<'a>,
+    /// As it was asked for, with its suffix.
+    asked: String,
+    /// What it is: the unit behind an alias.
+    name: String,
 }
 
-impl Unit<'_> {
+impl<'a> Unit<'a> {
+    /// The unit that is meant by `asked`.
+    pub(super) fn find(machine: Machine<'a>, asked: String) -> Result<Self> {
+        let name = Files::new(machine).real(&asked)?;
+        Ok(Unit { machine, asked, name })
+    }
+
+    fn files(&self) -> Files<'a> {
+        Files::new(self.machine)
+    }
+
     fn systemctl<'cx>(&self, cx: &'cx Context) -> Command<'cx> {
         self.machine.command_with(cx, "systemctl", "--root").arg("--no-ask-password")
     }
 
-    /// Whether it is started at boot. That is written in files: systemd need not be at work.
-    pub(super) fn boot(&self, cx: &Context) -> Result<Boot> {
-        let what = || format!("whether {} is enabled", self.name);
-        let output = self.systemctl(cx).args(["is-enabled", &self.name]).quiet().output();
-        let output = output.or_could_not_find_out(what())?;
-        let word = output.text();
-        match word.as_str() {
-            "enabled" | "alias" | "indirect" | "generated" => Ok(Boot::Enabled),
-            // What holds until the next boot alone is not what is meant by enabled.
-            "disabled" | "linked" | "enabled-runtime" | "linked-runtime" => Ok(Boot::Disabled),
-            "masked" | "masked-runtime" => Ok(Boot::Masked),
-            "static" | "transient" => Ok(Boot::Fixed(word)),
-            _ if is_unknown(&output) => bail!("{}", self.is_missing()),
-            _ => Err(could_not(&what(), &output)),
-        }
+    fn is_enabled(&self, cx: &Context, name: &str) -> Result<(String, CommandOutput)> {
+        let output = self.systemctl(cx).args(["is-enabled", name]).quiet().output();
+        let output = output.or_could_not_find_out(format!("whether {name} is enabled"))?;
+        Ok((output.text(), output))
     }
 
-    /// What it is doing now.
+    /// Whether it is started at boot. That is written in files: systemd need not be at work.
+    pub(super) fn boot(&self, cx: &Context) -> Result<Boot> {
+        let (word, output) = self.is_enabled(cx, &self.name)?;
+        let mut boot = Boot { enabled: Enabled::No, masks: Masks::default(), alias_masks: Masks::default() };
+        if self.asked != self.name {
+            boot.alias_masks = self.files().masks(&self.asked)?;
+        }
+        boot.enabled = match word.as_str() {
+            "enabled" => Enabled::Yes,
+            "enabled-runtime" => Enabled::Runtime,
+            "disabled" => Enabled::No,
+            "linked" | "linked-runtime" => self.by_install(&word)?,
+            "indirect" => self.by_others(cx)?,
+            "masked" | "masked-runtime" => {
+                boot.masks = self.files().masks(&self.name)?;
+                boot.masks.config |= word == "masked" && !boot.masks.elsewhere;
+                boot.masks.runtime |= word == "masked-runtime";
+                self.below_a_mask()?
+            }
+            "static" | "transient" => Enabled::Fixed(word, false),
+            "generated" => {
+                let wanted = self.files().wanted_in(&self.name)?;
+                Enabled::Fixed(word, wanted.generated || wanted.config)
+            }
+            _ if is_unknown(&output) => Enabled::Missing,
+            _ => return Err(could_not(&format!("whether {} is enabled", self.name), &output)),
+        };
+        Ok(boot)
+    }
+
+    /// For a unit that nothing starts at boot so far: whether that could be changed.
+    fn by_install(&self, word: &str) -> Result<Enabled> {
+        Ok(match self.files().install(&self.name)? {
+            Some(install) if !install.can_be_enabled() => Enabled::Fixed(word.to_owned(), false),
+            _ => Enabled::No,
+        })
+    }
+
+    /// For a unit that is not enabled itself, but others along with it (`Also=`).
+    fn by_others(&self, cx: &Context) -> Result<Enabled> {
+        let also = self.files().install(&self.name)?.map(|install| install.also).unwrap_or_default();
+        let mut found: Option<Enabled> = None;
+        for other in also.iter().filter(|other| **other != self.name) {
+            let state = match self.is_enabled(cx, other)?.0.as_str() {
+                "enabled" => Enabled::Yes,
+                "enabled-runtime" => Enabled::Runtime,
+                "disabled" | "linked" | "linked-runtime" => Enabled::No,
+                _ => continue,
+            };
+            found = Some(match found {
+                Some(before) if before != state => return Ok(Enabled::Runtime),
+                _ => state,
+            });
+        }
+        Ok(found.unwrap_or(Enabled::No))
+    }
+
+    /// What it would be without its mask.
+    fn below_a_mask(&self) -> Result<Enabled> {
+        let wanted = self.files().wanted_in(&self.name)?;
+        let install = self.files().install(&self.name)?;
+        let mut has_alias = false;
+        for alias in install.iter().flat_map(|install| &install.aliases) {
+            has_alias |= self.files().has_own_file(alias)?;
+        }
+        let enabled = match install {
+            None => Enabled::Missing,
+            Some(_) if wanted.config || has_alias => Enabled::Yes,
+            Some(_) if wanted.runtime => Enabled::Runtime,
+            Some(install) if install.can_be_enabled() => Enabled::No,
+            Some(_) => Enabled::Fixed("static".to_owned(), wanted.generated),
+        };
+        Ok(enabled)
+    }
+
+    /// The file outside of systemd's directories that a link brought into place, which `disable` takes away with the rest.
+    pub(super) fn linked(&self) -> Result<Option<std::path::PathBuf>> {
+        self.files().linked(&self.name)
+    }
+
+    /// Whether there is a unit where its mask would be.
+    pub(super) fn has_own_file(&self) -> Result<bool> {
+        self.files().has_own_file(&self.name)
+    }
+
+    /// What it is doing now. Files of the units that it starts count as its own.
     pub(super) fn activity(&self, cx: &Context) -> Result<Activity> {
-        let what = || format!("whether {} is running", self.name);
-        let properties = "--property=LoadState,ActiveState,SubState,NeedDaemonReload";
-        let output = self.systemctl(cx).args(["show", properties, "--", &self.name]).quiet().output();
+        let mut activity = self.show(cx, &self.name)?;
+        for triggered in activity.triggers.clone() {
+            activity.needs_reload |= self.show(cx, &triggered)?.needs_reload;
+        }
+        Ok(activity)
+    }
+
+    fn show(&self, cx: &Context, name: &str) -> Result<Activity> {
+        let what = || format!("whether {name} is running");
+        let output = self.systemctl(cx).args(["show", PROPERTIES, "--", name]).quiet().output();
         let output = output.or_could_not_find_out(what())?;
         if !output.success() {
             return Err(could_not(&what(), &output));
         }
-        let text = output.text();
-        let property = |name: &str| {
-            let values = text.lines().filter_map(|line| line.split_once('='));
-            values.filter(|(found, _)| *found == name).map(|(_, value)| value).next().unwrap_or_default()
-        };
-        if property("LoadState") == "not-found" {
-            bail!("{}", self.is_missing());
-        }
-        let (active, sub) = (property("ActiveState"), property("SubState"));
-        if active.is_empty() {
-            return Err(CouldNotFindOut::new(what()).because("systemctl does not say").into());
-        }
-        let words = match active {
-            "inactive" | "failed" => active.to_owned(),
-            _ => format!("{active} ({sub})"),
-        };
-        Ok(Activity {
-            running: matches!(active, "active" | "reloading" | "refreshing"),
-            words,
-            needs_reload: property("NeedDaemonReload") == "yes",
-        })
+        let activity = Activity::read(&output.text());
+        activity.ok_or_else(|| CouldNotFindOut::new(what()).because("systemctl does not say").into())
     }
 
-    fn is_missing(&self) -> String {
-        format!("there is no unit {}; a job before this one has to install it", self.name)
+    pub(super) fn is_missing(&self) -> anyhow::Error {
+        let why = format!("there is no unit {}; a job before this one has to install it", self.name);
+        Permanent::new(why).into()
     }
 
-    /// Tells it something: `start`, `enable` …
-    pub(super) fn tell(&self, cx: &Context, verb: &str) -> Result<()> {
-        self.systemctl(cx).args([verb, "--", &self.name]).run()?;
+    /// Does a step. One that starts or stops something may take no longer than `limit`, and tells what it waits for.
+    pub(super) fn tell(&self, cx: &Context, step: &Step, limit: Span) -> Result<()> {
+        let of = match &step.of {
+            Of::Unit => self.name.as_ref(),
+            Of::Alias => self.asked.as_ref(),
+            Of::File(path) => path.as_os_str(),
+        };
+        let command = || self.systemctl(cx).args(step.words()).arg("--").arg(of);
+        if !step.is_activity() {
+            command().timeout(limit.duration()).run()?;
+            return Ok(());
+        }
+        let deadline = Deadline::after(cx, limit.duration());
+        match command().timeout(limit.duration().min(SIGN_OF_LIFE)).run() {
+            Err(error @ CommandError::TimedOut { .. }) => {
+                if cx.is_cancelled() {
+                    return Err(error.into());
+                }
+                self.wait(cx, step, &deadline, limit)?;
+            }
+            other => drop(other?),
+        }
+        Ok(())
+    }
+
+    /// Waits for what systemd goes on with, though the command that told it so was ended.
+    fn wait(&self, cx: &Context, step: &Step, deadline: &Deadline, limit: Span) -> Result<()> {
+        let mut sign = Deadline::after(cx, Duration::ZERO);
+        loop {
+            let output =
+                self.systemctl(cx).args(["show", "--property=Job", "--", &self.name]).quiet().output()?;
+            let job = output.text();
+            if output.success() && ["", "0"].contains(&job.trim().trim_start_matches("Job=")) {
+                break;
+            }
+            let words = self.activity(cx)?.words;
+            if deadline.is_over(cx) {
+                let why = format!(
+                    "{} of {} did not end within {limit}: it is {words} (`journalctl -u {}` may say why; `timeout` sets another limit)",
+                    step.verb, self.name, self.name
+                );
+                return Err(Permanent::new(why).into());
+            }
+            if sign.is_over(cx) {
+                cx.log(format!("{} is {words}: waiting for its {}", self.name, step.verb));
+                sign = Deadline::after(cx, SIGN_OF_LIFE);
+            }
+            deadline.pause(cx, LOOK)?;
+        }
+        let found = self.activity(cx)?;
+        if step.starts() && !found.is_running() {
+            bail!("{} of {} failed: it is {}", step.verb, self.name, found.words);
+        }
+        Ok(())
+    }
+
+    /// Looks whether a service stays at work that counts as started as soon as it was begun.
+    pub(super) fn prove(&self, cx: &Context, step: &Step) -> Result<()> {
+        let (looks, pause) = PROBATION;
+        for _ in 0..looks {
+            let found = self.show(cx, &self.name)?;
+            if !found.is_unproved {
+                break;
+            }
+            if !found.is_running() || found.restarts > 0 {
+                let again = if found.restarts > 0 { ", and systemd has started it again" } else { "" };
+                bail!("{} ended at once after its {}: it is {}{again}", self.name, step.verb, found.words);
+            }
+            cx.wait(pause)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets that it was started too often.
+    pub(super) fn forget_failures(&self, cx: &Context) -> Result<()> {
+        self.systemctl(cx).args(["reset-failed", "--", &self.name]).run()?;
         Ok(())
     }
 
@@ -103,13 +269,27 @@ impl Unit<'_> {
         self.systemctl(cx).arg("daemon-reload").run()?;
         Ok(())
     }
+
+    /// What it does now, its files read again where it seems not to be there or to be broken: systemd may remember what
+    /// was so before.
+    pub(super) fn activity_afresh(&self, cx: &Context, may_reload: bool) -> Result<Activity> {
+        let found = self.activity(cx)?;
+        if may_reload && matches!(found.load, Load::NotFound | Load::Bad(_)) {
+            self.reload_files(cx)?;
+            return self.activity(cx);
+        }
+        Ok(found)
+    }
 }
 
+/// Whether `is-enabled` says that there is no such unit; not that there is no bus, of which the end of the message is the same.
 fn is_unknown(output: &CommandOutput) -> bool {
     let said = output.stderr.text();
+    let line = said.lines().next().unwrap_or_default();
     output.text() == "not-found"
-        || said.contains("No such file or directory")
-        || said.contains("does not exist")
+        || (line.starts_with("Failed to get unit file state for")
+            && line.ends_with("No such file or directory"))
+        || (line.contains("nit file") && line.ends_with("does not exist."))
 }
 
 fn could_not(what: &str, output: &CommandOutput) -> anyhow::Error {
