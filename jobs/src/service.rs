@@ -65,8 +65,12 @@ pub enum ServiceState {
 /// What is not said may be anything. That it is running is looked at once, not watched; after a start or restart by this job, a
 /// service of `Type=simple`, `exec` or `idle` has to stay at work for half a second. An alias means the unit behind it.
 ///
-/// Whether it is `enabled` or `masked` can be set without systemd at work too, in a container that is being built, say. Tested with
-/// the real `systemctl` for that; for what is running, where no systemd is at work, with one that plays its part.
+/// Whether it is `enabled` or `masked` can be set without systemd at work too, in a container that is being built, say. Both are
+/// about what lasts: what holds until the next boot alone (`enabled-runtime`, `masked-runtime`) is neither enabled nor masked, and
+/// neither disabled nor unmasked. A unit can be masked before it is there. A linked unit that is disabled stays linked. What cannot
+/// be (a static unit enabled, a masked one started, a mask that a package brought lifted) is refused at once.
+///
+/// Tested with systemd 252 at work in a container, and with its `systemctl` where no systemd is.
 ///
 /// ```
 /// # use dojob_jobs::{Service, ServiceState};
@@ -430,7 +434,7 @@ impl Job for Service {
                 unit.forget_failures(cx)?;
             }
             for step in &plan.steps {
-                self.tell_to_run(&unit, cx, step)?;
+                self.tell_to_run(&unit, cx, step, &found)?;
             }
         }
         // Last, so that it has been stopped before nothing can be said to it any more.
@@ -439,13 +443,13 @@ impl Job for Service {
 }
 
 impl Service {
-    fn tell_to_run(&self, unit: &Unit<'_>, cx: &Context, step: &Step) -> Result<()> {
+    fn tell_to_run(&self, unit: &Unit<'_>, cx: &Context, step: &Step, before: &Activity) -> Result<()> {
         unit.tell(cx, step, self.timeout)?;
         if !step.starts() {
             return Ok(());
         }
         cx.local().set(TAKEN_IN, true)?;
-        let proved = unit.prove(cx, step);
+        let proved = unit.prove(cx, step, before);
         if let Err(error) = &proved {
             // For a moment it may be at work again, when the recheck looks.
             cx.local().set(DIED, format!("{error:#}"))?;

@@ -127,7 +127,9 @@ impl<'a> Files<'a> {
         let mut units = BTreeSet::new();
         for place in PLACES {
             for file in self.list(place)? {
-                if !is_name(&file) || suffix(&file) != suffix(name) {
+                let is_unit = is_name(&file) && suffix(&file) == suffix(name);
+                // An alias has the file of another unit.
+                if !is_unit || !matches!(self.next(&file)?, Next::Here) {
                     continue;
                 }
                 let Some(install) = self.install(&file)? else { continue };
@@ -338,6 +340,7 @@ mod tests {
             .unwrap();
         fs::write(units.join("tty@.service"), "[Install]\nAlias=console@.service\n").unwrap();
         symlink("web.service", units.join("www.service")).unwrap();
+        symlink("web.service", units.join("zzz.service")).unwrap();
         symlink("www.service", units.join("site.service")).unwrap();
         symlink("tty@.service", units.join("auto@.service")).unwrap();
         symlink("/opt/other.service", config.join("linked.service")).unwrap();

@@ -3,7 +3,7 @@
 //! Knows the properties and their words; not what is wanted, nor how systemd is called.
 
 /// What is asked for.
-pub(super) const PROPERTIES: &str = "--property=LoadState,LoadError,ActiveState,SubState,Result,NeedDaemonReload,ConditionResult,Type,NRestarts,Triggers";
+pub(super) const PROPERTIES: &str = "--property=LoadState,LoadError,ActiveState,SubState,Result,NeedDaemonReload,ConditionResult,ConditionTimestampMonotonic,Type,NRestarts,Triggers";
 
 /// Whether systemd has the unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,11 @@ impl Activity {
         let words = match active {
             "" => return None,
             "failed" if !["", "success"].contains(&result) => format!("failed ({result})"),
-            "inactive" if property("ConditionResult") == "no" => {
+            // Of one that was never started it is not known.
+            "inactive"
+                if property("ConditionResult") == "no"
+                    && !["", "0"].contains(&property("ConditionTimestampMonotonic")) =>
+            {
                 "inactive, and a condition of its unit was not met when it was last started".to_owned()
             }
             "inactive" | "failed" => active.to_owned(),
@@ -115,7 +119,7 @@ mod tests {
         assert_eq!((activity.restarts, activity.triggers.len()), (5, 2));
 
         let bad = "LoadState=bad-setting\nLoadError=org.freedesktop.systemd1.BadUnitSetting \"Unit has a bad setting.\"\n\
-                   ActiveState=inactive\nSubState=dead\nConditionResult=no\n";
+                   ActiveState=inactive\nSubState=dead\nConditionResult=no\nConditionTimestampMonotonic=7\n";
         let activity = Activity::read(bad).unwrap();
         assert_eq!(activity.load, Load::Bad("bad-setting: Unit has a bad setting.".to_owned()));
         assert!(activity.words.contains("condition"));

@@ -2,13 +2,14 @@
 //!
 //! Knows how it is called and what it answers; not what is wanted.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use dojob::{Command, CommandError, CommandOutput, Context, CouldNotFindOut, OrCouldNotFindOut, Permanent};
 
 use super::files::{Files, Masks};
-use super::manager::{Activity, Load, PROPERTIES};
+use super::manager::{Active, Activity, Load, PROPERTIES};
 use super::steps::{Of, Step};
 use crate::machine::Machine;
 use crate::patience::Deadline;
@@ -20,8 +21,11 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 /// How often it is looked whether a unit is still on its way.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long, and in how many looks, a service that counts as started at once has to stay at work.
-const PROBATION: (u32, Duration) = (5, Duration::from_millis(100));
+/// How often it is looked whether a service stays at work.
+const LOOKS: u32 = 5;
+
+/// How long it has to stay at work from one look to the next.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// Whether a unit is started at boot, whatever masks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,7 +155,7 @@ impl<'a> Unit<'a> {
     }
 
     /// The file outside of systemd's directories that a link brought into place, which `disable` takes away with the rest.
-    pub(super) fn linked(&self) -> Result<Option<std::path::PathBuf>> {
+    pub(super) fn linked(&self) -> Result<Option<PathBuf>> {
         self.files().linked(&self.name)
     }
 
@@ -163,6 +167,9 @@ impl<'a> Unit<'a> {
     /// What it is doing now. Files of the units that it starts count as its own.
     pub(super) fn activity(&self, cx: &Context) -> Result<Activity> {
         let mut activity = self.show(cx, &self.name)?;
+        if activity.is_running() && activity.restarts > 0 {
+            activity = self.watched(cx, activity)?;
+        }
         for triggered in activity.triggers.clone() {
             activity.needs_reload |= self.show(cx, &triggered)?.needs_reload;
         }
@@ -241,21 +248,46 @@ impl<'a> Unit<'a> {
         Ok(())
     }
 
-    /// Looks whether a service stays at work that counts as started as soon as it was begun.
-    pub(super) fn prove(&self, cx: &Context, step: &Step) -> Result<()> {
-        let (looks, pause) = PROBATION;
-        for _ in 0..looks {
+    /// Looks whether a service stays at work that counts as started as soon as it was begun. `before` is what it did before the
+    /// step.
+    pub(super) fn prove(&self, cx: &Context, step: &Step, before: &Activity) -> Result<()> {
+        let mut restarts = before.restarts;
+        for _ in 0..LOOKS {
             let found = self.show(cx, &self.name)?;
             if !found.is_unproved {
                 break;
             }
-            if !found.is_running() || found.restarts > 0 {
-                let again = if found.restarts > 0 { ", and systemd has started it again" } else { "" };
+            let is_again = found.restarts > restarts;
+            if !found.is_running() || is_again {
+                if found.active == Active::No {
+                    bail!(
+                        "{} is {} after its {}: it ended at once, or a condition of its unit (`Condition…=`) was not met",
+                        self.name,
+                        found.words,
+                        step.verb
+                    );
+                }
+                let again = if is_again { ", and systemd has started it again" } else { "" };
                 bail!("{} ended at once after its {}: it is {}{again}", self.name, step.verb, found.words);
             }
-            cx.wait(pause)?;
+            restarts = found.restarts;
+            cx.wait(BETWEEN_LOOKS)?;
         }
         Ok(())
+    }
+
+    /// For one that systemd had to start again before: whether that goes on. Between its ends it looks as if it were at work.
+    fn watched(&self, cx: &Context, found: Activity) -> Result<Activity> {
+        for _ in 0..LOOKS {
+            cx.wait(BETWEEN_LOOKS)?;
+            let mut now = self.show(cx, &self.name)?;
+            if !now.is_running() || now.restarts > found.restarts {
+                now.active = if now.active == Active::Failed { Active::Failed } else { Active::Activating };
+                now.words = format!("{}, started again {} times by systemd", now.words, now.restarts);
+                return Ok(now);
+            }
+        }
+        Ok(found)
     }
 
     /// Forgets that it was started too often.

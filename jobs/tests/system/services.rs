@@ -1,4 +1,5 @@
-//! Services: by the real `systemctl` on a tree, where that can be, and otherwise by one that plays its part.
+//! Services: by the real `systemctl` on a tree, where that can be, and otherwise by one that plays its part. With a systemd at work
+//! they are tried by `.ci/services`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -67,12 +68,12 @@ fn a_service_is_started_and_enabled() {
         let job = || web().state(ServiceState::Running).enabled(true);
         let report = no_act(job());
         assert_eq!(ended(&report), (Outcome::WouldRun, Some("is disabled; is inactive".to_owned())));
-        assert_eq!(diff(&report), "enable\nstart\n");
+        assert_eq!(diff(&report), "enable\ndaemon-reload\nstart\n");
         assert_eq!(calls(), [""; 0], "a dry run tells nobody anything");
         assert_eq!(ended(&converge(job())).0, Outcome::Changed);
-        assert_eq!(calls(), ["enable web.service", "start web.service"]);
+        assert_eq!(calls(), ["enable web.service", "daemon-reload ", "start web.service"]);
         assert_eq!(ended(&converge(job())).0, Outcome::InPlace);
-        assert_eq!(calls().len(), 2);
+        assert_eq!(calls().len(), 3);
     });
 }
 
@@ -101,7 +102,7 @@ fn a_service_is_stopped_disabled_and_masked() {
         unit("web.service", &[("active", "active\n"), ("enabled", "")]);
         let job = || web().state(ServiceState::Stopped).enabled(false).masked(true);
         let report = converge(job());
-        let reason = "is not masked; is enabled; is active (running)";
+        let reason = "is enabled; is not masked; is active (running)";
         assert_eq!(ended(&report), (Outcome::Changed, Some(reason.to_owned())));
         assert_eq!(calls(), ["disable web.service", "stop web.service", "mask web.service"]);
 
@@ -110,7 +111,10 @@ fn a_service_is_stopped_disabled_and_masked() {
         assert_eq!(ended(&report), (Outcome::Failed, Some(why.to_owned())));
         let report = converge(web().enabled(true).masked(false).state(ServiceState::Running));
         assert_eq!(ended(&report), (Outcome::Changed, Some("is masked; is inactive".to_owned())));
-        assert_eq!(calls()[3..], ["unmask web.service", "enable web.service", "start web.service"]);
+        assert_eq!(
+            calls()[3..],
+            ["unmask web.service", "enable web.service", "daemon-reload ", "start web.service"]
+        );
     });
 }
 
@@ -173,18 +177,18 @@ fn a_service_follows_what_it_depends_on() {
         let reason = format!("has to be restarted after a change of {name}");
         assert_eq!(report.job("Service web").reason(), Some(reason.as_str()));
         assert!(report.success());
-        assert_eq!(calls(), ["restart web.service"]);
+        assert_eq!(calls(), ["daemon-reload ", "restart web.service"]);
         assert_eq!(following(&conf, "one\n", restarted()).counts().in_place, 2);
 
         let reloaded = || web().reload_on([name.clone()]);
         assert!(following(&conf, "two\n", reloaded()).success());
-        assert_eq!(calls()[1..], ["reload-or-restart web.service"]);
+        assert_eq!(calls()[2..], ["daemon-reload ", "reload-or-restart web.service"]);
 
         // Who is started now has read what is new; who is not wanted to run is not started.
         write(&units(), "web.service/active", "inactive\n");
         assert!(following(&conf, "three\n", reloaded()).success());
         assert!(following(&conf, "four\n", restarted()).success());
-        assert_eq!(calls()[2..], ["start web.service"]);
+        assert_eq!(calls()[4..], ["daemon-reload ", "start web.service"]);
     });
 }
 
@@ -207,7 +211,7 @@ fn a_restart_is_not_lost_when_it_fails() {
         fs::remove_file(units().join("web.service/broken")).unwrap();
         write(&units(), "web.service/active", "active\n");
         assert!(start().success());
-        assert_eq!(calls(), ["restart web.service", "restart web.service"]);
+        assert_eq!(calls().iter().filter(|call| *call == "restart web.service").count(), 2, "{:?}", calls());
         assert_eq!(start().counts().in_place, 2);
     });
 }
@@ -218,6 +222,66 @@ fn a_job_that_is_followed_has_to_be_there() {
     graph.add(web().restart_on(["File /etc/web.conf"]));
     let error = graph.build().unwrap_err().to_string();
     assert!(error.contains("File /etc/web.conf"), "{error}");
+}
+
+#[test]
+fn a_service_that_is_still_starting_is_restarted_for_what_is_new() {
+    with_systemctl(|| {
+        let scratch = tempfile::tempdir().unwrap();
+        let conf = scratch.path().join("conf");
+        let name = format!("File {}", conf.display());
+        for (text, sub) in [("one\n", "auto-restart"), ("two\n", "start")] {
+            unit("web.service", &[("active", "activating\n"), ("sub", sub)]);
+            assert!(following(&conf, text, web().reload_on([name.clone()])).success());
+            assert_eq!(calls(), ["daemon-reload ", "restart web.service"], "{sub}");
+        }
+    });
+}
+
+#[test]
+fn a_start_that_hangs_has_a_limit() {
+    with_systemctl(|| {
+        unit("web.service", &[("hangs", "")]);
+        let job = web().state(ServiceState::Running).timeout(std::time::Duration::from_millis(300));
+        let report = converge(job);
+        let job = report.jobs().next().unwrap();
+        assert_eq!((job.outcome(), job.tries()), (Outcome::Failed, 1));
+        let told = &job.failures()[1].reason;
+        let start = "start of web.service did not end within 300ms: it is activating (start)";
+        assert!(told.starts_with(start), "{told}");
+    });
+}
+
+#[test]
+fn a_service_that_systemd_starts_again_and_again_is_not_running() {
+    with_systemctl(|| {
+        let dying = &[("type", "simple\n"), ("restarts", "0\n"), ("dies", "")];
+        unit("web.service", dying);
+        let report = converge(web().state(ServiceState::Running));
+        let reasons: Vec<String> =
+            report.jobs().next().unwrap().failures().iter().map(|failure| failure.reason.clone()).collect();
+        assert!(!report.success());
+        assert!(reasons[1].contains("ended at once after its start"), "{reasons:?}");
+
+        // It is at work in most moments, and each time it is another process.
+        let report = no_act(web().state(ServiceState::Running));
+        let reason = ended(&report).1.unwrap();
+        assert!(reason.contains("by systemd"), "{reason}");
+    });
+}
+
+#[test]
+fn without_a_bus_a_unit_is_not_missing() {
+    with_systemctl(|| {
+        unit("web.service", &[("no-bus", "")]);
+        for job in [web().enabled(true), web().state(ServiceState::Running), web().masked(true)] {
+            let report = converge(job);
+            assert_eq!(report.counts().could_not_find_out, 1);
+            let reason = ended(&report).1.unwrap();
+            assert!(reason.contains("Failed to connect to bus"), "{reason}");
+            assert_eq!(calls(), [""; 0]);
+        }
+    });
 }
 
 /// A tree with units for the real `systemctl`.
@@ -253,7 +317,7 @@ fn units_of_a_tree_are_enabled_and_masked_for_real() {
     let mask = fs::read_link(system.path().join("etc/systemd/system/web.service")).unwrap();
     assert_eq!(mask, Path::new("/dev/null"));
     let report = converge(web().enabled(true).masked(false).root(system.path()));
-    assert_eq!(ended(&report), (Outcome::Changed, Some("is masked".to_owned())));
+    assert_eq!(ended(&report), (Outcome::Changed, Some("is masked; is disabled".to_owned())));
     assert!(system.path().join(wanted_by).is_symlink());
 
     let report = converge(Service::new("db").enabled(true).root(system.path()));
@@ -275,4 +339,109 @@ fn without_systemd_nothing_is_found_out() {
                  prepared for it): ";
     assert!(reason.starts_with(start), "{reason}");
     assert_eq!(report.counts().could_not_find_out, 1);
+}
+
+/// A tree with a unit of each kind, and the links of an administrator.
+fn kinds() -> TempDir {
+    let wanted = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n";
+    let alias = format!("{wanted}Alias=http.service\n");
+    let system = tree(&[
+        ("etc/systemd/system/.keep", ""),
+        ("run/.keep", ""),
+        ("usr/lib/systemd/system/web.service", &alias),
+        ("usr/lib/systemd/system/plain.service", wanted),
+        (
+            "usr/lib/systemd/system/pair.socket",
+            "[Socket]\nListenStream=1\n[Install]\nWantedBy=sockets.target\n",
+        ),
+        (
+            "usr/lib/systemd/system/pair.service",
+            "[Service]\nExecStart=/bin/true\n[Install]\nAlso=pair.socket\n",
+        ),
+        ("opt/linked.service", wanted),
+        ("opt/bare.service", "[Service]\nExecStart=/bin/true\n"),
+        ("etc/systemd/system/own.service", wanted),
+    ]);
+    let link = |target: &str, at: &str| std::os::unix::fs::symlink(target, system.path().join(at)).unwrap();
+    link("web.service", "usr/lib/systemd/system/www.service");
+    link("/opt/linked.service", "etc/systemd/system/linked.service");
+    link("/opt/bare.service", "etc/systemd/system/bare.service");
+    link("/dev/null", "usr/lib/systemd/system/packaged.service");
+    system
+}
+
+fn systemctl(system: &Path, words: &[&str]) -> String {
+    let root = format!("--root={}", system.display());
+    let output = std::process::Command::new("systemctl").arg(root).args(words).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Converges, is in place then, and is what `systemctl` calls it.
+fn settles(system: &Path, job: &Service, unit: &str, word: &str) {
+    let job = || job.clone().root(system);
+    let report = converge(job());
+    assert_eq!(ended(&report).0, Outcome::Changed, "{unit} {word}: {report:?}");
+    assert_eq!(ended(&converge(job())).0, Outcome::InPlace, "{unit} {word}");
+    assert_eq!(systemctl(system, &["is-enabled", unit]), word, "{unit}");
+}
+
+#[test]
+fn an_alias_means_the_unit_behind_it() {
+    if !has_systemctl("an_alias_means_the_unit_behind_it") {
+        return;
+    }
+    let system = kinds();
+    let system = system.path();
+    settles(system, &Service::new("www").enabled(true), "web.service", "enabled");
+    settles(system, &Service::new("http").enabled(false), "web.service", "disabled");
+    settles(system, &Service::new("http").enabled(true), "web.service", "enabled");
+    settles(system, &Service::new("www").masked(true).enabled(false), "web.service", "masked");
+    settles(system, &Service::new("www").masked(false), "web.service", "disabled");
+    systemctl(system, &["mask", "www.service"]);
+    settles(system, &Service::new("www").masked(false).enabled(true), "web.service", "enabled");
+}
+
+#[test]
+fn units_are_what_their_files_say() {
+    if !has_systemctl("units_are_what_their_files_say") {
+        return;
+    }
+    let system = kinds();
+    let system = system.path();
+    settles(system, &Service::new("pair").enabled(true), "pair.socket", "enabled");
+    settles(system, &Service::new("pair").enabled(false), "pair.socket", "disabled");
+    settles(system, &Service::new("linked").enabled(true), "linked.service", "enabled");
+    settles(system, &Service::new("linked").enabled(false), "linked.service", "linked");
+    settles(system, &Service::new("to-come").masked(true), "to-come.service", "masked");
+    for (job, why) in [
+        (Service::new("bare").enabled(true), "bare cannot be enabled: it is linked"),
+        (Service::new("packaged").masked(false), "packaged is masked by its package"),
+        (Service::new("own").masked(true), "own cannot be masked"),
+        (Service::new("to-come").enabled(true), "to-come is masked and cannot be enabled"),
+    ] {
+        let report = converge(job.root(system));
+        let job = report.jobs().next().unwrap();
+        assert_eq!((job.outcome(), job.tries()), (Outcome::Failed, 1));
+        assert!(job.reason().unwrap().starts_with(why), "{:?}", job.reason());
+    }
+}
+
+#[test]
+fn what_holds_until_the_next_boot_does_not_count() {
+    if !has_systemctl("what_holds_until_the_next_boot_does_not_count") {
+        return;
+    }
+    let system = kinds();
+    let system = system.path();
+    let plain = || Service::new("plain");
+    systemctl(system, &["enable", "--runtime", "plain.service"]);
+    settles(system, &plain().enabled(true), "plain.service", "enabled");
+    settles(system, &plain().enabled(false), "plain.service", "disabled");
+    systemctl(system, &["mask", "--runtime", "plain.service"]);
+    settles(system, &plain().masked(true), "plain.service", "masked");
+    settles(system, &plain().masked(false), "plain.service", "disabled");
+    systemctl(system, &["enable", "plain.service"]);
+    systemctl(system, &["mask", "plain.service"]);
+    settles(system, &plain().masked(true).enabled(false), "plain.service", "masked");
+    assert!(!system.join("etc/systemd/system/multi-user.target.wants/plain.service").is_symlink());
 }
