@@ -9,6 +9,8 @@ pub(super) struct Install {
     pub(super) aliases: Vec<String>,
     /// Units that are enabled and disabled with it.
     pub(super) also: Vec<String>,
+    /// Whether it says which instance of a template is meant by the template (`DefaultInstance=`).
+    pub(super) has_default: bool,
 }
 
 impl Install {
@@ -27,6 +29,7 @@ impl Install {
                 // An empty value asks for nothing.
                 "WantedBy" | "RequiredBy" | "UpheldBy" => install.is_wanted |= words.next().is_some(),
                 "Alias" => install.aliases.extend(words),
+                "DefaultInstance" => install.has_default |= words.next().is_some(),
                 "Also" => install.also.extend(words),
                 _ => {}
             }

@@ -23,7 +23,8 @@ pub(super) enum Active {
     /// On its way: in its start, or about to be started again.
     Activating,
     Failed,
-    /// Inactive, or on its way there.
+    /// Still at work, but on its way to an end.
+    Deactivating,
     No,
 }
 
@@ -83,6 +84,7 @@ impl Activity {
                 "active" | "reloading" | "refreshing" => Active::Yes,
                 "activating" => Active::Activating,
                 "failed" => Active::Failed,
+                "deactivating" => Active::Deactivating,
                 _ => Active::No,
             },
             words,

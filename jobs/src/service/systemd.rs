@@ -89,6 +89,9 @@ impl<'a> Unit<'a> {
         boot.enabled = match word.as_str() {
             "enabled" => Enabled::Yes,
             "enabled-runtime" => Enabled::Runtime,
+            "disabled" | "indirect" if self.is_bare_template()? => {
+                Enabled::Fixed("a template without `DefaultInstance=`".to_owned(), false)
+            }
             "disabled" => Enabled::No,
             "linked" | "linked-runtime" => self.by_install(&word)?,
             "indirect" => self.by_others(cx)?,
@@ -107,6 +110,12 @@ impl<'a> Unit<'a> {
             _ => return Err(could_not(&format!("whether {} is enabled", self.name), &output)),
         };
         Ok(boot)
+    }
+
+    /// Whether it is a template that names no instance to be enabled in its place.
+    fn is_bare_template(&self) -> Result<bool> {
+        let is_template = self.name.contains("@.");
+        Ok(is_template && self.files().install(&self.name)?.is_some_and(|install| !install.has_default))
     }
 
     /// For a unit that nothing starts at boot so far: whether that could be changed.
