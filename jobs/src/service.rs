@@ -306,18 +306,11 @@ impl Service {
 
     fn plan_activity(&self, unit: &Unit<'_>, found: &Activity, news: &News) -> Result<Plan> {
         let mut plan = Plan::default();
-        let wants_start = self.state == Some(ServiceState::Running);
         match &found.load {
-            Load::Loaded => {}
+            Load::Loaded | Load::Masked => {}
             // What is to be masked need not be there.
             Load::NotFound if self.masked == Some(true) => return Ok(plan),
             Load::NotFound => return Err(unit.is_missing()),
-            Load::Masked if wants_start && !found.is_running() && self.masked != Some(false) => {
-                let why =
-                    format!("{} is masked and cannot be started; `masked: false` lifts that", self.name);
-                return Err(Permanent::new(why).into());
-            }
-            Load::Masked => {}
             Load::Bad(why) if self.state != Some(ServiceState::Stopped) => {
                 let why = format!(
                     "the unit {} cannot be used ({why}); `systemd-analyze verify` may say more",
@@ -334,7 +327,7 @@ impl Service {
         let is_up = found.is_running();
         let is_coming = found.active == Active::Activating;
         match self.state {
-            Some(ServiceState::Stopped) if is_up || is_coming => {
+            Some(ServiceState::Stopped) if is_up || is_coming || found.active == Active::Deactivating => {
                 plan.add(Step::new("stop"), format!("is {}", found.words));
             }
             Some(ServiceState::Stopped) => {}
@@ -344,7 +337,7 @@ impl Service {
             }
             // Who starts one day will read what is new. But one that has failed was to be running, and it may have been our
             // restart that failed.
-            None if found.active == Active::No => {}
+            None if matches!(found.active, Active::No | Active::Deactivating) => {}
             _ if !news.restart.is_empty() => {
                 let why = format!("has to be restarted after a change of {}", listed(&news.restart));
                 plan.add(Step::new("restart"), why);
@@ -356,6 +349,11 @@ impl Service {
             _ => {}
         }
         if plan.steps.iter().any(Step::starts) {
+            if found.load == Load::Masked && self.masked != Some(false) {
+                let why =
+                    format!("{} is masked and cannot be started; `masked: false` lifts that", self.name);
+                return Err(Permanent::new(why).into());
+            }
             // Not only where systemd says so: of a new directory of drop-ins it does not know.
             plan.reload_files |= self.daemon_reload;
             plan.forget_failures = found.is_limited;
