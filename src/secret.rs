@@ -97,6 +97,24 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Secret<T> {
     }
 }
 
+/// The schema of what is hidden, marked as `writeOnly`: by this the arguments of a task type are known whose values are not shown.
+#[cfg(feature = "playbook")]
+impl<T: schemars::JsonSchema> schemars::JsonSchema for Secret<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("Secret_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut schema = generator.subschema_for::<T>();
+        schema.insert("writeOnly".to_owned(), Value::Bool(true));
+        schema
+    }
+}
+
 /// Every text in `value` that could be printed.
 fn texts(value: &Value, found: &mut Vec<String>) {
     match value {

@@ -118,6 +118,40 @@ impl<'s> View<'s> {
         })
     }
 
+    /// Whether what is at `path` is secret, because it is itself or is within what is.
+    pub(super) fn is_secret(self, path: &[ArgumentStep]) -> bool {
+        let is_secret = |view: View<'_>| view.get("writeOnly") == Some(&Value::Bool(true));
+        (0..=path.len()).any(|steps| {
+            self.below(&path[..steps])
+                .is_some_and(|view| is_secret(view) || view.alternatives().into_iter().any(is_secret))
+        })
+    }
+
+    /// Collects the keys whose values are secret, or are all that is below them.
+    pub(super) fn secret_keys(root: &Value, found: &mut std::collections::BTreeSet<String>) {
+        fn has_secret(schema: &Value) -> bool {
+            let is_secret = schema.get("writeOnly") == Some(&Value::Bool(true));
+            let list =
+                |key| schema.get(key).and_then(Value::as_array).is_some_and(|all| all.iter().any(has_secret));
+            let one = |key| schema.get(key).is_some_and(has_secret);
+            is_secret || one("additionalProperties") || one("items") || list("anyOf") || list("oneOf")
+        }
+        match root {
+            Value::Object(fields) => {
+                for (name, schema) in
+                    fields.get("properties").and_then(Value::as_object).into_iter().flatten()
+                {
+                    if has_secret(schema) {
+                        found.insert(name.to_ascii_lowercase());
+                    }
+                }
+                fields.values().for_each(|value| View::secret_keys(value, found));
+            }
+            Value::Array(values) => values.iter().for_each(|value| View::secret_keys(value, found)),
+            _ => {}
+        }
+    }
+
     /// The kinds of value that it takes; empty where it does not say.
     pub(super) fn kinds(self) -> Vec<Kind> {
         match self.get("type") {

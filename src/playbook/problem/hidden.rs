@@ -2,7 +2,9 @@
 //!
 //! Knows text alone, so that it works where the source cannot be parsed. It hides too much rather than too little.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::{LazyLock, OnceLock};
 
 /// What the name of a key has in it whose value is hidden.
 const WORDS: [&str; 12] = [
@@ -23,6 +25,24 @@ const WORDS: [&str; 12] = [
 /// Keys that say where a secret comes from.
 const SOURCES: [&str; 4] = ["env", "file", "command", "timeout"];
 
+/// How to find out which arguments of task types are secret; asked when a diagnostic is shown.
+static ARGUMENTS: OnceLock<fn() -> BTreeSet<String>> = OnceLock::new();
+
+/// Hides the values of the keys that `names` returns, in lower case. Only the first call counts.
+pub(in crate::playbook) fn hide_arguments(names: fn() -> BTreeSet<String>) {
+    let _ = ARGUMENTS.set(names);
+}
+
+/// Whether the value of a key is hidden; its name is in lower case.
+fn is_secret_key(name: &str) -> bool {
+    static NAMES: LazyLock<BTreeSet<String>> =
+        LazyLock::new(|| ARGUMENTS.get().map(|names| names()).unwrap_or_default());
+    let last = name.rsplit('.').next().unwrap_or(name);
+    WORDS.iter().any(|word| name.contains(word))
+        || last == "headers"
+        || ARGUMENTS.get().is_some() && NAMES.contains(last)
+}
+
 /// The hidden ranges of bytes, ascending.
 pub(super) fn ranges(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
@@ -38,7 +58,7 @@ pub(super) fn ranges(text: &str) -> Vec<Range<usize>> {
             continue;
         }
         let name = text[start..at].to_ascii_lowercase();
-        let is_secret = name == "headers" || WORDS.iter().any(|word| name.contains(word));
+        let is_secret = is_secret_key(&name);
         let quote = usize::from(bytes.get(at) == Some(&b'"'));
         if let Some(value) = Some(at + quote).filter(|_| is_secret).and_then(|from| value_after(bytes, from))
         {
@@ -53,7 +73,7 @@ pub(super) fn ranges(text: &str) -> Vec<Range<usize>> {
 }
 
 /// `text` without passwords in URLs.
-pub(super) fn without_passwords(text: &str) -> String {
+pub(in crate::playbook) fn without_passwords(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut from = 0;
     for (found, _) in text.match_indices("://") {
