@@ -61,6 +61,17 @@ impl Kind {
     }
 }
 
+/// Whether a value with this schema is secret, or consists of what is. An object with fields is not, though one of them may be.
+fn has_secret(schema: &Value) -> bool {
+    let list = |key| schema.get(key).and_then(Value::as_array).is_some_and(|all| all.iter().any(has_secret));
+    let one = |key| schema.get(key).is_some_and(has_secret);
+    schema.get("writeOnly") == Some(&Value::Bool(true))
+        || one("additionalProperties")
+        || one("items")
+        || list("anyOf")
+        || list("oneOf")
+}
+
 impl<'s> View<'s> {
     pub(super) fn new(root: &'s Value) -> Self {
         View { root, here: root }.resolved()
@@ -120,22 +131,11 @@ impl<'s> View<'s> {
 
     /// Whether what is at `path` is secret, because it is itself or is within what is.
     pub(super) fn is_secret(self, path: &[ArgumentStep]) -> bool {
-        let is_secret = |view: View<'_>| view.get("writeOnly") == Some(&Value::Bool(true));
-        (0..=path.len()).any(|steps| {
-            self.below(&path[..steps])
-                .is_some_and(|view| is_secret(view) || view.alternatives().into_iter().any(is_secret))
-        })
+        (1..=path.len()).any(|steps| self.below(&path[..steps]).is_some_and(|view| has_secret(view.here)))
     }
 
     /// Collects the keys whose values are secret, or are all that is below them.
     pub(super) fn secret_keys(root: &Value, found: &mut std::collections::BTreeSet<String>) {
-        fn has_secret(schema: &Value) -> bool {
-            let is_secret = schema.get("writeOnly") == Some(&Value::Bool(true));
-            let list =
-                |key| schema.get(key).and_then(Value::as_array).is_some_and(|all| all.iter().any(has_secret));
-            let one = |key| schema.get(key).is_some_and(has_secret);
-            is_secret || one("additionalProperties") || one("items") || list("anyOf") || list("oneOf")
-        }
         match root {
             Value::Object(fields) => {
                 for (name, schema) in

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::{LazyLock, OnceLock};
+use std::sync::OnceLock;
+
+use crate::suggest::is_slip;
 
 /// What the name of a key has in it whose value is hidden.
 const WORDS: [&str; 12] = [
@@ -33,14 +35,15 @@ pub(in crate::playbook) fn hide_arguments(names: fn() -> BTreeSet<String>) {
     let _ = ARGUMENTS.set(names);
 }
 
-/// Whether the value of a key is hidden; its name is in lower case.
+/// Whether the value of a key is hidden; its name is in lower case. Slips of the pen count: they are what diagnostics show.
 fn is_secret_key(name: &str) -> bool {
-    static NAMES: LazyLock<BTreeSet<String>> =
-        LazyLock::new(|| ARGUMENTS.get().map(|names| names()).unwrap_or_default());
+    static NAMES: OnceLock<BTreeSet<String>> = OnceLock::new();
+    let names = ARGUMENTS.get().map(|names| NAMES.get_or_init(names));
     let last = name.rsplit('.').next().unwrap_or(name);
+    let known = || names.into_iter().flatten().map(String::as_str).chain(WORDS).chain(["headers"]);
     WORDS.iter().any(|word| name.contains(word))
-        || last == "headers"
-        || ARGUMENTS.get().is_some() && NAMES.contains(last)
+        || known().any(|known| is_slip(last, known))
+        || last.split(['_', '-']).any(|part| WORDS.iter().any(|word| is_slip(part, word)))
 }
 
 /// The hidden ranges of bytes, ascending.
@@ -197,6 +200,15 @@ mod tests {
         assert_eq!(shown("secrets { a { env: A } }"), "secrets { a { env: A } }");
         assert_eq!(shown("password: \"unterminated, x\nb: 1"), "password: ***\nb: 1");
         assert_eq!(shown("repo: \"https://me:pw@host/x\""), "repo: \"https://me:***@host/x\"");
+    }
+
+    #[test]
+    fn slips_of_the_pen_hide_as_well() {
+        assert_eq!(
+            shown("pasword_hash: x, secert = y, headres { A: z }"),
+            "pasword_hash: ***, secert = ***, headres { A: *** }"
+        );
+        assert_eq!(shown("section: x, seconds: 5, takes: 1"), "section: x, seconds: 5, takes: 1");
     }
 
     #[test]
