@@ -232,6 +232,33 @@ mod tests {
     }
 
     #[test]
+    fn encodings_that_are_wrapped_leave_little_of_themselves() {
+        let redactor = Redactor::default();
+        redactor.add("correct horse battery staple, and more of them");
+        // As `base64 -w 76` and `xxd -p` have it, behind other bytes.
+        let wrapped = "cHJlZml4IHByZWZpeCBwcmVmaXggcHJlZml4IHByZWNvcnJlY3QgaG9y\nc2UgYmF0dGVyeSBzdGFwbGUsIGFuZCBtb3JlIG9mIHRoZW0=";
+        assert_eq!(redactor.mask(wrapped), "cHJlZml4IHByZWZpeCBwcmVmaXggcHJlZml4IHByZW***\n***");
+        let hex = "70726566697820636f727265637420686f\n20746865 6d\n65206f66207468656d";
+        assert_eq!(
+            redactor.mask(hex),
+            "707265666978***\n20746865 6d\n***".replace("707265666978", "70726566697820")
+        );
+        assert_eq!(
+            redactor.mask("an ordinary sentence with longer words"),
+            "an ordinary sentence with longer words"
+        );
+    }
+
+    #[test]
+    fn what_shells_and_url_libraries_quote_is_masked() {
+        let redactor = Redactor::default();
+        redactor.add("a b&c+d/e\"f");
+        for form in ["a\\ b\\&c+d/e\\\"f", "a%20b%26c%2Bd/e%22f", "a b&c+d/e\\\"f"] {
+            assert_eq!(redactor.mask(form), MASK, "{form}");
+        }
+    }
+
+    #[test]
     fn values_are_masked_in_depth() {
         let redactor = Redactor::default();
         redactor.add("hunter2");
