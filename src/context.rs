@@ -488,6 +488,12 @@ impl Context {
         self.run.emitter.redactor().add(secret.expose());
     }
 
+    /// Whether a text has a secret of this run in it, as far as they are known by then, in any form that would be masked. Secrets of
+    /// less than four bytes do not count, since they may be there by accident.
+    pub fn has_secret(&self, text: &str) -> bool {
+        self.run.emitter.redactor().finds_in(text)
+    }
+
     /// Shows texts as they are shown everywhere, with all secrets masked that are known by then: for a text that is cut before
     /// it is handed on, since half a secret is not recognized.
     pub fn masking(&self) -> impl Fn(&str) -> String + Send + Sync + use<> {

@@ -99,6 +99,24 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Secret<T> {
     }
 }
 
+/// The schema of what is hidden, marked as `writeOnly`: by this the arguments of a task type are known whose values are not shown.
+#[cfg(feature = "playbook")]
+impl<T: schemars::JsonSchema> schemars::JsonSchema for Secret<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("Secret_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut schema = generator.subschema_for::<T>();
+        schema.insert("writeOnly".to_owned(), Value::Bool(true));
+        schema
+    }
+}
+
 /// Every text in `value` that could be printed.
 fn texts(value: &Value, found: &mut Vec<String>) {
     match value {
@@ -212,6 +230,33 @@ mod tests {
                 redactor.places(whole.as_bytes()).iter().all(|p| cut <= p.start || p.end <= cut),
                 "{text} {cut}"
             );
+        }
+    }
+
+    #[test]
+    fn encodings_that_are_wrapped_leave_little_of_themselves() {
+        let redactor = Redactor::default();
+        redactor.add("correct horse battery staple, and more of them");
+        // As `base64 -w 76` and `xxd -p` have it, behind other bytes.
+        let wrapped = "cHJlZml4IHByZWZpeCBwcmVmaXggcHJlZml4IHByZWNvcnJlY3QgaG9y\nc2UgYmF0dGVyeSBzdGFwbGUsIGFuZCBtb3JlIG9mIHRoZW0=";
+        assert_eq!(redactor.mask(wrapped), "cHJlZml4IHByZWZpeCBwcmVmaXggcHJlZml4IHByZW***\n***");
+        let hex = "70726566697820636f727265637420686f\n20746865 6d\n65206f66207468656d";
+        assert_eq!(
+            redactor.mask(hex),
+            "707265666978***\n20746865 6d\n***".replace("707265666978", "70726566697820")
+        );
+        assert_eq!(
+            redactor.mask("an ordinary sentence with longer words"),
+            "an ordinary sentence with longer words"
+        );
+    }
+
+    #[test]
+    fn what_shells_and_url_libraries_quote_is_masked() {
+        let redactor = Redactor::default();
+        redactor.add("a b&c+d/e\"f");
+        for form in ["a\\ b\\&c+d/e\\\"f", "a%20b%26c%2Bd/e%22f", "a b&c+d/e\\\"f"] {
+            assert_eq!(redactor.mask(form), MASK, "{form}");
         }
     }
 

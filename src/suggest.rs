@@ -23,6 +23,17 @@ pub(crate) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) 
         .map(|(_, candidate)| candidate)
 }
 
+/// Whether `name` is `known` but for a slip or two of the pen: letters left out, added, exchanged or swapped.
+#[cfg(feature = "playbook")]
+pub(crate) fn is_slip(name: &str, known: &str) -> bool {
+    let most = match known.len() {
+        ..5 => return name == known,
+        5..8 => 1,
+        _ => 2,
+    };
+    name.len().abs_diff(known.len()) <= most && strsim::osa_distance(name, known) <= most
+}
+
 /// The hint itself, to be put behind a message; empty where nothing is near.
 pub(crate) fn hint<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     nearest(name, known).map_or_else(String::new, |known| format!("; did you mean `{known}`?"))

@@ -68,7 +68,6 @@ pub struct Command {
     pub env: BTreeMap<String, String>,
     /// Variables that must not be seen: their values are masked in everything that is shown.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(with = "BTreeMap<String, String>")]
     pub secret_env: BTreeMap<String, Secret<String>>,
     /// The directory to start in; unless given, the one in which this program was started.
     #[serde(default, deserialize_with = "path::optional", skip_serializing_if = "Option::is_none")]
@@ -82,7 +81,6 @@ pub struct Command {
     pub stdin: Option<String>,
     /// As `stdin`, but for what must not be seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub secret_stdin: Option<Secret<String>>,
     /// The exit codes of `run`, `cleanup` and `revert` that are no failure; unless given, 0 alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -70,7 +70,6 @@ pub struct Download {
     pub sha256: Option<String>,
     /// Headers of the request by name, such as `{"Authorization": "Bearer …"}`. Their values are secret.
     #[serde(default, skip_serializing_if = "Headers::is_empty", deserialize_with = "headers::headers")]
-    #[schemars(with = "std::collections::BTreeMap<String, String>")]
     pub headers: Headers,
     /// How large the file may be, such as `500 MB`. Unless given, as large as it likes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

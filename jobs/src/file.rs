@@ -50,7 +50,6 @@ pub struct File {
     pub content: Option<String>,
     /// As `content`, for what nobody may see: it is masked wherever it turns up, and no difference is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub secret: Option<Secret<String>>,
     /// A file to copy, on the machine where this runs; its mode and owner are not copied. It may be of any size.
     #[serde(default, deserialize_with = "path::optional", skip_serializing_if = "Option::is_none")]
@@ -194,9 +193,14 @@ impl File {
         Ok(self.mode.map_or(Ok(()), Mode::validate)?)
     }
 
+    /// Whether a secret is in the content: then a new file is for nobody else. What is merely not shown is as it would be.
+    fn is_secret(&self, cx: &Context) -> bool {
+        self.secret.is_some() || self.content.as_ref().is_some_and(|content| cx.has_secret(content))
+    }
+
     fn attributes(&self, cx: &Context) -> Result<Resolved> {
         let wanted = Attributes { mode: self.mode, owner: self.owner.as_ref(), group: self.group.as_ref() };
-        Ok(Resolved { confidential: self.hide || self.secret.is_some(), ..wanted.resolve(cx)? })
+        Ok(Resolved { confidential: self.is_secret(cx), ..wanted.resolve(cx)? })
     }
 
     fn links(&self) -> Links {

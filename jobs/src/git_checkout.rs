@@ -70,7 +70,6 @@ pub struct GitCheckout {
     pub username: Option<String>,
     /// The password or token to give to a server that asks for one by HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub password: Option<Secret<String>>,
     /// The user to run Git as: a name, or `{ user, method }`; unless given, the one who started this program.
     #[serde(default, skip_serializing_if = "Option::is_none")]

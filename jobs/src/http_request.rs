@@ -66,7 +66,6 @@ pub struct HttpRequest {
     pub send: SendRequest,
     /// Headers of both requests by name, such as `{"Authorization": "Bearer …"}`. Their values are secret.
     #[serde(default, skip_serializing_if = "Headers::is_empty", deserialize_with = "headers::headers")]
-    #[schemars(with = "BTreeMap<String, String>")]
     pub headers: Headers,
     /// Whether the check follows redirects; unless given, yes. Without, a redirect is an answer like any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,11 +117,9 @@ pub struct SendRequest {
     pub json: Option<crate::Value>,
     /// What is sent, as a text; it is secret. Say what it is by the header `Content-Type`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
     pub body: Option<Secret<String>>,
     /// Headers of this request alone, in place of those of both that have the same name. Their values are secret.
     #[serde(default, skip_serializing_if = "Headers::is_empty", deserialize_with = "headers::headers")]
-    #[schemars(with = "BTreeMap<String, String>")]
     pub headers: Headers,
     /// With which status it has worked, such as `202`, or one of several, such as `[200, 409]`. Unless given, any from 200 to 299.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -82,7 +82,6 @@ pub struct Template {
     pub vars: BTreeMap<String, Value>,
     /// Variables that nobody may see: they are masked wherever they turn up, and no difference is shown.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(with = "BTreeMap<String, String>")]
     pub secrets: BTreeMap<String, Secret<String>>,
     /// The permissions, such as `"0640"`; unless given they stay as they are, and are `0644` for a new file.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -58,7 +58,6 @@ pub struct Upload {
     pub check_url: Option<String>,
     /// Headers of all requests by name, such as `{"Authorization": "Bearer …"}`. Their values are secret.
     #[serde(default, skip_serializing_if = "Headers::is_empty", deserialize_with = "headers::headers")]
-    #[schemars(with = "std::collections::BTreeMap<String, String>")]
     pub headers: Headers,
     /// Whether the right size will do where the server tells no hash: for what is too large to be fetched each time. A change that keeps
     /// the size is then not seen. Unless given, no.

@@ -86,7 +86,6 @@ pub struct User {
     /// The hash of the password, as `mkpasswd` or `openssl passwd -6` make it: `$6$…`. `*` is one that never fits. A new
     /// user has no password unless this is given.
     #[serde(default)]
-    #[schemars(with = "Option<String>")]
     pub password_hash: Option<Secret<String>>,
     /// Whether the password is locked, so that nobody logs in by it; keys still work. Unless given it is left as it is,
     /// and an account that gets its first password is not locked.

@@ -49,6 +49,7 @@ pub(crate) fn show(path: &Path) -> Result<(), ShowError> {
     let mut command = Command::new(OPENER);
     command.arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     session::begin(&mut command, false);
+    crate::secret::withheld(&mut command);
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ShowError::NoOpener { path }),

@@ -9,7 +9,11 @@ use serde_json::Value;
 use super::hocon::{Loaded, Step};
 use super::late;
 use super::load::{self, Options};
+use super::problem::hidden::without_passwords;
 use super::problem::{Problem, Problems};
+use super::registry::Registry;
+use super::schema::View;
+use super::task_type::ArgumentStep;
 
 /// What is shown in the place of a secret.
 const MASK: &str = "***";
@@ -47,12 +51,44 @@ fn shown(loaded: &Loaded) -> Result<String, Problems> {
     if !problems.is_empty() {
         return Err(problems.into());
     }
+    let registry = Registry::linked().ok();
     Ok(loaded.places.render(&|path, text| {
-        if is_hidden(path, &loaded.value) {
+        if is_hidden(path, &loaded.value) || is_secret_argument(path, &loaded.value, registry.as_ref()) {
             return Some(MASK.to_owned());
         }
-        late::has_mark(text).then(|| late::masked(text, MASK))
+        if !late::has_mark(text) {
+            let shown = without_passwords(text);
+            return (shown != *text).then_some(shown);
+        }
+        Some(late::masked(text, MASK))
     }))
+}
+
+/// Whether a scalar is a secret argument of a task type, or within one.
+fn is_secret_argument(path: &[Step<'_>], value: &Value, registry: Option<&Registry>) -> bool {
+    let mut here = value;
+    for (index, step) in path.iter().enumerate() {
+        if let Step::Key("args") = step
+            && let Some(kind) = here["name"].as_str().and_then(|name| registry?.get(name).ok())
+        {
+            let below: Vec<ArgumentStep> = path[index + 1..].iter().map(argument_step).collect();
+            if View::new(kind.schema()).is_secret(&below) {
+                return true;
+            }
+        }
+        here = match step {
+            Step::Key(key) => &here[*key],
+            Step::Index(at) => &here[*at],
+        };
+    }
+    false
+}
+
+fn argument_step(step: &Step<'_>) -> ArgumentStep {
+    match step {
+        Step::Key(key) => ArgumentStep::Key((*key).to_owned()),
+        Step::Index(at) => ArgumentStep::Index(*at),
+    }
 }
 
 /// Whether a scalar is a secret that was written down, and not where one comes from.

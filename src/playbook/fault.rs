@@ -41,6 +41,9 @@ impl From<late::Unfilled> for Fault {
     }
 }
 
+/// Why a message says nothing of a value.
+const UNSEEN: &str = "its value is secret, and not shown";
+
 impl Fault {
     /// About the key itself, or its absence, and not about a value.
     pub(super) fn is_about_key(&self) -> bool {
@@ -50,6 +53,14 @@ impl Fault {
     /// In words; `path` is where it was written.
     pub(super) fn told(&self, kind: &TaskType, path: &[ArgumentStep]) -> Told {
         let shown = shown_path(path);
+        if let What::Wrong { expected, .. } = &self.what
+            && View::new(kind.schema()).is_secret(&self.path)
+        {
+            return (format!("`{shown}` is not {expected}"), Some(UNSEEN.to_owned()));
+        }
+        if matches!(self.what, What::Refused { .. }) && View::new(kind.schema()).is_secret(&self.path) {
+            return (format!("`{shown}` does not take this value"), Some(UNSEEN.to_owned()));
+        }
         match &self.what {
             What::UnknownKey { known } => unknown_key(kind, path, known),
             What::MissingKey { name, doc } => {

@@ -210,6 +210,7 @@ impl Options {
 
     /// What entries are read with; the options are used up by it.
     fn settings(&mut self) -> Result<Settings, Problems> {
+        super::problem::hidden::hide_arguments(super::task_type::secret_arguments);
         if !self.failed.is_empty() {
             return Err(std::mem::take(&mut self.failed).into());
         }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-mod hidden;
+pub(super) mod hidden;
 mod render;
 mod source;
 

@@ -61,6 +61,17 @@ impl Kind {
     }
 }
 
+/// Whether a value with this schema is secret, or consists of what is. An object with fields is not, though one of them may be.
+fn has_secret(schema: &Value) -> bool {
+    let list = |key| schema.get(key).and_then(Value::as_array).is_some_and(|all| all.iter().any(has_secret));
+    let one = |key| schema.get(key).is_some_and(has_secret);
+    schema.get("writeOnly") == Some(&Value::Bool(true))
+        || one("additionalProperties")
+        || one("items")
+        || list("anyOf")
+        || list("oneOf")
+}
+
 impl<'s> View<'s> {
     pub(super) fn new(root: &'s Value) -> Self {
         View { root, here: root }.resolved()
@@ -116,6 +127,29 @@ impl<'s> View<'s> {
             };
             schema.map(|schema| view.at(schema))
         })
+    }
+
+    /// Whether what is at `path` is secret, because it is itself or is within what is.
+    pub(super) fn is_secret(self, path: &[ArgumentStep]) -> bool {
+        (1..=path.len()).any(|steps| self.below(&path[..steps]).is_some_and(|view| has_secret(view.here)))
+    }
+
+    /// Collects the keys whose values are secret, or are all that is below them.
+    pub(super) fn secret_keys(root: &Value, found: &mut std::collections::BTreeSet<String>) {
+        match root {
+            Value::Object(fields) => {
+                for (name, schema) in
+                    fields.get("properties").and_then(Value::as_object).into_iter().flatten()
+                {
+                    if has_secret(schema) {
+                        found.insert(name.to_ascii_lowercase());
+                    }
+                }
+                fields.values().for_each(|value| View::secret_keys(value, found));
+            }
+            Value::Array(values) => values.iter().for_each(|value| View::secret_keys(value, found)),
+            _ => {}
+        }
     }
 
     /// The kinds of value that it takes; empty where it does not say.

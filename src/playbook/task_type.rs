@@ -2,7 +2,7 @@
 //!
 //! Knows a job type by its schema and by what reads its arguments; nothing of playbooks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use heck::ToSnakeCase;
@@ -172,6 +172,18 @@ impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registration").field("type", &(self.type_name)()).finish_non_exhaustive()
     }
+}
+
+/// The names of all arguments of linked task types whose values are secret, in lower case.
+pub(super) fn secret_arguments() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for registration in inventory::iter::<Registration> {
+        let mut generator = SchemaGenerator::default();
+        let schema = registration.schema(&mut generator);
+        View::secret_keys(schema.as_value(), &mut names);
+        generator.definitions().values().for_each(|schema| View::secret_keys(schema, &mut names));
+    }
+    names
 }
 
 /// The arguments whose schema has this mark.

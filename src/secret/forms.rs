@@ -48,8 +48,18 @@ pub(super) fn written(text: &str, mut form: impl FnMut(&str)) {
         text.replace('\'', r"'\''"),
         text.replace('\'', "'\"'\"'"),
     ];
+    let quoted = |is_kept: fn(char) -> bool| {
+        let escape = |each: char| (!is_kept(each)).then_some('\\').into_iter().chain([each]);
+        text.chars().flat_map(escape).collect::<String>()
+    };
+    let in_shells = [
+        quoted(|each| each.is_alphanumeric() || "_-./,:=+@%".contains(each) || each.is_control()),
+        quoted(|each| each.is_alphanumeric() || "_-./,:=+@%^".contains(each) || each.is_control()),
+        quoted(|each| !"\"\\$`".contains(each)),
+    ];
+    in_shells.iter().map(String::as_str).filter(|each| *each != text).for_each(&mut form);
     several.iter().map(String::as_str).chain([json]).filter(|each| *each != text).for_each(&mut form);
-    for kept in [&b"-._~"[..], b"-._~!$&'()*+,;=:@/?", b"-._~!'()*", b"*-._"] {
+    for kept in [&b"-._~"[..], b"-._~/", b"-._~!$&'()*+,;=:@/?", b"-._~!'()*", b"*-._"] {
         let upper = percent(text, kept, true);
         form(&upper);
         form(&upper.replace("%20", "+"));

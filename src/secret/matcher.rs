@@ -21,6 +21,10 @@ pub(crate) const EDGE: usize = 2 * LONG;
 /// The first bytes by which a short form is looked up.
 const KEY: usize = 4;
 
+/// Where an encoding is wrapped into lines, so many bytes of it are recognised at the end of one line and at the beginning of
+/// the next.
+const WRAPPED: usize = 8;
+
 #[derive(Default)]
 pub(super) struct Matcher {
     secrets: HashSet<Box<str>>,
@@ -38,6 +42,9 @@ pub(super) struct Matcher {
     beginnings: BTreeSet<Box<[u8]>>,
     /// The last bytes of all forms, in reverse.
     ends: BTreeSet<Box<[u8]>>,
+    /// The first and the last bytes of what is in hexadecimal or base64.
+    encoded_starts: HashSet<[u8; WRAPPED]>,
+    encoded_ends: HashSet<[u8; WRAPPED]>,
 }
 
 impl Matcher {
@@ -63,7 +70,11 @@ impl Matcher {
                 self.add_edges(part.as_bytes());
             }
             if index < 2 {
-                encoded(part, |form| self.add_form(form.as_bytes()));
+                encoded(part, |form| {
+                    self.add_form(form.as_bytes());
+                    self.encoded_starts.extend(form.as_bytes().first_chunk::<WRAPPED>());
+                    self.encoded_ends.extend(form.as_bytes().last_chunk::<WRAPPED>());
+                });
             }
         }
     }
@@ -109,8 +120,9 @@ impl Matcher {
         }
         if !self.long.is_empty() {
             self.fragments(text, &mut places);
-            places.sort_by_key(|place| (place.start, place.end));
         }
+        self.wrapped(text, &mut places);
+        places.sort_by_key(|place| (place.start, place.end));
         places.dedup_by(|next, before| {
             let overlap = next.start < before.end;
             if overlap {
@@ -133,6 +145,40 @@ impl Matcher {
             }
         }
         None
+    }
+
+    /// The beginnings of encodings at the ends of words, and the ends of encodings at the beginnings of words: what is left
+    /// where an encoding is wrapped into lines.
+    fn wrapped(&self, text: &[u8], places: &mut Vec<Range<usize>>) {
+        if self.encoded_starts.is_empty() {
+            return;
+        }
+        let is_encoding = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(byte);
+        let mut at = 0;
+        for word in text.split(|byte| !is_encoding(byte)) {
+            let (start, end) = (at, at + word.len());
+            at = end + 1;
+            if word.len() < WRAPPED {
+                continue;
+            }
+            let begins_at = |from: &usize| {
+                let rest = &text[*from..end];
+                let first = rest.first_chunk::<WRAPPED>();
+                first.is_some_and(|first| self.encoded_starts.contains(first))
+                    && begins(&self.beginnings, rest)
+            };
+            places.extend(
+                (start.max(end.saturating_sub(EDGE))..=end - WRAPPED).find(begins_at).map(|from| from..end),
+            );
+            let ends_at = |to: &usize| {
+                let last = text[start..*to].last_chunk::<WRAPPED>();
+                last.is_some_and(|last| self.encoded_ends.contains(last)) && {
+                    let reversed: Vec<u8> = text[start..*to].iter().rev().copied().collect();
+                    begins(&self.ends, &reversed)
+                }
+            };
+            places.extend((start + WRAPPED..=end.min(start + EDGE)).rev().find(ends_at).map(|to| start..to));
+        }
     }
 
     fn fragments(&self, text: &[u8], places: &mut Vec<Range<usize>>) {

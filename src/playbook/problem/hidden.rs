@@ -2,7 +2,11 @@
 //!
 //! Knows text alone, so that it works where the source cannot be parsed. It hides too much rather than too little.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::OnceLock;
+
+use crate::suggest::is_slip;
 
 /// What the name of a key has in it whose value is hidden.
 const WORDS: [&str; 12] = [
@@ -23,6 +27,25 @@ const WORDS: [&str; 12] = [
 /// Keys that say where a secret comes from.
 const SOURCES: [&str; 4] = ["env", "file", "command", "timeout"];
 
+/// How to find out which arguments of task types are secret; asked when a diagnostic is shown.
+static ARGUMENTS: OnceLock<fn() -> BTreeSet<String>> = OnceLock::new();
+
+/// Hides the values of the keys that `names` returns, in lower case. Only the first call counts.
+pub(in crate::playbook) fn hide_arguments(names: fn() -> BTreeSet<String>) {
+    let _ = ARGUMENTS.set(names);
+}
+
+/// Whether the value of a key is hidden; its name is in lower case. Slips of the pen count: they are what diagnostics show.
+fn is_secret_key(name: &str) -> bool {
+    static NAMES: OnceLock<BTreeSet<String>> = OnceLock::new();
+    let names = ARGUMENTS.get().map(|names| NAMES.get_or_init(names));
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let known = || names.into_iter().flatten().map(String::as_str).chain(WORDS).chain(["headers"]);
+    WORDS.iter().any(|word| name.contains(word))
+        || known().any(|known| is_slip(last, known))
+        || last.split(['_', '-']).any(|part| WORDS.iter().any(|word| is_slip(part, word)))
+}
+
 /// The hidden ranges of bytes, ascending.
 pub(super) fn ranges(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
@@ -38,7 +61,7 @@ pub(super) fn ranges(text: &str) -> Vec<Range<usize>> {
             continue;
         }
         let name = text[start..at].to_ascii_lowercase();
-        let is_secret = name == "headers" || WORDS.iter().any(|word| name.contains(word));
+        let is_secret = is_secret_key(&name);
         let quote = usize::from(bytes.get(at) == Some(&b'"'));
         if let Some(value) = Some(at + quote).filter(|_| is_secret).and_then(|from| value_after(bytes, from))
         {
@@ -53,7 +76,7 @@ pub(super) fn ranges(text: &str) -> Vec<Range<usize>> {
 }
 
 /// `text` without passwords in URLs.
-pub(super) fn without_passwords(text: &str) -> String {
+pub(in crate::playbook) fn without_passwords(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut from = 0;
     for (found, _) in text.match_indices("://") {
@@ -177,6 +200,15 @@ mod tests {
         assert_eq!(shown("secrets { a { env: A } }"), "secrets { a { env: A } }");
         assert_eq!(shown("password: \"unterminated, x\nb: 1"), "password: ***\nb: 1");
         assert_eq!(shown("repo: \"https://me:pw@host/x\""), "repo: \"https://me:***@host/x\"");
+    }
+
+    #[test]
+    fn slips_of_the_pen_hide_as_well() {
+        assert_eq!(
+            shown("pasword_hash: x, secert = y, headres { A: z }"),
+            "pasword_hash: ***, secert = ***, headres { A: *** }"
+        );
+        assert_eq!(shown("section: x, seconds: 5, takes: 1"), "section: x, seconds: 5, takes: 1");
     }
 
     #[test]

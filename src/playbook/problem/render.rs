@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use unicode_width::UnicodeWidthChar;
 
 use super::Place;
+use crate::secret::MASK;
 
 /// The widest part of a line that is shown, in columns of the terminal.
 const WIDEST: usize = 100;
@@ -39,11 +40,15 @@ fn window(place: &Place) -> (String, String) {
     let mut width = shown.chars().count();
     let mut caret = " ".repeat(width);
     let mut carets = 0;
+    let mut was_hidden = false;
     let rest = place.source.line_from(place.line, start + 1);
     for (index, (at, character)) in rest.char_indices().enumerate() {
-        let cell = match place.source.hides(&rest[at..]) {
-            true => ("*".to_owned(), 1),
-            false => cell(character, index == 0 && start == 0),
+        let is_hidden = place.source.hides(&rest[at..]);
+        // The mask does not tell how long a secret is.
+        let cell = match (is_hidden, std::mem::replace(&mut was_hidden, is_hidden)) {
+            (true, false) => (MASK.to_owned(), MASK.len()),
+            (true, true) => (String::new(), 0),
+            (false, _) => cell(character, index == 0 && start == 0),
         };
         // Characters that take no room of their own may be more than anybody wants to see.
         if width + cell.1 > WIDEST || index > MOST {
