@@ -379,11 +379,20 @@ impl Resolved {
     /// These, and of what they leave open what is found there.
     pub(crate) fn or_as(&self, found: &Meta) -> Self {
         Resolved {
-            mode: self.mode.or(Some(found.mode)),
+            mode: self.mode.or_else(|| Some(self.kept_mode(found))),
             uid: self.uid.or(Some(found.uid)),
             gid: self.gid.or(Some(found.gid)),
             confidential: self.confidential,
         }
+    }
+
+    /// The mode that is left where none is asked for. A program that runs with its owner's rights does not get those of
+    /// another one along the way, as with `chown`.
+    fn kept_mode(&self, found: &Meta) -> Mode {
+        let is_given_away = self.uid.is_some_and(|uid| uid != found.uid);
+        let changes_group = self.gid.is_some_and(|gid| gid != found.gid);
+        let lost = if found.is_file() && (is_given_away || changes_group) { 0o6000 } else { 0 };
+        Mode::new(found.mode.bits() & !lost)
     }
 
     /// Sets what differs on something that is open, found as `found`.
@@ -400,7 +409,7 @@ impl Resolved {
             })?;
         }
         // Behind chown, which takes away the bits of setuid and setgid; so also where the mode seems right.
-        let mode = self.mode.unwrap_or(found.mode);
+        let mode = self.mode.unwrap_or_else(|| self.kept_mode(found));
         if mode != found.mode || uid.is_some() || gid.is_some() {
             rustix::fs::fchmod(&fd, mode.raw()).with_context(|| format!("failed to set the mode {mode}"))?;
         }
