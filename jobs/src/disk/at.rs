@@ -373,7 +373,7 @@ impl std::fmt::Display for Other {
 }
 
 /// Whether this user can do here what it likes anyhow.
-fn is_trusted(uid: u32) -> bool {
+pub(super) fn is_trusted(uid: u32) -> bool {
     // Where `/` belongs to somebody, its owner can put anything anywhere; in a user namespace that may be nobody.
     static OWNER_OF_ALL: OnceLock<u32> = OnceLock::new();
     let owner_of_all = || rustix::fs::statat(CWD, "/", AtFlags::empty()).map_or(0, |root| root.st_uid);

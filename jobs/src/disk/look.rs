@@ -193,6 +193,15 @@ pub(crate) fn refused(path: &Path, fault: Fault) -> anyhow::Error {
 
 /// "could not find out what … is", with what to do about it.
 pub(crate) fn unseen(path: &Path, errno: Errno) -> anyhow::Error {
+    unknown(path, errno, |path| format!("what {path} is"))
+}
+
+/// The same of what is in a directory.
+pub(crate) fn unlisted(path: &Path, errno: Errno) -> anyhow::Error {
+    unknown(path, errno, |path| format!("what is in {path}"))
+}
+
+fn unknown(path: &Path, errno: Errno, what: impl FnOnce(std::path::Display<'_>) -> String) -> anyhow::Error {
     let hint = match errno {
         Errno::ACCESS | Errno::PERM => " (run this as a user who may read it, or as root)".to_owned(),
         Errno::LOOP => " (its symbolic links lead in a circle)".to_owned(),
@@ -202,7 +211,7 @@ pub(crate) fn unseen(path: &Path, errno: Errno) -> anyhow::Error {
         },
         _ => String::new(),
     };
-    let what = format!("what {} is{hint}", path.display());
+    let what = format!("{}{hint}", what(path.display()));
     CouldNotFindOut::new(what).because(io::Error::from(errno)).into()
 }
 

@@ -17,6 +17,7 @@ use rustix::fs::{Gid, Mode as RawMode, Uid};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::at::is_trusted;
 use super::differ::Differences;
 use super::look::{Links, Meta, meta};
 
@@ -386,12 +387,13 @@ impl Resolved {
         }
     }
 
-    /// The mode that is left where none is asked for. A program that runs with its owner's rights does not get those of
-    /// another one along the way, as with `chown`.
+    /// The mode that is left where none is asked for. A program that runs with the rights of a user, who may have made it so
+    /// for this, does not get those of another one along the way.
     fn kept_mode(&self, found: &Meta) -> Mode {
         let is_given_away = self.uid.is_some_and(|uid| uid != found.uid);
         let changes_group = self.gid.is_some_and(|gid| gid != found.gid);
-        let lost = if found.is_file() && (is_given_away || changes_group) { 0o6000 } else { 0 };
+        let changes = is_given_away || changes_group;
+        let lost = if found.is_file() && changes && !is_trusted(found.uid) { 0o6000 } else { 0 };
         Mode::new(found.mode.bits() & !lost)
     }
 

@@ -14,8 +14,8 @@ use dojob::{CouldNotFindOut, OrCouldNotFindOut};
 use rustix::fs::{AtFlags, Dir, Mode as RawMode, OFlags};
 use rustix::io::Errno;
 
-use super::at::{self, Links};
-use super::look::{Meta, refused, unseen};
+use super::at::{self, Fault, Links};
+use super::look::{Meta, refused, unlisted, unseen};
 use super::removal::open_here;
 
 /// Something below the directory.
@@ -63,7 +63,10 @@ pub(crate) fn walk(root: &Path, visit: impl FnMut(&Entry<'_>) -> Result<Enter>) 
 /// [`CouldNotFindOut`] when it cannot be opened.
 pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
-    at::open(path, Links::Follow, flags).map_err(|fault| refused(path, fault))
+    at::open(path, Links::Follow, flags).map_err(|fault| match fault {
+        Fault::System(errno) => unlisted(path, errno),
+        fault => refused(path, fault),
+    })
 }
 
 /// Opens a directory that is open already once more, to list it from the start.
@@ -71,7 +74,7 @@ pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd> {
 /// # Errors
 /// As [`open_directory`].
 pub(crate) fn open_again(path: &Path, directory: &OwnedFd) -> Result<OwnedFd> {
-    open(directory, c".").map_err(|errno| unseen(path, errno))
+    open(directory, c".").map_err(|errno| unlisted(path, errno))
 }
 
 /// As [`walk`], from a directory that is open already; `root` is its path, for messages.
@@ -155,7 +158,7 @@ impl Walk<'_> {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             // Another mount, where that is not to be entered.
             Err(Errno::XDEV) if enter == Enter::UnlessMounted => Ok(None),
-            Err(errno) => Err(self.unseen(errno)),
+            Err(errno) => Err(unlisted(&self.root.join(&self.path), errno)),
         }
     }
 }
@@ -232,7 +235,7 @@ mod tests {
     fn what_is_no_directory_is_told() {
         let root = tempfile::tempdir().unwrap();
         let error = walk(&root.path().join("none"), |_| Ok(Enter::Yes)).unwrap_err();
-        assert!(error.is::<CouldNotFindOut>() && error.to_string().ends_with("none is"), "{error}");
+        assert!(error.is::<CouldNotFindOut>() && error.to_string().contains("what is in "), "{error}");
         assert!(names(&root.path().join("none")).unwrap_err().is::<CouldNotFindOut>());
     }
 
