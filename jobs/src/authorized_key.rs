@@ -375,6 +375,10 @@ impl Job for AuthorizedKey {
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
         // Where the user is gone, so is the place of its keys.
         match self.place() {
+            // As it is read: in the user's own directory a link is nothing that we have followed.
+            Ok(place) if place.directory.is_some() => {
+                write::cleanup(cx, &self.machine().locate(&place.file)?)
+            }
             Ok(place) => write::cleanup(cx, &self.machine().locate_target(&place.file)?),
             Err(_) => Ok(()),
         }

@@ -186,7 +186,7 @@ impl Directory {
 
     /// What is to be removed from the directory: names, and which directories they are. What a job is just writing beside is
     /// not among it.
-    fn unlisted(&self, cx: &Context, directory: &OwnedFd) -> Result<Vec<(OsString, Option<(u64, u64)>)>> {
+    fn unlisted(&self, cx: &Context, directory: &OwnedFd) -> Result<Vec<Unlisted>> {
         if !self.purge {
             return Ok(Vec::new());
         }
@@ -292,6 +292,9 @@ impl Directory {
         Ok(())
     }
 }
+
+/// A name that is to be removed, and where it is a directory which one, by file system and number.
+type Unlisted = (OsString, Option<(u64, u64)>);
 
 /// Makes a directory that has its mode and owner from the start, unless somebody else makes it meanwhile.
 fn make_one(cx: &Context, path: &Path, attributes: &Resolved, force: bool) -> Result<()> {

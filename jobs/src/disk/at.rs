@@ -430,3 +430,85 @@ fn trusted(directory: impl AsFd, link: &Stat) -> Result<(), Other> {
     let is_own = is_sticky && is_trusted(around.st_uid) && is_trusted(link.st_uid) && link.st_nlink == 1;
     if is_own { Ok(()) } else { Err(who) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, symlink};
+
+    use super::*;
+
+    /// The file that both ways of taking a path come to, or the error.
+    fn found(path: &Path, links: Links) -> Result<u64, String> {
+        let id = |stat: Stat| stat.st_ino;
+        let at_once = stat(path, links).map(|found| found.map(id)).map_err(|fault| fault.to_string());
+        let stepwise = match walk(path, links) {
+            Ok(place) => Ok(place.stat().unwrap().map(id)),
+            Err(Fault::System(Errno::NOENT)) => Ok(None),
+            Err(fault) => Err(fault.to_string()),
+        };
+        assert_eq!(at_once, stepwise, "{}", path.display());
+        at_once.map(Option::unwrap_or_default)
+    }
+
+    #[test]
+    fn step_by_step_a_path_leads_where_the_system_leads_it() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        fs::create_dir_all(at("a/b")).unwrap();
+        fs::write(at("a/b/file"), "").unwrap();
+        symlink("a", at("relative")).unwrap();
+        symlink(at("relative/b"), at("absolute")).unwrap();
+        symlink("../b/./file", at("a/b/up")).unwrap();
+        symlink("circle", at("circle")).unwrap();
+        symlink("nowhere", at("nothing")).unwrap();
+        let paths = [
+            "",
+            ".",
+            "a",
+            "a/",
+            "a/..",
+            "a/b/../b/file",
+            "relative/b/file",
+            "absolute/file",
+            "absolute/up",
+            "absolute/..",
+            "relative/b/..",
+            "a/b/file/below",
+            "nothing",
+            "nothing/below",
+            "circle",
+            "circle/below",
+            "none",
+            "none/..",
+        ];
+        for path in paths.map(at) {
+            match (found(&path, Links::Follow), fs::metadata(&path)) {
+                (Ok(found), Ok(known)) => assert_eq!(found, known.ino(), "{}", path.display()),
+                (Ok(found), Err(_)) => assert_eq!(found, 0, "{}", path.display()),
+                (Err(_), known) => assert!(known.is_err(), "{}", path.display()),
+            }
+        }
+        for path in ["relative", "a/b/up", "absolute/up", "relative/b", "nothing", "circle"].map(at) {
+            let known = fs::symlink_metadata(&path).unwrap().ino();
+            assert_eq!(found(&path, Links::Stay), Ok(known), "{}", path.display());
+        }
+        assert_eq!(found(Path::new("/"), Links::Follow), Ok(fs::metadata("/").unwrap().ino()));
+    }
+
+    #[test]
+    fn below_a_directory_no_link_is_followed() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("a/b")).unwrap();
+        symlink("b", root.path().join("a/link")).unwrap();
+        let directory = open(root.path(), Links::Follow, OFlags::RDONLY).unwrap();
+        let open = |path: &str| open_below(&directory, Path::new(path), OFlags::RDONLY).map(drop);
+        assert_eq!(open("a/b"), Ok(()));
+        assert!(
+            open("a/link").is_err()
+                && open("a/link/x").is_err()
+                && open("../x").is_err()
+                && open("").is_err()
+        );
+    }
+}

@@ -278,6 +278,13 @@ fn what_is_swapped_for_a_link_while_it_is_worked_on_is_not_followed() {
     while_swapped(|root| drop(converge(Directory::new(work(root)).owner(USER).recursive())));
     while_swapped(|root| drop(converge(Prune::new(work(root)).keep(0).recursive())));
     while_swapped(|root| drop(converge(Absent::new(work(root).join("one")).recursive())));
+    while_swapped(|root| {
+        let archive = root.join("archive.tar.gz");
+        converge(Archive::new(root.join("home"), &archive));
+        let packed = Command::new("tar").arg("-xzOf").arg(&archive).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&packed.stdout), "");
+        let _ = fs::remove_file(&archive);
+    });
 }
 
 #[test]
