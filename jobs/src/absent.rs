@@ -2,19 +2,24 @@
 //!
 //! Knows what is there; not what is in it.
 
-use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use dojob::{Context, Job, NotAsWanted};
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::look::{self, Meta};
 use crate::disk::{path, walk, write};
+use crate::guard;
 use crate::validated::validated;
 
 /// Nothing at a path: a file, a link (not what it leads to) or an empty directory that is there is removed.
+///
+/// Directories that the system needs (`/etc`, `/usr`, `/var/lib` …), homes of users, mount points, and directories with one of
+/// these or with the working directory in them are refused, by whatever name.
 ///
 /// ```
 /// # use dojob::Engine;
@@ -73,10 +78,11 @@ impl Job for Absent {
         format!("Absent {}", self.path.display())
     }
 
-    fn check(&mut self, _: &mut Context) -> Result<()> {
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
         let path = self.path.display();
         let Some(meta) = look::meta_if_any(&self.path)? else { return Ok(()) };
+        guard::refuse_removal(cx, &self.path, &meta)?;
         ensure!(
             !self.is_kept(&meta)?,
             "{path} is a directory with something in it; `recursive` would remove it all"
@@ -86,15 +92,20 @@ impl Job for Absent {
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
-        let remove = || match look::meta_if_any(&self.path)? {
-            None => Ok(()),
-            Some(meta) if self.is_kept(&meta)? => bail!("it is a directory with something in it"),
-            Some(meta) if meta.is_dir() => {
-                path::refuse_root(&self.path)?;
+        let remove = || {
+            let Some(meta) = look::meta_if_any(&self.path)? else { return Ok(()) };
+            guard::refuse_removal(cx, &self.path, &meta)?;
+            ensure!(!self.is_kept(&meta)?, "it is a directory with something in it");
+            if meta.is_dir() {
                 // Gone at once, and not half of it for a while.
-                write::in_place_of_directory(cx, &self.path, || Ok(()))
+                return write::in_place_of_directory(cx, &self.path, || Ok(()));
             }
-            Some(_) => Ok(fs::remove_file(&self.path)?),
+            let parent = write::open_directory(write::directory_of(&self.path)?)?;
+            let name = self.path.file_name().unwrap_or_default();
+            match rustix::fs::unlinkat(&parent, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => Ok(()),
+                Err(errno) => Err(errno.into()),
+            }
         };
         remove().with_context(|| format!("failed to remove {}", self.path.display()))
     }

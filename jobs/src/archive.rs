@@ -232,9 +232,9 @@ impl Job for Archive {
                 let entry = &source.entry;
                 match entry.kind {
                     Kind::File(_) => {
-                        let opened = std::fs::File::open(&source.path);
-                        let content =
-                            opened.with_context(|| format!("failed to open {}", source.path.display()))?;
+                        let content = source.open()?.with_context(|| {
+                            format!("{} was replaced or removed meanwhile", source.path.display())
+                        })?;
                         packer.add(entry, &mut UntilStopped { cx, reader: content })?;
                     }
                     _ => packer.add(entry, &mut std::io::empty())?,

@@ -4,19 +4,19 @@
 
 mod line;
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use dojob::{Context, Job, Result};
+use rustix::fs::{Mode as RawMode, OFlags};
+use rustix::io::Errno;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::line::{Key, KeyLine, end_of_options};
+use self::line::{Decided, Fate, Key, KeyLine, end_of_options};
 use crate::account::{Accounts, Presence, UserLine};
 use crate::disk::differ::Differences;
-use crate::disk::look::{self, Links};
+use crate::disk::look::{self, Links, Meta};
 use crate::disk::owner::{Mode, Resolved};
 use crate::disk::turn;
 use crate::disk::write;
@@ -58,7 +58,8 @@ pub struct AuthorizedKey {
     /// content; the comment behind it is written, but not compared.
     pub key: String,
     /// What stands before the key: `command="backup",no-pty`, say. Unless given, whatever is there stays; an empty text
-    /// is for none.
+    /// is for none. Where the key is there several times, one line has these options, and those others stay that have a
+    /// `from=` of their own, for other hosts, unless it is `exclusive`.
     #[serde(default)]
     pub options: Option<String>,
     /// Whether no other keys are in the file; false unless given.
@@ -218,6 +219,7 @@ impl AuthorizedKey {
         let (mut kept, mut reasons, mut others) = (Vec::new(), Vec::new(), 0_usize);
         let mut missing = self.keys()?;
         let wanted = missing.clone();
+        let mut decided = Decided::of(text, self.options.as_deref().unwrap_or_default());
         for line in lines(text) {
             let Some(found) = KeyLine::parse(&line) else {
                 kept.push(line);
@@ -235,18 +237,17 @@ impl AuthorizedKey {
                 reasons.push(format!("the key {} is there", found.key));
                 continue;
             }
-            let Some(index) = missing.iter().position(|key| *key == found.key) else {
-                // The first line counts for `sshd` unless its options say otherwise: a second one would let in those.
-                reasons.push(format!("the key {} is there twice", found.key));
-                continue;
-            };
-            missing.remove(index);
+            missing.retain(|key| *key != found.key);
             match &self.options {
-                Some(options) if *options != found.options => {
-                    reasons.push(format!("the options of the key {} differ", found.key));
-                    kept.push(KeyLine { options: options.clone(), key: found.key }.to_string());
-                }
-                _ => kept.push(line),
+                Some(options) => match decided.decide(&found, options, self.exclusive) {
+                    Fate::Stays => kept.push(line),
+                    Fate::GetsOptions => {
+                        reasons.push(format!("the options of the key {} differ", found.key));
+                        kept.push(KeyLine { options: options.clone(), key: found.key }.to_string());
+                    }
+                    Fate::Goes => reasons.push(format!("the key {} is there twice", found.key)),
+                },
+                None => kept.push(line),
             }
         }
         if self.state == Presence::Present {
@@ -315,13 +316,22 @@ impl AuthorizedKey {
     fn make_directory(&self, place: &Place) -> Result<()> {
         let Some(directory) = &place.directory else { return Ok(()) };
         let path = self.machine().locate(directory)?;
-        if look::meta(&path, Links::Stay)?.is_none() {
-            DirBuilder::new()
-                .mode(DIRECTORY_MODE.bits())
-                .create(&path)
-                .with_context(|| format!("failed to make {}", directory.display()))?;
-        }
-        write::set_attributes(&path, &place.attributes(DIRECTORY_MODE))
+        let make = || {
+            let home = write::open_directory(write::directory_of(&path)?)?;
+            let name = path.file_name().unwrap_or_default();
+            match rustix::fs::mkdirat(&home, name, RawMode::RWXU) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(anyhow::Error::new(errno)),
+            }
+            // What the user puts in its place meanwhile is theirs at most: a link is refused, and anybody else's directory.
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let made = rustix::fs::openat(&home, name, flags, RawMode::empty())?;
+            let found = Meta::from(rustix::fs::fstat(&made)?);
+            let is_owners = [place.owner.map_or(0, |(uid, _)| uid), rustix::process::geteuid().as_raw()];
+            ensure!(is_owners.contains(&found.uid), "it belongs to another user");
+            place.attributes(DIRECTORY_MODE).set(&made, &found)
+        };
+        make().with_context(|| format!("failed to make {}", directory.display()))
     }
 }
 
@@ -365,6 +375,10 @@ impl Job for AuthorizedKey {
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
         // Where the user is gone, so is the place of its keys.
         match self.place() {
+            // As it is read: in the user's own directory a link is nothing that we have followed.
+            Ok(place) if place.directory.is_some() => {
+                write::cleanup(cx, &self.machine().locate(&place.file)?)
+            }
             Ok(place) => write::cleanup(cx, &self.machine().locate_target(&place.file)?),
             Err(_) => Ok(()),
         }

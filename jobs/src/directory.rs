@@ -3,11 +3,13 @@
 //! Knows who may do what there, and which names may be there; not what files say.
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use dojob::{Context, Job};
-use rustix::fs::{AtFlags, Gid, Mode as RawMode, Uid};
+use rustix::fs::{AtFlags, Gid, Mode as RawMode, OFlags, Uid};
+use rustix::io::Errno;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +17,10 @@ use crate::disk::differ::Differences;
 use crate::disk::look::{self, Links, Meta};
 use crate::disk::owner::{Attributes, Group, Mode, Owner, Resolved};
 use crate::disk::pattern::Patterns;
-use crate::disk::walk::{Enter, Entry, names, open_entry, walk};
-use crate::disk::{path, write};
+use crate::disk::removal::remove_at;
+use crate::disk::walk::{Enter, Entry, names_in, open_directory, open_entry, walk, walk_from};
+use crate::disk::{at, path, write};
+use crate::guard::{self, Guard};
 use crate::validated::validated;
 
 /// The mode of a new directory for which none is asked; the same on all machines, whatever the umask.
@@ -180,22 +184,40 @@ impl Directory {
         Resolved { mode, ..*attributes }
     }
 
-    /// The names that are to be removed. What a job is just writing beside is not among them.
-    fn unlisted(&self) -> Result<Vec<OsString>> {
+    /// What is to be removed from the directory: names, and which directories they are. What a job is just writing beside is
+    /// not among it.
+    fn unlisted(&self, cx: &Context, directory: &OwnedFd) -> Result<Vec<Unlisted>> {
         if !self.purge {
             return Ok(Vec::new());
         }
-        path::refuse_root(&self.path)?;
+        guard::refuse_purging(&self.path, &Meta::from(rustix::fs::fstat(directory)?))?;
         let kept = self.kept()?;
-        let mut names = names(&self.path)?;
-        names.retain(|name| {
-            !kept.fit(Path::new(name)) && !name.as_encoded_bytes().starts_with(write::BESIDE.as_bytes())
-        });
-        Ok(names)
+        let mut unlisted = Vec::new();
+        let mut guard = None;
+        for name in names_in(&self.path, directory)? {
+            if kept.fit(Path::new(&name)) || name.as_encoded_bytes().starts_with(write::BESIDE.as_bytes()) {
+                continue;
+            }
+            let found = match rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => Meta::from(stat),
+                Err(Errno::NOENT) => continue,
+                Err(errno) => return Err(look::unseen(&self.path.join(name), errno)),
+            };
+            if found.is_dir() {
+                let guard = guard.get_or_insert_with(|| Guard::look(cx));
+                guard.refuse_removal(&self.path.join(&name), &found)?;
+            }
+            unlisted.push((name, found.is_dir().then_some(found.id)));
+        }
+        Ok(unlisted)
     }
 
-    fn compare_unlisted(&self, differences: &mut Differences) -> Result<()> {
-        let unlisted = self.unlisted()?;
+    fn compare_unlisted(&self, cx: &Context, differences: &mut Differences) -> Result<()> {
+        if !self.purge {
+            return Ok(());
+        }
+        let unlisted = self.unlisted(cx, &open_directory(&self.path)?)?;
+        let unlisted: Vec<_> = unlisted.into_iter().map(|(name, _)| name).collect();
         let Some(first) = unlisted.first() else { return Ok(()) };
         let reason = match unlisted.len() {
             1 => format!("{} is not listed", first.display()),
@@ -239,8 +261,8 @@ impl Directory {
         Ok(())
     }
 
-    fn set_below(&self, cx: &Context, attributes: &Resolved) -> Result<()> {
-        walk(&self.path, |entry| {
+    fn set_below(&self, cx: &Context, attributes: &Resolved, directory: OwnedFd) -> Result<()> {
+        walk_from(&self.path, directory, |entry| {
             ensure!(!cx.is_cancelled(), "stopped before {}", entry.path.display());
             let wanted = self.below(attributes, &entry.meta);
             if !wanted.fits(&entry.meta) {
@@ -271,6 +293,9 @@ impl Directory {
     }
 }
 
+/// A name that is to be removed, and where it is a directory which one, by file system and number.
+type Unlisted = (OsString, Option<(u64, u64)>);
+
 /// Makes a directory that has its mode and owner from the start, unless somebody else makes it meanwhile.
 fn make_one(cx: &Context, path: &Path, attributes: &Resolved, force: bool) -> Result<()> {
     // A path such as `a/..` has no name, and is there as soon as `a` is.
@@ -281,17 +306,22 @@ fn make_one(cx: &Context, path: &Path, attributes: &Resolved, force: bool) -> Re
         let path = &parent.join(name);
         let parent = write::open_directory(parent)?;
         let beside = write::beside(cx, path)?;
-        rustix::fs::mkdir(&beside, RawMode::RWXU)?;
-        let made = write::open_directory(&beside)?;
+        let new = beside.file_name().unwrap_or_default();
+        rustix::fs::mkdirat(&parent, new, RawMode::RWXU)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let made = rustix::fs::openat(&parent, new, flags, RawMode::empty())?;
         let found = Meta::from(rustix::fs::fstat(&made)?);
         let wanted = Resolved { mode: attributes.mode.or(Some(NEW_DIRECTORY)), ..*attributes };
         wanted.set(&made, &found)?;
         if force {
             // A directory takes the place of nothing else in one step.
-            write::remove_other(path)?;
+            if let Some(found) = look::meta(path, Links::Stay)? {
+                guard::refuse_removal(cx, path, &found)?;
+            }
+            write::remove_other(path, &parent, name)?;
         }
-        if !write::rename_new(&beside, path)? {
-            write::remove(&beside)?;
+        if !write::rename_new(&parent, new, name)? {
+            remove_at(&parent, new, Some(found.id))?;
         }
         write::settle(cx, &beside)?;
         Ok(rustix::fs::fsync(&parent)?)
@@ -302,15 +332,30 @@ fn make_one(cx: &Context, path: &Path, attributes: &Resolved, force: bool) -> Re
 /// Sets what is wanted of something that a walk has come by; links are not followed.
 fn set(entry: &Entry<'_>, wanted: &Resolved) -> Result<()> {
     if !entry.meta.is_dir() && !entry.meta.is_file() {
-        // A mode is not asked for; and to open a device or a link is not wanted.
-        let ids = (wanted.uid.map(Uid::from_raw), wanted.gid.map(Gid::from_raw));
-        return Ok(rustix::fs::chownat(entry.parent, entry.name, ids.0, ids.1, AtFlags::SYMLINK_NOFOLLOW)?);
+        return set_other(entry, wanted);
     }
     let fd = open_entry(entry)?;
-    let found = Meta::from(rustix::fs::fstat(&fd)?);
+    let stat = rustix::fs::fstat(&fd)?;
+    let found = Meta::from(stat);
     // Somebody may have put something else there, whose mode is not for us to set.
     ensure!(found.id == entry.meta.id, "it was replaced meanwhile");
+    at::judge_hard_link(entry.parent, &stat)?;
     wanted.set(&fd, &found)
+}
+
+/// The same for a link, a device and the like. A mode is not asked for; and to open one is not wanted.
+fn set_other(entry: &Entry<'_>, wanted: &Resolved) -> Result<()> {
+    let ids = (wanted.uid.map(Uid::from_raw), wanted.gid.map(Gid::from_raw));
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(entry.parent, entry.name, flags, RawMode::empty())?;
+        let found = Meta::from(rustix::fs::fstat(&fd)?);
+        ensure!(found.id == entry.meta.id, "it was replaced meanwhile");
+        Ok(rustix::fs::chownat(&fd, "", ids.0, ids.1, AtFlags::EMPTY_PATH)?)
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    Ok(rustix::fs::chownat(entry.parent, entry.name, ids.0, ids.1, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 impl Job for Directory {
@@ -325,7 +370,7 @@ impl Job for Directory {
         match look::meta(&self.path, Links::Follow)? {
             Some(meta) if meta.is_dir() => {
                 attributes.compare(&meta, &mut differences);
-                self.compare_unlisted(&mut differences)?;
+                self.compare_unlisted(cx, &mut differences)?;
                 if self.recursive {
                     self.compare_below(cx, &attributes, &mut differences)?;
                 }
@@ -337,6 +382,9 @@ impl Job for Directory {
                 let what = found.map_or("a symbolic link to nothing", |meta| meta.what());
                 let is = format!("{} is {what}, not a directory", self.path.display());
                 ensure!(self.force, "{is}; `force` would remove it");
+                if let Some(found) = look::meta(&self.path, Links::Stay)? {
+                    guard::refuse_removal(cx, &self.path, &found)?;
+                }
                 differences.add(is);
             }
         }
@@ -353,16 +401,15 @@ impl Job for Directory {
             }
             _ => return self.make(cx, &attributes),
         }
-        for name in self.unlisted()? {
-            let path = self.path.join(name);
-            write::remove(&path).with_context(|| format!("failed to remove {}", path.display()))?;
+        // All is done in this one, whatever its path leads to in a moment.
+        let directory = write::open_directory(&self.path)?;
+        for (name, judged) in self.unlisted(cx, &directory)? {
+            remove_at(&directory, &name, judged)
+                .with_context(|| format!("failed to remove {}", self.path.join(name).display()))?;
         }
-        let change = || {
-            let directory = write::open_directory(&self.path)?;
-            attributes.set(&directory, &Meta::from(rustix::fs::fstat(&directory)?))
-        };
+        let change = || attributes.set(&directory, &Meta::from(rustix::fs::fstat(&directory)?));
         change().with_context(|| format!("failed to change {}", self.path.display()))?;
-        if self.recursive { self.set_below(cx, &attributes) } else { Ok(()) }
+        if self.recursive { self.set_below(cx, &attributes, directory) } else { Ok(()) }
     }
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {

@@ -3,6 +3,7 @@
 //!
 //! Knows the file system and where a job keeps what its cleanup needs; not what any job wants.
 
+pub(crate) mod at;
 pub(crate) mod differ;
 pub(crate) mod edit;
 mod in_place;
@@ -11,6 +12,7 @@ pub(crate) mod look;
 pub(crate) mod owner;
 pub(crate) mod path;
 pub(crate) mod pattern;
+pub(crate) mod removal;
 pub(crate) mod turn;
 pub(crate) mod validate;
 pub(crate) mod walk;

@@ -2,14 +2,16 @@
 //!
 //! Knows nothing of what is in it; `Unarchive` unpacks one. Does not try again: that is the engine's.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use dojob::{Context, CouldNotFindOut, Job, OrCouldNotFindOut};
-use rustix::fs::{AtFlags, CWD, Mode as RawMode, OFlags};
+use rustix::fs::{AtFlags, Mode as RawMode, OFlags};
 use rustix::io::Errno;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -20,6 +22,7 @@ use ureq::http::Method;
 use crate::disk::differ::Differences;
 use crate::disk::look::{self, Fingerprint, Found, Links, OpenFile};
 use crate::disk::owner::{Attributes, Resolved};
+use crate::disk::removal::remove_at;
 use crate::disk::{Group, Mode, Owner, path, write};
 use crate::http::{self, Answer, Call, Client, Headers, Patience, Url, headers, url, with_client};
 use crate::size::Size;
@@ -307,9 +310,9 @@ impl Download {
 
     /// Fetches a file of which nothing is known, from the start.
     fn fetch_unverified(&self, cx: &Context, prepared: &Prepared, target: &Path) -> Result<()> {
-        drop(write::open_directory(write::directory_of(target)?)?);
+        let directory = write::open_directory(write::directory_of(target)?)?;
         let beside = write::beside(cx, target)?;
-        let part = Part::make(beside.clone())?;
+        let part = Part::make(directory, beside.clone())?;
         let fetched = with_client(cx, Patience::while_it_talks(self.timeout), |client| {
             let mut answer = self.ask(client, prepared, 0)?;
             self.receive(&mut answer, &mut Sink::new(&mut &part.file, self.max_size))
@@ -464,9 +467,9 @@ impl<'a, W: Write> Sink<'a, W> {
     }
 }
 
-fn open_part(path: &Path, new: OFlags) -> rustix::io::Result<File> {
+fn open_part(directory: &OwnedFd, name: &OsStr, new: OFlags) -> rustix::io::Result<File> {
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | new;
-    rustix::fs::open(path, flags, RawMode::RUSR | RawMode::WUSR).map(File::from)
+    rustix::fs::openat(directory, name, flags, RawMode::RUSR | RawMode::WUSR).map(File::from)
 }
 
 /// Whether a part was made here, and can be changed by nobody else.
@@ -479,31 +482,35 @@ fn is_own(file: &File) -> io::Result<bool> {
 
 /// What there is so far of a file, beside it. Its name follows from the file's, so that a later start finds it.
 struct Part {
+    /// The one that both are in, open.
+    directory: OwnedFd,
     path: PathBuf,
     file: File,
 }
 
 impl Part {
     /// A new one.
-    fn make(path: PathBuf) -> Result<Self> {
-        let file = open_part(&path, OFlags::CREATE | OFlags::EXCL);
+    fn make(directory: OwnedFd, path: PathBuf) -> Result<Self> {
+        let name = path.file_name().unwrap_or_default();
+        let file = open_part(&directory, name, OFlags::CREATE | OFlags::EXCL);
         let file =
             file.map_err(io::Error::from).with_context(|| format!("failed to make {}", path.display()))?;
-        Ok(Part { path, file })
+        Ok(Part { directory, path, file })
     }
 
     /// The one that an earlier start has left for this file, or a new one.
     fn of(target: &Path) -> Result<Self> {
         let directory = write::directory_of(target)?;
-        drop(write::open_directory(directory)?);
+        let opened = write::open_directory(directory)?;
         let name = target.file_name().unwrap_or_default().as_bytes();
         let hash = look::hex(&Sha256::digest(name)[..8]);
-        let path = directory.join(format!("{}{hash}.part", write::BESIDE));
-        match open_part(&path, OFlags::empty()) {
-            Ok(file) if is_own(&file)? => return Ok(Part { path, file }),
+        let name = format!("{}{hash}.part", write::BESIDE);
+        let path = directory.join(&name);
+        match open_part(&opened, name.as_ref(), OFlags::empty()) {
+            Ok(file) if is_own(&file)? => return Ok(Part { directory: opened, path, file }),
             // Whatever it is, we have not made it: its owner could change it also later.
             Ok(_) | Err(Errno::LOOP | Errno::MLINK | Errno::NXIO) => {
-                std::fs::remove_file(&path)
+                rustix::fs::unlinkat(&opened, &name, AtFlags::empty())
                     .with_context(|| format!("failed to remove {}", path.display()))?;
             }
             Err(Errno::NOENT) => {}
@@ -512,7 +519,7 @@ impl Part {
                 return Err(error).with_context(|| format!("failed to open {}", path.display()));
             }
         }
-        Part::make(path)
+        Part::make(opened, path)
     }
 
     fn is_begun(&self) -> bool {
@@ -525,12 +532,16 @@ impl Part {
     }
 
     fn remove(&self) -> Result<()> {
-        write::remove(&self.path).with_context(|| format!("failed to remove {}", self.path.display()))
+        let name = self.path.file_name().unwrap_or_default();
+        remove_at(&self.directory, name, None)
+            .with_context(|| format!("failed to remove {}", self.path.display()))
     }
 
     /// Puts it in the place of the file.
     fn put(self, target: &Path, attributes: &Resolved) -> Result<()> {
-        let old = match rustix::fs::statat(CWD, target, AtFlags::SYMLINK_NOFOLLOW) {
+        let directory = &self.directory;
+        let [part, name] = [&self.path, target].map(|path| path.file_name().unwrap_or_default());
+        let old = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Some(look::Meta::from(stat)),
             Err(Errno::NOENT) => None,
             Err(errno) => return Err(io::Error::from(errno).into()),
@@ -541,13 +552,13 @@ impl Part {
         };
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if old.is_some_and(|old| old.is_file())
-            && let Ok(old) = rustix::fs::open(target, OLD, RawMode::empty())
+            && let Ok(old) = rustix::fs::openat(directory, name, OLD, RawMode::empty())
         {
             crate::disk::xattr::carry_over(&old, &self.file)?;
         }
         wanted.set(&self.file, &rustix::fs::fstat(&self.file)?.into())?;
         self.file.sync_all()?;
-        rustix::fs::rename(&self.path, target)?;
-        Ok(rustix::fs::fsync(write::open_directory(write::directory_of(target)?)?)?)
+        rustix::fs::renameat(directory, part, directory, name)?;
+        Ok(rustix::fs::fsync(directory)?)
     }
 }

@@ -16,6 +16,7 @@ use crate::disk::differ::{self, Differences};
 use crate::disk::look::{self, Found, Links, OpenFile};
 use crate::disk::owner::{Attributes, Group, Mode, Owner, Resolved};
 use crate::disk::{Validate, path, write};
+use crate::guard;
 use crate::validated::validated;
 
 /// A file with this content, mode and owner.
@@ -312,12 +313,16 @@ impl Job for File {
                 }
                 attributes.compare(&found.meta, &mut differences);
             }
-            Found::Symlink(target, _) => differences.add(format!(
-                "{} is a symbolic link to {}, not a file",
-                self.path.display(),
-                target.display()
-            )),
+            Found::Symlink(target, meta) => {
+                guard::refuse_removal(cx, &self.path, &meta)?;
+                differences.add(format!(
+                    "{} is a symbolic link to {}, not a file",
+                    self.path.display(),
+                    target.display()
+                ));
+            }
             other => {
+                other.meta().map_or(Ok(()), |meta| guard::refuse_removal(cx, &self.path, meta))?;
                 let is =
                     format!("{} is {}, not a file", self.path.display(), other.what().unwrap_or_default());
                 ensure!(self.force, "{is}; `force` would remove it");
@@ -333,7 +338,11 @@ impl Job for File {
         let attributes = self.attributes(cx)?;
         let mut wanted = self.wanted(cx)?;
         let mut old = None;
-        match look::open(&path, Links::Stay)? {
+        let found = look::open(&path, Links::Stay)?;
+        if !matches!(found, Found::File(_)) {
+            found.meta().map_or(Ok(()), |meta| guard::refuse_removal(cx, &path, meta))?;
+        }
+        match found {
             Found::File(mut found) => {
                 if wanted.is_in(&mut found)? {
                     return attributes

@@ -23,6 +23,7 @@ mod facts;
 mod file;
 mod git_checkout;
 mod group;
+mod guard;
 mod hosts;
 #[cfg(feature = "http")]
 mod http;

@@ -12,6 +12,8 @@ use anyhow::ensure;
 use dojob::{Command, Context, OrCouldNotFindOut, Result};
 use rustix::io::Errno;
 
+use crate::disk::at::may_follow;
+
 /// Where system tools are. People's and cron's PATH often lack these.
 const TOOLS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
@@ -79,6 +81,8 @@ impl<'a> Machine<'a> {
                 break;
             }
             let Some(target) = link_at(&at)? else { continue };
+            // Nor where somebody wants us to go.
+            may_follow(&at)?;
             links += 1;
             if links > MOST_LINKS {
                 return Err(Errno::LOOP.into());

@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,10 +15,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::differ::Differences;
-use crate::disk::look::{self, Links};
+use crate::disk::look::{self, Links, Meta};
 use crate::disk::path;
 use crate::disk::pattern::Patterns;
-use crate::disk::walk::{Enter, Entry, walk};
+use crate::disk::walk::{self, Enter, Entry};
+use crate::guard;
 use crate::span::Span;
 use crate::validated::validated;
 
@@ -31,8 +33,8 @@ const NOW: &str = "now";
 /// both those that are both.
 ///
 /// Only regular files are looked at: links, directories and the rest stay. Age counts from the last change of a file's
-/// content. The root directory and those of the system itself (`/etc`, `/usr`, `/var` …) are refused, and other file
-/// systems that are mounted below are left alone.
+/// content. The root directory and those of the system itself (`/etc`, `/usr`, `/var` …) are refused, and what is mounted
+/// below is left alone.
 ///
 /// ```
 /// # use dojob::Engine;
@@ -137,13 +139,15 @@ impl Prune {
 
     /// Calls `visit` for each file that is to be removed.
     fn select(&self, cx: &Context, mut visit: impl FnMut(&Entry<'_>) -> Result<()>) -> Result<()> {
-        let Some(directory) = look::meta(&self.path, Links::Follow)? else { return Ok(()) };
-        ensure!(directory.is_dir(), "{} is {}, not a directory", self.path.display(), directory.what());
-        path::refuse_root(&self.path)?;
+        let Some(found) = look::meta(&self.path, Links::Follow)? else { return Ok(()) };
+        ensure!(found.is_dir(), "{} is {}, not a directory", self.path.display(), found.what());
+        let directory = walk::open_directory(&self.path)?;
+        let opened = Meta::from(rustix::fs::fstat(&directory)?);
+        guard::refuse_pruning(&self.path, &opened)?;
         let selection = Selection {
             cx,
             job: self,
-            device: directory.id.0,
+            directory,
             patterns: Patterns::anywhere(&self.patterns)?,
             exclude: Patterns::anywhere(&self.exclude)?,
         };
@@ -186,7 +190,7 @@ fn before(cx: &Context, span: Span) -> Result<Modified> {
 struct Selection<'a> {
     cx: &'a Context,
     job: &'a Prune,
-    device: u64,
+    directory: OwnedFd,
     patterns: Patterns,
     exclude: Patterns,
 }
@@ -194,11 +198,11 @@ struct Selection<'a> {
 impl Selection<'_> {
     /// Calls `visit` for each, in no order.
     fn walk(&self, mut visit: impl FnMut(&Entry<'_>) -> Result<()>) -> Result<()> {
-        walk(&self.job.path, |entry| {
+        let again = walk::open_again(&self.job.path, &self.directory)?;
+        walk::walk_from(&self.job.path, again, |entry| {
             ensure!(!self.cx.is_cancelled(), "stopped before {}", entry.path.display());
             if entry.meta.is_dir() {
-                let enter = self.job.recursive && entry.meta.id.0 == self.device;
-                return Ok(if enter { Enter::Yes } else { Enter::No });
+                return Ok(if self.job.recursive { Enter::UnlessMounted } else { Enter::No });
             }
             let fits = self.job.patterns.is_empty() || self.patterns.fit(entry.path);
             if entry.meta.is_file() && fits && !self.exclude.fit(entry.path) {

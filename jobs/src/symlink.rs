@@ -2,11 +2,13 @@
 //!
 //! Knows the link; not what it leads to.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use dojob::{Context, Job};
-use rustix::fs::{AtFlags, CWD, Gid, Uid};
+use rustix::fs::{AtFlags, Gid, Uid};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,7 @@ use crate::disk::differ::Differences;
 use crate::disk::look::{self, Links};
 use crate::disk::owner::{Attributes, Group, Owner, Resolved};
 use crate::disk::{path, write};
+use crate::guard;
 use crate::validated::validated;
 
 /// A symbolic link that leads where it should. Another link in its place is replaced in one step; what it leads to need
@@ -95,19 +98,20 @@ impl Symlink {
     fn make(&self, cx: &Context, attributes: &Resolved) -> Result<()> {
         let directory = write::open_directory(write::directory_of(&self.path)?)?;
         let beside = write::beside(cx, &self.path)?;
-        rustix::fs::symlink(&self.target, &beside)?;
-        own(&beside, attributes)?;
-        rustix::fs::rename(&beside, &self.path)?;
+        let [new, name] = [&beside, &self.path].map(|path| path.file_name().unwrap_or_default());
+        rustix::fs::symlinkat(&self.target, &directory, new)?;
+        own(&directory, new, attributes)?;
+        rustix::fs::renameat(&directory, new, &directory, name)?;
         write::settle(cx, &beside)?;
         Ok(rustix::fs::fsync(&directory)?)
     }
 }
 
 /// Gives the link itself to whom it should belong to.
-fn own(link: &Path, attributes: &Resolved) -> Result<()> {
+fn own(directory: &OwnedFd, link: &OsStr, attributes: &Resolved) -> Result<()> {
     let (uid, gid) = (attributes.uid.map(Uid::from_raw), attributes.gid.map(Gid::from_raw));
     if uid.is_some() || gid.is_some() {
-        rustix::fs::chownat(CWD, link, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+        rustix::fs::chownat(directory, link, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
             .with_context(|| format!("failed to give {} away", link.display()))?;
     }
     Ok(())
@@ -137,6 +141,7 @@ impl Job for Symlink {
                 attributes.compare(&meta, &mut differences);
             }
             Some(meta) => {
+                guard::refuse_removal(cx, &self.path, &meta)?;
                 ensure!(
                     self.force,
                     "{path} is {}, not a symbolic link; `force` would remove it",
@@ -156,10 +161,12 @@ impl Job for Symlink {
                 if meta.is_symlink()
                     && look::read_link(&self.path).is_ok_and(|target| target == self.target) =>
             {
-                own(&self.path, &attributes)
+                let directory = write::open_directory(write::directory_of(&self.path)?)?;
+                own(&directory, self.path.file_name().unwrap_or_default(), &attributes)
             }
             Some(meta) if !meta.is_symlink() && !self.force => bail!("it is {}", meta.what()),
             Some(meta) if meta.is_dir() => {
+                guard::refuse_removal(cx, &self.path, &meta)?;
                 write::in_place_of_directory(cx, &self.path, || self.make(cx, &attributes))
             }
             _ => self.make(cx, &attributes),

@@ -5,7 +5,6 @@
 
 mod plan;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
@@ -392,7 +391,7 @@ impl User {
             account::call(cx, self.machine(), &["groupdel", &self.name].map(str::to_owned), None)?;
         }
         let Some(home) = self.left_home(cx)? else { return Ok(()) };
-        fs::remove_dir_all(&home).with_context(|| format!("failed to remove {}", home.display()))
+        write::remove(&home).with_context(|| format!("failed to remove {}", home.display()))
     }
 }
 

@@ -34,6 +34,11 @@ pub(crate) fn path(field: &str, path: &Path) -> Result<()> {
         "`{field}` has a NUL byte in it: {}",
         path.display().to_string().escape_debug()
     );
+    ensure!(
+        !bytes.starts_with(b"~"),
+        "`{field}` is {}: `~` is not expanded, write the home directory itself",
+        path.display()
+    );
     ensure!(path.is_absolute(), "`{field}` is {}: an absolute path is wanted", path.display());
     Ok(())
 }

@@ -23,6 +23,8 @@ mod prune;
 mod replace;
 #[path = "support/small_disk.rs"]
 mod small_disk;
+#[path = "files/swapped.rs"]
+mod swapped;
 #[path = "files/symlink.rs"]
 mod symlink;
 #[path = "files/template.rs"]

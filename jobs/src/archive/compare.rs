@@ -8,7 +8,6 @@ use anyhow::Result;
 use dojob::{Context, CouldNotFindOut};
 
 use super::folder::{Source, Sources};
-use crate::disk::look::{Found, Links, open};
 use crate::packed::changes::{Change, Changes, Difference, LISTED};
 use crate::packed::read::{Content, Limits, ReadError, entries};
 use crate::packed::{Entry, Format, Kind, show};
@@ -131,10 +130,10 @@ fn kind(kind: &Kind) -> &'static str {
 
 /// Whether the file that was to be packed is the content of the entry.
 fn same_content(source: &Source, content: &mut Content<'_>) -> Result<bool> {
-    match open(&source.path, Links::Stay)? {
-        Found::File(mut file) => content.is_in(&mut file.file, &source.path),
+    match source.open()? {
+        Some(mut file) => content.is_in(&mut file, &source.path),
         // Replaced by something else a moment ago: not the same.
-        _ => Ok(false),
+        None => Ok(false),
     }
 }
 

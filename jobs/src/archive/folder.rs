@@ -3,15 +3,21 @@
 //! Reads no content, and changes nothing. Holds all names in memory.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Result;
 use dojob::{Context, CouldNotFindOut, OrCouldNotFindOut};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
-use crate::disk::look::{Links, Meta, meta, read_link};
+use crate::disk::at::open_below;
+use crate::disk::look::{Links, Meta, meta, unseen};
+use crate::disk::walk::{Enter, open_again, open_directory, walk_from};
 use crate::disk::write::BESIDE;
 use crate::packed::exclude::Exclude;
 use crate::packed::{Entry, Kind, show};
@@ -20,7 +26,30 @@ use crate::packed::{Entry, Kind, show};
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) entry: Entry,
+    /// Where it is, for messages.
     pub(crate) path: PathBuf,
+    /// The same from the folder, and which file it was.
+    inner: PathBuf,
+    id: (u64, u64),
+    folder: Arc<OwnedFd>,
+}
+
+impl Source {
+    /// Opens the file, as long as it is the one that was found: no link on the way is followed, whatever was put there
+    /// meanwhile. `None` where it is not.
+    ///
+    /// # Errors
+    /// [`CouldNotFindOut`] when it cannot be opened.
+    pub(crate) fn open(&self) -> Result<Option<File>> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = match open_below(&self.folder, &self.inner, flags) {
+            Ok(file) => file,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::MLINK | Errno::NXIO) => return Ok(None),
+            Err(errno) => return Err(unseen(&self.path, errno)),
+        };
+        let found = Meta::from(rustix::fs::fstat(&file).map_err(|errno| unseen(&self.path, errno))?);
+        Ok((found.is_file() && found.id == self.id).then(|| File::from(file)))
+    }
 }
 
 /// How a folder is looked at.
@@ -43,16 +72,23 @@ pub(crate) type Sources = BTreeMap<Vec<u8>, Source>;
 pub(crate) fn sources(cx: &Context, look: &Look<'_>) -> Result<Sources> {
     let folder = look.folder;
     let what = || format!("what belongs into an archive of {}", folder.display());
-    let stop = |why: String| Err(CouldNotFindOut::new(what()).permanent().because(why).into());
-    let top = match meta(folder, Links::Follow)? {
-        Some(top) if top.is_dir() => top,
-        Some(other) => return stop(format!("it is {}, and no directory", other.what())),
-        None => return stop("there is no such directory".to_owned()),
+    fn stopped<T>(what: String, why: String) -> Result<T> {
+        Err(CouldNotFindOut::new(what).permanent().because(why).into())
+    }
+    match meta(folder, Links::Follow)? {
+        Some(top) if top.is_dir() => {}
+        Some(other) => return stopped(what(), format!("it is {}, and no directory", other.what())),
+        None => return stopped(what(), "there is no such directory".to_owned()),
+    }
+    let opened = Arc::new(open_directory(folder)?);
+    let top = Meta::from(rustix::fs::fstat(&opened).map_err(|errno| unseen(folder, errno))?);
+    let Some(name) = folder.file_name() else {
+        return stopped(what(), "it has no name of its own".to_owned());
     };
-    let Some(name) = folder.file_name() else { return stop("it has no name of its own".to_owned()) };
     let own = OwnPlace::of(folder, look.target).or_could_not_find_out(what())?;
     if own.is_some() && look.times {
-        return stop(
+        return stopped(
+            what(),
             "the archive would be inside of it, and change its time whenever it is written; put it elsewhere, or do without \
              `keep_times`"
                 .to_owned(),
@@ -60,59 +96,41 @@ pub(crate) fn sources(cx: &Context, look: &Look<'_>) -> Result<Sources> {
     }
 
     let mut found = Sources::new();
-    let mut add = |name: Vec<u8>, kind: Kind, meta: &Meta, path: PathBuf| {
+    let mut add = |name: Vec<u8>, kind: Kind, meta: &Meta, inner: &Path| {
         let mode = Some(if matches!(kind, Kind::Symlink(_)) { 0o777 } else { meta.mode.bits() });
         let modified = look.times.then_some(meta.modified.0);
-        found.insert(name.clone(), Source { entry: Entry { name, kind, mode, modified }, path });
+        let entry = Entry { name: name.clone(), kind, mode, modified };
+        let (path, folder) = (folder.join(inner), Arc::clone(&opened));
+        found.insert(name, Source { entry, path, inner: inner.to_owned(), id: meta.id, folder });
     };
-    add(name.as_bytes().to_owned(), Kind::Directory, &top, folder.to_owned());
-    // Paths below the folder that are still to be read; no recursion, so that depth costs no stack.
-    let mut open = vec![PathBuf::new()];
-    while let Some(directory) = open.pop() {
-        let full = folder.join(&directory);
-        for item in read_directory(&full)? {
-            if cx.is_cancelled() {
-                return stop("the run was asked to stop".to_owned());
-            }
-            let inner = directory.join(item.or_could_not_find_out(what_is_in(&full))?.file_name());
-            if look.exclude.matches(&inner) || own.as_ref().is_some_and(|own| own.is_at(&inner)) {
-                continue;
-            }
-            let path = folder.join(&inner);
-            // Gone in between: then it does not belong to the folder.
-            let Some(meta) = meta(&path, Links::Stay)? else { continue };
-            let kind = if meta.is_dir() {
-                open.push(inner.clone());
-                Kind::Directory
-            } else if meta.is_file() {
-                Kind::File(meta.size)
-            } else if meta.is_symlink() {
-                Kind::Symlink(read_link(&path)?.as_os_str().as_bytes().to_owned())
-            } else {
-                let path = show(path.as_os_str().as_bytes());
-                return stop(format!("{path} is {}, which cannot be packed; `exclude` it", meta.what()));
-            };
-            let name = [name.as_bytes(), b"/", inner.as_os_str().as_bytes()].concat();
-            add(name, kind, &meta, path);
+    add(name.as_bytes().to_owned(), Kind::Directory, &top, Path::new(""));
+    walk_from(folder, open_again(folder, &opened)?, |item| {
+        if cx.is_cancelled() {
+            return stopped(what(), "the run was asked to stop".to_owned());
         }
-    }
-    Ok(found)
-}
-
-fn what_is_in(directory: &Path) -> String {
-    format!("what is in {}", show(directory.as_os_str().as_bytes()))
-}
-
-fn read_directory(path: &Path) -> Result<fs::ReadDir> {
-    fs::read_dir(path).map_err(|error| {
-        let hint = match error.kind() {
-            io::ErrorKind::PermissionDenied => {
-                " (run this as a user who may read it, or as root, or `exclude` it)"
-            }
-            _ => "",
+        if look.exclude.matches(item.path) || own.as_ref().is_some_and(|own| own.is_at(item.path)) {
+            return Ok(Enter::No);
+        }
+        let path = || folder.join(item.path);
+        let kind = if item.meta.is_dir() {
+            Kind::Directory
+        } else if item.meta.is_file() {
+            Kind::File(item.meta.size)
+        } else if item.meta.is_symlink() {
+            let target = rustix::fs::readlinkat(item.parent, item.name, Vec::new());
+            Kind::Symlink(target.map_err(|errno| unseen(&path(), errno))?.into_bytes())
+        } else {
+            let path = show(path().as_os_str().as_bytes());
+            return stopped(
+                what(),
+                format!("{path} is {}, which cannot be packed; `exclude` it", item.meta.what()),
+            );
         };
-        CouldNotFindOut::new(format!("{}{hint}", what_is_in(path))).because(error).into()
-    })
+        let name = [name.as_bytes(), b"/", item.path.as_os_str().as_bytes()].concat();
+        add(name, kind, &item.meta, item.path);
+        Ok(Enter::Yes)
+    })?;
+    Ok(found)
 }
 
 /// Where in the folder the archive itself lies, or will.

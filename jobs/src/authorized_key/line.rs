@@ -108,6 +108,78 @@ impl fmt::Display for KeyLine {
     }
 }
 
+impl KeyLine {
+    /// Whether it is for some hosts only: `sshd` goes on to the next line of the key from all others.
+    fn is_for_some_hosts(&self) -> bool {
+        let mut is_name = true;
+        let (mut quoted, mut escaped) = (false, false);
+        for (index, c) in self.options.char_indices() {
+            if is_name
+                && self.options[index..].get(..5).is_some_and(|name| name.eq_ignore_ascii_case("from="))
+            {
+                return true;
+            }
+            is_name = c == ',' && !quoted;
+            quoted ^= c == '"' && !escaped;
+            escaped = c == '\\' && !escaped;
+        }
+        false
+    }
+}
+
+/// What becomes of a line with a key that is wanted with other options, or has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Stays,
+    GetsOptions,
+    Goes,
+}
+
+/// Which line of each key is the one with the options that are wanted. There is one; of the others those go that could let
+/// somebody in in its place.
+pub(super) struct Decided(Vec<Decision>);
+
+struct Decision {
+    key: Key,
+    /// The line, counted among those of its key.
+    chosen: usize,
+    seen: usize,
+}
+
+impl Decided {
+    /// Chooses: a line that has the options; else the first that is for all hosts; else the first.
+    pub(super) fn of(text: &str, options: &str) -> Self {
+        let mut lines: Vec<(Key, Vec<KeyLine>)> = Vec::new();
+        for found in text.lines().filter_map(KeyLine::parse) {
+            match lines.iter_mut().find(|(key, _)| *key == found.key) {
+                Some((_, lines)) => lines.push(found),
+                None => lines.push((found.key.clone(), vec![found])),
+            }
+        }
+        let decide = |(key, lines): (Key, Vec<KeyLine>)| {
+            let has_them = lines.iter().position(|line| line.options == options);
+            let is_for_all = || lines.iter().position(|line| !line.is_for_some_hosts());
+            Decision { key, chosen: has_them.or_else(is_for_all).unwrap_or(0), seen: 0 }
+        };
+        Decided(lines.into_iter().map(decide).collect())
+    }
+
+    /// The fate of the next line, in order.
+    pub(super) fn decide(&mut self, line: &KeyLine, options: &str, exclusive: bool) -> Fate {
+        let Some(decision) = self.0.iter_mut().find(|decision| decision.key == line.key) else {
+            return Fate::Stays;
+        };
+        let index = decision.seen;
+        decision.seen += 1;
+        match index == decision.chosen {
+            true if line.options == options => Fate::Stays,
+            true => Fate::GetsOptions,
+            false if !exclusive && line.options != options && line.is_for_some_hosts() => Fate::Stays,
+            false => Fate::Goes,
+        }
+    }
+}
+
 /// Where the first blank is that stands in no quotes; `None` where a quote is left open.
 pub(super) fn end_of_options(line: &str) -> Option<usize> {
     let (mut quoted, mut escaped) = (false, false);
@@ -151,6 +223,24 @@ mod tests {
             let error = Key::parse(line).unwrap_err().to_string();
             assert!(error.contains(why), "{line}: {error}");
         }
+    }
+
+    #[test]
+    fn one_line_has_the_options_and_those_for_other_hosts_stay() {
+        let fates = |before: &[&str], wanted: &str, exclusive: bool| {
+            let lines: Vec<String> = before.iter().map(|options| format!("{options} {ED}")).collect();
+            let mut decided = Decided::of(&lines.join("\n"), wanted);
+            let lines = lines.iter().map(|line| KeyLine::parse(line).unwrap());
+            lines.map(|line| decided.decide(&line, wanted, exclusive)).collect::<Vec<_>>()
+        };
+        use Fate::{GetsOptions, Goes, Stays};
+        assert_eq!(fates(&["from=\"a\"", "no-pty"], "no-pty", false), [Stays, Stays]);
+        assert_eq!(fates(&["from=\"a\"", "no-pty"], "no-pty", true), [Goes, Stays]);
+        assert_eq!(fates(&["", "no-pty"], "no-pty", false), [Goes, Stays]);
+        assert_eq!(fates(&["no-pty", "no-pty"], "no-pty", false), [Stays, Goes]);
+        assert_eq!(fates(&["from=\"a\"", "From=\"b\""], "no-pty", false), [GetsOptions, Stays]);
+        assert_eq!(fates(&["from=\"a\"", "command=\"x,from=y\""], "no-pty", false), [Stays, GetsOptions]);
+        assert_eq!(fates(&["from=\"a\""], "", false), [GetsOptions]);
     }
 
     #[test]

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use dojob::Context;
-use rustix::fs::{CWD, Mode as RawMode, OFlags};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
+use super::at::{self, Links};
 use super::look::Meta;
 use super::owner::Resolved;
 use super::write::{KEPT, directory_of, follow, is_ours};
@@ -77,10 +78,10 @@ pub(super) fn finish(cx: &Context, target: &Path) -> Result<()> {
     ensure!(is_ours(from.as_ref()), "{from} is no name that a new {} would have", to.display());
     let from = directory_of(&to)?.join(from);
     let finish = || {
-        let new = match rustix::fs::statat(CWD, &from, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
-            Err(rustix::io::Errno::NOENT) => return Ok(()),
-            _ => open(&from, OFlags::RDONLY)?,
-        };
+        if matches!(at::stat(&from, Links::Stay), Ok(None)) {
+            return Ok(());
+        }
+        let new = open(&from, OFlags::RDONLY)?;
         let old = open(&to, OFlags::WRONLY)?;
         let length = Meta::from(rustix::fs::fstat(&new)?).size;
         copy(&new, &old, length, &Resolved::default())
@@ -93,8 +94,7 @@ pub(super) fn finish(cx: &Context, target: &Path) -> Result<()> {
 }
 
 fn open(path: &Path, how: OFlags) -> Result<File> {
-    let flags = how | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, RawMode::empty())
+    let file = at::open(path, Links::Stay, how | OFlags::NONBLOCK | OFlags::NOCTTY)
         .with_context(|| format!("failed to open {}", path.display()))?;
     let meta = Meta::from(rustix::fs::fstat(&file)?);
     ensure!(meta.is_file(), "{} is {}, not a file", path.display(), meta.what());

@@ -1,36 +1,29 @@
 //! What is at a path: nothing, a file that can be read, a directory, a link, something else.
 //!
-//! Changes nothing. What cannot be seen is an error that says so, never "nothing".
+//! Changes nothing. What cannot be seen is an error that says so, never "nothing"; nor is what a link leads to that somebody
+//! else could have put there (see [`at`](super::at)).
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::mem::MaybeUninit;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use dojob::{CouldNotFindOut, OrCouldNotFindOut};
-use rustix::fs::{AtFlags, CWD, FileType, Mode as RawMode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, FileType, OFlags, Stat};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
+use super::at::{self, Fault};
 use super::owner::Mode;
+
+pub(crate) use super::at::Links;
 
 /// How much of a file is held in memory to be shown or edited: text up to here gets a diff, more is hashed in pieces.
 pub(crate) const TEXT_LIMIT: usize = 1024 * 1024;
 
 /// Read from the system in pieces of this size, which lie on the stack.
 const PIECE: usize = 16 * 1024;
-
-/// What is done about a link at the end of a path. (Links on the way are always followed.)
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Links {
-    /// What is meant is the link's target.
-    Follow,
-    /// What is meant is the link itself.
-    Stay,
-}
 
 /// What is known of something without reading it.
 #[derive(Clone, Copy, Debug)]
@@ -133,42 +126,38 @@ pub(crate) struct OpenFile {
 /// # Errors
 /// [`CouldNotFindOut`], with a hint, for whatever stands between us and the answer.
 pub(crate) fn open(path: &Path, links: Links) -> Result<Found> {
-    let mut flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    if links == Links::Stay {
-        flags |= OFlags::NOFOLLOW;
-    }
-    match rustix::fs::open(path, flags, RawMode::empty()) {
+    match at::open(path, links, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY) {
         Ok(fd) => {
-            let meta = rustix::fs::fstat(&fd).map(Meta::from).map_err(|errno| unseen(path, errno))?;
+            let stat = rustix::fs::fstat(&fd).map_err(|errno| unseen(path, errno))?;
+            at::judge_hard_link_at(path, links, &stat).map_err(|fault| refused(path, fault))?;
+            let meta = Meta::from(stat);
             Ok(match meta.kind {
                 FileType::RegularFile => Found::File(OpenFile { file: File::from(fd), meta }),
                 FileType::Directory => Found::Directory(meta),
                 _ => Found::Other(meta),
             })
         }
-        Err(Errno::NOENT) => Ok(Found::Nothing),
+        Err(Fault::System(Errno::NOENT)) => Ok(Found::Nothing),
         // A link (FreeBSD says it with EMLINK), a socket, a device without a driver: not to be opened, but to be seen.
-        Err(errno @ (Errno::LOOP | Errno::MLINK | Errno::NXIO | Errno::NODEV | Errno::OPNOTSUPP)) => {
-            match meta(path, links)? {
-                Some(meta) if meta.is_symlink() => Ok(Found::Symlink(read_link(path)?, meta)),
-                Some(meta) if !meta.is_file() && !meta.is_dir() => Ok(Found::Other(meta)),
-                _ => Err(unseen(path, errno)),
-            }
-        }
-        Err(errno) => Err(unseen(path, errno)),
+        Err(Fault::System(
+            errno @ (Errno::LOOP | Errno::MLINK | Errno::NXIO | Errno::NODEV | Errno::OPNOTSUPP),
+        )) => match meta(path, links)? {
+            Some(meta) if meta.is_symlink() => Ok(Found::Symlink(read_link(path)?, meta)),
+            Some(meta) if !meta.is_file() && !meta.is_dir() => Ok(Found::Other(meta)),
+            _ => Err(unseen(path, errno)),
+        },
+        Err(fault) => Err(refused(path, fault)),
     }
 }
 
-/// What is at `path`, without opening it; `None` for nothing. One system call.
+/// What is at `path`, without reading it; `None` for nothing.
 ///
 /// # Errors
 /// As [`open`].
 pub(crate) fn meta(path: &Path, links: Links) -> Result<Option<Meta>> {
-    let flags = if links == Links::Stay { AtFlags::SYMLINK_NOFOLLOW } else { AtFlags::empty() };
-    match rustix::fs::statat(CWD, path, flags) {
-        Ok(stat) => Ok(Some(stat.into())),
-        Err(Errno::NOENT) => Ok(None),
-        Err(errno) => Err(unseen(path, errno)),
+    match at::stat(path, links) {
+        Ok(stat) => Ok(stat.map(Meta::from)),
+        Err(fault) => Err(refused(path, fault)),
     }
 }
 
@@ -177,10 +166,10 @@ pub(crate) fn meta(path: &Path, links: Links) -> Result<Option<Meta>> {
 /// # Errors
 /// As [`open`].
 pub(crate) fn meta_if_any(path: &Path) -> Result<Option<Meta>> {
-    match rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => Ok(Some(stat.into())),
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-        Err(errno) => Err(unseen(path, errno)),
+    match at::stat(path, Links::Stay) {
+        Ok(stat) => Ok(stat.map(Meta::from)),
+        Err(Fault::System(Errno::NOTDIR)) => Ok(None),
+        Err(fault) => Err(refused(path, fault)),
     }
 }
 
@@ -189,12 +178,30 @@ pub(crate) fn meta_if_any(path: &Path) -> Result<Option<Meta>> {
 /// # Errors
 /// As [`open`]; also when it is no link any more.
 pub(crate) fn read_link(path: &Path) -> Result<PathBuf> {
-    let target = rustix::fs::readlink(path, Vec::new()).map_err(|errno| unseen(path, errno))?;
-    Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
+    at::read_link(path).map_err(|fault| refused(path, fault))
+}
+
+/// As [`unseen`]; what is refused now is refused at every try.
+pub(crate) fn refused(path: &Path, fault: Fault) -> anyhow::Error {
+    match fault {
+        Fault::System(errno) => unseen(path, errno),
+        fault => {
+            CouldNotFindOut::new(format!("what {} is", path.display())).permanent().because(fault).into()
+        }
+    }
 }
 
 /// "could not find out what … is", with what to do about it.
 pub(crate) fn unseen(path: &Path, errno: Errno) -> anyhow::Error {
+    unknown(path, errno, |path| format!("what {path} is"))
+}
+
+/// The same of what is in a directory.
+pub(crate) fn unlisted(path: &Path, errno: Errno) -> anyhow::Error {
+    unknown(path, errno, |path| format!("what is in {path}"))
+}
+
+fn unknown(path: &Path, errno: Errno, what: impl FnOnce(std::path::Display<'_>) -> String) -> anyhow::Error {
     let hint = match errno {
         Errno::ACCESS | Errno::PERM => " (run this as a user who may read it, or as root)".to_owned(),
         Errno::LOOP => " (its symbolic links lead in a circle)".to_owned(),
@@ -204,16 +211,17 @@ pub(crate) fn unseen(path: &Path, errno: Errno) -> anyhow::Error {
         },
         _ => String::new(),
     };
-    let what = format!("what {} is{hint}", path.display());
+    let what = format!("{}{hint}", what(path.display()));
     CouldNotFindOut::new(what).because(io::Error::from(errno)).into()
 }
 
 /// The first on the way to `path` that ought to be a directory and is not.
 fn non_directory(path: &Path) -> Option<&Path> {
     let outermost_first = path.ancestors().skip(1).collect::<Vec<_>>().into_iter().rev();
-    outermost_first
-        .filter(|path| !path.as_os_str().is_empty())
-        .find(|path| meta(path, Links::Follow).is_ok_and(|meta| meta.is_some_and(|meta| !meta.is_dir())))
+    outermost_first.filter(|path| !path.as_os_str().is_empty()).find(|path| {
+        let found = rustix::fs::statat(CWD, *path, AtFlags::empty()).map(Meta::from);
+        found.is_ok_and(|meta| !meta.is_dir())
+    })
 }
 
 impl OpenFile {
@@ -384,6 +392,8 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::os::unix::net::UnixListener;
+
+    use rustix::fs::Mode as RawMode;
 
     use super::*;
 

@@ -17,6 +17,7 @@ use rustix::fs::{Gid, Mode as RawMode, Uid};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::at::is_trusted;
 use super::differ::Differences;
 use super::look::{Links, Meta, meta};
 
@@ -379,11 +380,21 @@ impl Resolved {
     /// These, and of what they leave open what is found there.
     pub(crate) fn or_as(&self, found: &Meta) -> Self {
         Resolved {
-            mode: self.mode.or(Some(found.mode)),
+            mode: self.mode.or_else(|| Some(self.kept_mode(found))),
             uid: self.uid.or(Some(found.uid)),
             gid: self.gid.or(Some(found.gid)),
             confidential: self.confidential,
         }
+    }
+
+    /// The mode that is left where none is asked for. A program that runs with the rights of a user, who may have made it so
+    /// for this, does not get those of another one along the way.
+    fn kept_mode(&self, found: &Meta) -> Mode {
+        let is_given_away = self.uid.is_some_and(|uid| uid != found.uid);
+        let changes_group = self.gid.is_some_and(|gid| gid != found.gid);
+        let changes = is_given_away || changes_group;
+        let lost = if found.is_file() && changes && !is_trusted(found.uid) { 0o6000 } else { 0 };
+        Mode::new(found.mode.bits() & !lost)
     }
 
     /// Sets what differs on something that is open, found as `found`.
@@ -400,7 +411,7 @@ impl Resolved {
             })?;
         }
         // Behind chown, which takes away the bits of setuid and setgid; so also where the mode seems right.
-        let mode = self.mode.unwrap_or(found.mode);
+        let mode = self.mode.unwrap_or_else(|| self.kept_mode(found));
         if mode != found.mode || uid.is_some() || gid.is_some() {
             rustix::fs::fchmod(&fd, mode.raw()).with_context(|| format!("failed to set the mode {mode}"))?;
         }

@@ -1,15 +1,12 @@
 //! Paths as they are written down: which ones no machine could have, and how they are handed on.
 //!
-//! Looks at the file system only to tell whether something is its root.
+//! Looks at no file system.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::Result;
-use dojob::{Context, CouldNotFindOut};
+use dojob::Context;
 use serde::{Deserialize, Deserializer, de};
-
-use super::look::{Links, meta};
 
 /// Why nothing can be at a path, whatever the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +15,11 @@ pub(crate) enum PathError {
     Empty,
     #[error("a path must not contain a NUL byte")]
     Nul,
+    #[error(
+        "a path must not begin with `~`, which is not expanded: write the home directory itself, such as `/home/rosa/app` or \
+         `/root/app`, or `./~` for a name that begins so"
+    )]
+    Tilde,
     #[error("a path of a file must end with its name, not with `/`, `.` or `..`")]
     NoName,
     #[error(
@@ -34,6 +36,9 @@ pub(crate) fn validate(path: &Path) -> Result<(), PathError> {
     }
     if bytes.contains(&0) {
         return Err(PathError::Nul);
+    }
+    if bytes.starts_with(b"~") {
+        return Err(PathError::Tilde);
     }
     Ok(())
 }
@@ -69,48 +74,6 @@ pub(crate) fn absolute(cx: &Context, path: &Path) -> String {
     absolute.to_string_lossy().into_owned()
 }
 
-/// Directories below which nobody wants things to be removed by rule.
-const OF_THE_SYSTEM: [&str; 20] = [
-    "/",
-    "/bin",
-    "/boot",
-    "/dev",
-    "/etc",
-    "/home",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/proc",
-    "/root",
-    "/run",
-    "/sbin",
-    "/sys",
-    "/usr",
-    "/usr/bin",
-    "/usr/lib",
-    "/usr/sbin",
-    "/var",
-    "/var/lib",
-];
-
-/// Refuses a path that leads, through links, say, to the root of all or to another of the system's own directories.
-///
-/// # Errors
-/// When it does, or that cannot be found out.
-pub(crate) fn refuse_root(path: &Path) -> Result<()> {
-    let Some(found) = meta(path, Links::Follow)? else { return Ok(()) };
-    for name in OF_THE_SYSTEM {
-        // One that cannot be seen is not the one that was.
-        if meta(Path::new(name), Links::Follow).is_ok_and(|meta| meta.is_some_and(|meta| meta.id == found.id))
-        {
-            let what = format!("what may be removed below {}", path.display());
-            let why = format!("it is {name}, of which the system itself lives");
-            return Err(CouldNotFindOut::new(what).because(why).into());
-        }
-    }
-    Ok(())
-}
-
 /// For `#[serde(deserialize_with)]`: a path for which [`validate`] holds.
 pub(crate) fn any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     let path = PathBuf::deserialize(deserializer)?;
@@ -144,11 +107,16 @@ mod tests {
         for path in ["/a", "a", "/a/../b", "./a"] {
             assert_eq!(validate_no_root(Path::new(path)), Ok(()), "{path}");
         }
-        let root = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink("/", root.path().join("link")).unwrap();
-        assert!(refuse_root(&root.path().join("link")).is_err());
-        assert!(refuse_root(Path::new("/etc/.")).is_err());
-        assert!(refuse_root(root.path()).is_ok() && refuse_root(&root.path().join("none")).is_ok());
+    }
+
+    #[test]
+    fn a_tilde_is_not_expanded_but_refused() {
+        for path in ["~", "~/app", "~rosa/.bashrc"] {
+            assert_eq!(validate(Path::new(path)), Err(PathError::Tilde), "{path}");
+        }
+        for path in ["./~/app", "/srv/~", "a~", "/~rosa"] {
+            assert_eq!(validate(Path::new(path)), Ok(()), "{path}");
+        }
     }
 
     #[test]

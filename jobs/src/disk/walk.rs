@@ -3,7 +3,7 @@
 //!
 //! Knows what is there; not what is wanted of it. Holds one open directory for each level.
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -11,10 +11,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use dojob::{CouldNotFindOut, OrCouldNotFindOut};
-use rustix::fs::{AtFlags, CWD, Dir, Mode as RawMode, OFlags};
+use rustix::fs::{AtFlags, Dir, Mode as RawMode, OFlags};
 use rustix::io::Errno;
 
-use super::look::{Meta, unseen};
+use super::at::{self, Fault, Links};
+use super::look::{Meta, refused, unlisted, unseen};
+use super::removal::open_here;
 
 /// Something below the directory.
 pub(crate) struct Entry<'a> {
@@ -31,6 +33,8 @@ pub(crate) struct Entry<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Enter {
     Yes,
+    /// Unless something is mounted there.
+    UnlessMounted,
     No,
 }
 
@@ -48,9 +52,40 @@ struct Walk<'a> {
 ///
 /// # Errors
 /// Those of `visit`, which end the walk; [`CouldNotFindOut`] when something cannot be seen.
-pub(crate) fn walk(root: &Path, mut visit: impl FnMut(&Entry<'_>) -> Result<Enter>) -> Result<()> {
-    // A link at the root itself is followed: who names it means the directory.
-    let directory = open(CWD, root, OFlags::empty()).map_err(|errno| unseen(root, errno))?;
+pub(crate) fn walk(root: &Path, visit: impl FnMut(&Entry<'_>) -> Result<Enter>) -> Result<()> {
+    walk_from(root, open_directory(root)?, visit)
+}
+
+/// Opens a directory to list it. A link at its end is followed where nobody else could have put it there: who names it
+/// means the directory.
+///
+/// # Errors
+/// [`CouldNotFindOut`] when it cannot be opened.
+pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
+    at::open(path, Links::Follow, flags).map_err(|fault| match fault {
+        Fault::System(errno) => unlisted(path, errno),
+        fault => refused(path, fault),
+    })
+}
+
+/// Opens a directory that is open already once more, to list it from the start.
+///
+/// # Errors
+/// As [`open_directory`].
+pub(crate) fn open_again(path: &Path, directory: &OwnedFd) -> Result<OwnedFd> {
+    open(directory, c".").map_err(|errno| unlisted(path, errno))
+}
+
+/// As [`walk`], from a directory that is open already; `root` is its path, for messages.
+///
+/// # Errors
+/// As there.
+pub(crate) fn walk_from(
+    root: &Path,
+    directory: OwnedFd,
+    mut visit: impl FnMut(&Entry<'_>) -> Result<Enter>,
+) -> Result<()> {
     let mut walk = Walk { root, path: PathBuf::new(), open: Vec::new() };
     walk.enter(directory)?;
     while let Some(directory) = walk.open.last_mut() {
@@ -75,9 +110,9 @@ pub(crate) fn walk(root: &Path, mut visit: impl FnMut(&Entry<'_>) -> Result<Ente
     Ok(())
 }
 
-fn open(from: impl AsFd, path: impl rustix::path::Arg, more: OFlags) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NONBLOCK | more;
-    rustix::fs::openat(from, path, flags, RawMode::empty())
+fn open(from: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    rustix::fs::openat(from, name, flags, RawMode::empty())
 }
 
 impl Walk<'_> {
@@ -105,14 +140,25 @@ impl Walk<'_> {
             Err(errno) => return Err(self.unseen(errno)),
         };
         let entry = Entry { parent, name, path: &self.path, meta };
-        if visit(&entry)? == Enter::No || !meta.is_dir() {
+        let enter = visit(&entry)?;
+        if enter == Enter::No || !meta.is_dir() {
             return Ok(None);
         }
-        match open(parent, name, OFlags::NOFOLLOW) {
+        let opened = if enter == Enter::Yes { open(parent, name) } else { open_here(parent, name) };
+        match opened {
+            // What is there now is another one, which was not judged.
+            Ok(below) if rustix::fs::fstat(&below).is_ok_and(|now| Meta::from(now).id != meta.id) => {
+                let path = self.root.join(&self.path);
+                Err(CouldNotFindOut::new(format!("what {} is", path.display()))
+                    .because("it was replaced by another directory meanwhile")
+                    .into())
+            }
             Ok(below) => Ok(Some(below)),
             // Gone, or no directory any more.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
-            Err(errno) => Err(self.unseen(errno)),
+            // Another mount, where that is not to be entered.
+            Err(Errno::XDEV) if enter == Enter::UnlessMounted => Ok(None),
+            Err(errno) => Err(unlisted(&self.root.join(&self.path), errno)),
         }
     }
 }
@@ -121,11 +167,23 @@ impl Walk<'_> {
 ///
 /// # Errors
 /// [`CouldNotFindOut`] when it cannot be read.
-pub(crate) fn names(directory: &Path) -> Result<Vec<std::ffi::OsString>> {
-    let what = || format!("what is in {}", directory.display());
-    let entries = std::fs::read_dir(directory).or_could_not_find_out(what())?;
-    let names: io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.file_name())).collect();
-    let mut names = names.map_err(|error| CouldNotFindOut::new(what()).because(error))?;
+pub(crate) fn names(directory: &Path) -> Result<Vec<OsString>> {
+    names_in(directory, &open_directory(directory)?)
+}
+
+/// The same of a directory that is open; `path` is its own, for messages.
+///
+/// # Errors
+/// As there.
+pub(crate) fn names_in(path: &Path, directory: &OwnedFd) -> Result<Vec<OsString>> {
+    let what = || format!("what is in {}", path.display());
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory).map_err(io::Error::from).or_could_not_find_out(what())? {
+        let entry = entry.map_err(io::Error::from).or_could_not_find_out(what())?;
+        if entry.file_name() != c"." && entry.file_name() != c".." {
+            names.push(OsStr::from_bytes(entry.file_name().to_bytes()).to_owned());
+        }
+    }
     names.sort();
     Ok(names)
 }
@@ -177,7 +235,7 @@ mod tests {
     fn what_is_no_directory_is_told() {
         let root = tempfile::tempdir().unwrap();
         let error = walk(&root.path().join("none"), |_| Ok(Enter::Yes)).unwrap_err();
-        assert!(error.is::<CouldNotFindOut>() && error.to_string().ends_with("none is"), "{error}");
+        assert!(error.is::<CouldNotFindOut>() && error.to_string().contains("what is in "), "{error}");
         assert!(names(&root.path().join("none")).unwrap_err().is::<CouldNotFindOut>());
     }
 

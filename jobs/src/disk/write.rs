@@ -4,7 +4,7 @@
 //! nothing of what is written.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -13,13 +13,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
 use dojob::{Context, Permanent};
-use rustix::fs::{AtFlags, CWD, Mode as RawMode, OFlags};
+use rustix::fs::{AtFlags, Mode as RawMode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::at::{self, Fault};
 use super::in_place;
-use super::look::{Links, Meta, OpenFile, meta, read_link};
+use super::look::{Links, Meta, OpenFile, meta, read_link, refused};
 use super::owner::{Mode, Resolved};
+use super::removal::remove_at;
+
+pub(crate) use super::removal::remove;
 
 /// How the names of all that is written beside begin; what has such a name is ours.
 pub(crate) const BESIDE: &str = ".dojob-";
@@ -143,50 +147,38 @@ fn cleanup_of(cx: &Context, target: &Path) -> Result<()> {
     failed
 }
 
-/// Removes whatever is there, a directory with all that is in it; links are not followed.
-///
-/// # Errors
-/// When something is there and cannot be removed.
-pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    let gone = |result: io::Result<()>| match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    };
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => gone(fs::remove_dir_all(path)),
-        Ok(_) => gone(fs::remove_file(path)),
-        Err(error) => gone(Err(error)),
-    }
-}
-
-/// Removes what is there, unless it is a directory (or a link to one).
+/// Removes what has this name in the directory at `path`, unless it is a directory (or a link to one).
 ///
 /// # Errors
 /// When it cannot be removed.
-pub(crate) fn remove_other(path: &Path) -> Result<()> {
+pub(crate) fn remove_other(path: &Path, directory: &OwnedFd, name: &OsStr) -> Result<()> {
     match meta(path, Links::Follow)? {
         Some(meta) if meta.is_dir() => Ok(()),
-        _ => remove(path).with_context(|| format!("failed to remove {}", path.display())),
+        _ => match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno).with_context(|| format!("failed to remove {}", path.display())),
+        },
     }
 }
 
-/// Gives something another name, unless there is something of that name: `false`.
+/// Gives something in a directory another name there, unless there is something of that name: `false`.
 ///
 /// # Errors
 /// When the system refuses.
-pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<bool> {
+pub(crate) fn rename_new(directory: &OwnedFd, from: &OsStr, to: &OsStr) -> io::Result<bool> {
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
-    match rustix::fs::renameat_with(CWD, from, CWD, to, rustix::fs::RenameFlags::NOREPLACE) {
+    match rustix::fs::renameat_with(directory, from, directory, to, rustix::fs::RenameFlags::NOREPLACE) {
         Ok(()) => return Ok(true),
         Err(Errno::EXIST) => return Ok(false),
         // Not every file system can do that; then with a look before.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
         Err(errno) => return Err(errno.into()),
     }
-    if fs::symlink_metadata(to).is_ok() {
+    if rustix::fs::statat(directory, to, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
         return Ok(false);
     }
-    fs::rename(from, to).map(|()| true)
+    rustix::fs::renameat(directory, from, directory, to)?;
+    Ok(true)
 }
 
 /// The directory that `path` is in.
@@ -201,14 +193,15 @@ pub(crate) fn directory_of(path: &Path) -> Result<&Path> {
     }
 }
 
-/// Opens a directory.
+/// Opens a directory; links on the way and at its end are followed where nobody else could have put them there. All that is
+/// done in it by this descriptor is done in this directory, whatever becomes of its path.
 ///
 /// # Errors
 /// When there is none, with a hint, or it cannot be opened.
 pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, RawMode::empty()).map_err(|errno| match meta(path, Links::Follow) {
-        Ok(None) => {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    at::open(path, Links::Follow, flags).map_err(|fault| match fault {
+        Fault::System(errno) if matches!(meta(path, Links::Follow), Ok(None)) => {
             let path = path.display();
             Permanent::new(format!(
                 "the directory {path} does not exist; a `directory` before this one can make it"
@@ -216,7 +209,10 @@ pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd> {
             .because(errno)
             .into()
         }
-        _ => anyhow::Error::new(errno).context(format!("failed to open the directory {}", path.display())),
+        Fault::System(errno) => {
+            anyhow::Error::new(errno).context(format!("failed to open the directory {}", path.display()))
+        }
+        fault => refused(path, fault),
     })
 }
 
@@ -224,7 +220,7 @@ pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd> {
 /// exist.
 ///
 /// # Errors
-/// When they lead in a circle, or cannot be read.
+/// When they lead in a circle, cannot be read, or could have been put there by somebody else.
 pub(crate) fn follow(path: &Path) -> Result<PathBuf> {
     // As many as Linux itself follows.
     const LONGEST_CHAIN: usize = 40;
@@ -232,6 +228,7 @@ pub(crate) fn follow(path: &Path) -> Result<PathBuf> {
     for _ in 0..LONGEST_CHAIN {
         match meta(&path, Links::Stay)? {
             Some(meta) if meta.is_symlink() => {
+                at::may_follow(&path).map_err(|fault| refused(&path, fault))?;
                 let target = read_link(&path)?;
                 path = directory_of(&path)?.join(target);
             }
@@ -386,17 +383,21 @@ pub(crate) fn in_place_of_directory(
     path: &Path,
     make: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
+    let parent = open_directory(directory_of(path)?)?;
     let aside = beside(cx, path)?;
-    fs::rename(path, &aside)
+    let [name, other] = [path, &aside].map(|path| path.file_name().unwrap_or_default());
+    let judged = Meta::from(rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?).id;
+    rustix::fs::renameat(&parent, name, &parent, other)
         .with_context(|| format!("failed to move the directory {} away", path.display()))?;
     if let Err(error) = make() {
-        fs::rename(&aside, path).with_context(|| {
+        rustix::fs::renameat(&parent, other, &parent, name).with_context(|| {
             format!("failed to move {} back to {} after this: {error:#}", aside.display(), path.display())
         })?;
         settle(cx, &aside)?;
         return Err(error);
     }
-    remove(&aside).with_context(|| format!("failed to remove {}", aside.display()))?;
+    remove_at(&parent, other, Some(judged))
+        .with_context(|| format!("failed to remove {}", aside.display()))?;
     settle(cx, &aside)
 }
 
@@ -410,13 +411,21 @@ pub(crate) fn keep(cx: &Context, path: &Path, old: &mut OpenFile) -> Result<()> 
     name.push(KEPT);
     let kept = PathBuf::from(name);
     let mut keep = || {
+        let directory = open_directory(directory_of(path)?)?;
         let beside = beside(cx, path)?;
-        match fs::hard_link(path, &beside) {
+        let [name, other, new] = [path, &beside, &kept].map(|path| path.file_name().unwrap_or_default());
+        match rustix::fs::linkat(&directory, name, &directory, other, AtFlags::empty()) {
             Ok(()) => {
-                fs::rename(&beside, &kept)?;
+                let linked = Meta::from(rustix::fs::statat(&directory, other, AtFlags::SYMLINK_NOFOLLOW)?);
+                let is_old = linked.id == old.meta.id;
+                if is_old {
+                    rustix::fs::renameat(&directory, other, &directory, new)?;
+                }
                 // Where both are one file already, a rename does nothing.
-                remove(&beside)?;
-                settle(cx, &beside)
+                remove_at(&directory, other, None)?;
+                settle(cx, &beside)?;
+                anyhow::ensure!(is_old, "it was replaced by another file meanwhile");
+                Ok(())
             }
             // Not every file system has hard links, nor may everybody make one of somebody else's file.
             Err(_) => {
@@ -434,19 +443,19 @@ pub(crate) fn keep(cx: &Context, path: &Path, old: &mut OpenFile) -> Result<()> 
 ///
 /// # Errors
 /// When it cannot be opened, is a link, or the system refuses.
-#[allow(dead_code, reason = "for jobs that have looked, and hold no open file")]
 pub(crate) fn set_attributes(path: &Path, attributes: &Resolved) -> Result<()> {
     let set = || {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(CWD, path, flags, RawMode::empty())?;
-        let found = Meta::from(rustix::fs::fstat(&fd)?);
-        attributes.set(&fd, &found)
+        let fd = at::open(path, Links::Stay, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+        let found = rustix::fs::fstat(&fd)?;
+        at::judge_hard_link_at(path, Links::Stay, &found)?;
+        attributes.set(&fd, &Meta::from(found))
     };
     set().with_context(|| format!("failed to set mode and owner of {}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Write as _;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::sync::{Arc, Mutex};
@@ -652,12 +661,14 @@ mod tests {
     #[test]
     fn a_new_name_takes_no_place() {
         let root = tempfile::tempdir().unwrap();
-        let [one, two] = ["one", "two"].map(|name| root.path().join(name));
+        let one = root.path().join("one");
         fs::create_dir(&one).unwrap();
-        assert!(rename_new(&one, &two).unwrap());
+        let directory = open_directory(root.path()).unwrap();
+        let rename_new = |from: &str, to: &str| rename_new(&directory, from.as_ref(), to.as_ref());
+        assert!(rename_new("one", "two").unwrap());
         fs::create_dir(&one).unwrap();
-        assert!(!rename_new(&one, &two).unwrap());
-        assert!(rename_new(&root.path().join("none"), &root.path().join("x")).is_err());
+        assert!(!rename_new("one", "two").unwrap());
+        assert!(rename_new("none", "x").is_err());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use rustix::fs::{AtFlags, Mode as RawMode, OFlags};
 use rustix::io::Errno;
 
 use crate::disk::Mode;
+use crate::disk::at::{self, Links};
 use crate::disk::look::Meta;
 use crate::disk::owner::Resolved;
 
@@ -34,13 +35,12 @@ pub(crate) const OTHER_FILE_SYSTEM: &str = "it is on another file system than th
 const STEP: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Beneath {
-    /// The folder at `path`; links on the way to it are followed.
+    /// The folder at `path`; links on the way to it are followed where nobody else could have put them there.
     ///
     /// # Errors
     /// When it cannot be opened, or is no directory.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(path, flags, RawMode::empty())?;
+        let root = at::open(path, Links::Follow, OFlags::RDONLY | OFlags::DIRECTORY)?;
         Ok(Beneath { root, path: path.to_owned() })
     }
 

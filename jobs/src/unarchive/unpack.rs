@@ -3,7 +3,7 @@
 //! So whatever is wrong with the archive, and a full disk, is found out before the folder is touched.
 
 use std::collections::HashSet;
-use std::fs::{self, File, FileTimes};
+use std::fs::{File, FileTimes};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -19,6 +19,7 @@ use super::beneath::{Beneath, NEW_DIRECTORY, NewDirectories, OTHER_FILE_SYSTEM, 
 use super::check::{in_the_way, open_at, there, wanted};
 use super::item::{Item, ItemKind};
 use super::{Prepared, Unarchive};
+use crate::disk::at::{self, Fault, Links};
 use crate::disk::look::Meta;
 use crate::disk::owner::Resolved;
 use crate::disk::write::{self, beside, open_directory, settle};
@@ -77,14 +78,19 @@ fn make(job: &Unarchive, cx: &Context, prepared: &Prepared, work: &Path) -> Resu
     let own = Resolved { mode: Some(NEW_DIRECTORY), ..prepared.owners };
     own.set(made.root(), &rustix::fs::fstat(made.root())?.into())?;
     sync(made.root());
-    fs::rename(&folder, &job.dest)?;
     let parent = open_directory(write::directory_of(&job.dest)?)?;
+    let from = at::place(&folder, Links::Stay)?;
+    rustix::fs::renameat(&from.directory, &from.name, &parent, job.dest.file_name().unwrap_or_default())?;
     Ok(rustix::fs::fsync(&parent)?)
 }
 
 fn make_private(path: &Path) -> Result<()> {
-    rustix::fs::mkdir(path, RawMode::RWXU)
-        .map_err(io::Error::from)
+    let make = || {
+        let place = at::place(path, Links::Stay)?;
+        Ok(rustix::fs::mkdirat(&place.directory, &place.name, RawMode::RWXU)?)
+    };
+    make()
+        .map_err(|fault: Fault| io::Error::from(fault))
         .with_context(|| format!("failed to make {}", path.display()))
 }
 
