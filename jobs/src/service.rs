@@ -332,7 +332,7 @@ impl Service {
             }
             Some(ServiceState::Stopped) => {}
             // One that is just starting may have read what was there before.
-            Some(ServiceState::Running) if !is_up && !(is_coming && news.is_any()) => {
+            Some(ServiceState::Running) if !(is_up || is_coming && news.is_any()) => {
                 plan.add(Step::new("start"), format!("is {}", found.words));
             }
             // Who starts one day will read what is new. But one that has failed was to be running, and it may have been our
