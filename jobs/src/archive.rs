@@ -229,6 +229,8 @@ impl Job for Archive {
         write::write(cx, &target, &attributes, |file| {
             let mut packer = Packer::new(file, format)?;
             for source in sources.values() {
+                // A directory, a link or an empty file reads nothing, and does not ask.
+                anyhow::ensure!(!cx.is_cancelled(), "the run was asked to stop");
                 let entry = &source.entry;
                 match entry.kind {
                     Kind::File(_) => {

@@ -6,7 +6,10 @@ pub(crate) mod changes;
 pub(crate) mod exclude;
 pub(crate) mod format;
 pub(crate) mod read;
+mod sparse;
 pub(crate) mod write;
+#[cfg(feature = "zip")]
+mod zip_kind;
 
 pub(crate) use self::format::Format;
 

@@ -10,7 +10,7 @@ mod unpack;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use dojob::{Context, CouldNotFindOut, Job, NotAsWanted, OrCouldNotFindOut};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,11 @@ use crate::size::Size;
 /// are not compared (tar's are set on new files).
 ///
 /// Whoever made the archive, nothing of it gets out of the folder: names with `..` and absolute ones, names behind a link, and links
-/// that lead out are errors, and so are devices and pipes. How much it may unpack to is bounded.
+/// that lead out are errors, also where a hard link puts one elsewhere, and so are devices, pipes and sockets. How much it may unpack
+/// to is bounded. A hard link needs the file that it is another name of in the archive, before it.
+///
+/// Files with holes are unpacked with zeroes in their place, whichever of GNU tar's formats they are in. Permissions of a zip
+/// archive are taken from entries that were made on Unix; others become 0644, and directories 0755.
 ///
 /// A folder that does not exist is unpacked beside, and is there at once, complete. One that exists gets all that differs, file by file,
 /// after everything has been unpacked beside it. Files that are right stay as they are.
@@ -76,7 +80,8 @@ pub struct Unarchive {
     /// ever written through a link.
     #[serde(default, skip_serializing_if = "is_default")]
     pub outside_links: bool,
-    /// How much the archive may unpack to, such as `100 GiB`; with 16 GiB unless given.
+    /// How much the archive may unpack to, such as `100 GiB`: its files together, with their holes, and also those that are
+    /// excluded. Unless given, 16 GiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_size: Option<Size>,
     /// How many entries the archive may have; a million unless given.
@@ -189,6 +194,7 @@ impl Unarchive {
             exclude: &prepared.exclude,
             outside_links: self.outside_links,
             special_bits: self.special_bits,
+            entries: prepared.limits.entries,
         });
         let mut any = false;
         entries(cx, file, format, prepared.limits, |entry, content| {
@@ -198,13 +204,18 @@ impl Unarchive {
             }
             Ok(std::ops::ControlFlow::Continue(()))
         })?;
-        ensure!(
-            any,
-            "there is nothing in it to unpack; is `strip_components` too high, or `exclude` too wide?"
-        );
+        judge.finish()?;
+        if !any {
+            return Err(Nothing.into());
+        }
         Ok(())
     }
 }
+
+/// All entries of the archive are left out.
+#[derive(Debug, thiserror::Error)]
+#[error("there is nothing in it to unpack; is `strip_components` too high, or `exclude` too wide?")]
+struct Nothing;
 
 struct Prepared {
     exclude: Exclude,

@@ -12,12 +12,19 @@ use anyhow::Result;
 use dojob::{Context, OrCouldNotFindOut};
 
 use super::format::FormatError;
+use super::sparse::Sparse;
 use super::{Entry, Format, Kind};
 use crate::size::Size;
 
 /// How many bytes there may be in between two contents: a header, with long names and extended attributes. The library holds them
 /// in memory.
 const LONGEST_HEADER: u64 = 1024 * 1024;
+
+/// How many bytes an archive may have beside its contents, before the first entry and behind the last one.
+const SLACK: u64 = 1024 * 1024;
+
+/// And for each entry: its header, and what fills its content up to a whole block, of which others may make more.
+const SLACK_OF_ENTRY: u64 = 4096;
 
 /// Contents are compared in pieces of this size.
 const PIECE: usize = 64 * 1024;
@@ -45,10 +52,22 @@ pub(crate) enum ReadError {
     Format(#[from] FormatError),
 }
 
+impl ReadError {
+    /// Whether the same archive can only be read with the same end.
+    pub(crate) fn is_permanent(&self) -> bool {
+        match self {
+            // The system says so, and may say something else next time.
+            ReadError::Damaged { source, .. } => source.raw_os_error().is_none(),
+            ReadError::Stopped => false,
+            ReadError::TooLarge { .. } | ReadError::TooMany { .. } | ReadError::Format(_) => true,
+        }
+    }
+}
+
 /// How much an archive may hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Of all its files together, unpacked.
+    /// Of all its files together, unpacked, with their holes.
     pub(crate) bytes: u64,
     pub(crate) entries: u64,
 }
@@ -71,7 +90,12 @@ struct Guard<'a> {
     cx: &'a Context,
     format: Format,
     limits: Limits,
+    /// How much of the archive was read, decompressed.
     read: Cell<u64>,
+    /// How much came out: the contents, with their holes.
+    unpacked: Cell<u64>,
+    /// How many entries there were.
+    entries: Cell<u64>,
     /// How much more may come before the next content begins; `None` inside of a content.
     header: Cell<Option<u64>>,
     trip: Cell<Option<Trip>>,
@@ -88,11 +112,33 @@ impl Guard<'_> {
         if self.cx.is_cancelled() { self.fail(Trip::Stopped) } else { Ok(()) }
     }
 
-    /// So many bytes have come.
+    /// So many bytes of a content have come out.
+    fn came_out(&self, bytes: u64) -> io::Result<()> {
+        self.unpacked.set(self.unpacked.get().saturating_add(bytes));
+        if self.unpacked.get() > self.limits.bytes { self.fail(Trip::TooLarge) } else { Ok(()) }
+    }
+
+    /// There is one more entry, with a content of so many bytes, as it says: what is known to be too large is not begun.
+    fn entry(&self, kind: &Kind) -> Result<(), ReadError> {
+        self.entries.set(self.entries.get() + 1);
+        if self.entries.get() > self.limits.entries {
+            return Err(ReadError::TooMany { limit: self.limits.entries });
+        }
+        match kind {
+            Kind::File(size) if self.unpacked.get().saturating_add(*size) > self.limits.bytes => {
+                Err(ReadError::TooLarge { limit: Size::bytes(self.limits.bytes) })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// So many bytes of the archive have been read.
     fn after(&self, bytes: usize) -> io::Result<()> {
         let bytes = bytes as u64;
         self.read.set(self.read.get().saturating_add(bytes));
-        if self.read.get() > self.limits.bytes {
+        // Holes come out, and are not read; what is read and does not come out has limits as well.
+        let beside = SLACK.saturating_add(self.entries.get().saturating_mul(SLACK_OF_ENTRY));
+        if self.read.get() > self.limits.bytes.saturating_add(beside) {
             return self.fail(Trip::TooLarge);
         }
         match self.header.get().map(|left| left.checked_sub(bytes)) {
@@ -130,6 +176,21 @@ impl<R: Read> Read for Guarded<'_, R> {
         self.guard.before()?;
         let read = self.inner.read(buffer)?;
         self.guard.after(read)?;
+        Ok(read)
+    }
+}
+
+/// A content under guard.
+struct ComingOut<'a, R> {
+    inner: R,
+    guard: &'a Guard<'a>,
+}
+
+impl<R: Read> Read for ComingOut<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.guard.before()?;
+        let read = self.inner.read(buffer)?;
+        self.guard.came_out(read as u64)?;
         Ok(read)
     }
 }
@@ -205,6 +266,8 @@ pub(crate) fn entries(
         format: format.built_in()?,
         limits,
         read: Cell::new(0),
+        unpacked: Cell::new(0),
+        entries: Cell::new(0),
         header: Cell::new(None),
         trip: Cell::new(None),
     };
@@ -237,21 +300,22 @@ fn decompressed(file: File, format: Format) -> io::Result<Box<dyn Read>> {
 fn tar_entries(reader: Box<dyn Read>, guard: &Guard<'_>, visit: &mut Visit<'_>) -> Result<()> {
     let mut archive = tar::Archive::new(Guarded { inner: reader, guard });
     let mut entries = archive.entries().map_err(|error| guard.explain(error))?;
-    let mut count = 0;
     loop {
         guard.header.set(Some(LONGEST_HEADER));
         let Some(entry) = entries.next() else { break };
         let mut entry = entry.map_err(|error| guard.explain(error))?;
         let described = described(&mut entry).map_err(|error| guard.explain(error))?;
+        let stored = entry.size();
+        let Some((described, sparse)) = described else { continue };
+        guard.entry(&described.kind)?;
+        let mut entry: Box<dyn Read + '_> = match sparse {
+            Some(sparse) => Box::new(sparse.filled(entry, stored).map_err(|error| guard.explain(error))?),
+            None => Box::new(entry),
+        };
         guard.header.set(None);
-        count += 1;
-        if count > guard.limits.entries {
-            return Err(ReadError::TooMany { limit: guard.limits.entries }.into());
-        }
+        let mut entry = ComingOut { inner: &mut entry, guard };
         let mut content = Content { reader: &mut entry, guard };
-        if let Some(described) = described
-            && visit(&described, &mut content)?.is_break()
-        {
+        if visit(&described, &mut content)?.is_break() {
             return Ok(());
         }
         content.drain()?;
@@ -262,14 +326,18 @@ fn tar_entries(reader: Box<dyn Read>, guard: &Guard<'_>, visit: &mut Visit<'_>) 
     Ok(())
 }
 
-/// What a tar archive says of an entry; nothing of one that only says something of others.
-fn described<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Option<Entry>> {
+/// What a tar archive says of an entry, and where its holes are, if it is a file that has some; nothing of one that only
+/// says something of others.
+fn described<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Option<(Entry, Option<Sparse>)>> {
     use tar::EntryType;
+    let entry_type = entry.header().entry_type();
+    let sparse = extended(entry, entry_type)?;
     let link = |entry: &tar::Entry<'_, R>| entry.link_name_bytes().unwrap_or_default().into_owned();
-    let kind = match entry.header().entry_type() {
+    let size = sparse.as_ref().map_or_else(|| entry.size(), |sparse| sparse.size);
+    let kind = match entry_type {
         // In archives of the oldest kind a directory is a file whose name ends so.
-        EntryType::Regular if entry.path_bytes().ends_with(b"/") => Kind::Directory,
-        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => Kind::File(entry.size()),
+        EntryType::Regular if entry.path_bytes().ends_with(b"/") && sparse.is_none() => Kind::Directory,
+        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => Kind::File(size),
         EntryType::Directory => Kind::Directory,
         EntryType::Symlink => Kind::Symlink(link(entry)),
         EntryType::Link => Kind::HardLink(link(entry)),
@@ -278,38 +346,95 @@ fn described<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Option<Entry>
         EntryType::XGlobalHeader => return Ok(None),
         _ => Kind::Other("of an unknown kind"),
     };
-    Ok(Some(Entry {
-        name: entry.path_bytes().into_owned(),
+    let name = sparse.as_ref().and_then(|sparse| sparse.name.clone());
+    let described = Entry {
+        name: name.unwrap_or_else(|| entry.path_bytes().into_owned()),
         kind,
         mode: Some(entry.header().mode()? & 0o7777),
         modified: i64::try_from(entry.header().mtime()?).ok(),
-    }))
+    };
+    Ok(Some((described, sparse)))
+}
+
+/// Reads the extended headers of an entry for what the library does not know: holes, and what is said of all entries.
+fn extended<R: Read>(
+    entry: &mut tar::Entry<'_, R>,
+    entry_type: tar::EntryType,
+) -> io::Result<Option<Sparse>> {
+    use tar::EntryType;
+    let wrong = |why: &str| Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    let Some(extensions) = entry.pax_extensions()? else { return Ok(None) };
+    let mut headers = Vec::new();
+    for header in extensions {
+        // One that holds a line break is not understood by the library, which would take another name instead.
+        let Ok(header) = header else { return wrong("an extended header cannot be understood") };
+        headers.push((header.key_bytes(), header.value_bytes()));
+    }
+    let of_one = |key: &[u8]| {
+        matches!(key, b"path" | b"linkpath" | b"size" | b"SCHILY.realsize") || key.starts_with(b"GNU.sparse.")
+    };
+    if entry_type == EntryType::XGlobalHeader {
+        if headers.iter().any(|(key, _)| of_one(key)) {
+            return wrong("a global header gives all entries one name or size");
+        }
+        return Ok(None);
+    }
+    let sparse = Sparse::of_headers(headers.into_iter())?;
+    if sparse.is_some() && !matches!(entry_type, EntryType::Regular | EntryType::Continuous) {
+        return wrong("it has holes, and is no ordinary file");
+    }
+    Ok(sparse)
+}
+
+/// A reader that fails when the run is asked to stop.
+#[cfg(feature = "zip")]
+struct UntilStopped<'a, R> {
+    inner: R,
+    guard: &'a Guard<'a>,
+}
+
+#[cfg(feature = "zip")]
+impl<R: Read> Read for UntilStopped<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.guard.before()?;
+        self.inner.read(buffer)
+    }
+}
+
+#[cfg(feature = "zip")]
+impl<R: io::Seek> io::Seek for UntilStopped<'_, R> {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
+    }
 }
 
 #[cfg(feature = "zip")]
 fn zip_entries(file: File, guard: &Guard<'_>, visit: &mut Visit<'_>) -> Result<()> {
     let damaged = |error: zip::result::ZipError| guard.explain(error.into());
-    let mut archive = zip::ZipArchive::new(BufReader::new(file)).map_err(damaged)?;
+    let file = UntilStopped { inner: BufReader::new(file), guard };
+    let mut archive = zip::ZipArchive::new(file).map_err(damaged)?;
     if archive.len() as u64 > guard.limits.entries {
         return Err(ReadError::TooMany { limit: guard.limits.entries }.into());
     }
     for index in 0..archive.len() {
+        // One without content reads nothing, and does not ask.
+        guard.before().map_err(|error| guard.explain(error))?;
         let entry = archive.by_index(index).map_err(damaged)?;
-        let name = entry.name().map_err(damaged)?.into_owned().into_bytes();
-        let (is_directory, is_symlink) = (entry.is_dir(), entry.is_symlink());
-        let mode = entry.unix_mode().map(|mode| mode & 0o7777);
-        let size = entry.size();
-        let mut entry = Guarded { inner: entry, guard };
-        let kind = if is_directory {
-            Kind::Directory
-        } else if is_symlink {
-            let mut target = Vec::new();
-            let read = Read::take(&mut entry, LONGEST_LINK).read_to_end(&mut target);
-            read.map_err(|error| guard.explain(error))?;
-            Kind::Symlink(target)
-        } else {
-            Kind::File(size)
+        let name = entry.name().map_err(damaged)?.into_owned();
+        let (system, attributes) = (entry.system(), entry.external_attributes());
+        let described = super::zip_kind::described(name, system, attributes, entry.size());
+        let (name, kind, mode) = described.map_err(|error| guard.explain(error))?;
+        let mut entry = ComingOut { inner: entry, guard };
+        let kind = match kind {
+            Kind::Symlink(_) => {
+                let mut target = Vec::new();
+                let read = Read::take(&mut entry, LONGEST_LINK + 1).read_to_end(&mut target);
+                read.map_err(|error| guard.explain(error))?;
+                Kind::Symlink(target)
+            }
+            kind => kind,
         };
+        guard.entry(&kind)?;
         let mut content = Content { reader: &mut entry, guard };
         if visit(&Entry { name, kind, mode, modified: None }, &mut content)?.is_break() {
             return Ok(());

@@ -11,13 +11,13 @@ use dojob::{Context, CouldNotFindOut, OrCouldNotFindOut};
 use rustix::fs::{Mode as RawMode, OFlags};
 
 use super::beneath::{Beneath, meta_at};
-use super::item::{Item, ItemKind};
-use super::{Prepared, Unarchive};
+use super::item::{Item, ItemKind, Refused};
+use super::{Nothing, Prepared, Unarchive};
 use crate::disk::differ::Differences;
 use crate::disk::look::Meta;
 use crate::disk::owner::Resolved;
 use crate::packed::changes::{Change, Changes, Difference};
-use crate::packed::read::Content;
+use crate::packed::read::{Content, ReadError};
 use crate::packed::show;
 
 /// How the folder differs; it may not be there.
@@ -49,8 +49,14 @@ pub(super) fn difference(
     match read {
         Ok(()) => Ok(changes.into_difference()),
         Err(error) if error.is::<CouldNotFindOut>() => Err(error),
-        // Whatever it is, nothing is to be unpacked.
-        Err(error) => Err(error.context(CouldNotFindOut::new(what()))),
+        // Whatever it is, nothing is to be unpacked; and an archive does not change by being read again.
+        Err(error) => {
+            let is_permanent = error.is::<Refused>()
+                || error.is::<Nothing>()
+                || error.downcast_ref::<ReadError>().is_some_and(ReadError::is_permanent);
+            let told = CouldNotFindOut::new(what());
+            Err(error.context(if is_permanent { told.permanent() } else { told }))
+        }
     }
 }
 

@@ -23,7 +23,8 @@ use crate::disk::at::{self, Fault, Links};
 use crate::disk::look::Meta;
 use crate::disk::owner::Resolved;
 use crate::disk::write::{self, beside, open_directory, settle};
-use crate::packed::read::Content;
+use crate::packed::read::{Content, ReadError};
+use crate::packed::show;
 
 /// Names beside: what is staged, and a folder that is being made.
 const STAGED: &str = "staged";
@@ -62,7 +63,7 @@ fn update(job: &Unarchive, cx: &Context, prepared: &Prepared, work: &Path) -> Re
     let staged = Staged::new(&work.join(STAGED))?;
     let plan = staged.plan(job, cx, prepared, Some(&dest))?;
     sync(dest.root());
-    plan.apply(&staged, &dest, &prepared.owners)?;
+    plan.apply(cx, &staged, &dest, &prepared.owners)?;
     sync(dest.root());
     Ok(())
 }
@@ -74,7 +75,7 @@ fn make(job: &Unarchive, cx: &Context, prepared: &Prepared, work: &Path) -> Resu
     let staged = Staged::new(&work.join(STAGED))?;
     let plan = staged.plan(job, cx, prepared, None)?;
     let made = Beneath::open(&folder)?;
-    plan.apply(&staged, &made, &prepared.owners)?;
+    plan.apply(cx, &staged, &made, &prepared.owners)?;
     let own = Resolved { mode: Some(NEW_DIRECTORY), ..prepared.owners };
     own.set(made.root(), &rustix::fs::fstat(made.root())?.into())?;
     sync(made.root());
@@ -150,7 +151,9 @@ impl Staged {
                     let number = plan.0.len();
                     let staged = self.stage(number, &item, content, &prepared.owners, old);
                     staged
-                        .with_context(|| format!("failed to unpack {}", item.place.display()))?
+                        .with_context(|| {
+                            format!("failed to unpack {}", show(item.place.as_os_str().as_bytes()))
+                        })?
                         .then_some(number)
                 }
                 _ => None,
@@ -223,10 +226,17 @@ fn old_file(dest: &Beneath, item: &Item) -> Result<Option<(File, Meta)>> {
     Ok(open_at(&found.directory, name).ok().map(|file| (file, found.meta)))
 }
 
+/// # Errors
+/// When the run was asked to stop, or the time of the task is over.
+fn go_on(cx: &Context) -> Result<()> {
+    if cx.is_cancelled() { Err(ReadError::Stopped.into()) } else { Ok(()) }
+}
+
 impl Plan {
-    fn apply(&self, staged: &Staged, dest: &Beneath, owners: &Resolved) -> Result<()> {
+    fn apply(&self, cx: &Context, staged: &Staged, dest: &Beneath, owners: &Resolved) -> Result<()> {
         let new = NewDirectories { staging: &staged.directory, attributes: *owners };
         for (number, step) in self.0.iter().enumerate() {
+            go_on(cx)?;
             let put = step.put(number, staged, dest, &new);
             put.with_context(|| {
                 format!("failed to put {} in its place", dest.path(&step.item.place).display())
@@ -237,6 +247,7 @@ impl Plan {
         directories.retain(|item| item.kind == ItemKind::Directory);
         directories.sort_by_key(|item| std::cmp::Reverse(item.place.components().count()));
         for item in directories {
+            go_on(cx)?;
             let set = || {
                 let Some((parent, name)) = dest.parent(&item.place, None)? else { return Ok(()) };
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

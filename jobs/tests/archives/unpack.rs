@@ -17,7 +17,7 @@ use super::small_disk::SmallDisk;
 use super::support::{as_nobody, converge, dry, failures, has, outcome, prove, run, skipped, tree};
 
 /// An entry as somebody may write it who means harm: no name is refused.
-struct Raw {
+pub(super) struct Raw {
     name: &'static [u8],
     kind: EntryType,
     link: &'static str,
@@ -25,23 +25,28 @@ struct Raw {
     content: Vec<u8>,
 }
 
-fn raw(name: &'static str, kind: EntryType, link: &'static str, content: impl Into<Vec<u8>>) -> Raw {
+pub(super) fn raw(
+    name: &'static str,
+    kind: EntryType,
+    link: &'static str,
+    content: impl Into<Vec<u8>>,
+) -> Raw {
     Raw { name: name.as_bytes(), kind, link, mode: 0o644, content: content.into() }
 }
 
-fn file(name: &'static str, content: &str) -> Raw {
+pub(super) fn file(name: &'static str, content: &str) -> Raw {
     raw(name, EntryType::Regular, "", content)
 }
 
-fn directory(name: &'static str, mode: u32) -> Raw {
+pub(super) fn directory(name: &'static str, mode: u32) -> Raw {
     Raw { mode, ..raw(name, EntryType::Directory, "", "") }
 }
 
-fn link(name: &'static str, target: &'static str) -> Raw {
+pub(super) fn link(name: &'static str, target: &'static str) -> Raw {
     raw(name, EntryType::Symlink, target, "")
 }
 
-fn tarball(entries: &[Raw]) -> Vec<u8> {
+pub(super) fn tarball(entries: &[Raw]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     for entry in entries {
         let mut header = tar::Header::new_gnu();
@@ -60,7 +65,7 @@ fn tarball(entries: &[Raw]) -> Vec<u8> {
 }
 
 /// `a.tar` with these entries, to be unpacked into `out`.
-fn job(root: &Path, entries: &[Raw]) -> Unarchive {
+pub(super) fn job(root: &Path, entries: &[Raw]) -> Unarchive {
     fs::write(root.join("a.tar"), tarball(entries)).unwrap();
     Unarchive::new(root.join("a.tar"), root.join("out"))
 }
@@ -80,7 +85,7 @@ fn app() -> Vec<Raw> {
 }
 
 /// Why an archive is not unpacked; nothing may have been changed.
-fn refused(root: &Path, job: Unarchive) -> String {
+pub(super) fn refused(root: &Path, job: Unarchive) -> String {
     let before = tree(root, true);
     let told = dry(job.clone());
     assert_eq!(told.outcome, Outcome::CouldNotFindOut, "{}", told.reason);
@@ -436,7 +441,9 @@ fn bombs_are_not_unpacked() {
     header.set_size(1 << 40);
     header.set_cksum();
     short[..512].copy_from_slice(header.as_bytes());
-    let told = refused(root.path(), zip(short));
+    let untrue = zip(short);
+    assert_eq!(refused(root.path(), untrue.clone()), "it holds more than 10 MiB");
+    let told = refused(root.path(), untrue.max_size("2 TiB".parse::<Size>().unwrap()));
     assert!(told.starts_with("it is damaged, or no tar.gz archive"), "{told}");
 }
 
