@@ -18,6 +18,8 @@ use crate::disk::look::{self, Links};
 
 /// How long a question may take.
 const ASKING: Duration = Duration::from_secs(60);
+/// How much of an answer is taken: the names of all files in a tree, say. One that is longer is none.
+const LONGEST_ANSWER: usize = 256 * 1024 * 1024;
 /// Where the local storage keeps [`UnderWay`].
 const UNDER_WAY: &str = "under way";
 /// What was checked out last; so that its commit is somewhere, also where it is on no branch.
@@ -122,7 +124,12 @@ impl Git<'_> {
 
     /// Asks, and takes whatever exit code.
     fn ask_in(&self, directory: &Path, what: &str, args: &[&str]) -> Result<CommandOutput> {
-        self.command(directory, args)?.quiet().timeout(ASKING).output().or_could_not_find_out(what)
+        let command = self.command(directory, args)?.quiet().timeout(ASKING).keep(LONGEST_ANSWER);
+        let output = command.output().or_could_not_find_out(what)?;
+        if output.stdout.dropped() > 0 {
+            return Err(CouldNotFindOut::new(what).because("git says more than can be kept").into());
+        }
+        Ok(output)
     }
 
     fn ask(&self, what: &str, args: &[&str]) -> Result<CommandOutput> {
@@ -132,6 +139,12 @@ impl Git<'_> {
     /// Asks what has to be answered.
     fn answer(&self, what: &str, args: &[&str]) -> Result<String> {
         self.answer_in(&self.dest, what, args)
+    }
+
+    /// As [`answer_in`](Git::answer_in), with names that are no text as they are.
+    pub(super) fn bytes_in(&self, directory: &Path, what: &str, args: &[&str]) -> Result<Vec<u8>> {
+        let output = self.ask_in(directory, what, args)?;
+        if output.success() { Ok(output.stdout.bytes()) } else { Err(self.unanswered(what, &output)) }
     }
 
     pub(super) fn answer_in(&self, directory: &Path, what: &str, args: &[&str]) -> Result<String> {

@@ -4,6 +4,8 @@
 //! no history that was left out. So those that are there already are brought to their commits here, by the rules of the
 //! checkout; only those that are not there yet are left to Git.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -31,19 +33,21 @@ impl Git<'_> {
     /// The submodules that the commit `at` has, and that are checked out, below the working copy in `directory`: not theirs.
     fn submodules_in(&self, directory: &Path, name: &str, at: &str) -> Result<Vec<Submodule>> {
         let what = format!("which submodules are in {}", directory.display());
-        let text = self.answer_in(directory, &what, &["ls-tree", "-r", "-z", "--full-tree", at])?;
+        let tree = self.bytes_in(directory, &what, &["ls-tree", "-r", "-z", "--full-tree", at])?;
         let mut found = Vec::new();
-        for entry in text.split('\0') {
-            let Some((described, path)) = entry.split_once('\t') else { continue };
-            let Some(recorded) = described.strip_prefix("160000 commit ") else { continue };
+        for entry in tree.split(|byte| *byte == 0) {
+            let Some(described) = entry.strip_prefix(b"160000 commit ") else { continue };
+            let mut parts = described.splitn(2, |byte| *byte == b'\t');
+            let (Some(recorded), Some(path)) = (parts.next(), parts.next()) else { continue };
+            let recorded = String::from_utf8_lossy(recorded).into_owned();
+            let path = Path::new(OsStr::from_bytes(path));
             let inner = directory.join(path);
-            if !is_checked_out(directory, Path::new(path))? {
+            if !is_checked_out(directory, path)? {
                 continue;
             }
             // A clone that was killed has none.
             let Some(head) = self.head_in(&inner)? else { continue };
-            let name = if name.is_empty() { path.to_owned() } else { format!("{name}/{path}") };
-            found.push(Submodule { name, directory: inner, recorded: recorded.to_owned(), head });
+            found.push(Submodule { name: inner_name(name, path), directory: inner, recorded, head });
         }
         Ok(found)
     }
@@ -111,20 +115,21 @@ impl Git<'_> {
     pub(super) fn refuse_replaced(&self, directory: &Path, name: &str, from: &str, to: &str) -> Result<()> {
         let what = format!("how {} and {} differ", short(from), short(to));
         let args = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--ignore-submodules=none", from, to];
-        let text = self.answer_in(directory, &what, &args)?;
-        let mut parts = text.split('\0');
+        let changed = self.bytes_in(directory, &what, &args)?;
+        let mut parts = changed.split(|byte| *byte == 0);
         while let (Some(described), Some(path)) = (parts.next(), parts.next()) {
-            let Some(rest) = described.strip_prefix(":160000 ") else { continue };
-            if rest.starts_with("160000 ") || !is_checked_out(directory, Path::new(path))? {
+            let Some(rest) = described.strip_prefix(b":160000 ") else { continue };
+            let path = Path::new(OsStr::from_bytes(path));
+            if rest.starts_with(b"160000 ") || !is_checked_out(directory, path)? {
                 continue;
             }
-            let there = self.answer_in(directory, &what, &["ls-tree", "--full-tree", to, "--", path])?;
+            let inner = path.to_str().context("the path of a submodule must be UTF-8")?;
+            let there = self.bytes_in(directory, &what, &["ls-tree", "--full-tree", to, "--", inner])?;
             if there.is_empty() {
                 // Git leaves it where it is.
                 continue;
             }
-            let name = if name.is_empty() { path.to_owned() } else { format!("{name}/{path}") };
-            self.refuse_removal(&directory.join(path), &name)?;
+            self.refuse_removal(&directory.join(path), &inner_name(name, path))?;
         }
         Ok(())
     }
@@ -226,6 +231,12 @@ impl Git<'_> {
         }
         Ok(())
     }
+}
+
+/// The name of a submodule of the working copy of that name; the outermost has none.
+fn inner_name(name: &str, path: &Path) -> String {
+    let path = path.to_string_lossy().escape_debug().to_string();
+    if name.is_empty() { path } else { format!("{name}/{path}") }
 }
 
 /// Whether there is a working copy at a place in another one, with no link on the way: behind one, somebody else's would be
