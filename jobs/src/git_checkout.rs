@@ -7,6 +7,8 @@
 //! cleanup mends.
 
 mod git;
+mod repo;
+mod submodules;
 
 use std::path::{Path, PathBuf};
 
@@ -26,8 +28,11 @@ const NAMED: usize = 5;
 
 /// Keeps a directory at a branch, a tag or a commit of a Git repository. Needs the program `git`.
 ///
-/// Changes of files that Git knows, and commits that are nowhere else, are never lost unless `force` is said: then they
-/// make it fail. Files that Git does not know are left alone. HEAD is detached; local branches are not touched.
+/// Changes of files that Git knows, and commits that are nowhere else, are never lost unless `force` is said: they make it
+/// fail. Files that Git does not know, or ignores, are left alone. With `submodules` all of this holds in these as well. HEAD
+/// is detached; local branches are not touched.
+///
+/// Addresses that Git, or `ssh`, would take for an option or for the name of a program are refused.
 ///
 /// Its result: the commit that is checked out, with all of its digits.
 ///
@@ -51,7 +56,9 @@ pub struct GitCheckout {
     /// tag have one name, say `refs/heads/…` or `refs/tags/…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Fetch only so many of the latest commits; unless given, all. A directory that has more keeps them.
+    /// Fetch only so many of the latest commits; unless given, all: then a history that was cut off is fetched, too, of
+    /// submodules as well. A directory that has all commits keeps them. One whose history is cut off gets more where it has
+    /// less than so many, and keeps what it has until there is something new to fetch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depth: Option<u32>,
     /// Check out submodules, too, and theirs; unless given, `false`.
@@ -65,10 +72,11 @@ pub struct GitCheckout {
     /// `false` whatever is checked out there stays, and the repository is not asked.
     #[serde(default = "yes")]
     pub update: bool,
-    /// The user to give to a server that asks for one by HTTP.
+    /// The user to give to the server of `repo`, where that is one for HTTP and asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// The password or token to give to a server that asks for one by HTTP.
+    /// The password or token to give to the server of `repo`, where that is one for HTTP and asks. Nobody else gets it: not
+    /// another scheme, host or port, neither for a submodule nor behind a redirect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<Secret<String>>,
     /// The user to run Git as: a name, or `{ user, method }`; unless given, the one who started this program.
@@ -150,7 +158,7 @@ impl GitCheckout {
     }
 
     fn validate(&self) -> Result<()> {
-        validate_repo(&self.repo)?;
+        repo::validate(&self.repo)?;
         path::validate_named(&self.dest)?;
         if let Some(version) = &self.version {
             validate_version(version)?;
@@ -214,6 +222,22 @@ impl GitCheckout {
                 short(&commit)
             );
         }
+        if self.submodules {
+            git.refuse_losses_in_submodules()?;
+        }
+        Ok(())
+    }
+
+    fn check_depth(&self, git: &Git<'_>, differences: &mut Differences) -> Result<()> {
+        match self.depth {
+            None if git.is_cut_off(&git.dest, "HEAD")? => {
+                differences.add("the history is cut off, and no `depth` is asked for");
+            }
+            Some(depth) if git.is_shorter(depth)? => {
+                differences.add(format!("the history has less than {depth} commits, and is cut off"));
+            }
+            _ => {}
+        }
         Ok(())
     }
 
@@ -250,32 +274,16 @@ impl GitCheckout {
         if !modified.is_empty() {
             differences.add(format!("there are local modifications ({})", some_of(&modified)));
         }
+        if self.update {
+            self.check_depth(git, differences)?;
+        }
         if self.submodules {
             git.submodules()?.into_iter().for_each(|reason| differences.add(reason));
+            let all_commits = self.update && self.depth.is_none();
+            git.wrong_in_submodules(all_commits)?.into_iter().for_each(|reason| differences.add(reason));
         }
         Ok(found)
     }
-}
-
-fn validate_repo(repo: &str) -> Result<()> {
-    let after_scheme = repo.split_once("://").map(|(_, rest)| rest);
-    let login =
-        after_scheme.and_then(|rest| rest.split('/').next()?.rsplit_once('@')).map(|(login, _)| login);
-    ensure!(
-        !login.is_some_and(|login| login.contains(':')),
-        "a `repo` with a password would be shown; give it as `password`"
-    );
-    let is_plain = !repo.starts_with('-') && !repo.contains(char::is_control) && !repo.contains("::");
-    let is_remote = after_scheme.is_some_and(|rest| !rest.is_empty())
-        || repo.split_once(':').is_some_and(|(host, path)| {
-            !host.is_empty() && !host.contains('/') && !path.is_empty() && !path.starts_with("//")
-        });
-    ensure!(
-        is_plain && (is_remote || repo.starts_with('/')),
-        "`{}` is no repository: a URL is, `host:path`, or an absolute path",
-        repo.escape_debug()
-    );
-    Ok(())
 }
 
 fn validate_version(version: &str) -> Result<()> {
@@ -348,6 +356,9 @@ impl Job for GitCheckout {
             Some(head) if !self.update => head.clone(),
             _ => git.fetch(&self.wanted(&git)?, self.version.as_deref(), self.depth)?,
         };
+        if let Some(head) = checked_out.filter(|_| !self.force) {
+            git.refuse_replaced(&git.dest, "", &head, &wanted)?;
+        }
         git.check_out(&wanted, self.force)?;
         if self.submodules {
             git.update_submodules(self.depth, self.force)?;
@@ -369,45 +380,6 @@ fn git_directory(dest: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_repository_is_a_url_or_an_absolute_path() {
-        for repo in [
-            "https://a/b.git",
-            "ssh://git@a:22/b",
-            "git@a:b.git",
-            "a:b",
-            "/srv/b",
-            "file:///srv/b",
-            "https://me@a/b",
-        ] {
-            assert!(validate_repo(repo).is_ok(), "{repo}");
-        }
-        for repo in [
-            "",
-            "b",
-            "./b",
-            "../b",
-            "-a:b",
-            "--upload-pack=x",
-            "ext::sh -c x",
-            "a\n:b",
-            "https://",
-            "a:",
-            ":b",
-            "./a:b",
-        ] {
-            let error = validate_repo(repo).unwrap_err().to_string();
-            assert!(
-                error.ends_with("is no repository: a URL is, `host:path`, or an absolute path"),
-                "{error}"
-            );
-        }
-        for repo in ["https://me:pw@a/b", "https://:pw@a/b", "ssh://me:p@w@a/b"] {
-            let error = validate_repo(repo).unwrap_err().to_string();
-            assert_eq!(error, "a `repo` with a password would be shown; give it as `password`");
-        }
-    }
 
     #[test]
     fn a_version_is_a_name_and_no_expression() {

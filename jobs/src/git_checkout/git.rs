@@ -10,32 +10,46 @@ use std::{fs, io};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use dojob::{Command, CommandOutput, Context, CouldNotFindOut, OrCouldNotFindOut, Secret};
-
 use serde::{Deserialize, Serialize};
 
-use super::git_directory;
+use super::{git_directory, repo};
 use crate::r#become::{self, Become, Variables};
 use crate::disk::look::{self, Links};
 
 /// How long a question may take.
 const ASKING: Duration = Duration::from_secs(60);
+/// How much of an answer is taken: the names of all files in a tree, say. One that is longer is none.
+const LONGEST_ANSWER: usize = 256 * 1024 * 1024;
 /// Where the local storage keeps [`UnderWay`].
 const UNDER_WAY: &str = "under way";
 /// What was checked out last; so that its commit is somewhere, also where it is on no branch.
 const CHECKED_OUT: &str = "refs/dojob/checked-out";
-/// Hands login and password on by variables: what is in a list of words can be seen by all.
-const CREDENTIALS: &str = "credential.helper=!f() { test \"$1\" = get && printf 'username=%s\\npassword=%s\\n' \
-                           \"$DOJOB_GIT_USERNAME\" \"$DOJOB_GIT_PASSWORD\"; }; f";
-/// What the environment must not say about which repository is meant.
-const FOREIGN: [&str; 7] = [
+/// Hands login and password on by variables: what is in a list of words can be seen by all. Which server asks is looked at here as
+/// well, since not every version of Git does so, and a proxy, a redirect or a submodule asks in the same way.
+const CREDENTIALS: &str = "!f() { test \"$1\" = get || exit 0; \
+                           while read -r line && test -n \"$line\"; do case \"$line\" in \
+                           protocol=*) protocol=\"${line#*=}\";; host=*) host=\"${line#*=}\";; esac; done; \
+                           test \"$protocol://$host\" = \"$DOJOB_GIT_ORIGIN\" || exit 0; \
+                           printf 'username=%s\\npassword=%s\\n' \"$DOJOB_GIT_USERNAME\" \"$DOJOB_GIT_PASSWORD\"; }; f";
+/// What the environment must not say about which repository is meant, and what is in it.
+const FOREIGN: [&str; 13] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
     "GIT_INDEX_FILE",
     "GIT_OBJECT_DIRECTORY",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
     "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_GRAFT_FILE",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_CONFIG",
 ];
+/// How is fetched; and all branches, and where to.
+pub(super) const FETCH: [&str; 3] = ["fetch", "--quiet", "--no-recurse-submodules"];
+pub(super) const ALL_BRANCHES: &str = "+refs/heads/*:refs/remotes/origin/*";
 
 /// What the cleanup has to know of a change that did not come to its end.
 #[derive(Serialize, Deserialize)]
@@ -82,14 +96,25 @@ impl Git<'_> {
             plain.insert("GIT_CEILING_DIRECTORIES", parent.display().to_string());
         }
         let mut secret = BTreeMap::new();
+        // In a submodule: its address was chosen by whoever made the commit, not by who has written the job.
+        if directory != self.dest && directory != Path::new("/") {
+            plain.insert("GIT_PROTOCOL_FROM_USER", "0".to_owned());
+        }
         // The directory is given as an argument, since whoever starts Git may not be allowed to enter it.
         let directory = directory.to_str().ok_or_else(|| anyhow!("`dest` must be UTF-8"))?;
-        let mut words = vec!["git", "-C", directory];
-        if let Some((username, password)) = self.login {
+        // A program of whoever names it is never started, whatever the configuration allows.
+        let mut words = vec!["git", "-C", directory, "-c", "protocol.ext.allow=never"];
+        let origin = repo::http_origin(self.repo);
+        // For the server that was named, an empty one takes back those of the configuration.
+        let helpers = origin.as_ref().map(|origin| {
+            ["".to_owned(), CREDENTIALS.to_owned()]
+                .map(|helper| format!("credential.{origin}.helper={helper}"))
+        });
+        if let (Some((username, password)), Some(origin), Some(helpers)) = (self.login, origin, &helpers) {
             plain.insert("DOJOB_GIT_USERNAME", username.to_owned());
+            plain.insert("DOJOB_GIT_ORIGIN", origin);
             secret.insert("DOJOB_GIT_PASSWORD".to_owned(), password.clone());
-            // An empty one takes back those of the configuration.
-            words.extend(["-c", "credential.helper=", "-c", CREDENTIALS]);
+            helpers.iter().for_each(|helper| words.extend(["-c", helper.as_str()]));
         }
         words.extend(args);
         let plain = plain.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -99,7 +124,12 @@ impl Git<'_> {
 
     /// Asks, and takes whatever exit code.
     fn ask_in(&self, directory: &Path, what: &str, args: &[&str]) -> Result<CommandOutput> {
-        self.command(directory, args)?.quiet().timeout(ASKING).output().or_could_not_find_out(what)
+        let command = self.command(directory, args)?.quiet().timeout(ASKING).keep(LONGEST_ANSWER);
+        let output = command.output().or_could_not_find_out(what)?;
+        if output.stdout.dropped() > 0 {
+            return Err(CouldNotFindOut::new(what).because("git says more than can be kept").into());
+        }
+        Ok(output)
     }
 
     fn ask(&self, what: &str, args: &[&str]) -> Result<CommandOutput> {
@@ -108,7 +138,17 @@ impl Git<'_> {
 
     /// Asks what has to be answered.
     fn answer(&self, what: &str, args: &[&str]) -> Result<String> {
-        let output = self.ask(what, args)?;
+        self.answer_in(&self.dest, what, args)
+    }
+
+    /// As [`answer_in`](Git::answer_in), with names that are no text as they are.
+    pub(super) fn bytes_in(&self, directory: &Path, what: &str, args: &[&str]) -> Result<Vec<u8>> {
+        let output = self.ask_in(directory, what, args)?;
+        if output.success() { Ok(output.stdout.bytes()) } else { Err(self.unanswered(what, &output)) }
+    }
+
+    pub(super) fn answer_in(&self, directory: &Path, what: &str, args: &[&str]) -> Result<String> {
+        let output = self.ask_in(directory, what, args)?;
         if output.success() { Ok(output.text()) } else { Err(self.unanswered(what, &output)) }
     }
 
@@ -174,8 +214,12 @@ impl Git<'_> {
 
     /// The commit that is checked out, where there is one.
     pub(super) fn head(&self) -> Result<Option<String>> {
-        let what = format!("what is checked out in {}", self.dest.display());
-        let output = self.ask(&what, &["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])?;
+        self.head_in(&self.dest)
+    }
+
+    pub(super) fn head_in(&self, directory: &Path) -> Result<Option<String>> {
+        let what = format!("what is checked out in {}", directory.display());
+        let output = self.ask_in(directory, &what, &["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])?;
         match output.status.code() {
             Some(0) => Ok(Some(output.text())),
             Some(1) => Ok(None),
@@ -185,27 +229,77 @@ impl Git<'_> {
 
     /// The files that Git knows and that are not as it knows them.
     pub(super) fn modified(&self) -> Result<Vec<String>> {
-        let what = format!("what is modified in {}", self.dest.display());
-        // Submodules at another commit are told apart, by those who want them.
+        self.modified_in(&self.dest)
+    }
+
+    pub(super) fn modified_in(&self, directory: &Path) -> Result<Vec<String>> {
+        let what = format!("what is modified in {}", directory.display());
         let args = [
             "status",
-            "--porcelain",
+            "--porcelain=v2",
             "-z",
             "--no-renames",
             "--untracked-files=no",
-            "--ignore-submodules=all",
+            "--ignore-submodules=dirty",
         ];
-        let text = self.answer(&what, &args)?;
-        Ok(text.split('\0').filter_map(|entry| entry.get(3..)).map(str::to_owned).collect())
+        let text = self.answer_in(directory, &what, &args)?;
+        Ok(text.split('\0').filter_map(modification).map(str::to_owned).collect())
     }
 
     /// Whether something else than HEAD leads to this commit.
     pub(super) fn is_kept(&self, commit: &str) -> Result<bool> {
+        self.is_kept_in(&self.dest, commit)
+    }
+
+    pub(super) fn is_kept_in(&self, directory: &Path, commit: &str) -> Result<bool> {
         let what = format!("whether {commit} is on a branch");
-        let refs = self.answer(&what, &["for-each-ref", "--count=1", "--contains", commit])?;
+        let refs = self.answer_in(directory, &what, &["for-each-ref", "--count=1", "--contains", commit])?;
         // In a shallow repository the commit that was fetched last is on no branch; it is remembered as that.
-        let fetched = self.ask(&what, &["rev-parse", "--verify", "--quiet", "FETCH_HEAD^{commit}"])?;
+        let fetched = ["rev-parse", "--verify", "--quiet", "FETCH_HEAD^{commit}"];
+        let fetched = self.ask_in(directory, &what, &fetched)?;
         Ok(!refs.is_empty() || (fetched.success() && fetched.text() == commit))
+    }
+
+    pub(super) fn is_shallow(&self, directory: &Path) -> Result<bool> {
+        let what = format!("whether {} has all commits", directory.display());
+        Ok(self.answer_in(directory, &what, &["rev-parse", "--is-shallow-repository"])? == "true")
+    }
+
+    /// Whether a part of the history of a commit was not fetched.
+    pub(super) fn is_cut_off(&self, directory: &Path, commit: &str) -> Result<bool> {
+        if !self.is_shallow(directory)? {
+            return Ok(false);
+        }
+        let what = format!("whether {} has the whole history of {commit}", directory.display());
+        let first = self.answer_in(directory, &what, &["rev-list", "--max-parents=0", commit])?;
+        for commit in first.lines() {
+            if self.has_parents(directory, &what, commit)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the history of HEAD was cut off before there were so many commits.
+    pub(super) fn is_shorter(&self, depth: u32) -> Result<bool> {
+        // The commit that is checked out is always there.
+        if depth == 1 || !self.is_shallow(&self.dest)? {
+            return Ok(false);
+        }
+        let what = format!("how many commits {} has", self.dest.display());
+        let most = format!("--max-count={depth}");
+        let commits = self.answer(&what, &["rev-list", "--first-parent", &most, "HEAD"])?;
+        let is_less = (commits.lines().count() as u64) < u64::from(depth);
+        match commits.lines().last().filter(|_| is_less) {
+            Some(last) => self.has_parents(&self.dest, &what, last),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether a commit says that there are others before it, fetched or not.
+    fn has_parents(&self, directory: &Path, what: &str, commit: &str) -> Result<bool> {
+        let text = self.answer_in(directory, what, &["cat-file", "commit", commit])?;
+        Ok(text.lines().take_while(|line| !line.is_empty()).any(|line| line.starts_with("parent ")))
     }
 
     /// What is wrong with the submodules.
@@ -262,56 +356,76 @@ impl Git<'_> {
 
     /// Fetches the commit, and says which one it is now: a branch may just have moved on.
     pub(super) fn fetch(&self, commit: &str, version: Option<&str>, depth: Option<u32>) -> Result<String> {
-        let depth = depth.map(|depth| format!("--depth={depth}"));
-        let mut args = vec!["fetch", "--quiet", "--no-recurse-submodules"];
-        args.extend(depth.as_deref());
-        let is_commit = version.is_some_and(super::is_commit);
-        if is_commit && self.has(commit)? {
-            return Ok(commit.to_owned());
-        }
-        if depth.is_none() {
-            let refs = ["--tags", "--prune", "--force", "origin", "+refs/heads/*:refs/remotes/origin/*"];
-            self.change(&[args.as_slice(), &refs].concat())?;
-            if self.has(commit)? {
+        let is_shallow = self.is_shallow(&self.dest)?;
+        let is_here = version.is_some_and(super::is_commit) && self.has_in(&self.dest, commit)?;
+        // A directory that has all commits keeps them.
+        let depth = match depth {
+            Some(depth) if is_shallow || self.head()?.is_none() => Some(depth),
+            _ => None,
+        };
+        let Some(depth) = depth else {
+            if is_here && !is_shallow {
                 return Ok(commit.to_owned());
             }
+            let commit = if is_here { commit.to_owned() } else { self.fetch_all(commit)? };
+            if is_shallow {
+                self.complete(&self.dest, &commit)?;
+            }
+            return Ok(commit);
+        };
+        if is_here && self.head()?.as_deref() == Some(commit) && !self.is_shorter(depth)? {
+            return Ok(commit.to_owned());
         }
-        // Only a part was asked for, or the commit is on no branch.
-        self.change(&[args.as_slice(), &["origin", commit]].concat())?;
+        let depth = format!("--depth={depth}");
+        self.change(&[&FETCH[..], &[&depth, "origin", commit]].concat())?;
+        self.fetched()
+    }
+
+    fn fetch_all(&self, commit: &str) -> Result<String> {
+        let refs = ["--tags", "--prune", "--force", "origin", ALL_BRANCHES];
+        self.change(&[&FETCH[..], &refs].concat())?;
+        if self.has_in(&self.dest, commit)? {
+            return Ok(commit.to_owned());
+        }
+        // It is on no branch.
+        self.change(&[&FETCH[..], &["origin", commit]].concat())?;
+        self.fetched()
+    }
+
+    fn fetched(&self) -> Result<String> {
         self.answer("what was fetched", &["rev-parse", "--verify", "FETCH_HEAD^{commit}"])
     }
 
-    fn has(&self, commit: &str) -> Result<bool> {
+    pub(super) fn has_in(&self, directory: &Path, commit: &str) -> Result<bool> {
         let commit = format!("{commit}^{{commit}}");
-        Ok(self.ask("which commits are there", &["cat-file", "-e", &commit])?.success())
+        Ok(self.ask_in(directory, "which commits are there", &["cat-file", "-e", &commit])?.success())
     }
 
     pub(super) fn check_out(&self, commit: &str, force: bool) -> Result<()> {
         if let Some(under_way) = self.cx.local().get::<UnderWay>(UNDER_WAY)? {
             self.cx.local().set(UNDER_WAY, UnderWay { commit: Some(commit.to_owned()), ..under_way })?;
         }
-        let mut args = vec!["-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach"];
-        if force {
-            args.push("--force");
-        }
-        args.extend([commit, "--"]);
-        self.change(&args)?;
+        // Unless told so, Git overwrites what it was told to ignore.
+        let how = if force { "--force" } else { "--no-overwrite-ignore" };
+        self.change(&[
+            "-c",
+            "advice.detachedHead=false",
+            "checkout",
+            "--quiet",
+            "--detach",
+            how,
+            commit,
+            "--",
+        ])?;
         self.change(&["update-ref", CHECKED_OUT, commit])
     }
 
-    pub(super) fn update_submodules(&self, depth: Option<u32>, force: bool) -> Result<()> {
-        let depth = depth.map(|depth| format!("--depth={depth}"));
-        self.change(&["submodule", "--quiet", "sync", "--recursive"])?;
-        let mut args = vec!["submodule", "--quiet", "update", "--init", "--recursive"];
-        args.extend(depth.as_deref());
-        if force {
-            args.push("--force");
-        }
-        self.change(&args)
+    pub(super) fn change(&self, args: &[&str]) -> Result<()> {
+        self.change_in(&self.dest, args)
     }
 
-    fn change(&self, args: &[&str]) -> Result<()> {
-        self.command(&self.dest, args)?.run()?;
+    pub(super) fn change_in(&self, directory: &Path, args: &[&str]) -> Result<()> {
+        self.command(directory, args)?.run()?;
         Ok(())
     }
 
@@ -363,23 +477,46 @@ impl Git<'_> {
     }
 
     fn mend_files(&self) -> Result<()> {
-        if self.modified()?.is_empty() {
-            return Ok(());
+        self.mend_files_in(&self.dest)?;
+        // Their commits may be those of half an update; the next run goes on from there.
+        for submodule in self.all_submodules()? {
+            self.mend_files_in(&submodule.directory)?;
         }
-        self.keep_modified()?;
-        self.change(&["reset", "--quiet", "--hard"])
+        Ok(())
     }
 
-    fn keep_modified(&self) -> Result<()> {
+    fn mend_files_in(&self, directory: &Path) -> Result<()> {
+        if self.modified_in(directory)?.is_empty() {
+            return Ok(());
+        }
+        self.keep_modified(directory)?;
+        self.change_in(directory, &["reset", "--quiet", "--hard"])
+    }
+
+    fn keep_modified(&self, directory: &Path) -> Result<()> {
         let author = ["-c", "user.name=dojob", "-c", "user.email=dojob@localhost"];
-        let commit = self.answer("what to keep", &[author.as_slice(), &["stash", "create"]].concat())?;
+        let create = [author.as_slice(), &["stash", "create"]].concat();
+        let commit = self.answer_in(directory, "what to keep", &create)?;
         if commit.is_empty() {
             return Ok(());
         }
         let name = format!("refs/dojob/interrupted-{}", super::short(&commit));
-        self.cx.log(format!("what was in {} is kept as {name}", self.dest.display()));
-        self.change(&["update-ref", &name, &commit])
+        self.cx.log(format!("what was in {} is kept as {name}", directory.display()));
+        self.change_in(directory, &["update-ref", &name, &commit])
     }
+}
+
+/// The path in an entry of Git's status. That a submodule is at another commit is none: it is told apart, by those who want
+/// submodules; that this is about to be committed is one.
+fn modification(entry: &str) -> Option<&str> {
+    let fields = match entry.get(..2)? {
+        "1 " => 9,
+        "u " => 11,
+        _ => return None,
+    };
+    let fields: Vec<_> = entry.splitn(fields, ' ').collect();
+    let is_commit_alone = fields.get(2)?.starts_with('S') && fields.get(1)?.starts_with('.');
+    fields.last().filter(|_| !is_commit_alone).copied()
 }
 
 /// What a lock is called in its directory: a secret in the path of that is not written down with it.
@@ -468,6 +605,18 @@ mod tests {
         assert!(choose("both", text).unwrap_err().to_string().contains("is both a branch and a tag"));
         assert!(choose("gone", text).unwrap_err().to_string().contains("there is no branch or tag `gone`"));
         assert_eq!(choose("HEAD", "").unwrap_err().to_string(), "the repository is empty");
+    }
+
+    #[test]
+    fn another_commit_of_a_submodule_is_a_modification_when_it_is_about_to_be_committed() {
+        let [a, b] = ["a".repeat(40), "b".repeat(40)];
+        let entry = |what: &str| format!("1 {what} {a} {b} a file");
+        assert_eq!(modification(&entry(".M N... 100644 100644 100644")), Some("a file"));
+        assert_eq!(modification(&entry(".M SC.. 160000 160000 160000")), None);
+        assert_eq!(modification(&entry("M. SC.. 160000 160000 160000")), Some("a file"));
+        let conflict = format!("u UU N... 100644 100644 100644 100644 {a} {a} {b} a file");
+        assert_eq!(modification(&conflict), Some("a file"));
+        assert_eq!(modification(""), None);
     }
 
     #[test]

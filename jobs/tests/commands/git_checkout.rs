@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::support::{Came, as_nobody, converge, engine, is_root, lines, look, tree};
 
 /// Git in a directory, with nobody's settings.
-fn git(directory: &Path, args: &[&str]) -> String {
+pub(super) fn git(directory: &Path, args: &[&str]) -> String {
     let mut command = Command::new("git");
     command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").arg("-C").arg(directory);
     for setting in
@@ -30,12 +30,12 @@ fn git(directory: &Path, args: &[&str]) -> String {
 }
 
 /// A repository to check out from, and where to check it out.
-struct Scene {
-    root: TempDir,
+pub(super) struct Scene {
+    pub(super) root: TempDir,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let scene = Scene { root: tempfile::tempdir().unwrap() };
         fs::create_dir(scene.source()).unwrap();
         git(&scene.source(), &["init", "--quiet"]);
@@ -43,27 +43,27 @@ impl Scene {
         scene
     }
 
-    fn source(&self) -> PathBuf {
+    pub(super) fn source(&self) -> PathBuf {
         self.root.path().join("source")
     }
 
-    fn dest(&self) -> PathBuf {
+    pub(super) fn dest(&self) -> PathBuf {
         self.root.path().join("dest")
     }
 
     /// Commits a file, and returns the commit.
-    fn commit(&self, file: &str, text: &str) -> String {
+    pub(super) fn commit(&self, file: &str, text: &str) -> String {
         fs::write(self.source().join(file), text).unwrap();
         git(&self.source(), &["add", file]);
         git(&self.source(), &["commit", "--quiet", "--message", file]);
         git(&self.source(), &["rev-parse", "HEAD"])
     }
 
-    fn job(&self) -> GitCheckout {
+    pub(super) fn job(&self) -> GitCheckout {
         GitCheckout::new(self.source().to_str().unwrap(), self.dest())
     }
 
-    fn read(&self, file: &str) -> String {
+    pub(super) fn read(&self, file: &str) -> String {
         fs::read_to_string(self.dest().join(file)).unwrap()
     }
 
@@ -72,19 +72,19 @@ impl Scene {
         Came { reason: came.reason.replace(self.root.path().to_str().unwrap(), "ROOT"), ..came }
     }
 
-    fn look(&self, job: GitCheckout) -> Came {
+    pub(super) fn look(&self, job: GitCheckout) -> Came {
         let before = tree(self.root.path());
         let came = self.plain(look(job));
         assert_eq!(tree(self.root.path()), before, "a look changes nothing");
         came
     }
 
-    fn converge(&self, job: GitCheckout) -> Came {
+    pub(super) fn converge(&self, job: GitCheckout) -> Came {
         self.plain(converge(job))
     }
 
     /// Makes it so, and sees that then there is nothing to do.
-    fn prove(&self, job: GitCheckout) {
+    pub(super) fn prove(&self, job: GitCheckout) {
         let came = self.converge(job.clone());
         assert_eq!(came.outcome, Outcome::Changed, "{came:?}");
         assert_eq!(self.look(job.clone()).outcome, Outcome::InPlace);
