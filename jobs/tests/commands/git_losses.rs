@@ -80,8 +80,8 @@ impl Nested {
 fn told(job: GitCheckout) -> String {
     let (ears, seen) = lines();
     assert!(engine(job).observe(ears).converge().failure());
-    let seen = seen.lock().unwrap().join("\n");
-    seen
+    let seen = seen.lock().unwrap();
+    seen.join("\n")
 }
 
 #[test]
