@@ -100,7 +100,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Secret<T> {
 }
 
 /// The schema of what is hidden, marked as `writeOnly`: by this the arguments of a task type are known whose values are not shown.
-#[cfg(feature = "playbook")]
+#[cfg(feature = "schema")]
 impl<T: schemars::JsonSchema> schemars::JsonSchema for Secret<T> {
     fn inline_schema() -> bool {
         true

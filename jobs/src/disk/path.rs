@@ -16,8 +16,8 @@ pub(crate) enum PathError {
     #[error("a path must not contain a NUL byte")]
     Nul,
     #[error(
-        "a path must not begin with `~`, which is not expanded: write the home directory itself, such as `/home/rosa/app` or \
-         `/root/app`, or `./~` for a name that begins so"
+        "a path must not begin with `~`, which is not expanded: write the path of the home directory itself, or `./~` for \
+         a name that begins so"
     )]
     Tilde,
     #[error("a path of a file must end with its name, not with `/`, `.` or `..`")]
