@@ -3,12 +3,15 @@
 //! Knows how such a file is read and replaced; not what is in it, nor how its text is written down.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use dojob::{Context, OrCouldNotFindOut};
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
 
+use crate::disk::at::{self, Fault};
 use crate::disk::differ::Differences;
 use crate::disk::edit::{LIMIT, is_still};
 use crate::disk::look::{self, Found, Links, Meta};
@@ -79,11 +82,13 @@ impl TextFile {
     /// # Errors
     /// When that fails.
     pub(crate) fn remove(&self) -> Result<()> {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("failed to remove {}", self.name.display()))
-            }
-            _ => Ok(()),
+        let remove = || -> at::Result<()> {
+            let place = at::place(&self.path, Links::Stay)?;
+            Ok(rustix::fs::unlinkat(&place.directory, &place.name, AtFlags::empty())?)
+        };
+        match remove() {
+            Ok(()) | Err(Fault::System(Errno::NOENT)) => Ok(()),
+            Err(fault) => Err(fault).with_context(|| format!("failed to remove {}", self.name.display())),
         }
     }
 }
