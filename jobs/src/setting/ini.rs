@@ -131,7 +131,9 @@ impl<'t> Ini<'t> {
         let Some(wanted) = wanted else {
             return format!("{}{comment}", begin.trim_end().trim_end_matches(['=', ':']).trim_end());
         };
-        let comment = if plain(wanted) == wanted { comment } else { "" };
+        // Where nothing begins a comment behind a value, it would be a part of the new value.
+        let stays = plain(wanted) == wanted && (self.has_comments || found.value.is_some());
+        let comment = if stays { comment } else { "" };
         let sign = match found.value {
             None => self.sign(),
             Some(_) if begin.ends_with(['=', ':']) && self.sign().ends_with(' ') => " ",
