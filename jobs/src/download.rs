@@ -185,11 +185,11 @@ impl Download {
     }
 
     /// The hash that is wanted, as far as it is known without the net.
-    fn wanted(&self, prepared: &Prepared) -> Result<Option<[u8; 32]>> {
+    fn wanted(&self, cx: &Context, prepared: &Prepared) -> Result<Option<[u8; 32]>> {
         match (prepared.sha256, prepared.url.file()) {
             (Some(sha256), _) => Ok(Some(sha256)),
             (None, Some(source)) => {
-                Ok(Some(open_source(&source)?.digest().or_could_not_find_out(says(&source))?.sha256))
+                Ok(Some(open_source(&source)?.digest(cx).or_could_not_find_out(says(&source))?.sha256))
             }
             (None, None) => Ok(None),
         }
@@ -224,7 +224,7 @@ impl Job for Download {
         let prepared = self.prepare(cx)?;
         let shown = self.path.display();
         let mut differences = Differences::new();
-        let wanted = self.wanted(&prepared)?;
+        let wanted = self.wanted(cx, &prepared)?;
         let mut file = match look::open(&self.path, Links::Follow)? {
             Found::File(file) => file,
             Found::Nothing => {
@@ -243,7 +243,7 @@ impl Job for Download {
         };
         let mut handed = json!({ "path": path::absolute(cx, &self.path), "size": file.meta.size });
         if let Some(wanted) = &wanted {
-            let found = file.digest().or_could_not_find_out(says(&self.path))?;
+            let found = file.digest(cx).or_could_not_find_out(says(&self.path))?;
             if found.sha256 != *wanted {
                 let difference = format!("{found} -> sha256 {}", look::hex(wanted));
                 differences.add_difference(format!("{shown} has another content"), difference);
@@ -258,11 +258,11 @@ impl Job for Download {
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         let prepared = self.prepare(cx)?;
         let target = write::follow(&self.path)?;
-        let wanted = self.wanted(&prepared)?;
+        let wanted = self.wanted(cx, &prepared)?;
         if let Found::File(mut file) = look::open(&target, Links::Stay)? {
             // Only mode or owner is to be mended.
             let is_right = match &wanted {
-                Some(wanted) => file.digest()?.sha256 == *wanted,
+                Some(wanted) => file.digest(cx)?.sha256 == *wanted,
                 None => true,
             };
             if is_right {
@@ -334,7 +334,7 @@ impl Download {
         let fetched = with_client(cx, Patience::while_it_talks(self.timeout), |client| {
             let mut file = &part.file;
             let mut sink = Sink::new(&mut file, self.max_size);
-            let begun = sink.take_up(&part.file)?;
+            let begun = sink.take_up(client, &part.file)?;
             if begun > 0 {
                 // Complete, perhaps, and killed before it got to its place.
                 if sink.expect(expected).is_ok() {
@@ -425,10 +425,11 @@ impl<'a, W: Write> Sink<'a, W> {
     }
 
     /// Reads what is there already, and says how much that is.
-    fn take_up(&mut self, mut there: &File) -> Result<u64> {
+    fn take_up(&mut self, client: &Client, mut there: &File) -> Result<u64> {
         there.rewind()?;
         let mut piece = vec![0; PIECE];
         loop {
+            ensure!(!client.is_stopped(), "the run was asked to stop");
             match there.read(&mut piece)? {
                 0 => return Ok(self.size),
                 length => {

@@ -231,6 +231,7 @@ impl File {
     /// Adds that the content differs, and how, unless that is to be hidden.
     fn compare(
         &self,
+        cx: &Context,
         found: Option<&mut OpenFile>,
         wanted: &mut Wanted<'_>,
         differences: &mut Differences,
@@ -243,11 +244,11 @@ impl File {
         let hide = self.hide || self.secret.is_some();
         match wanted {
             Wanted::Bytes(wanted) if !hide => {
-                differ::add_file(differences, reason, &self.path, found, wanted)
+                differ::add_file(cx, differences, reason, &self.path, found, wanted)
                     .or_could_not_find_out(format_args!("what {path} says"))
             }
             Wanted::Copy(source, file) if !hide => {
-                differ::add_files(differences, reason, &self.path, found, file)
+                differ::add_files(cx, differences, reason, &self.path, found, file)
                     .or_could_not_find_out(format_args!("how {path} and {} differ", source.display()))
             }
             _ => {
@@ -305,11 +306,11 @@ impl Job for File {
         let mut wanted = self.wanted(cx)?;
         let mut differences = Differences::new();
         match look::open(&self.path, self.links())? {
-            Found::Nothing => self.compare(None, &mut wanted, &mut differences)?,
+            Found::Nothing => self.compare(cx, None, &mut wanted, &mut differences)?,
             Found::File(mut found) => {
-                let same = wanted.is_in(&mut found);
+                let same = wanted.is_in(cx, &mut found);
                 if !same.or_could_not_find_out(format_args!("what {} says", self.path.display()))? {
-                    self.compare(Some(&mut found), &mut wanted, &mut differences)?;
+                    self.compare(cx, Some(&mut found), &mut wanted, &mut differences)?;
                 }
                 attributes.compare(&found.meta, &mut differences);
             }
@@ -344,7 +345,7 @@ impl Job for File {
         }
         match found {
             Found::File(mut found) => {
-                if wanted.is_in(&mut found)? {
+                if wanted.is_in(cx, &mut found)? {
                     return attributes
                         .set(&found.file, &found.meta)
                         .with_context(|| format!("failed to change {}", path.display()));
@@ -370,11 +371,11 @@ impl Job for File {
 
 impl Wanted<'_> {
     /// Whether that is what the file says. Reads both, from where they are.
-    fn is_in(&mut self, found: &mut OpenFile) -> io::Result<bool> {
+    fn is_in(&mut self, cx: &Context, found: &mut OpenFile) -> io::Result<bool> {
         match self {
             Wanted::Anything => Ok(true),
             Wanted::Bytes(wanted) => found.is(wanted),
-            Wanted::Copy(_, source) => found.is_same(source),
+            Wanted::Copy(_, source) => found.is_same(cx, source),
         }
     }
 }

@@ -9,6 +9,8 @@ pub(crate) mod url;
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
@@ -123,7 +125,7 @@ impl Answer<'_> {
 
     /// The body, as it comes.
     pub(crate) fn reader(&mut self) -> impl Read {
-        self.body.as_reader()
+        UntilStopped { inner: self.body.as_reader(), client: self.client }
     }
 
     /// What an error of the reader means.
@@ -161,10 +163,27 @@ impl Answer<'_> {
     }
 }
 
+/// A reader that fails when the run is asked to stop, however fast the server is.
+struct UntilStopped<'c, R> {
+    inner: R,
+    client: &'c Client,
+}
+
+impl<R: Read> Read for UntilStopped<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.client.is_stopped() {
+            return Err(io::Error::other("the run was asked to stop"));
+        }
+        self.inner.read(buffer)
+    }
+}
+
 /// Sends requests.
 pub(crate) struct Client {
     agent: Agent,
     patience: Patience,
+    /// Set when the run is asked to stop: what its thread does beside requests cannot ask.
+    stopped: Arc<AtomicBool>,
 }
 
 /// Calls `work` with a client, on a thread of its own, so that it ends when the run is asked to stop: a read that waits for a server
@@ -191,7 +210,8 @@ pub(crate) fn with_client<T: Send>(
             .tls_config(trusted(cx))
             .build(),
     );
-    let client = Client { agent: agent.clone(), patience };
+    let stopped = Arc::new(AtomicBool::new(false));
+    let client = Client { agent: agent.clone(), patience, stopped: stopped.clone() };
     thread::scope(|scope| {
         let (done, waiting) = channel();
         scope.spawn(move || {
@@ -202,6 +222,7 @@ pub(crate) fn with_client<T: Send>(
             match waiting.recv_timeout(NOTICE) {
                 Ok(result) => return result,
                 Err(RecvTimeoutError::Timeout) if cx.is_cancelled() => {
+                    stopped.store(true, Ordering::Relaxed);
                     agent.shutdown();
                     return Err(anyhow!("the run was asked to stop"));
                 }
@@ -214,6 +235,11 @@ pub(crate) fn with_client<T: Send>(
 }
 
 impl Client {
+    /// Whether work on its thread has to end.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
     /// Sends a request, and follows redirects where it may. An answer of any status is an answer.
     ///
     /// # Errors

@@ -136,7 +136,7 @@ impl Upload {
             200 => {}
             404 | 410 => {
                 return Ok(Some(
-                    NotAsWanted::new(format!("{url} does not exist")).difference(nothing(file)?),
+                    NotAsWanted::new(format!("{url} does not exist")).difference(nothing(client, file)?),
                 ));
             }
             _ => return Err(answer.refused()),
@@ -144,10 +144,13 @@ impl Upload {
         let size = file.meta.size;
         if let Some(found) = answer.length().filter(|found| *found != size) {
             let error = NotAsWanted::new(format!("{url} has {found} bytes, not {size}"));
-            return Ok(Some(error.difference(format!("{found} bytes -> {}", file.digest()?))));
+            return Ok(Some(
+                error
+                    .difference(format!("{found} bytes -> {}", file.digest_unless(&|| client.is_stopped())?)),
+            ));
         }
         if let Some(found) = told_hash(&answer) {
-            let own = file.digest()?;
+            let own = file.digest_unless(&|| client.is_stopped())?;
             return Ok((found != own.sha256).then(|| {
                 NotAsWanted::new(format!("{url} has another content"))
                     .difference(format!("sha256 {} -> {own}", look::hex(&found)))
@@ -170,8 +173,8 @@ fn says(path: &Path) -> String {
     format!("what {} says", path.display())
 }
 
-fn nothing(file: &mut OpenFile) -> Result<String> {
-    Ok(format!("nothing -> {}", file.digest()?))
+fn nothing(client: &Client, file: &mut OpenFile) -> Result<String> {
+    Ok(format!("nothing -> {}", file.digest_unless(&|| client.is_stopped())?))
 }
 
 /// The SHA-256 that a server tells of its file; nothing where what it says could be something else.

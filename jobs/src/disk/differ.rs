@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use anyhow::Result;
-use dojob::NotAsWanted;
+use dojob::{Context, NotAsWanted};
 
 use super::look::{Fingerprint, OpenFile, TEXT_LIMIT};
 
@@ -136,13 +136,14 @@ pub(crate) fn text(bytes: &[u8]) -> Option<&str> {
 /// # Errors
 /// When it cannot be read.
 pub(crate) fn add_file(
+    cx: &Context,
     differences: &mut Differences,
     reason: impl Into<String>,
     name: &Path,
     found: Option<&mut OpenFile>,
     wanted: &[u8],
 ) -> io::Result<()> {
-    match read(found)? {
+    match read(cx, found)? {
         Read::All(bytes) => differences.add_content(reason, name, &bytes, wanted),
         Read::Large(found) => {
             differences.add_fingerprints(reason, Some(&found), &Fingerprint::of_bytes(wanted));
@@ -156,6 +157,7 @@ pub(crate) fn add_file(
 /// # Errors
 /// When one of them cannot be read.
 pub(crate) fn add_files(
+    cx: &Context,
     differences: &mut Differences,
     reason: impl Into<String>,
     name: &Path,
@@ -163,7 +165,7 @@ pub(crate) fn add_files(
     wanted: &mut OpenFile,
 ) -> io::Result<()> {
     let nothing = found.is_none();
-    match (read(found)?, read(Some(wanted))?) {
+    match (read(cx, found)?, read(cx, Some(wanted))?) {
         (Read::All(found), Read::All(wanted)) => differences.add_content(reason, name, &found, &wanted),
         (found, wanted) => {
             let found = (!nothing).then(|| found.fingerprint());
@@ -187,14 +189,14 @@ impl Read {
     }
 }
 
-fn read(file: Option<&mut OpenFile>) -> io::Result<Read> {
+fn read(cx: &Context, file: Option<&mut OpenFile>) -> io::Result<Read> {
     let Some(file) = file else { return Ok(Read::All(Vec::new())) };
     file.rewind()?;
     if let Some(bytes) = file.read(TEXT_LIMIT)? {
         return Ok(Read::All(bytes));
     }
     file.rewind()?;
-    Ok(Read::Large(file.digest()?))
+    Ok(Read::Large(file.digest(cx)?))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use dojob::{CouldNotFindOut, OrCouldNotFindOut};
+use dojob::{Context, CouldNotFindOut, OrCouldNotFindOut};
 use rustix::fs::{AtFlags, CWD, FileType, OFlags, Stat};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
@@ -261,8 +261,12 @@ impl OpenFile {
     /// Whether the same is in both, held against each other piece by piece.
     ///
     /// # Errors
-    /// When one of them cannot be read.
-    pub(crate) fn is_same(&mut self, other: &mut OpenFile) -> io::Result<bool> {
+    /// When one of them cannot be read, or the run was asked to stop.
+    pub(crate) fn is_same(&mut self, cx: &Context, other: &mut OpenFile) -> io::Result<bool> {
+        self.is_same_unless(&|| cx.is_cancelled(), other)
+    }
+
+    fn is_same_unless(&mut self, stopped: &dyn Fn() -> bool, other: &mut OpenFile) -> io::Result<bool> {
         if self.meta.size != other.meta.size {
             return Ok(false);
         }
@@ -271,6 +275,7 @@ impl OpenFile {
         }
         let (mut here, mut there) = ([0; PIECE], [0; PIECE]);
         loop {
+            go_on(stopped)?;
             let count = match other.file.read(&mut there) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 read => read?,
@@ -305,10 +310,24 @@ impl OpenFile {
     /// Its size and hash, read in pieces.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub(crate) fn digest(&mut self) -> io::Result<Fingerprint> {
-        Fingerprint::of(&mut self.file)
+    /// When it cannot be read, or the run was asked to stop.
+    pub(crate) fn digest(&mut self, cx: &Context) -> io::Result<Fingerprint> {
+        self.digest_unless(&|| cx.is_cancelled())
     }
+
+    /// As [`digest`](OpenFile::digest), on a thread that has no context.
+    ///
+    /// # Errors
+    /// When it cannot be read, or `stopped` says so.
+    pub(crate) fn digest_unless(&mut self, stopped: &dyn Fn() -> bool) -> io::Result<Fingerprint> {
+        Fingerprint::of(&mut self.file, stopped)
+    }
+}
+
+/// # Errors
+/// When work that may take long has to end.
+fn go_on(stopped: &dyn Fn() -> bool) -> io::Result<()> {
+    if stopped() { Err(io::Error::other("the run was asked to stop")) } else { Ok(()) }
 }
 
 /// Size and SHA-256 of some bytes.
@@ -322,12 +341,13 @@ impl Fingerprint {
     /// Of all that can be read from there, in pieces.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub(crate) fn of(source: &mut impl Read) -> io::Result<Self> {
+    /// When it cannot be read, or `stopped` says so.
+    fn of(source: &mut impl Read, stopped: &dyn Fn() -> bool) -> io::Result<Self> {
         let mut hasher = Sha256::new();
         let mut buffer = vec![0; 4 * PIECE];
         let mut size = 0;
         loop {
+            go_on(stopped)?;
             match source.read(&mut buffer) {
                 Ok(0) => return Ok(Fingerprint { size, sha256: hasher.finalize().into() }),
                 Ok(count) => {
@@ -478,7 +498,7 @@ mod tests {
             else {
                 panic!("no files")
             };
-            one.is_same(&mut two).unwrap()
+            one.is_same_unless(&|| false, &mut two).unwrap()
         };
         let long = vec![b'x'; 2 * PIECE + 1];
         assert!(same(b"", b"") && same(b"a", b"a") && same(&long, &long));
@@ -516,9 +536,21 @@ mod tests {
     }
 
     #[test]
+    fn reading_ends_between_two_pieces() {
+        let asked = std::cell::Cell::new(0);
+        let stopped = || {
+            asked.set(asked.get() + 1);
+            asked.get() == 3
+        };
+        let mut endless = io::repeat(7);
+        let error = Fingerprint::of(&mut endless, &stopped).unwrap_err();
+        assert_eq!((error.to_string().as_str(), asked.get()), ("the run was asked to stop", 3));
+    }
+
+    #[test]
     fn a_hash_is_the_same_in_pieces_and_at_once() {
         let bytes = vec![7; 5 * PIECE];
-        assert_eq!(Fingerprint::of(&mut &bytes[..]).unwrap(), Fingerprint::of_bytes(&bytes));
+        assert_eq!(Fingerprint::of(&mut &bytes[..], &|| false).unwrap(), Fingerprint::of_bytes(&bytes));
         assert_eq!(
             Fingerprint::of_bytes(b"").to_string(),
             "0 bytes, sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
