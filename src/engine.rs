@@ -1,20 +1,26 @@
 //! Converging a graph on one machine.
 //!
 //! [`Engine`] is what a user sets up; a run of it is [`converge`]. The rooms below know one thing each: which job next
-//! ([`scheduler`]), one try ([`attempt`]), who makes it ([`workers`]), what a crash must not lose ([`journal`]), what is
-//! taken back ([`policy`]), cleanups and reverts ([`unwind`]), what earlier runs owe ([`debts`]), and when all of that is
-//! done ([`accounts`]).
+//! ([`scheduler`]), one try ([`attempt`]), who makes it ([`workers`]), what a crash must not lose ([`journal`]), what a
+//! started run owes ([`obligation`]), what is reverted after a failure ([`policy`]), cleanups and reverts ([`rollback`]), and
+//! what earlier convergences have left ([`recovery`]).
 
-mod accounts;
+mod aftermath;
 pub(crate) mod attempt;
 mod converge;
-mod debts;
 pub(crate) mod journal;
+mod obligation;
+mod phase_call;
 pub(crate) mod policy;
+mod recovery;
+mod rollback;
+mod run_context;
 pub(crate) mod scheduler;
 #[cfg(test)]
 mod scheduler_tests;
-mod unwind;
+mod settings;
+mod started_run;
+mod step;
 mod workers;
 
 use std::sync::Arc;
@@ -22,11 +28,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use self::attempt::Begun;
-use self::converge::Converging;
+use self::converge::Convergence;
 use self::journal::Journal;
 use self::policy::OnFailure;
 use self::scheduler::Tries;
+use self::settings::Settings;
+use self::started_run::StartedRun;
 use crate::clock::{Clock, SystemClock, VirtualClock};
 use crate::context::args::{ArgError, Args};
 use crate::context::cancel::Cancel;
@@ -68,19 +75,15 @@ pub struct Engine {
     emitter: Arc<Emitter>,
     tries: Tries,
     workers: usize,
-    no_act: bool,
-    cleanup: bool,
+    settings: Settings,
     clock: Arc<dyn Clock>,
     /// The seed, where workers are simulated.
     simulated: Option<u64>,
     stop: StopHandle,
     /// Runs that nobody has cleaned up after.
-    begun: Vec<Begun>,
+    started_runs: Vec<StartedRun>,
     journal: Option<Journal>,
     scope: Option<String>,
-    durable: bool,
-    on_failure: OnFailure,
-    forget_undo: bool,
 }
 
 impl Engine {
@@ -103,17 +106,19 @@ impl Engine {
             emitter: Arc::default(),
             tries: Tries { count: 3, delay: Duration::from_secs(1) },
             workers: 1,
-            no_act: false,
-            cleanup: true,
+            settings: Settings {
+                no_act: false,
+                cleanup: true,
+                durable: false,
+                on_failure: OnFailure::Keep,
+                forget_undo: false,
+            },
             clock: Arc::new(SystemClock::new()),
             simulated: None,
             stop: StopHandle::default(),
-            begun: Vec::new(),
+            started_runs: Vec::new(),
             journal: None,
             scope: None,
-            durable: false,
-            on_failure: OnFailure::Keep,
-            forget_undo: false,
         }
     }
 
@@ -195,7 +200,7 @@ impl Engine {
     /// Whether this is a dry run: checks only, nothing is changed. Not unless this is called.
     #[must_use]
     pub fn no_act(mut self, no_act: bool) -> Self {
-        self.no_act = no_act;
+        self.settings.no_act = no_act;
         self
     }
 
@@ -204,7 +209,7 @@ impl Engine {
     /// declined, and are not owed.
     #[must_use]
     pub fn cleanup(mut self, cleanup: bool) -> Self {
-        self.cleanup = cleanup;
+        self.settings.cleanup = cleanup;
         self
     }
 
@@ -262,14 +267,14 @@ impl Engine {
     /// for each value that it puts into its local storage. Not unless this is called; jobs can ask for it on their own.
     #[must_use]
     pub fn durable(mut self, durable: bool) -> Self {
-        self.durable = durable;
+        self.settings.durable = durable;
         self
     }
 
     /// What is done when a job has failed for good; everything stays as it is unless this is called.
     #[must_use]
     pub fn on_failure(mut self, on_failure: OnFailure) -> Self {
-        self.on_failure = on_failure;
+        self.settings.on_failure = on_failure;
         self
     }
 
@@ -277,21 +282,22 @@ impl Engine {
     /// ([`OnFailure::Revert`]), or [refused](Report::refusal).
     #[must_use]
     pub fn forget_undo(mut self, forget_undo: bool) -> Self {
-        self.forget_undo = forget_undo;
+        self.settings.forget_undo = forget_undo;
         self
     }
 
     /// What earlier runs have left open, by the journal, the oldest first; empty without one.
     pub fn debts(&self) -> Vec<Debt> {
         let journal = self.journal.as_ref().map(Journal::shared);
-        journal
-            .map_or_else(Vec::new, |journal| journal.with_ledger(|ledger| debts::list(ledger, &self.whole)))
+        journal.map_or_else(Vec::new, |journal| {
+            journal.with_ledger(|ledger| recovery::list(ledger, &self.whole))
+        })
     }
 
     /// Pays what earlier runs owe, and does nothing else: no job is checked or run. With `declined` also those cleanups
     /// that were left out on purpose.
     pub fn pay_debts(&mut self, declined: bool) -> Report {
-        Converging::new(self).only_pay(declined)
+        Convergence::new(self).only_clean_up(declined)
     }
 
     /// Converges only the jobs of these names and what they need.
@@ -317,13 +323,16 @@ impl Engine {
     /// Brings every job to its wanted state, as far as that is possible, and says how it ended. Called again, it is a
     /// new run, from the start.
     pub fn converge(&mut self) -> Report {
-        Converging::new(self).converge()
+        Convergence::new(self).converge()
     }
 
     /// Calls the cleanups that are open, the last run first: those that [`cleanup`](Engine::cleanup) has switched off in
     /// the last run, and those that have failed and are still owed. In a dry run it calls none.
     pub fn clean_up(&mut self) -> Vec<CleanupReport> {
-        if self.no_act { Vec::new() } else { unwind::clean_up(&mut self.begun, self.clock.as_ref()) }
+        if self.settings.no_act {
+            return Vec::new();
+        }
+        rollback::clean_up_runs(&mut self.started_runs, self.clock.as_ref())
     }
 }
 
@@ -332,7 +341,7 @@ impl std::fmt::Debug for Engine {
         f.debug_struct("Engine")
             .field("graph", &self.graph)
             .field("workers", &self.workers)
-            .field("no_act", &self.no_act)
+            .field("no_act", &self.settings.no_act)
             .finish_non_exhaustive()
     }
 }

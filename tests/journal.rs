@@ -570,8 +570,29 @@ fn what_the_first_version_has_written_is_paid_and_written_on_in_the_current_one(
     assert!(!root.path().join("journal").exists());
 }
 
+/// Runs a test in a process of its own and returns `true`; in that process it returns `false`.
+fn is_run_alone(test: &str) -> bool {
+    const ALONE: &str = "DOJOB_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return false;
+    }
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = command.args(["--exact", test, "--nocapture"]).env(ALONE, "1").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    true
+}
+
 #[test]
 fn debts_are_paid_in_the_directory_in_which_they_were_made() {
+    // The working directory is the whole process's, and other tests go back to the one that they have found.
+    if is_run_alone("debts_are_paid_in_the_directory_in_which_they_were_made") {
+        return;
+    }
     let root = tempfile::tempdir().unwrap();
     let (state, there) = (root.path().join("state"), root.path().join("there"));
     fs::create_dir(&there).unwrap();

@@ -366,6 +366,25 @@ fn crash_in_revert() {
 }
 
 #[test]
+fn a_revert_that_fails_again_stays_owed_though_its_cleanup_was_left_out() {
+    let (world, log, directory) = (World::default(), Log::default(), tempfile::tempdir().unwrap());
+    let failing_at_b = |cleanup| {
+        let faults = Faults::new().always("b", Phase::Revert, Fault::Fail);
+        let graph = line(&world, &log).build().unwrap().with_faults(faults).unwrap();
+        let engine = Engine::with_graph(graph).on_failure(OnFailure::Revert).cleanup(cleanup);
+        engine.clock(VirtualClock::new()).journal(Journal::open(directory.path()).unwrap()).converge()
+    };
+    assert!(failing_at_b(false).is_stuck());
+    assert!(failing_at_b(true).is_stuck(), "the next start tries the revert again, and fails");
+    log.take();
+    let mut third = engine(line(&world, &log)).journal(Journal::open(directory.path()).unwrap());
+    let report = third.converge();
+    assert_eq!(endings(&report), [("b", "reverted"), ("a", "reverted")]);
+    assert_eq!(log.take(), ["revert b", "revert a"], "and what was left out stays left out");
+    assert!(!world.is("b"));
+}
+
+#[test]
 fn another_policy_is_refused_until_the_undoing_is_forgotten() {
     let (world, log, directory) = (World::default(), Log::default(), tempfile::tempdir().unwrap());
     stuck(&world, &log, &directory);

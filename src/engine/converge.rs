@@ -7,16 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tracing::Span;
 
 use super::Engine;
-use super::accounts::Ahead;
-use super::attempt::{Begun, Done, Site, Task};
+use super::aftermath::Aftermath;
+use super::attempt::{Done, Task};
 use super::journal::ledger::Ledger;
 use super::journal::record::Record;
+use super::obligation::Transition;
 use super::policy::OnFailure;
+use super::recovery::{self, Ahead};
+use super::rollback::{self, Failures};
+use super::run_context::RunContext;
 use super::scheduler::{Next, Scheduler, Tries, TryEnd};
+use super::started_run::StartedRun;
 use super::workers::{Inline, Simulated, Threads, Workers};
 use crate::clock::Wake;
 use crate::context::Run;
@@ -25,51 +29,38 @@ use crate::context::directory::Directory;
 use crate::context::storage::Global;
 use crate::event::{Counts, Event, Outcome, Phase};
 use crate::graph::SharedGraph;
-use crate::panics::catch;
-use crate::report::{
-    CleanupReport, Debt, Detail, Record as JobRecord, Report, RevertReport, decisive_failure, hindrances,
-};
+use crate::report::{Detail, Record as JobRecord, Report, decisive_failure, hindrances};
 
 /// A run in progress.
-pub(super) struct Converging<'e> {
-    pub(super) engine: &'e mut Engine,
-    pub(super) site: Arc<Site>,
+pub(super) struct Convergence<'e> {
+    engine: &'e mut Engine,
+    context: Arc<RunContext>,
     wake: Arc<Wake>,
-    pub(super) records: Vec<JobRecord>,
-    pub(super) counts: Counts,
-    /// A job has failed for good, and all is going to be taken back.
-    pub(super) is_undoing: bool,
-    /// Something that has to be taken back cannot be, for lack of its job.
-    pub(super) has_lost_reverts: bool,
-    /// That things are taken back could not be written down, so that it was not begun.
-    pub(super) is_undo_unwritten: bool,
-    /// Something is owed that could not be paid, and that somebody has to see to.
-    pub(super) is_unpaid: bool,
-    pub(super) reverts: Vec<RevertReport>,
-    pub(super) cleanups: Vec<CleanupReport>,
-    pub(super) debts: Vec<Debt>,
+    records: Vec<JobRecord>,
+    counts: Counts,
+    aftermath: Aftermath,
     /// A span for each job in progress; filled only where somebody subscribes to them.
     spans: HashMap<u32, Span>,
     started: Duration,
-    pub(super) at: Timestamp,
 }
 
-impl<'e> Converging<'e> {
+impl<'e> Convergence<'e> {
     pub(super) fn new(engine: &'e mut Engine) -> Self {
         let journal = engine.journal.as_ref().map(|journal| journal.shared().clone());
-        if !engine.no_act {
-            // What was declined is let go of; what is owed a journal knows, too. To drop a run is the user's code.
-            let begun = std::mem::take(&mut engine.begun);
-            let is_kept = |begun: &Begun| begun.owed && journal.is_none();
-            let (kept, gone): (Vec<Begun>, Vec<Begun>) = begun.into_iter().partition(is_kept);
-            gone.into_iter().for_each(|begun| _ = catch(|| drop(begun)));
-            // An earlier convergence has ended, and so has the taking back of what it did.
-            let settled = |begun| Begun { is_revertible: false, is_stuck: false, ..begun };
-            engine.begun = kept.into_iter().map(settled).collect();
+        let settings = engine.settings;
+        if !settings.no_act {
+            // What was declined is let go of; what is owed a journal knows, too.
+            let is_kept = |run: &StartedRun| run.obligation.owes_cleanup() && journal.is_none();
+            let (kept, gone): (Vec<StartedRun>, Vec<StartedRun>) =
+                std::mem::take(&mut engine.started_runs).into_iter().partition(is_kept);
+            gone.into_iter().for_each(StartedRun::let_go);
+            engine.started_runs = kept;
+            // An earlier convergence has ended, and with it the time in which it was reverted.
+            engine.started_runs.iter_mut().for_each(|run| run.apply(Transition::Closed));
         }
         let next = match &journal {
             Some(journal) => journal.with_ledger(Ledger::next),
-            None => engine.begun.iter().map(|begun| begun.order + 1).max().unwrap_or(0),
+            None => engine.started_runs.iter().map(|run| run.order + 1).max().unwrap_or(0),
         };
         let directory = Directory::new(engine.workers > 1 && engine.simulated.is_none());
         let run = Run {
@@ -87,17 +78,17 @@ impl<'e> Converging<'e> {
             cancel_cleanup: engine.stop.cancel_cleanup.clone(),
             groups: engine.stop.groups.clone(),
             directory,
-            no_act: engine.no_act,
-            reverts: engine.on_failure == OnFailure::Revert,
+            no_act: settings.no_act,
+            reverts: settings.on_failure == OnFailure::Revert,
         };
-        let site = Site {
+        let context = RunContext {
             graph: engine.graph.clone(),
             run: Arc::new(run),
             clock: engine.clock.clone(),
             runs_begun: AtomicU64::new(next),
             journal,
-            durable: engine.durable,
-            reverts: engine.on_failure == OnFailure::Revert,
+            durable: settings.durable,
+            reverts: settings.on_failure == OnFailure::Revert,
         };
         // Nothing is known of a job that has not settled.
         let unsettled = JobRecord {
@@ -107,27 +98,36 @@ impl<'e> Converging<'e> {
             duration: Duration::ZERO,
             detail: None,
         };
-        Converging {
-            records: vec![unsettled; engine.graph.len()],
-            counts: Counts::default(),
+        let context = Arc::new(context);
+        let aftermath = Aftermath {
+            context: context.clone(),
+            settings,
+            whole: engine.whole.clone(),
+            at: engine.clock.wall(),
+            first: next,
+            runs: std::mem::take(&mut engine.started_runs),
             is_undoing: false,
             has_lost_reverts: false,
             is_undo_unwritten: false,
             is_unpaid: false,
             reverts: Vec::new(),
             cleanups: Vec::new(),
-            debts: Vec::new(),
+            pending: Vec::new(),
+        };
+        Convergence {
+            records: vec![unsettled; engine.graph.len()],
+            counts: Counts::default(),
+            aftermath,
             spans: HashMap::new(),
             wake: Arc::default(),
             started: engine.clock.now(),
-            at: engine.clock.wall(),
-            site: Arc::new(site),
+            context,
             engine,
         }
     }
 
     pub(super) fn converge(mut self) -> Report {
-        let graph = self.site.graph.clone();
+        let graph = self.context.graph.clone();
         let defaults = self.engine.tries;
         let policy = |job: u32| {
             let own = graph.job(job).retry;
@@ -137,23 +137,25 @@ impl<'e> Converging<'e> {
             }
         };
         let mut scheduler =
-            Scheduler::new(graph.dependencies(), graph.dependents(), policy, self.engine.no_act);
+            Scheduler::new(graph.dependencies(), graph.dependents(), policy, self.engine.settings.no_act);
         self.begin(&graph, false);
-        if let Ahead::Over(refusal) = self.see_to_earlier_runs() {
+        if let Ahead::Over(refusal) = recovery::recover(&mut self.aftermath) {
+            self.leave_all();
             return self.report(refusal);
         }
         self.engine.stop.cancel.notify(&self.wake);
         match self.engine.simulated {
             Some(seed) => {
-                let workers = Simulated::new(self.site.clone(), self.wake.clone(), self.engine.workers, seed);
+                let workers =
+                    Simulated::new(self.context.clone(), self.wake.clone(), self.engine.workers, seed);
                 self.drive(&mut scheduler, workers);
             }
             None if self.engine.workers == 1 => {
-                let workers = Inline::new(self.site.clone(), self.wake.clone());
+                let workers = Inline::new(self.context.clone(), self.wake.clone());
                 self.drive(&mut scheduler, workers);
             }
             None => {
-                let workers = Threads::new(self.site.clone(), self.wake.clone(), self.engine.workers);
+                let workers = Threads::new(self.context.clone(), self.wake.clone(), self.engine.workers);
                 self.drive(&mut scheduler, workers);
             }
         }
@@ -166,9 +168,9 @@ impl<'e> Converging<'e> {
     fn drive(&mut self, scheduler: &mut Scheduler<'_>, mut workers: impl Workers) {
         let mut settled = Vec::new();
         // Asked of the clock as rarely as can be: a try that ends brings its time with it.
-        let mut now = self.site.clock.now();
+        let mut now = self.context.clock.now();
         loop {
-            if self.engine.stop.is_stopped() || self.is_undoing {
+            if self.engine.stop.is_stopped() || self.aftermath.is_undoing {
                 scheduler.stop();
             }
             let next = if workers.is_free() { scheduler.next(now) } else { Next::WaitForNews };
@@ -194,21 +196,21 @@ impl<'e> Converging<'e> {
                     self.take(scheduler, done);
                     self.settle(scheduler, &mut settled);
                 }
-                None => now = self.site.clock.now(),
+                None => now = self.context.clock.now(),
             }
         }
-        if self.engine.stop.is_stopped() || self.is_undoing {
+        if self.engine.stop.is_stopped() || self.aftermath.is_undoing {
             scheduler.abandon();
             self.settle(scheduler, &mut settled);
         }
     }
 
-    pub(super) fn begin(&self, graph: &SharedGraph, only_debts: bool) {
-        self.site.run.emitter.emit(|| Event::RunStarted {
-            at: self.at,
+    fn begin(&self, graph: &SharedGraph, only_debts: bool) {
+        self.context.run.emitter.emit(|| Event::RunStarted {
+            at: self.aftermath.at,
             jobs: graph.len(),
             workers: self.engine.workers,
-            no_act: self.engine.no_act,
+            no_act: self.engine.settings.no_act,
             only_debts,
         });
         if tracing::enabled!(tracing::Level::DEBUG) {
@@ -224,12 +226,12 @@ impl<'e> Converging<'e> {
         if !tracing::enabled!(tracing::Level::INFO) {
             return Span::none();
         }
-        let name = &*self.site.graph.job(job).name;
+        let name = &*self.context.graph.job(job).name;
         self.spans.entry(job).or_insert_with(|| tracing::info_span!("job", name)).clone()
     }
 
     fn left(&self, due: Duration) -> Duration {
-        due.saturating_sub(self.site.clock.now())
+        due.saturating_sub(self.context.clock.now())
     }
 
     /// A try has ended: write it down, and tell the scheduler.
@@ -240,7 +242,7 @@ impl<'e> Converging<'e> {
         record.tries = scheduler.attempts(job);
         let mut end = done.end;
         let mut because = record.detail.take().and_then(|detail| detail.because);
-        if done.begun.is_some() {
+        if done.started_run.is_some() {
             because = because.or_else(|| done.failures.first().filter(|f| f.phase == Phase::Check).cloned());
             record.ran = true;
         } else if end == TryEnd::InPlace && record.ran {
@@ -248,21 +250,21 @@ impl<'e> Converging<'e> {
             end = TryEnd::Changed;
         }
         if because.is_some() || !done.failures.is_empty() || done.result.is_some() {
-            let redactor = self.site.run.emitter.redactor();
+            let redactor = self.context.run.emitter.redactor();
             let mut result = done.result.clone();
             result.iter_mut().for_each(|value| redactor.mask_value(value));
             record.detail = Some(Box::new(Detail { because, failures: done.failures, result }));
         }
         if let Some(result) = done.result {
-            self.site.run.results().insert(job, result);
+            self.context.run.results().insert(job, result);
         }
         if end == TryEnd::Changed {
-            self.site.run.changed().insert(job);
+            self.context.run.changed().insert(job);
         }
         if done.was_told && matches!(end, TryEnd::InPlace | TryEnd::Changed) {
             self.note_seen(job);
         }
-        self.engine.begun.extend(done.begun.map(|begun| *begun));
+        self.aftermath.runs.extend(done.started_run.map(|run| *run));
         if let Some(due) = scheduler.ended(job, end) {
             self.tell_of_retry(job, due, scheduler.attempts(job));
         }
@@ -270,21 +272,23 @@ impl<'e> Converging<'e> {
 
     /// What a job was told of has had its effect, and need not be told again.
     fn note_seen(&self, job: u32) {
-        let Some(journal) = self.site.journal.as_ref().filter(|_| !self.engine.no_act) else { return };
-        let n = self.site.runs_begun.load(Ordering::Relaxed);
-        let job = self.site.graph.job(job).name.to_string();
+        let Some(journal) = self.context.journal.as_ref().filter(|_| !self.engine.settings.no_act) else {
+            return;
+        };
+        let n = self.context.runs_begun.load(Ordering::Relaxed);
+        let job = self.context.graph.job(job).name.to_string();
         if let Err(error) = journal.append(&Record::Seen { job, n }, false) {
             tracing::warn!("failed to write down that a change was seen: {error}");
         }
     }
 
     fn tell_of_retry(&self, job: u32, due: Duration, attempts: u32) {
-        let (graph, delay) = (&self.site.graph, self.left(due));
+        let (graph, delay) = (&self.context.graph, self.left(due));
         let name = &graph.job(job).name;
         let tries = graph.job(job).retry.get_tries().unwrap_or(self.engine.tries.count);
         let attempt = attempts + 1;
         tracing::debug!(job = &**name, "may be tried again in {delay:?} (try {attempt} of {tries})");
-        self.site.run.emitter.emit(|| Event::RetryScheduled { job: name.clone(), attempt, tries, delay });
+        self.context.run.emitter.emit(|| Event::RetryScheduled { job: name.clone(), attempt, tries, delay });
     }
 
     /// Writes down what has settled, and tells of it.
@@ -294,19 +298,19 @@ impl<'e> Converging<'e> {
             let Some(outcome) = scheduler.outcome(job) else { continue };
             self.records[job as usize].outcome = outcome;
             self.counts.add(outcome);
-            self.is_undoing |= outcome == Outcome::Failed && self.site.reverts;
+            self.aftermath.is_undoing |= outcome == Outcome::Failed && self.context.reverts;
             self.spans.remove(&job);
-            let emitter = &self.site.run.emitter;
+            let emitter = &self.context.run.emitter;
             if emitter.is_observed() || tracing::enabled!(tracing::Level::DEBUG) {
                 let because_of = match outcome {
                     Outcome::Blocked | Outcome::Unknown => {
-                        hindrances(&self.site.graph, job, |id| scheduler.outcome(id))
+                        hindrances(&self.context.graph, job, |id| scheduler.outcome(id))
                     }
                     _ => Vec::new(),
                 };
                 let record = &self.records[job as usize];
                 let detail = record.detail.as_deref();
-                let name = &self.site.graph.job(job).name;
+                let name = &self.context.graph.job(job).name;
                 match because_of.as_slice() {
                     [] => tracing::debug!(job = &**name, "{outcome} after {} tries", record.tries),
                     names => tracing::debug!(job = &**name, "{outcome}: {}", names.join(", ")),
@@ -325,36 +329,76 @@ impl<'e> Converging<'e> {
     }
 
     fn end(mut self) -> Report {
-        if self.is_undoing {
-            self.undo();
+        if self.aftermath.is_undoing {
+            let failures = self.failures();
+            let reverted = rollback::undo(&mut self.aftermath, failures);
+            self.mark_reverted(&reverted);
         }
-        if self.engine.cleanup && !self.engine.no_act {
-            self.clean_up();
+        if self.engine.settings.cleanup && !self.engine.settings.no_act {
+            rollback::clean_up(&mut self.aftermath);
         }
-        self.close();
+        let has_converged = self.counts.in_place + self.counts.changed == self.records.len();
+        rollback::close(&mut self.aftermath, has_converged, self.engine.stop.is_stopped());
         self.report(None)
     }
 
+    /// Calls the cleanups that earlier convergences owe, with `declined` also those left out on purpose, and does nothing
+    /// else.
+    pub(super) fn only_clean_up(mut self, declined: bool) -> Report {
+        self.begin(&self.context.graph.clone(), true);
+        recovery::only_clean_up(&mut self.aftermath, declined);
+        self.leave_all();
+        self.report(None)
+    }
+
+    /// No job had its turn.
+    fn leave_all(&mut self) {
+        self.counts = Counts { not_started: self.records.len(), ..Counts::default() };
+    }
+
+    fn failures(&self) -> Failures {
+        let records = self.context.graph.iter().zip(&self.records);
+        let failed = records.filter(|(_, record)| record.outcome == Outcome::Failed);
+        failed
+            .filter_map(|(node, record)| {
+                let failure = decisive_failure(record.outcome, record.detail.as_deref())?;
+                Some((node.name().to_owned(), failure.clone()))
+            })
+            .collect()
+    }
+
+    /// What these jobs had changed was reverted.
+    fn mark_reverted(&mut self, jobs: &[Arc<str>]) {
+        for id in jobs.iter().filter_map(|job| self.context.graph.number(job)) {
+            let outcome = &mut self.records[id as usize].outcome;
+            if *outcome == Outcome::Changed {
+                *outcome = Outcome::Reverted;
+                self.counts.change(Outcome::Changed, Outcome::Reverted);
+            }
+        }
+    }
+
     /// How it all ended.
-    pub(super) fn report(mut self, refusal: Option<String>) -> Report {
+    fn report(mut self, refusal: Option<String>) -> Report {
+        self.engine.started_runs = std::mem::take(&mut self.aftermath.runs);
         // The caller gets the directory back that it came with, as far as that still exists.
-        let _ = self.site.run.directory.restore();
+        let _ = self.context.run.directory.restore();
         let report = Report {
-            graph: self.site.graph.clone(),
+            graph: self.context.graph.clone(),
             records: std::mem::take(&mut self.records),
-            reverts: std::mem::take(&mut self.reverts),
-            cleanups: std::mem::take(&mut self.cleanups),
-            debts: std::mem::take(&mut self.debts),
+            reverts: self.aftermath.reverts,
+            cleanups: self.aftermath.cleanups,
+            debts: self.aftermath.pending,
             refusal,
-            unpaid: self.is_unpaid,
-            started: self.at,
-            duration: self.site.clock.now().saturating_sub(self.started),
-            no_act: self.engine.no_act,
+            unpaid: self.aftermath.is_unpaid,
+            started: self.aftermath.at,
+            duration: self.context.clock.now().saturating_sub(self.started),
+            no_act: self.engine.settings.no_act,
             stopped: self.engine.stop.is_stopped() && self.counts.stopped + self.counts.not_started > 0,
             counts: self.counts,
         };
-        self.site.run.emitter.emit(|| Event::RunEnded {
-            at: self.site.clock.wall(),
+        self.context.run.emitter.emit(|| Event::RunEnded {
+            at: self.context.clock.wall(),
             duration: report.duration,
             success: report.success(),
             converged: report.converged(),

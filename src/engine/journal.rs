@@ -14,7 +14,6 @@ pub(crate) mod processes;
 pub(crate) mod record;
 pub(crate) mod trust;
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -34,7 +33,6 @@ use self::trust::{OwnDirectory, Refused};
 use crate::clock::{Clock, SystemClock, Wake};
 use crate::context::args::Args;
 use crate::context::diary::Page;
-use crate::event::Failure;
 use crate::secret::{MASK, Redactor};
 
 /// The file's name in its directory, and that of the next one while it is written.
@@ -460,11 +458,6 @@ impl Shared {
         self.write(&mut state, &[record])?;
         drop(state);
         self.sync(durable)
-    }
-
-    /// Things are going to be taken back, for these failures.
-    pub(crate) fn undo(&self, failures: BTreeMap<String, Failure>, durable: bool) -> io::Result<()> {
-        self.append(&Record::Undo { failures }, durable)
     }
 
     /// A convergence has ended by itself: what is not open any more can be forgotten.

@@ -7,7 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::attempt::{Done, Site, Task, attempt};
+use super::attempt::{Done, Task, attempt};
+use super::run_context::RunContext;
 use super::scheduler::TryEnd;
 use crate::clock::Wake;
 use crate::event::{Failure, FailureKind, Phase};
@@ -28,14 +29,14 @@ pub(crate) trait Workers {
 
 /// One worker, on the thread of the caller. No lock is taken.
 pub(crate) struct Inline {
-    site: Arc<Site>,
+    context: Arc<RunContext>,
     wake: Arc<Wake>,
     done: Option<Done>,
 }
 
 impl Inline {
-    pub(crate) fn new(site: Arc<Site>, wake: Arc<Wake>) -> Self {
-        Inline { site, wake, done: None }
+    pub(crate) fn new(context: Arc<RunContext>, wake: Arc<Wake>) -> Self {
+        Inline { context, wake, done: None }
     }
 }
 
@@ -45,12 +46,12 @@ impl Workers for Inline {
     }
 
     fn start(&mut self, task: Task) {
-        self.done = Some(attempt(&self.site, &task));
+        self.done = Some(attempt(&self.context, &task));
     }
 
     fn news(&mut self, until: Option<Duration>) -> Option<Done> {
         if self.done.is_none() {
-            self.site.clock.wait(until, &self.wake);
+            self.context.clock.wait(until, &self.wake);
         }
         self.done.take()
     }
@@ -58,7 +59,7 @@ impl Workers for Inline {
 
 /// A pool of threads, each made when it is needed first.
 pub(crate) struct Threads {
-    site: Arc<Site>,
+    context: Arc<RunContext>,
     most: usize,
     at_work: usize,
     shared: Arc<Shared>,
@@ -104,19 +105,19 @@ impl Shared {
 }
 
 impl Threads {
-    pub(crate) fn new(site: Arc<Site>, wake: Arc<Wake>, most: usize) -> Self {
+    pub(crate) fn new(context: Arc<RunContext>, wake: Arc<Wake>, most: usize) -> Self {
         let shared =
             Shared { tasks: Mutex::default(), task_added: Condvar::new(), done: Mutex::default(), wake };
-        Threads { site, most, at_work: 0, shared: Arc::new(shared), threads: Vec::new() }
+        Threads { context, most, at_work: 0, shared: Arc::new(shared), threads: Vec::new() }
     }
 
     /// One more thread; says whether the system let us have it.
     fn spawn(&mut self) -> bool {
-        let (site, shared) = (self.site.clone(), self.shared.clone());
+        let (context, shared) = (self.context.clone(), self.shared.clone());
         let name = format!("dojob-{}", self.threads.len() + 1);
         let spawned = std::thread::Builder::new().name(name).spawn(move || {
             while let Some(task) = shared.take() {
-                shared.give(attempt_or_blame(&site, &task));
+                shared.give(attempt_or_blame(&context, &task));
             }
         });
         spawned.map(|thread| self.threads.push(thread)).is_ok()
@@ -136,7 +137,7 @@ impl Workers for Threads {
         };
         if wants_thread && !self.spawn() && self.threads.is_empty() {
             // No thread to be had at all: then this one does the work.
-            let done = attempt_or_blame(&self.site, &task);
+            let done = attempt_or_blame(&self.context, &task);
             self.shared.give(done);
             return;
         }
@@ -145,9 +146,9 @@ impl Workers for Threads {
     }
 
     fn news(&mut self, until: Option<Duration>) -> Option<Done> {
-        let until = until.filter(|_| self.at_work == 0 || !self.site.clock.stands_still());
+        let until = until.filter(|_| self.at_work == 0 || !self.context.clock.stands_still());
         if lock(&self.shared.done).is_empty() {
-            self.site.clock.wait(until, &self.shared.wake);
+            self.context.clock.wait(until, &self.shared.wake);
         }
         let done = lock(&self.shared.done).pop_front()?;
         self.at_work -= 1;
@@ -166,17 +167,17 @@ impl Drop for Threads {
 }
 
 /// A try whose panic outside of a phase (an observer's, say) is a failure like another: a worker must not vanish.
-fn attempt_or_blame(site: &Site, task: &Task) -> Done {
-    catch(|| attempt(site, task)).unwrap_or_else(|caught| Done {
+fn attempt_or_blame(context: &RunContext, task: &Task) -> Done {
+    catch(|| attempt(context, task)).unwrap_or_else(|caught| Done {
         job: task.job,
         end: TryEnd::Failed,
-        now: site.clock.now(),
+        now: context.clock.now(),
         duration: Duration::ZERO,
         failures: vec![Failure {
             phase: Phase::Check,
             attempt: task.attempt,
             kind: FailureKind::Panic,
-            reason: format!("the engine panicked: {}", site.run.emitter.redactor().mask(&caught.message)),
+            reason: format!("the engine panicked: {}", context.run.emitter.redactor().mask(&caught.message)),
             permanent: false,
             causes: Vec::new(),
             location: caught.location,
@@ -184,7 +185,7 @@ fn attempt_or_blame(site: &Site, task: &Task) -> Done {
             diff: None,
         }],
         result: None,
-        begun: None,
+        started_run: None,
         was_told: false,
     })
 }
@@ -192,7 +193,7 @@ fn attempt_or_blame(site: &Site, task: &Task) -> Done {
 /// Several workers in one thread, on a clock that stands still: each try takes a time that the seed decides, and so
 /// does, among those that are at work, who is ready first. A try's effects happen at its start.
 pub(crate) struct Simulated {
-    site: Arc<Site>,
+    context: Arc<RunContext>,
     wake: Arc<Wake>,
     most: usize,
     at_work: Vec<(Duration, Done)>,
@@ -200,8 +201,8 @@ pub(crate) struct Simulated {
 }
 
 impl Simulated {
-    pub(crate) fn new(site: Arc<Site>, wake: Arc<Wake>, most: usize, seed: u64) -> Self {
-        Simulated { site, wake, most, at_work: Vec::new(), seed }
+    pub(crate) fn new(context: Arc<RunContext>, wake: Arc<Wake>, most: usize, seed: u64) -> Self {
+        Simulated { context, wake, most, at_work: Vec::new(), seed }
     }
 
     /// The next number of a SplitMix64 sequence (Steele, Lea, Flood: Fast splittable pseudorandom number generators).
@@ -221,8 +222,8 @@ impl Workers for Simulated {
 
     fn start(&mut self, task: Task) {
         let takes = Duration::from_millis(self.random() % 1000);
-        let ready = self.site.clock.now() + takes;
-        let mut done = attempt(&self.site, &task);
+        let ready = self.context.clock.now() + takes;
+        let mut done = attempt(&self.context, &task);
         (done.now, done.duration) = (ready, takes);
         self.at_work.push((ready, done));
     }
@@ -231,11 +232,11 @@ impl Workers for Simulated {
         let first = self.at_work.iter().enumerate().min_by_key(|(_, (ready, _))| *ready);
         match first {
             Some((at, &(ready, _))) if until.is_none_or(|until| ready <= until) => {
-                self.site.clock.wait(Some(ready), &self.wake);
+                self.context.clock.wait(Some(ready), &self.wake);
                 Some(self.at_work.remove(at).1)
             }
             _ => {
-                self.site.clock.wait(until, &self.wake);
+                self.context.clock.wait(until, &self.wake);
                 None
             }
         }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::record::{Location, Record, VERSION};
+use crate::engine::obligation::{Obligation, Transition};
 use crate::event::Failure;
 
 /// A convergence, as far as it was written down.
@@ -45,12 +46,7 @@ pub(crate) struct Entry {
     /// The commands that were not seen to end.
     pub(crate) commands: Vec<AtWork>,
     pub(crate) result: Option<Value>,
-    /// Its cleanup has succeeded.
-    pub(crate) cleaned: bool,
-    /// Its cleanup was left out on purpose.
-    pub(crate) declined: bool,
-    /// It has to be taken back if what it was begun for cannot be finished.
-    pub(crate) revertible: bool,
+    pub(crate) obligation: Obligation,
 }
 
 /// What is open.
@@ -118,10 +114,10 @@ impl Ledger {
             }),
             Record::Tried { n, result } => self.with(*n, |entry| entry.result = Some(result.clone())),
             Record::Undo { failures } => self.undo = Some(failures.clone()),
-            Record::Undone { n } => self.with(*n, |entry| entry.revertible = false),
+            Record::Undone { n } => self.change(*n, Transition::Reverted),
             Record::UndoEnded => self.close(),
-            Record::Settled { n } => self.with(*n, |entry| (entry.cleaned, entry.declined) = (true, false)),
-            Record::Declined { n } => self.with(*n, |entry| entry.declined = !entry.cleaned),
+            Record::Settled { n } => self.change(*n, Transition::Cleaned),
+            Record::Declined { n } => self.change(*n, Transition::CleanupDeclined),
             Record::Seen { job, n } => _ = self.seen.insert(job.clone(), *n),
             Record::Mark { job, n } => {
                 self.marks.insert(job.clone(), *n);
@@ -149,22 +145,24 @@ impl Ledger {
             local: local.clone(),
             commands: Vec::new(),
             result: None,
-            cleaned: false,
-            declined: false,
-            revertible: self.starts[start].revert,
+            obligation: Obligation::of_a_start(self.starts[start].revert),
         };
         self.marks.insert(entry.job.clone(), n);
         self.entries.insert(n, entry);
         self.next = self.next.max(n + 1);
     }
 
-    /// Changes an entry, and lets go of it when nothing about it is open any more.
     fn with(&mut self, n: u64, change: impl FnOnce(&mut Entry)) {
         if let Some(entry) = self.entries.get_mut(&n) {
             change(entry);
-            if entry.cleaned && !entry.revertible {
-                self.entries.remove(&n);
-            }
+        }
+    }
+
+    /// Changes what an entry owes, and removes it once that is nothing.
+    fn change(&mut self, n: u64, transition: Transition) {
+        self.with(n, |entry| entry.obligation = entry.obligation.after(transition));
+        if self.entries.get(&n).is_some_and(|entry| entry.obligation == Obligation::Settled) {
+            self.entries.remove(&n);
         }
     }
 
@@ -172,8 +170,8 @@ impl Ledger {
     fn close(&mut self) {
         self.undo = None;
         self.entries.retain(|_, entry| {
-            entry.revertible = false;
-            !entry.cleaned
+            entry.obligation = entry.obligation.after(Transition::Closed);
+            entry.obligation != Obligation::Settled
         });
     }
 
@@ -215,7 +213,8 @@ impl Ledger {
 
     /// Whether the end of a convergence closes anything here.
     pub(crate) fn is_changed_by_end(&self, converged: bool) -> bool {
-        let closes = self.undo.is_none() && self.entries.values().any(|entry| entry.revertible);
+        let closes =
+            self.undo.is_none() && self.entries.values().any(|entry| entry.obligation.is_revertible());
         closes || (converged && !self.marks.is_empty())
     }
 
@@ -266,20 +265,15 @@ impl Entry {
             (None, None) => None,
         }));
         records.extend(self.result.clone().map(|result| Record::Tried { n, result }));
-        if reverts && !self.revertible {
+        if reverts && !self.obligation.is_revertible() {
             records.push(Record::Undone { n });
         }
-        if self.declined {
+        if self.obligation.is_declined() {
             records.push(Record::Declined { n });
         }
-        if self.cleaned {
+        if self.obligation.is_clean() {
             records.push(Record::Settled { n });
         }
-    }
-
-    /// Whether its cleanup is owed.
-    pub(crate) fn is_owed(&self) -> bool {
-        !self.cleaned && !self.declined
     }
 }
 
@@ -307,7 +301,7 @@ mod tests {
     }
 
     fn owed(ledger: &Ledger) -> Vec<u64> {
-        ledger.entries().filter(|(_, entry)| entry.is_owed()).map(|(n, _)| n).collect()
+        ledger.entries().filter(|(_, entry)| entry.obligation.owes_cleanup()).map(|(n, _)| n).collect()
     }
 
     #[test]
@@ -325,14 +319,17 @@ mod tests {
     #[test]
     fn what_was_declined_is_not_owed_and_not_forgotten() {
         let ledger = Ledger::of(&[start(false), intent(1, "A"), Record::Declined { n: 1 }]);
-        assert!(owed(&ledger).is_empty() && ledger.entry(1).is_some_and(|entry| entry.declined));
+        assert!(
+            owed(&ledger).is_empty()
+                && ledger.entry(1).is_some_and(|entry| entry.obligation == Obligation::Declined)
+        );
         assert_eq!(Ledger::of(&ledger.records()), ledger);
     }
 
     #[test]
     fn with_reverting_a_run_stays_after_its_cleanup_until_the_end() {
         let mut ledger = Ledger::of(&[start(true), intent(1, "A"), Record::Settled { n: 1 }]);
-        assert!(ledger.entry(1).is_some_and(|entry| entry.revertible && !entry.is_owed()));
+        assert!(ledger.entry(1).is_some_and(|entry| entry.obligation == Obligation::Revert));
         let compact = Ledger::of(&ledger.records());
         assert_eq!(compact, ledger);
         ledger.apply(&Record::End { converged: false });
@@ -344,7 +341,9 @@ mod tests {
         let failures = BTreeMap::new();
         let mut ledger = Ledger::of(&[start(true), intent(1, "A"), Record::Undo { failures }]);
         ledger.apply(&Record::End { converged: false });
-        assert!(ledger.undo().is_some() && ledger.entry(1).is_some_and(|entry| entry.revertible));
+        assert!(
+            ledger.undo().is_some() && ledger.entry(1).is_some_and(|entry| entry.obligation.is_revertible())
+        );
         ledger.apply(&Record::Undone { n: 1 });
         ledger.apply(&Record::UndoEnded);
         assert!(ledger.undo().is_none());

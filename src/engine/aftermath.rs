@@ -1,0 +1,83 @@
+//! What a convergence has started and still has to see to beside its jobs, and how that went: the part of a convergence that
+//! [`recovery`](super::recovery) and [`rollback`](super::rollback) work on.
+//!
+//! Decides nothing.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::journal::Shared;
+use super::journal::record::Record;
+use super::run_context::RunContext;
+use super::settings::Settings;
+use super::started_run::StartedRun;
+use crate::event::Event;
+use crate::graph::SharedGraph;
+use crate::report::{CleanupReport, Debt, RevertReport};
+
+pub(super) struct Aftermath {
+    pub(super) context: Arc<RunContext>,
+    pub(super) settings: Settings,
+    /// The graph before a part of it was chosen: earlier convergences may owe something for what is left out now.
+    pub(super) whole: SharedGraph,
+    /// When the convergence began.
+    pub(super) at: Timestamp,
+    /// The order of the first run that this convergence starts.
+    pub(super) first: u64,
+    /// The runs for which something is owed, or may be.
+    pub(super) runs: Vec<StartedRun>,
+    /// Everything that was run is being reverted, or is going to be.
+    pub(super) is_undoing: bool,
+    /// Something that has to be reverted cannot be, for lack of its job.
+    pub(super) has_lost_reverts: bool,
+    /// The rollback could not be written down, so that it was not begun.
+    pub(super) is_undo_unwritten: bool,
+    /// Something is owed that could not be done, and that needs a person.
+    pub(super) is_unpaid: bool,
+    pub(super) reverts: Vec<RevertReport>,
+    pub(super) cleanups: Vec<CleanupReport>,
+    pub(super) pending: Vec<Debt>,
+}
+
+impl Aftermath {
+    pub(super) fn journal(&self) -> Option<Arc<Shared>> {
+        self.context.journal.clone()
+    }
+
+    /// Whether what is written down has to survive power loss.
+    pub(super) fn is_durable(&self) -> bool {
+        self.settings.durable || self.runs.iter().any(|run| self.asks_for_durability(run))
+    }
+
+    fn asks_for_durability(&self, run: &StartedRun) -> bool {
+        run.order >= self.first && self.context.graph.job(run.cx.id()).durable
+    }
+
+    /// Writes a record, and logs it when that fails: `what` is what would have been on record.
+    pub(super) fn record(&self, record: &Record, durable: bool, what: &str) {
+        let Some(journal) = &self.context.journal else { return };
+        if let Err(error) = journal.append(record, durable) {
+            tracing::error!("failed to write down {what}: {error}");
+        }
+    }
+
+    /// Tells of obligations of earlier convergences that stay as they are, each with why.
+    pub(super) fn keep(&mut self, pending: impl IntoIterator<Item = (Debt, String)>) {
+        for (debt, why) in pending {
+            self.context.run.emitter.emit(|| Event::DebtKept {
+                job: debt.job.clone(),
+                attempt: debt.attempt,
+                of: Some(debt.of),
+                phase: debt.phase,
+                reason: if debt.declined { "it was declined".to_owned() } else { why },
+            });
+            self.pending.push(debt);
+        }
+    }
+
+    /// Lets go of all runs.
+    pub(super) fn forget_runs(&mut self) {
+        self.runs.drain(..).for_each(StartedRun::let_go);
+    }
+}

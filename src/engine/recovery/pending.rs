@@ -1,0 +1,35 @@
+//! What is pending by a journal, as a list for people.
+
+use crate::engine::journal::ledger::Ledger;
+use crate::event::Phase;
+use crate::graph::SharedGraph;
+use crate::report::Debt;
+
+/// All that is open, in the order in which it was begun; without what its job is known not to have.
+pub(crate) fn list(ledger: &Ledger, graph: &SharedGraph) -> Vec<Debt> {
+    let undoing = ledger.undo().is_some();
+    let debts = ledger.entries().flat_map(|(_, entry)| {
+        let id = graph.number(&entry.job);
+        let debt = |phase, declined| Debt {
+            job: entry.job.as_str().into(),
+            attempt: entry.attempt,
+            of: ledger.start_of(entry).at,
+            phase,
+            declined,
+            payable: id.is_some(),
+            certain: has(graph, id, phase) == Some(true),
+        };
+        let revert = (undoing && entry.obligation.is_revertible()).then(|| debt(Phase::Revert, false));
+        let cleanup =
+            (!entry.obligation.is_clean()).then(|| debt(Phase::Cleanup, entry.obligation.is_declined()));
+        let has_it = move |debt: &Debt| has(graph, id, debt.phase) != Some(false);
+        [revert, cleanup].into_iter().flatten().filter(has_it)
+    });
+    debts.collect()
+}
+
+/// Whether a job has a cleanup or a revert, as far as that is known.
+fn has(graph: &SharedGraph, id: Option<u32>, phase: Phase) -> Option<bool> {
+    let body = &graph.job(id?).body;
+    if phase == Phase::Revert { body.has_revert() } else { body.has_cleanup() }
+}

@@ -1,0 +1,16 @@
+//! What a user has asked an engine for, as far as it concerns what comes before and after the jobs.
+
+use super::policy::OnFailure;
+
+/// What a user has asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Settings {
+    pub(super) no_act: bool,
+    /// Whether cleanups are called.
+    pub(super) cleanup: bool,
+    /// Whether what is written down has to survive power loss, also for jobs that do not ask for it.
+    pub(super) durable: bool,
+    pub(super) on_failure: OnFailure,
+    /// Whether a rollback that was interrupted is given up.
+    pub(super) forget_undo: bool,
+}
