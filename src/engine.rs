@@ -1,17 +1,18 @@
 //! Converging a graph on one machine.
 //!
 //! [`Engine`] is what a user sets up; a run of it is [`converge`]. The rooms below know one thing each: which job next
-//! ([`scheduler`]), one try ([`attempt`]), who makes it ([`workers`]), what a crash must not lose ([`journal`]), what a
+//! ([`scheduler`]), one try ([`attempt`]), who makes it ([`workers`]), what a crash must not lose ([`log`]), what a
 //! started run owes ([`obligation`]), what is reverted after a failure ([`policy`]), cleanups and reverts ([`rollback`]), and
 //! what earlier convergences have left ([`recovery`]).
 
 mod aftermath;
 pub(crate) mod attempt;
 mod converge;
-pub(crate) mod journal;
+pub(crate) mod log;
 mod obligation;
 mod phase_call;
 pub(crate) mod policy;
+mod recorder;
 mod recovery;
 mod rollback;
 mod run_context;
@@ -29,8 +30,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use self::converge::Convergence;
-use self::journal::Journal;
+use self::log::{Log, LogError};
 use self::policy::OnFailure;
+use self::recorder::Recorder;
 use self::scheduler::Tries;
 use self::settings::Settings;
 use self::started_run::StartedRun;
@@ -82,7 +84,9 @@ pub struct Engine {
     stop: StopHandle,
     /// Runs that nobody has cleaned up after.
     started_runs: Vec<StartedRun>,
-    journal: Option<Journal>,
+    recorder: Option<Arc<Recorder>>,
+    /// Why the log that was given cannot be used.
+    unreadable: Option<LogError>,
     scope: Option<String>,
 }
 
@@ -117,7 +121,8 @@ impl Engine {
             simulated: None,
             stop: StopHandle::default(),
             started_runs: Vec::new(),
-            journal: None,
+            recorder: None,
+            unreadable: None,
             scope: None,
         }
     }
@@ -237,11 +242,14 @@ impl Engine {
         self
     }
 
-    /// Writes down in `journal` what is about to be run, so that the next start with the same journal pays what a killed
+    /// Writes down in a log (a [`Journal`](crate::Journal)) what is about to be run, so that the next start with the same log pays what a killed
     /// process owes: it ends the commands that are left, and calls the cleanups that are open, before anything else.
     #[must_use]
-    pub fn journal(mut self, journal: Journal) -> Self {
-        self.journal = Some(journal);
+    pub fn journal(mut self, log: impl Log + 'static) -> Self {
+        match Recorder::new(log) {
+            Ok(recorder) => self.recorder = Some(Arc::new(recorder)),
+            Err(error) => self.unreadable = Some(error),
+        }
         self
     }
 
@@ -260,7 +268,7 @@ impl Engine {
 
     #[cfg(feature = "cli")]
     pub(crate) fn has_journal(&self) -> bool {
-        self.journal.is_some()
+        self.recorder.is_some() || self.unreadable.is_some()
     }
 
     /// Whether what is written down survives power loss, and not only a killed process: one `fsync` before a run, and one
@@ -288,8 +296,7 @@ impl Engine {
 
     /// What earlier runs have left open, by the journal, the oldest first; empty without one.
     pub fn debts(&self) -> Vec<Debt> {
-        let journal = self.journal.as_ref().map(Journal::shared);
-        journal.map_or_else(Vec::new, |journal| {
+        self.recorder.as_ref().map_or_else(Vec::new, |journal| {
             journal.with_ledger(|ledger| recovery::list(ledger, &self.whole))
         })
     }

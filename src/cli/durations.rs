@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use rustix::fs::{AtFlags, OFlags};
 
 use super::state::program;
-use crate::engine::journal::place;
-use crate::engine::journal::trust::{OwnDirectory, Refused};
+use crate::host::state_dir;
+use crate::host::trust::{OwnDirectory, Refused};
 use crate::view::history::Durations;
 
 /// More than the durations of as many jobs as are kept take.
@@ -55,5 +55,5 @@ const FILE: &str = "durations.json";
 
 /// `~/.cache/dojob/PROGRAM@SCOPE`, or where `XDG_CACHE_HOME` says.
 fn directory(scope: Option<&str>) -> Option<PathBuf> {
-    Some(place::of_scope(&place::usual_cache()?, &program(), scope))
+    Some(state_dir::of_scope(&state_dir::usual_cache()?, &program(), scope))
 }

@@ -18,7 +18,7 @@ use super::signals::SignalGuard;
 use super::state::{in_words, program};
 use crate::context::process::inherit_orphans;
 use crate::engine::Engine;
-use crate::engine::journal::JournalError;
+use crate::host::file_log::JournalError;
 use crate::report::Report;
 use crate::view::console::Console;
 use crate::view::history::History;

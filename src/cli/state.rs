@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use super::flags::{Flags, Format, Patience};
 use crate::engine::Engine;
-use crate::engine::journal::{Journal, JournalError};
 use crate::event::Phase;
+use crate::host::file_log::{Journal, JournalError};
 use crate::report::Debt;
 
 /// The name of this program: what is typed to start it, whatever the package is called.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::journal::Shared;
-use super::journal::record::Record;
+use super::log::record::Record;
+use super::recorder::Recorder;
 use super::run_context::RunContext;
 use super::settings::Settings;
 use super::started_run::StartedRun;
@@ -41,7 +41,7 @@ pub(super) struct Aftermath {
 }
 
 impl Aftermath {
-    pub(super) fn journal(&self) -> Option<Arc<Shared>> {
+    pub(super) fn journal(&self) -> Option<Arc<Recorder>> {
         self.context.journal.clone()
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::journal::record::Record;
+use super::log::record::Record;
 use super::obligation::Obligation;
 use super::phase_call::{call_phase, failure};
 use super::run_context::RunContext;
@@ -138,7 +138,7 @@ impl Attempt<'_> {
             let local = self.cx.local().without_secrets();
             let record = Record::Intent { n, job: job.name.to_string(), attempt, tries, local };
             let page = journal.intend(record, n, self.context.durable || job.durable).with_context(|| {
-                format!("failed to write down in {} what is about to be run", journal.path().display())
+                format!("failed to write down in {} what is about to be run", journal.location())
             })?;
             self.cx.open(page);
         }

@@ -12,8 +12,8 @@ use tracing::Span;
 use super::Engine;
 use super::aftermath::Aftermath;
 use super::attempt::{Done, Task};
-use super::journal::ledger::Ledger;
-use super::journal::record::Record;
+use super::log::fold::Ledger;
+use super::log::record::Record;
 use super::obligation::Transition;
 use super::policy::OnFailure;
 use super::recovery::{self, Ahead};
@@ -46,7 +46,7 @@ pub(super) struct Convergence<'e> {
 
 impl<'e> Convergence<'e> {
     pub(super) fn new(engine: &'e mut Engine) -> Self {
-        let journal = engine.journal.as_ref().map(|journal| journal.shared().clone());
+        let journal = engine.recorder.clone();
         let settings = engine.settings;
         if !settings.no_act {
             // What was declined is let go of; what is owed a journal knows, too.
@@ -139,6 +139,10 @@ impl<'e> Convergence<'e> {
         let mut scheduler =
             Scheduler::new(graph.dependencies(), graph.dependents(), policy, self.engine.settings.no_act);
         self.begin(&graph, false);
+        if let Some(refusal) = self.unreadable() {
+            self.leave_all();
+            return self.report(Some(refusal));
+        }
         if let Ahead::Over(refusal) = recovery::recover(&mut self.aftermath) {
             self.leave_all();
             return self.report(refusal);
@@ -346,9 +350,18 @@ impl<'e> Convergence<'e> {
     /// else.
     pub(super) fn only_clean_up(mut self, declined: bool) -> Report {
         self.begin(&self.context.graph.clone(), true);
-        recovery::only_clean_up(&mut self.aftermath, declined);
+        let refusal = self.unreadable();
+        if refusal.is_none() {
+            recovery::only_clean_up(&mut self.aftermath, declined);
+        }
         self.leave_all();
-        self.report(None)
+        self.report(refusal)
+    }
+
+    /// Why nothing may be started, where the log could not be read.
+    fn unreadable(&self) -> Option<String> {
+        let error = self.engine.unreadable.as_ref()?;
+        Some(format!("failed to read what earlier starts have left: {error}"))
     }
 
     /// No job had its turn.

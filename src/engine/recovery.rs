@@ -12,10 +12,10 @@ use std::sync::Arc;
 pub(super) use self::pending::list;
 use self::rebuild::rebuild_all;
 use super::aftermath::Aftermath;
-use super::journal::Shared;
-use super::journal::ledger::Entry;
-use super::journal::record::Record;
+use super::log::fold::Entry;
+use super::log::record::Record;
 use super::policy::OnFailure;
+use super::recorder::Recorder;
 use super::rollback::{self, Failures};
 use crate::event::Phase;
 
@@ -37,7 +37,7 @@ pub(super) fn recover(aftermath: &mut Aftermath) -> Ahead {
         keep_all(aftermath, DRY);
         return Ahead::Converge;
     }
-    if !journal.is_ours() {
+    if journal.is_read_only() {
         let why = "the journal was opened only to be looked at, without its lock, and so nothing may be run";
         return Ahead::Over(Some(why.to_owned()));
     }
@@ -65,7 +65,7 @@ pub(super) fn recover(aftermath: &mut Aftermath) -> Ahead {
 /// Calls the cleanups that earlier convergences owe, with `declined` also those left out on purpose, and does nothing else.
 pub(super) fn only_clean_up(aftermath: &mut Aftermath, declined: bool) {
     match aftermath.journal() {
-        Some(journal) if !aftermath.settings.no_act && journal.is_ours() => {
+        Some(journal) if !aftermath.settings.no_act && !journal.is_read_only() => {
             // What has to be reverted needs what its cleanup would put away.
             let undoing = journal.with_ledger(|ledger| ledger.undo().is_some());
             clean_up(aftermath, &journal, |entry| {
@@ -77,7 +77,7 @@ pub(super) fn only_clean_up(aftermath: &mut Aftermath, declined: bool) {
                 keep_all(aftermath, "it has to be taken back first");
             }
             if let Err(error) = journal.tidy() {
-                tracing::warn!("failed to tidy up {}: {error}", journal.path().display());
+                tracing::warn!("failed to tidy up {}: {error}", journal.location());
             }
         }
         _ => keep_all(aftermath, DRY),
@@ -86,7 +86,7 @@ pub(super) fn only_clean_up(aftermath: &mut Aftermath, declined: bool) {
 
 /// Calls the cleanups of these open runs of earlier convergences. Those that fail are still open in the journal, which
 /// the next start reads.
-fn clean_up(aftermath: &mut Aftermath, journal: &Arc<Shared>, wanted: impl Fn(&Entry) -> bool) {
+fn clean_up(aftermath: &mut Aftermath, journal: &Arc<Recorder>, wanted: impl Fn(&Entry) -> bool) {
     let rebuilt = rebuild_all(aftermath, journal, wanted);
     aftermath.runs = rebuilt.runs;
     rollback::clean_up_all(aftermath);
@@ -109,7 +109,7 @@ fn refuse(aftermath: &mut Aftermath, failures: &Failures) -> String {
 }
 
 /// An earlier convergence was interrupted, or got stuck, in its rollback: that goes on, and nothing else is done.
-fn resume_rollback(aftermath: &mut Aftermath, journal: &Arc<Shared>, failures: Failures) {
+fn resume_rollback(aftermath: &mut Aftermath, journal: &Arc<Recorder>, failures: Failures) {
     let is_open = |entry: &Entry| entry.obligation.is_revertible() || entry.obligation.owes_cleanup();
     let rebuilt = rebuild_all(aftermath, journal, is_open);
     aftermath.runs = rebuilt.runs;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::aftermath::Aftermath;
-use super::journal::record::Record;
+use super::log::record::Record;
 use super::obligation::Transition;
 use super::policy::{Started, undo_order};
 use super::recovery::rebuild::rebuild_all;
@@ -215,7 +215,7 @@ pub(super) fn close(aftermath: &mut Aftermath, has_converged: bool, was_stopped:
         false => journal.end(has_converged && is_whole, durable),
     };
     if let Err(error) = ended {
-        tracing::warn!("failed to close {}: {error}", journal.path().display());
+        tracing::warn!("failed to close {}: {error}", journal.location());
     }
 }
 

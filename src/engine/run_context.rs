@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::journal::Shared;
+use super::recorder::Recorder;
 use crate::clock::Clock;
 use crate::context::Run;
 use crate::graph::SharedGraph;
@@ -16,7 +16,7 @@ pub(crate) struct RunContext {
     /// Numbers runs in the order of their starts.
     pub(crate) runs_begun: AtomicU64,
     /// Where runs are written down before they start.
-    pub(crate) journal: Option<Arc<Shared>>,
+    pub(crate) journal: Option<Arc<Recorder>>,
     /// Whether that has to survive power loss, also for jobs that do not ask for it.
     pub(crate) durable: bool,
     /// Whether runs may have to be taken back.

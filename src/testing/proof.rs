@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use super::{Fault, Faults};
 use crate::engine::Engine;
-use crate::engine::journal::Journal;
 use crate::event::{Outcome, Phase};
 use crate::graph::JobGraph;
+use crate::host::file_log::Journal;
 use crate::job::{AnyJob, IntoJob, JobKind};
 use crate::report::Report;
 

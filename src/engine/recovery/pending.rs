@@ -1,6 +1,6 @@
 //! What is pending by a journal, as a list for people.
 
-use crate::engine::journal::ledger::Ledger;
+use crate::engine::log::fold::Ledger;
 use crate::event::Phase;
 use crate::graph::SharedGraph;
 use crate::report::Debt;

@@ -8,9 +8,9 @@ use super::survivors;
 use crate::context::directory::Directory;
 use crate::context::{Context, Run};
 use crate::engine::aftermath::Aftermath;
-use crate::engine::journal::ledger::{Entry, Start};
-use crate::engine::journal::record::Location;
-use crate::engine::journal::{Shared, without_secrets};
+use crate::engine::log::fold::{Entry, Start};
+use crate::engine::log::record::Location;
+use crate::engine::recorder::Recorder;
 use crate::engine::started_run::StartedRun;
 use crate::event::Phase;
 use crate::graph::SharedGraph;
@@ -30,7 +30,7 @@ pub(crate) struct Rebuilt {
 /// which a process cannot be ended is kept for the next start: nothing may be put away under its hands.
 pub(crate) fn rebuild_all(
     aftermath: &mut Aftermath,
-    journal: &Arc<Shared>,
+    journal: &Arc<Recorder>,
     wanted: impl Fn(&Entry) -> bool,
 ) -> Rebuilt {
     let run = aftermath.context.run.clone();
@@ -47,7 +47,7 @@ pub(crate) fn rebuild_all(
 
 /// Rebuilds the open runs that are `wanted`, with the arguments of their own convergence and the secrets of this one.
 fn rebuild(
-    journal: &Arc<Shared>,
+    journal: &Arc<Recorder>,
     graph: &SharedGraph,
     run: &Arc<Run>,
     wanted: impl Fn(u64, &Entry) -> bool,
@@ -103,7 +103,7 @@ fn rebuild(
 fn directory_of(began: Option<Location>, redactor: &Redactor) -> Directory {
     let here = Directory::new(false);
     let Some(began) = began else { return here };
-    if began == without_secrets(here.path(), redactor) {
+    if began == Location::without_secrets(here.path(), redactor) {
         return here;
     }
     Directory::of_earlier(began.into())

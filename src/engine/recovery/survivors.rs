@@ -1,17 +1,18 @@
 //! Commands of earlier convergences that are still at work, and end now.
 
-use crate::engine::journal::ledger::Entry;
-use crate::engine::journal::record::Record;
-use crate::engine::journal::{Shared, processes};
+use crate::engine::log::fold::Entry;
+use crate::engine::log::record::Record;
+use crate::engine::recorder::Recorder;
 use crate::event::{Emitter, Event};
 
 /// Ends what is left of the commands of earlier convergences; returns the numbers of the runs of which somebody could not
 /// be ended.
-pub(super) fn end(journal: &Shared, emitter: &Emitter) -> Vec<u64> {
+pub(super) fn end(journal: &Recorder, emitter: &Emitter) -> Vec<u64> {
     if journal.with_ledger(|ledger| ledger.entries().all(|(_, entry)| entry.commands.is_empty())) {
         return Vec::new();
     }
-    let boot = processes::boot_id();
+    let Some(host) = journal.host() else { return Vec::new() };
+    let boot = host.boot();
     let open: Vec<_> = journal.with_ledger(|ledger| {
         let of_this_boot = |entry: &&Entry| {
             let start = ledger.start_of(entry);
@@ -26,7 +27,7 @@ pub(super) fn end(journal: &Shared, emitter: &Emitter) -> Vec<u64> {
     });
     let mut unended = Vec::new();
     for (n, command, run, job) in open {
-        match processes::end_survivors(&command, &run) {
+        match host.end_survivors(&command, &run) {
             Ok(count) => {
                 if count > 0 {
                     emitter.emit(|| Event::SurvivorsEnded { job: job.as_str().into(), processes: count });

@@ -1,18 +1,8 @@
-//! What a crash must not lose: a file in which the engine writes down what it is about to do.
+//! A log in a file on this machine: one that is locked, appended to, and made short.
 //!
-//! Before a run of a job starts, its intent is written; what it puts into its local storage, when `set` returns; and that
-//! its cleanup has succeeded. What is still open when the next start reads the file is what that start owes.
-//!
-//! The rooms below know one thing each: the bytes ([`record`]), what they mean ([`ledger`]), one at a time ([`lock`]),
-//! survivors ([`processes`]), where it is kept ([`place`]), who else could have written there ([`trust`]). This one has the file, and decides nothing.
+//! Knows files; the bytes in them are [`lines`]' business, and what the records mean the engine's.
 
-mod diary;
-pub(crate) mod ledger;
-pub(crate) mod lock;
-pub(crate) mod place;
-pub(crate) mod processes;
-pub(crate) mod record;
-pub(crate) mod trust;
+mod lines;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -22,18 +12,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 
-use self::ledger::Ledger;
-use self::lock::{Holder, Lock};
-use self::record::{Decoded, FIRST, Location, Record, Sum, Unreadable, VERSION, decode, encode};
-use self::trust::{OwnDirectory, Refused};
+use self::lines::{Decoded, FIRST, Sum, Unreadable, decode, encode};
+use super::lock::{self, Holder, Lock};
+use super::processes::Machine;
+use super::state_dir;
+use super::trust::{OwnDirectory, Refused};
 use crate::clock::{Clock, SystemClock, Wake};
-use crate::context::args::Args;
-use crate::context::diary::Page;
-use crate::secret::{MASK, Redactor};
+use crate::engine::log::record::{Record, VERSION};
+use crate::engine::log::{Host, Log, LogError};
 
 /// The file's name in its directory, and that of the next one while it is written.
 const FILE: &str = "journal";
@@ -127,13 +116,6 @@ pub enum JournalError {
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 pub struct Journal {
-    shared: Arc<Shared>,
-}
-
-/// Hears of every step of a journal.
-type Watcher = Box<dyn Fn() + Send + Sync>;
-
-pub(crate) struct Shared {
     directory: PathBuf,
     /// `None`: it is only looked at.
     lock: Option<Lock>,
@@ -145,8 +127,15 @@ pub(crate) struct Shared {
     watcher: OnceLock<Watcher>,
 }
 
+/// Is called at every step of a journal.
+type Watcher = Box<dyn Fn() + Send + Sync>;
+
 struct State {
-    ledger: Ledger,
+    /// What was in it when it was opened, until something is appended.
+    found: Vec<Record>,
+    /// How many records this process has appended, and the last of its appends.
+    position: u64,
+    last: Option<(u64, Vec<Record>)>,
     file: Option<Arc<File>>,
     /// Whether its name may not be on the disk yet.
     is_new: bool,
@@ -156,12 +145,6 @@ struct State {
     sum: Sum,
     /// Whether it was written by an earlier version, so that nothing can follow before it is written anew.
     is_old: bool,
-    /// The record of the convergence under way, until something has to be written down.
-    start: Option<Record>,
-    /// The name of the convergence under way.
-    run: Arc<str>,
-    /// Whether an intent of the convergence under way was written.
-    has_begun: bool,
     line: Vec<u8>,
     /// A record could neither be written nor taken back: nothing may follow it.
     is_broken: bool,
@@ -239,28 +222,25 @@ impl Journal {
 
     fn new(directory: &Path, lock: Option<Lock>, decoded: Decoded, file: Option<Arc<File>>) -> Self {
         let state = State {
-            ledger: Ledger::of(&decoded.records),
+            found: decoded.records,
+            position: 0,
+            last: None,
             file,
             is_new: false,
             length: decoded.whole as u64,
             sum: decoded.last,
             is_old: decoded.version < VERSION,
-            start: None,
-            run: "".into(),
-            has_begun: false,
             line: Vec::new(),
             is_broken: false,
         };
         Journal {
-            shared: Arc::new(Shared {
-                directory: directory.to_owned(),
-                lock,
-                state: Mutex::new(state),
-                written: AtomicU64::new(0),
-                synced: Mutex::default(),
-                sync_ended: Condvar::new(),
-                watcher: OnceLock::new(),
-            }),
+            directory: directory.to_owned(),
+            lock,
+            state: Mutex::new(state),
+            written: AtomicU64::new(0),
+            synced: Mutex::default(),
+            sync_ended: Condvar::new(),
+            watcher: OnceLock::new(),
         }
     }
 
@@ -272,13 +252,13 @@ impl Journal {
     /// # Errors
     /// When there is no home.
     pub fn usual_directory(program: &str, adds: Option<&str>) -> Result<PathBuf, JournalError> {
-        let base = place::usual().ok_or(JournalError::NoPlace)?;
+        let base = state_dir::usual().ok_or(JournalError::NoPlace)?;
         Ok(Journal::directory_below(&base, program, adds))
     }
 
     /// As [`usual_directory`](Journal::usual_directory), below `base`.
     pub fn directory_below(base: &Path, program: &str, adds: Option<&str>) -> PathBuf {
-        place::of_scope(base, program, adds)
+        state_dir::of_scope(base, program, adds)
     }
 
     /// Refuses a directory for scopes that is not this user's own, where there is one.
@@ -293,24 +273,20 @@ impl Journal {
 
     /// The directory that it is in.
     pub fn directory(&self) -> &Path {
-        &self.shared.directory
+        &self.directory
     }
 
     /// Calls `watcher` before and after every step in which the journal changes: for tests that kill the process there.
     #[must_use]
     pub fn watch(self, watcher: impl Fn() + Send + Sync + 'static) -> Self {
-        let _ = self.shared.watcher.set(Box::new(watcher));
+        let _ = self.watcher.set(Box::new(watcher));
         self
-    }
-
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
     }
 }
 
 impl std::fmt::Debug for Journal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Journal").field("directory", &self.shared.directory).finish_non_exhaustive()
+        f.debug_struct("Journal").field("directory", &self.directory).finish_non_exhaustive()
     }
 }
 
@@ -365,18 +341,64 @@ fn understand(text: &[u8], directory: &Path) -> Result<Decoded, JournalError> {
     })
 }
 
-/// A directory as it is written down.
-pub(crate) fn without_secrets(directory: &Path, redactor: &Redactor) -> Location {
-    match Location::from(directory) {
-        Location::Text(text) if redactor.finds_in(&text) => Location::Text(redactor.mask(&text).into_owned()),
-        Location::Bytes(bytes) if redactor.finds_in(&String::from_utf8_lossy(&bytes)) => {
-            Location::Text(MASK.to_owned())
+impl Log for Journal {
+    fn term(&self) -> u64 {
+        0
+    }
+
+    fn append(&self, _: u64, position: u64, records: &[Record]) -> Result<(), LogError> {
+        let mut state = self.state();
+        if state.last.as_ref().is_some_and(|(at, last)| *at == position && last == records) {
+            return Ok(());
         }
-        location => location,
+        if position != state.position {
+            return Err(LogError::Conflict { position });
+        }
+        self.write(&mut state, records)?;
+        state.found.clear();
+        state.position += records.len() as u64;
+        state.last = Some((position, records.to_vec()));
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), LogError> {
+        Ok(self.sync_all()?)
+    }
+
+    fn read(&self) -> Result<Vec<Record>, LogError> {
+        let state = self.state();
+        if state.position == 0 {
+            return Ok(state.found.clone());
+        }
+        drop(state);
+        let directory = OwnDirectory::find(&self.directory).map_err(Refused::into_io)?;
+        let text = directory.map_or(Ok(Vec::new()), |own| read(&own, &self.directory));
+        let decoded = text.and_then(|text| understand(&text, &self.directory));
+        Ok(decoded.map_err(io::Error::other)?.records)
+    }
+
+    fn snapshot(&self, _: u64, records: &[Record]) -> Result<(), LogError> {
+        Ok(self.compact(&mut self.state(), records)?)
+    }
+
+    fn is_long(&self) -> bool {
+        self.state().length > SMALL
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.lock.is_none()
+    }
+
+    fn location(&self) -> String {
+        self.path().display().to_string()
+    }
+
+    fn host(&self) -> Option<&dyn Host> {
+        Some(&Machine)
     }
 }
 
-impl Shared {
+impl Journal {
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -385,121 +407,30 @@ impl Shared {
         lock(&self.synced)
     }
 
-    /// Looks at what is open.
-    pub(crate) fn with_ledger<T>(&self, look: impl FnOnce(&Ledger) -> T) -> T {
-        look(&self.state().ledger)
-    }
-
-    /// Where the journal is.
-    pub(crate) fn path(&self) -> PathBuf {
+    fn path(&self) -> PathBuf {
         self.directory.join(FILE)
     }
 
-    /// A convergence begins. That is written down together with its first intent.
-    pub(crate) fn begin(
-        &self,
-        at: Timestamp,
-        revert: bool,
-        directory: &Path,
-        args: &Args,
-        redactor: &Redactor,
-    ) {
-        let mut state = self.state();
-        let pid = std::process::id();
-        // Two convergences of one process may begin in the same instant of a clock that stands still.
-        let run = format!("{at}/{pid}/{}", state.ledger.next());
-        state.run = run.as_str().into();
-        let (args, positional) = args.without_secrets(redactor);
-        state.has_begun = false;
-        // Where it is not known, `.` would lead a later start astray.
-        let directory = directory.is_absolute().then(|| without_secrets(directory, redactor));
-        state.start = Some(Record::Start { run, at, pid, boot: None, revert, directory, args, positional });
-    }
-
-    /// Writes down that a run of a job is about to begin, and returns where the rest of it is to be written.
-    pub(crate) fn intend(self: &Arc<Self>, intent: Record, n: u64, durable: bool) -> io::Result<Page> {
-        let mut state = self.state();
-        match state.start.take() {
-            Some(mut start) => {
-                if let Record::Start { boot, .. } = &mut start {
-                    *boot = processes::boot_id();
-                }
-                let written = self.write(&mut state, &[&start, &intent]);
-                state.has_begun = written.is_ok();
-                if written.is_err() {
-                    state.start = Some(start);
-                }
-                written?;
-            }
-            None => self.write(&mut state, &[&intent])?,
-        }
-        let run = state.run.clone();
-        drop(state);
-        if let Err(error) = self.sync(durable) {
-            // It is not begun, so nobody owes anything for it.
-            let _ = self.append(&Record::Settled { n }, false);
-            return Err(error);
-        }
-        Ok(Page { diary: self.clone(), n, run, durable })
-    }
-
-    /// Where a run that was begun earlier goes on to be written down.
-    pub(crate) fn page(self: &Arc<Self>, n: u64, run: &str, durable: bool) -> Page {
-        Page { diary: self.clone(), n, run: run.into(), durable }
-    }
-
-    /// Whether it may be written to.
-    pub(crate) fn is_ours(&self) -> bool {
-        self.lock.is_some()
-    }
-
-    pub(crate) fn append(&self, record: &Record, durable: bool) -> io::Result<()> {
-        let mut state = self.state();
-        self.write(&mut state, &[record])?;
-        drop(state);
-        self.sync(durable)
-    }
-
-    /// A convergence has ended by itself: what is not open any more can be forgotten.
-    pub(crate) fn end(&self, converged: bool, durable: bool) -> io::Result<()> {
-        let mut state = self.state();
-        state.start = None;
-        let end = Record::End { converged };
-        let has_begun = std::mem::take(&mut state.has_begun);
-        if has_begun || state.ledger.is_changed_by_end(converged) {
-            self.write(&mut state, &[&end])?;
-        }
-        self.compact(&mut state)?;
-        let is_there = state.file.is_some();
-        drop(state);
-        self.sync(durable && is_there)
-    }
-
-    /// Makes the file as short as what it says.
-    pub(crate) fn tidy(&self) -> io::Result<()> {
-        let mut state = self.state();
-        self.compact(&mut state)
-    }
-
-    /// Removes the file where it says nothing any more, and rewrites it where it says little in many words.
-    fn compact(&self, state: &mut State) -> io::Result<()> {
+    /// Removes the file where nothing is left to say, and rewrites it where that makes it shorter by half.
+    fn compact(&self, state: &mut State, records: &[Record]) -> io::Result<()> {
         let Some(lock) = self.lock.as_ref().filter(|_| state.file.is_some()) else { return Ok(()) };
-        if state.ledger.is_empty() {
+        if records.is_empty() {
             let directory = &lock.directory().file;
             self.step(|| Ok(rustix::fs::unlinkat(directory, FILE, AtFlags::empty())?))?;
             (state.file, state.length, state.sum, state.is_old) = (None, 0, FIRST, false);
-            state.ledger = Ledger::default();
+            state.found.clear();
             // Where nothing was to survive power loss, what comes back after it is paid once more, and that is all.
             return self.sync_names(self.synced().up_to > 0);
         }
-        if state.length <= SMALL {
-            return Ok(());
-        }
-        let (text, sum) = text_of(&state.ledger)?;
+        let (text, sum) = text_of(records)?;
         if text.len() as u64 * 2 > state.length {
             return Ok(());
         }
-        self.replace(lock, state, &text, sum)
+        self.replace(lock, state, &text, sum)?;
+        if state.position == 0 {
+            state.found = records.to_vec();
+        }
+        Ok(())
     }
 
     /// Writes what an earlier version has written anew, so that records can follow on it.
@@ -507,7 +438,7 @@ impl Shared {
         let Some(lock) = self.lock.as_ref().filter(|_| state.is_old && !state.is_broken) else {
             return Ok(());
         };
-        let (text, sum) = text_of(&state.ledger)?;
+        let (text, sum) = text_of(&state.found)?;
         self.replace(lock, state, &text, sum)
     }
 
@@ -515,7 +446,7 @@ impl Shared {
     /// there, and written on.
     fn replace(&self, lock: &Lock, state: &mut State, text: &[u8], sum: Sum) -> io::Result<()> {
         let directory = lock.directory();
-        let ledger = decode(text).map_err(|error| io::Error::other(error.to_string()))?;
+        decode(text).map_err(|error| io::Error::other(error.to_string()))?;
         match rustix::fs::unlinkat(&directory.file, NEXT, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno) => return Err(errno.into()),
@@ -527,7 +458,7 @@ impl Shared {
         self.step(|| Ok(rustix::fs::renameat(at, NEXT, at, FILE)?))?;
         // From here on it is the journal, whatever else may fail.
         (state.file, state.length, state.sum) = (Some(Arc::new(file)), text.len() as u64, sum);
-        (state.ledger, state.is_old) = (Ledger::of(&ledger.records), false);
+        state.is_old = false;
         // After a power loss the old one may be there again, without what would follow on the new one.
         lock.sync_names().inspect_err(|_| state.is_broken = true)
     }
@@ -540,8 +471,8 @@ impl Shared {
         Ok(done)
     }
 
-    /// Writes records, all of them or none, and takes them into the ledger.
-    fn write(&self, state: &mut State, records: &[&Record]) -> io::Result<()> {
+    /// Writes records, all of them or none.
+    fn write(&self, state: &mut State, records: &[Record]) -> io::Result<()> {
         let Some(lock) = &self.lock else {
             return Err(io::Error::other("the journal was opened only to be looked at"));
         };
@@ -577,17 +508,13 @@ impl Shared {
         state.length += text.len() as u64;
         state.sum = sum;
         self.written.fetch_add(1, Ordering::Release);
-        records.iter().for_each(|record| state.ledger.apply(record));
         Ok(())
     }
 
-    /// Brings all that was written so far to the disk, when that is asked for. Of several who ask at once, one does it for
+    /// Brings all that was written so far to the disk. Of several who ask at once, one does it for
     /// all. Once that has failed nobody is told again that it has succeeded: what the system could not write it may have
     /// dropped, and a second `fsync` would not say so.
-    fn sync(&self, durable: bool) -> io::Result<()> {
-        if !durable {
-            return Ok(());
-        }
+    fn sync_all(&self) -> io::Result<()> {
         let wanted = self.written.load(Ordering::Acquire);
         let mut synced = lock(&self.synced);
         while synced.up_to < wanted {
@@ -629,12 +556,26 @@ impl Shared {
     }
 }
 
-/// The shortest text that says what a ledger does, and the sum of its last record.
-fn text_of(ledger: &Ledger) -> io::Result<(Vec<u8>, Sum)> {
+/// The text of a file with these records, and the sum of its last line.
+fn text_of(records: &[Record]) -> io::Result<(Vec<u8>, Sum)> {
     let (mut text, mut line, mut sum) = (Vec::new(), Vec::new(), FIRST);
-    for record in ledger.records() {
-        encode(&record, &mut sum, &mut line)?;
+    let header = Record::Journal { version: VERSION };
+    let records = records.iter().filter(|record| !matches!(record, Record::Journal { .. }));
+    for record in std::iter::once(&header).chain(records) {
+        encode(record, &mut sum, &mut line)?;
         text.extend_from_slice(&line);
     }
     Ok((text, sum))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_keeps_the_contract_of_logs() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut open = || Box::new(Journal::open(directory.path()).unwrap()) as Box<dyn Log>;
+        crate::engine::log::conformance::keeps_the_contract(&mut open);
+    }
 }

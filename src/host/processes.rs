@@ -7,18 +7,36 @@ use std::io;
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::Pid;
 
-use super::ledger::AtWork;
 use crate::context::diary::RUN_VARIABLE;
 use crate::context::process::{end_carriers, end_group, members, stat};
+use crate::engine::log::Host;
+use crate::engine::log::fold::AtWork;
+
+/// This machine.
+pub(crate) struct Machine;
+
+impl Host for Machine {
+    fn boot(&self) -> Option<String> {
+        boot_id()
+    }
+
+    fn start_ticks(&self, pid: i32) -> Option<u64> {
+        start_ticks(pid)
+    }
+
+    fn end_survivors(&self, command: &AtWork, run: &str) -> io::Result<usize> {
+        end_survivors(command, run)
+    }
+}
 
 /// Which start of the machine this is.
-pub(crate) fn boot_id() -> Option<String> {
+fn boot_id() -> Option<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim().to_owned())
 }
 
 /// When a process was started, in ticks since the machine's start.
-pub(crate) fn start_ticks(pid: i32) -> Option<u64> {
+fn start_ticks(pid: i32) -> Option<u64> {
     stat(pid)?.get(19)?.parse().ok()
 }
 
@@ -50,7 +68,7 @@ fn is_of(pid: i32, run: &str) -> bool {
 
 /// Ends what is left of a command that an earlier run has started, also of what has left its process group, and says how
 /// many processes there were.
-pub(crate) fn end_survivors(command: &AtWork, run: &str) -> io::Result<usize> {
+fn end_survivors(command: &AtWork, run: &str) -> io::Result<usize> {
     let of_group = match command.group {
         Some((group, start)) => end_group_of(group, start, run)?,
         None => 0,
