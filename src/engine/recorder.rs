@@ -222,7 +222,7 @@ mod tests {
         let log = MemoryLog::default();
         let engine = |fails: bool| {
             let mut graph = JobGraph::builder();
-            graph.run_only("maker", |cx| Ok(cx.local().set("made", &7)?)).cleanup(move |cx| {
+            graph.run_only("maker", |cx| Ok(cx.local().set("made", 7)?)).cleanup(move |cx| {
                 ensure!(cx.local().get::<u32>("made")? == Some(7), "its storage was lost");
                 ensure!(!fails, "not yet");
                 Ok(())
