@@ -20,8 +20,10 @@ pub(crate) mod scheduler;
 #[cfg(test)]
 mod scheduler_tests;
 mod settings;
+mod setup;
 mod started_run;
 mod step;
+mod stop;
 mod workers;
 
 use std::sync::Arc;
@@ -30,20 +32,19 @@ use std::time::Duration;
 use serde::Serialize;
 
 use self::converge::Convergence;
-use self::log::{Log, LogError};
+use self::log::Log;
 use self::policy::OnFailure;
 use self::recorder::Recorder;
 use self::scheduler::Tries;
 use self::settings::Settings;
-use self::started_run::StartedRun;
+use self::setup::Setup;
+pub use self::stop::StopHandle;
 use crate::clock::{Clock, SystemClock, VirtualClock};
 use crate::context::args::{ArgError, Args};
-use crate::context::cancel::Cancel;
-use crate::context::process::Groups;
 use crate::context::storage::Handles;
-use crate::event::{Emitter, Observer};
+use crate::event::Observer;
+use crate::graph::JobGraph;
 use crate::graph::error::GraphErrors;
-use crate::graph::{JobGraph, SharedGraph};
 use crate::job::IntoJob;
 use crate::report::{CleanupReport, Debt, Report};
 use crate::secret::Secret;
@@ -69,25 +70,7 @@ use crate::secret::Secret;
 /// # Ok::<(), anyhow::Error>(())
 /// ```
 pub struct Engine {
-    graph: SharedGraph,
-    /// The graph before a part of it was chosen: earlier runs may owe something for what is left out now.
-    pub(crate) whole: SharedGraph,
-    args: Args,
-    handles: Handles,
-    emitter: Arc<Emitter>,
-    tries: Tries,
-    workers: usize,
-    settings: Settings,
-    clock: Arc<dyn Clock>,
-    /// The seed, where workers are simulated.
-    simulated: Option<u64>,
-    stop: StopHandle,
-    /// Runs that nobody has cleaned up after.
-    started_runs: Vec<StartedRun>,
-    recorder: Option<Arc<Recorder>>,
-    /// Why the log that was given cannot be used.
-    unreadable: Option<LogError>,
-    scope: Option<String>,
+    setup: Setup,
 }
 
 impl Engine {
@@ -102,7 +85,7 @@ impl Engine {
     /// An engine for a graph that is there already.
     pub fn with_graph(graph: JobGraph) -> Self {
         let graph = Arc::new(graph);
-        Engine {
+        let setup = Setup {
             whole: graph.clone(),
             graph,
             args: Args::default(),
@@ -124,7 +107,8 @@ impl Engine {
             recorder: None,
             unreadable: None,
             scope: None,
-        }
+        };
+        Engine { setup }
     }
 
     /// Keyword arguments for all jobs: the fields of a struct (one that `clap` has parsed, say), or a map. Called again,
@@ -133,16 +117,16 @@ impl Engine {
     /// # Errors
     /// When `args` is neither a struct nor a map, has no JSON form, or has a secret that is part of a job's name.
     pub fn args(mut self, args: &impl Serialize) -> Result<Self, ArgError> {
-        let secrets = self.args.merge(args)?;
+        let secrets = self.setup.args.merge(args)?;
         self.hide(&secrets)?;
         Ok(self)
     }
 
     /// Masks secret arguments in all that is shown; in names they cannot be masked.
     fn hide(&self, secrets: &[String]) -> Result<(), ArgError> {
-        let redactor = self.emitter.redactor();
+        let redactor = self.setup.emitter.redactor();
         secrets.iter().for_each(|secret| redactor.add(secret));
-        match !secrets.is_empty() && self.graph.iter().any(|node| redactor.finds_in(node.name())) {
+        match !secrets.is_empty() && self.setup.graph.iter().any(|node| redactor.finds_in(node.name())) {
             true => Err(ArgError::SecretInName),
             false => Ok(()),
         }
@@ -153,7 +137,7 @@ impl Engine {
     /// # Errors
     /// When one has no JSON form.
     pub fn positional<T: Serialize>(mut self, args: impl IntoIterator<Item = T>) -> Result<Self, ArgError> {
-        let secrets = self.args.set_positional(args)?;
+        let secrets = self.setup.args.set_positional(args)?;
         self.hide(&secrets)?;
         Ok(self)
     }
@@ -161,14 +145,14 @@ impl Engine {
     /// Masks a secret that is no argument in everything that is shown.
     #[must_use]
     pub fn mask(self, secret: &Secret<String>) -> Self {
-        self.emitter.redactor().add(secret.expose());
+        self.setup.emitter.redactor().add(secret.expose());
         self
     }
 
     /// A handle for all jobs, as [`Handles::put`].
     #[must_use]
     pub fn handle<T: Send + Sync + 'static>(self, handle: T) -> Self {
-        self.handles.put(handle);
+        self.setup.handles.put(handle);
         self
     }
 
@@ -179,7 +163,7 @@ impl Engine {
     #[must_use]
     pub fn tries(mut self, tries: u32) -> Self {
         assert!(tries > 0, "a job cannot be tried 0 times");
-        self.tries.count = tries;
+        self.setup.tries.count = tries;
         self
     }
 
@@ -187,7 +171,7 @@ impl Engine {
     /// called.
     #[must_use]
     pub fn retry_delay(mut self, delay: Duration) -> Self {
-        self.tries.delay = delay;
+        self.setup.tries.delay = delay;
         self
     }
 
@@ -198,14 +182,14 @@ impl Engine {
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         assert!(workers > 0, "somebody has to do the work");
-        self.workers = workers;
+        self.setup.workers = workers;
         self
     }
 
     /// Whether this is a dry run: checks only, nothing is changed. Not unless this is called.
     #[must_use]
     pub fn no_act(mut self, no_act: bool) -> Self {
-        self.settings.no_act = no_act;
+        self.setup.settings.no_act = no_act;
         self
     }
 
@@ -214,21 +198,21 @@ impl Engine {
     /// declined, and are not owed.
     #[must_use]
     pub fn cleanup(mut self, cleanup: bool) -> Self {
-        self.settings.cleanup = cleanup;
+        self.setup.settings.cleanup = cleanup;
         self
     }
 
     /// Adds somebody who hears all events of all runs.
     #[must_use]
     pub fn observe(self, observer: impl Observer + 'static) -> Self {
-        self.emitter.add(Box::new(observer));
+        self.setup.emitter.add(Box::new(observer));
         self
     }
 
     /// Takes time from `clock` in place of the machine. Give an `Arc` of it to keep hold of it.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.clock = Arc::new(clock);
+        self.setup.clock = Arc::new(clock);
         self
     }
 
@@ -237,8 +221,8 @@ impl Engine {
     /// and repeated.
     #[must_use]
     pub fn simulate(mut self, seed: u64) -> Self {
-        self.clock = Arc::new(VirtualClock::new());
-        self.simulated = Some(seed);
+        self.setup.clock = Arc::new(VirtualClock::new());
+        self.setup.simulated = Some(seed);
         self
     }
 
@@ -247,8 +231,8 @@ impl Engine {
     #[must_use]
     pub fn journal(mut self, log: impl Log + 'static) -> Self {
         match Recorder::new(log) {
-            Ok(recorder) => self.recorder = Some(Arc::new(recorder)),
-            Err(error) => self.unreadable = Some(error),
+            Ok(recorder) => self.setup.recorder = Some(Arc::new(recorder)),
+            Err(error) => self.setup.unreadable = Some(error),
         }
         self
     }
@@ -257,32 +241,32 @@ impl Engine {
     /// command line keeps a journal, and a lock, for each scope; without this call a program has one.
     #[must_use]
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
-        self.scope = Some(scope.into());
+        self.setup.scope = Some(scope.into());
         self
     }
 
     #[cfg(feature = "cli")]
     pub(crate) fn get_scope(&self) -> Option<&str> {
-        self.scope.as_deref()
+        self.setup.scope.as_deref()
     }
 
     #[cfg(feature = "cli")]
     pub(crate) fn has_journal(&self) -> bool {
-        self.recorder.is_some() || self.unreadable.is_some()
+        self.setup.recorder.is_some() || self.setup.unreadable.is_some()
     }
 
     /// Whether what is written down survives power loss, and not only a killed process: one `fsync` before a run, and one
     /// for each value that it puts into its local storage. Not unless this is called; jobs can ask for it on their own.
     #[must_use]
     pub fn durable(mut self, durable: bool) -> Self {
-        self.settings.durable = durable;
+        self.setup.settings.durable = durable;
         self
     }
 
     /// What is done when a job has failed for good; everything stays as it is unless this is called.
     #[must_use]
     pub fn on_failure(mut self, on_failure: OnFailure) -> Self {
-        self.settings.on_failure = on_failure;
+        self.setup.settings.on_failure = on_failure;
         self
     }
 
@@ -290,21 +274,21 @@ impl Engine {
     /// ([`OnFailure::Revert`]), or [refused](Report::refusal).
     #[must_use]
     pub fn forget_undo(mut self, forget_undo: bool) -> Self {
-        self.settings.forget_undo = forget_undo;
+        self.setup.settings.forget_undo = forget_undo;
         self
     }
 
     /// What earlier runs have left open, by the journal, the oldest first; empty without one.
     pub fn debts(&self) -> Vec<Debt> {
-        self.recorder.as_ref().map_or_else(Vec::new, |journal| {
-            journal.with_ledger(|ledger| recovery::list(ledger, &self.whole))
+        self.setup.recorder.as_ref().map_or_else(Vec::new, |journal| {
+            journal.with_ledger(|ledger| recovery::list(ledger, &self.setup.whole))
         })
     }
 
     /// Pays what earlier runs owe, and does nothing else: no job is checked or run. With `declined` also those cleanups
     /// that were left out on purpose.
     pub fn pay_debts(&mut self, declined: bool) -> Report {
-        Convergence::new(self).only_clean_up(declined)
+        Convergence::new(&mut self.setup).only_clean_up(declined)
     }
 
     /// Converges only the jobs of these names and what they need.
@@ -312,84 +296,43 @@ impl Engine {
     /// # Errors
     /// When there is no job of one of the names; all of those at once.
     pub fn only<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Result<Self, GraphErrors> {
-        let graph = JobGraph::clone(&self.graph).only(names)?;
-        self.graph = Arc::new(graph);
+        let graph = JobGraph::clone(&self.setup.graph).only(names)?;
+        self.setup.graph = Arc::new(graph);
         Ok(self)
     }
 
     /// The graph.
     pub fn graph(&self) -> &JobGraph {
-        &self.graph
+        &self.setup.graph
     }
 
     /// What ends a run early, from another thread or a signal.
     pub fn stop_handle(&self) -> StopHandle {
-        self.stop.clone()
+        self.setup.stop.clone()
     }
 
     /// Brings every job to its wanted state, as far as that is possible, and says how it ended. Called again, it is a
     /// new run, from the start.
     pub fn converge(&mut self) -> Report {
-        Convergence::new(self).converge()
+        Convergence::new(&mut self.setup).converge()
     }
 
     /// Calls the cleanups that are open, the last run first: those that [`cleanup`](Engine::cleanup) has switched off in
     /// the last run, and those that have failed and are still owed. In a dry run it calls none.
     pub fn clean_up(&mut self) -> Vec<CleanupReport> {
-        if self.settings.no_act {
+        if self.setup.settings.no_act {
             return Vec::new();
         }
-        rollback::clean_up_runs(&mut self.started_runs, self.clock.as_ref())
+        rollback::clean_up_runs(&mut self.setup.started_runs, self.setup.clock.as_ref())
     }
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
-            .field("graph", &self.graph)
-            .field("workers", &self.workers)
-            .field("no_act", &self.settings.no_act)
+            .field("graph", &self.setup.graph)
+            .field("workers", &self.setup.workers)
+            .field("no_act", &self.setup.settings.no_act)
             .finish_non_exhaustive()
-    }
-}
-
-/// Ends the runs of an engine early; a clone does the same.
-#[derive(Clone, Default)]
-pub struct StopHandle {
-    cancel: Cancel,
-    cancel_cleanup: Cancel,
-    groups: Arc<Groups>,
-}
-
-impl StopHandle {
-    /// Nothing new starts from now on, running commands are asked to end, and cleanups are called. An engine that was
-    /// stopped stays so: later runs of it start nothing.
-    pub fn stop(&self) {
-        self.cancel.ask();
-        self.groups.ask_cancelled_to_end();
-    }
-
-    /// Whether [`stop`](StopHandle::stop) was called.
-    pub fn is_stopped(&self) -> bool {
-        self.cancel.is_asked()
-    }
-
-    /// Asks cleanups to end, too, which [`stop`](StopHandle::stop) does not touch: their commands end, and
-    /// [`Context::is_cancelled`](crate::Context::is_cancelled) is true in them.
-    pub fn stop_cleanups(&self) {
-        self.cancel_cleanup.ask();
-        self.groups.ask_cancelled_to_end();
-    }
-
-    /// Kills every running command with its process group, those of cleanups too, and lets no other begin: for one
-    /// who is about to end the whole program.
-    pub fn kill_commands(&self) {
-        self.groups.kill();
-    }
-}
-
-impl std::fmt::Debug for StopHandle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StopHandle").field("stopped", &self.is_stopped()).finish()
     }
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use tracing::Span;
 
-use super::Engine;
 use super::aftermath::Aftermath;
 use super::attempt::{Done, Task};
 use super::log::fold::Ledger;
@@ -20,6 +19,7 @@ use super::recovery::{self, Ahead};
 use super::rollback::{self, Failures};
 use super::run_context::RunContext;
 use super::scheduler::{Next, Scheduler, Tries, TryEnd};
+use super::setup::Setup;
 use super::started_run::StartedRun;
 use super::workers::{Inline, Simulated, Threads, Workers};
 use crate::clock::Wake;
@@ -33,7 +33,7 @@ use crate::report::{Detail, Record as JobRecord, Report, decisive_failure, hindr
 
 /// A run in progress.
 pub(super) struct Convergence<'e> {
-    engine: &'e mut Engine,
+    setup: &'e mut Setup,
     context: Arc<RunContext>,
     wake: Arc<Wake>,
     records: Vec<JobRecord>,
@@ -45,46 +45,46 @@ pub(super) struct Convergence<'e> {
 }
 
 impl<'e> Convergence<'e> {
-    pub(super) fn new(engine: &'e mut Engine) -> Self {
-        let journal = engine.recorder.clone();
-        let settings = engine.settings;
+    pub(super) fn new(setup: &'e mut Setup) -> Self {
+        let journal = setup.recorder.clone();
+        let settings = setup.settings;
         if !settings.no_act {
             // What was declined is let go of; what is owed a journal knows, too.
             let is_kept = |run: &StartedRun| run.obligation.owes_cleanup() && journal.is_none();
             let (kept, gone): (Vec<StartedRun>, Vec<StartedRun>) =
-                std::mem::take(&mut engine.started_runs).into_iter().partition(is_kept);
+                std::mem::take(&mut setup.started_runs).into_iter().partition(is_kept);
             gone.into_iter().for_each(StartedRun::let_go);
-            engine.started_runs = kept;
+            setup.started_runs = kept;
             // An earlier convergence has ended, and with it the time in which it was reverted.
-            engine.started_runs.iter_mut().for_each(|run| run.apply(Transition::Closed));
+            setup.started_runs.iter_mut().for_each(|run| run.apply(Transition::Closed));
         }
         let next = match &journal {
             Some(journal) => journal.with_ledger(Ledger::next),
-            None => engine.started_runs.iter().map(|run| run.order + 1).max().unwrap_or(0),
+            None => setup.started_runs.iter().map(|run| run.order + 1).max().unwrap_or(0),
         };
-        let directory = Directory::new(engine.workers > 1 && engine.simulated.is_none());
+        let directory = Directory::new(setup.workers > 1 && setup.simulated.is_none());
         let run = Run {
-            args: Arc::new(engine.args.clone()),
-            global: Global::new(engine.emitter.redactor()),
-            handles: engine.handles.clone(),
+            args: Arc::new(setup.args.clone()),
+            global: Global::new(setup.emitter.redactor()),
+            handles: setup.handles.clone(),
             results: Default::default(),
             changed: Default::default(),
-            clock: engine.clock.clone(),
+            clock: setup.clock.clone(),
             first_tries: Default::default(),
             diary: journal.clone().map(|journal| journal as Arc<dyn Diary>),
-            lineage: engine.graph.clone(),
-            emitter: engine.emitter.clone(),
-            cancel: engine.stop.cancel.clone(),
-            cancel_cleanup: engine.stop.cancel_cleanup.clone(),
-            groups: engine.stop.groups.clone(),
+            lineage: setup.graph.clone(),
+            emitter: setup.emitter.clone(),
+            cancel: setup.stop.cancel.clone(),
+            cancel_cleanup: setup.stop.cancel_cleanup.clone(),
+            groups: setup.stop.groups.clone(),
             directory,
             no_act: settings.no_act,
             reverts: settings.on_failure == OnFailure::Revert,
         };
         let context = RunContext {
-            graph: engine.graph.clone(),
+            graph: setup.graph.clone(),
             run: Arc::new(run),
-            clock: engine.clock.clone(),
+            clock: setup.clock.clone(),
             runs_begun: AtomicU64::new(next),
             journal,
             durable: settings.durable,
@@ -102,10 +102,10 @@ impl<'e> Convergence<'e> {
         let aftermath = Aftermath {
             context: context.clone(),
             settings,
-            whole: engine.whole.clone(),
-            at: engine.clock.wall(),
+            whole: setup.whole.clone(),
+            at: setup.clock.wall(),
             first: next,
-            runs: std::mem::take(&mut engine.started_runs),
+            runs: std::mem::take(&mut setup.started_runs),
             is_undoing: false,
             has_lost_reverts: false,
             is_undo_unwritten: false,
@@ -115,20 +115,20 @@ impl<'e> Convergence<'e> {
             pending: Vec::new(),
         };
         Convergence {
-            records: vec![unsettled; engine.graph.len()],
+            records: vec![unsettled; setup.graph.len()],
             counts: Counts::default(),
             aftermath,
             spans: HashMap::new(),
             wake: Arc::default(),
-            started: engine.clock.now(),
+            started: setup.clock.now(),
             context,
-            engine,
+            setup,
         }
     }
 
     pub(super) fn converge(mut self) -> Report {
         let graph = self.context.graph.clone();
-        let defaults = self.engine.tries;
+        let defaults = self.setup.tries;
         let policy = |job: u32| {
             let own = graph.job(job).retry;
             Tries {
@@ -137,7 +137,7 @@ impl<'e> Convergence<'e> {
             }
         };
         let mut scheduler =
-            Scheduler::new(graph.dependencies(), graph.dependents(), policy, self.engine.settings.no_act);
+            Scheduler::new(graph.dependencies(), graph.dependents(), policy, self.setup.settings.no_act);
         self.begin(&graph, false);
         if let Some(refusal) = self.unreadable() {
             self.leave_all();
@@ -147,23 +147,23 @@ impl<'e> Convergence<'e> {
             self.leave_all();
             return self.report(refusal);
         }
-        self.engine.stop.cancel.notify(&self.wake);
-        match self.engine.simulated {
+        self.setup.stop.cancel.notify(&self.wake);
+        match self.setup.simulated {
             Some(seed) => {
                 let workers =
-                    Simulated::new(self.context.clone(), self.wake.clone(), self.engine.workers, seed);
+                    Simulated::new(self.context.clone(), self.wake.clone(), self.setup.workers, seed);
                 self.drive(&mut scheduler, workers);
             }
-            None if self.engine.workers == 1 => {
+            None if self.setup.workers == 1 => {
                 let workers = Inline::new(self.context.clone(), self.wake.clone());
                 self.drive(&mut scheduler, workers);
             }
             None => {
-                let workers = Threads::new(self.context.clone(), self.wake.clone(), self.engine.workers);
+                let workers = Threads::new(self.context.clone(), self.wake.clone(), self.setup.workers);
                 self.drive(&mut scheduler, workers);
             }
         }
-        self.engine.stop.cancel.forget(&self.wake);
+        self.setup.stop.cancel.forget(&self.wake);
         drop(scheduler);
         self.end()
     }
@@ -174,7 +174,7 @@ impl<'e> Convergence<'e> {
         // Asked of the clock as rarely as can be: a try that ends brings its time with it.
         let mut now = self.context.clock.now();
         loop {
-            if self.engine.stop.is_stopped() || self.aftermath.is_undoing {
+            if self.setup.stop.is_stopped() || self.aftermath.is_undoing {
                 scheduler.stop();
             }
             let next = if workers.is_free() { scheduler.next(now) } else { Next::WaitForNews };
@@ -203,7 +203,7 @@ impl<'e> Convergence<'e> {
                 None => now = self.context.clock.now(),
             }
         }
-        if self.engine.stop.is_stopped() || self.aftermath.is_undoing {
+        if self.setup.stop.is_stopped() || self.aftermath.is_undoing {
             scheduler.abandon();
             self.settle(scheduler, &mut settled);
         }
@@ -213,8 +213,8 @@ impl<'e> Convergence<'e> {
         self.context.run.emitter.emit(|| Event::RunStarted {
             at: self.aftermath.at,
             jobs: graph.len(),
-            workers: self.engine.workers,
-            no_act: self.engine.settings.no_act,
+            workers: self.setup.workers,
+            no_act: self.setup.settings.no_act,
             only_debts,
         });
         if tracing::enabled!(tracing::Level::DEBUG) {
@@ -276,7 +276,7 @@ impl<'e> Convergence<'e> {
 
     /// What a job was told of has had its effect, and need not be told again.
     fn note_seen(&self, job: u32) {
-        let Some(journal) = self.context.journal.as_ref().filter(|_| !self.engine.settings.no_act) else {
+        let Some(journal) = self.context.journal.as_ref().filter(|_| !self.setup.settings.no_act) else {
             return;
         };
         let n = self.context.runs_begun.load(Ordering::Relaxed);
@@ -289,7 +289,7 @@ impl<'e> Convergence<'e> {
     fn tell_of_retry(&self, job: u32, due: Duration, attempts: u32) {
         let (graph, delay) = (&self.context.graph, self.left(due));
         let name = &graph.job(job).name;
-        let tries = graph.job(job).retry.get_tries().unwrap_or(self.engine.tries.count);
+        let tries = graph.job(job).retry.get_tries().unwrap_or(self.setup.tries.count);
         let attempt = attempts + 1;
         tracing::debug!(job = &**name, "may be tried again in {delay:?} (try {attempt} of {tries})");
         self.context.run.emitter.emit(|| Event::RetryScheduled { job: name.clone(), attempt, tries, delay });
@@ -338,11 +338,11 @@ impl<'e> Convergence<'e> {
             let reverted = rollback::undo(&mut self.aftermath, failures);
             self.mark_reverted(&reverted);
         }
-        if self.engine.settings.cleanup && !self.engine.settings.no_act {
+        if self.setup.settings.cleanup && !self.setup.settings.no_act {
             rollback::clean_up(&mut self.aftermath);
         }
         let has_converged = self.counts.in_place + self.counts.changed == self.records.len();
-        rollback::close(&mut self.aftermath, has_converged, self.engine.stop.is_stopped());
+        rollback::close(&mut self.aftermath, has_converged, self.setup.stop.is_stopped());
         self.report(None)
     }
 
@@ -360,7 +360,7 @@ impl<'e> Convergence<'e> {
 
     /// Why nothing may be started, where the log could not be read.
     fn unreadable(&self) -> Option<String> {
-        let error = self.engine.unreadable.as_ref()?;
+        let error = self.setup.unreadable.as_ref()?;
         Some(format!("failed to read what earlier starts have left: {error}"))
     }
 
@@ -393,7 +393,7 @@ impl<'e> Convergence<'e> {
 
     /// How it all ended.
     fn report(mut self, refusal: Option<String>) -> Report {
-        self.engine.started_runs = std::mem::take(&mut self.aftermath.runs);
+        self.setup.started_runs = std::mem::take(&mut self.aftermath.runs);
         // The caller gets the directory back that it came with, as far as that still exists.
         let _ = self.context.run.directory.restore();
         let report = Report {
@@ -406,8 +406,8 @@ impl<'e> Convergence<'e> {
             unpaid: self.aftermath.is_unpaid,
             started: self.aftermath.at,
             duration: self.context.clock.now().saturating_sub(self.started),
-            no_act: self.engine.settings.no_act,
-            stopped: self.engine.stop.is_stopped() && self.counts.stopped + self.counts.not_started > 0,
+            no_act: self.setup.settings.no_act,
+            stopped: self.setup.stop.is_stopped() && self.counts.stopped + self.counts.not_started > 0,
             counts: self.counts,
         };
         self.context.run.emitter.emit(|| Event::RunEnded {
