@@ -12,6 +12,7 @@ pub(crate) mod directory;
 pub(crate) mod escaped;
 mod mismatch;
 pub(crate) mod output;
+pub(crate) mod proc;
 pub(crate) mod process;
 pub(crate) mod session;
 pub(crate) mod storage;

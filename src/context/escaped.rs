@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::process::Pid;
 use rustix::process::Signal;
 
-use super::process::stat;
+use super::proc::stat;
 
 /// The variable that every command has in its environment, and with it all that it starts. A program that starts others
 /// with an environment of their own (`sudo`, say) takes it from them.

@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::process::Pid;
 
 use crate::context::diary::RUN_VARIABLE;
-use crate::context::process::{end_carriers, end_group, members, stat};
+use crate::context::proc::{members, stat};
+use crate::context::process::{end_carriers, end_group};
 use crate::engine::log::Host;
 use crate::engine::log::fold::AtWork;
 
