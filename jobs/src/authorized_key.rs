@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::line::{Decided, Fate, Key, KeyLine, end_of_options};
+use self::line::{Decided, Fate, Key, KeyLine, end_of_options, is_authority};
 use crate::account::{Accounts, Presence, UserLine};
 use crate::disk::differ::Differences;
 use crate::disk::look::{self, Links, Meta};
@@ -29,6 +29,9 @@ const DIRECTORY_MODE: Mode = Mode::new(0o700);
 const FILE_MODE: Mode = Mode::new(0o600);
 
 /// A public key is in a user's `~/.ssh/authorized_keys`, or is not. Other lines, comments and the order stay as they are.
+///
+/// A line with the option `cert-authority` lets in who has a certificate that the key has signed, not the key itself: it counts as
+/// another line, unless `options` says `cert-authority`, too. With `state: absent` all lines of the key go.
 ///
 /// The directory is made where it is missing; its mode is 0700, that of the file 0600, and both belong to the user: others
 /// are refused by `sshd`.
@@ -219,13 +222,16 @@ impl AuthorizedKey {
         let (mut kept, mut reasons, mut others) = (Vec::new(), Vec::new(), 0_usize);
         let mut missing = self.keys()?;
         let wanted = missing.clone();
+        let wants_authority = is_authority(self.options.as_deref().unwrap_or_default());
         let mut decided = Decided::of(text, self.options.as_deref().unwrap_or_default());
         for line in lines(text) {
             let Some(found) = KeyLine::parse(&line) else {
                 kept.push(line);
                 continue;
             };
-            if !wanted.contains(&found.key) {
+            // A key that signs certificates is not let in itself, and the other way round.
+            let is_other = self.state == Presence::Present && found.is_authority() != wants_authority;
+            if is_other || !wanted.contains(&found.key) {
                 if self.exclusive {
                     others += 1;
                 } else {
@@ -297,7 +303,10 @@ impl AuthorizedKey {
     fn differences(&self, place: &Place, file: &TextFile) -> Result<Differences> {
         let mut differences = Differences::new();
         self.compare_directory(place, &mut differences)?;
-        let (wanted, reasons) = self.edit(&file.text)?;
+        let (wanted, mut reasons) = self.edit(&file.text)?;
+        if self.hides_its_first_line(file) {
+            reasons.push("it begins with a byte order mark, which hides its first line from sshd".to_owned());
+        }
         if !reasons.is_empty() {
             file.compare(reasons.join("; "), &wanted, &mut differences);
         }
@@ -305,6 +314,10 @@ impl AuthorizedKey {
             place.attributes(FILE_MODE).compare(meta, &mut differences);
         }
         Ok(differences)
+    }
+
+    fn hides_its_first_line(&self, file: &TextFile) -> bool {
+        self.state == Presence::Present && file.text.has_mark()
     }
 
     fn read(&self, place: &Place) -> Result<TextFile> {
@@ -360,9 +373,12 @@ impl Job for AuthorizedKey {
         self.validated()?;
         let place = self.place()?;
         let _turn = turn::take(cx, &self.machine().locate(&place.file)?)?;
-        let file = self.read(&place)?;
+        let mut file = self.read(&place)?;
         if self.differences(&place, &file)?.into_result().is_ok() {
             return Ok(());
+        }
+        if self.hides_its_first_line(&file) {
+            file.text.remove_mark();
         }
         let (wanted, _) = self.edit(&file.text)?;
         if self.state == Presence::Present {

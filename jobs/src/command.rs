@@ -21,7 +21,7 @@ use crate::validated::validated;
 
 /// Runs a command where something says that it has to run: `check`, `creates` or `removes`, at least one of them.
 ///
-/// It is in place when every path in `creates` exists, none in `removes` does, and `check` ends with exit code 0; after
+/// It is in place when every path in `creates` exists (behind links, too), none in `removes` does, and `check` ends with exit code 0; after
 /// `run` that is asked again. What can be said by none of these runs every time: that is a `ShellScript`.
 ///
 /// Its result: `stdout` and `stderr` of the `check` that has passed, as texts without the line breaks at their end; of more
@@ -273,8 +273,13 @@ impl Command {
         let start = cx.working_directory().join(self.cwd.as_deref().unwrap_or(Path::new("")));
         let mut differences = Differences::new();
         for path in &self.creates {
-            if look::meta(&start.join(path), Links::Follow)?.is_none() {
-                differences.add(format!("{} does not exist", path.display()));
+            let path_there = start.join(path);
+            if look::meta(&path_there, Links::Follow)?.is_none() {
+                let what = match look::meta(&path_there, Links::Stay)? {
+                    Some(_) => "is a link that leads nowhere",
+                    None => "does not exist",
+                };
+                differences.add(format!("{} {what}", path.display()));
             }
         }
         for path in &self.removes {

@@ -2,6 +2,7 @@
 //!
 //! Knows who may do what there, and which names may be there; not what files say.
 
+use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -166,6 +167,11 @@ impl Directory {
         Ok(())
     }
 
+    /// Whether a name may stay: it is listed as it is, or fits a pattern.
+    fn is_kept(&self, patterns: &Patterns, name: &OsStr) -> bool {
+        self.keep.iter().any(|kept| OsStr::new(kept) == name) || patterns.fit(Path::new(name))
+    }
+
     fn kept(&self) -> Result<Patterns> {
         Patterns::new(&self.keep).context("bad `keep`")
     }
@@ -195,7 +201,7 @@ impl Directory {
         let mut unlisted = Vec::new();
         let mut guard = None;
         for name in names_in(&self.path, directory)? {
-            if kept.fit(Path::new(&name)) || name.as_encoded_bytes().starts_with(write::BESIDE.as_bytes()) {
+            if self.is_kept(&kept, &name) || name.as_encoded_bytes().starts_with(write::BESIDE.as_bytes()) {
                 continue;
             }
             let found = match rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW) {

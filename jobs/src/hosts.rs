@@ -28,7 +28,7 @@ const FILE: &str = "/etc/hosts";
 /// One line of `/etc/hosts` says an address and its names. All else in the file, comments and blanks, too, stays as it is.
 ///
 /// It is the line of that address which the first name heads: its further names are made those that are wanted. A host
-/// that has moved keeps its line and gets the new address there.
+/// that has moved keeps its line and gets the new address there; where other names are on that line, those keep it.
 ///
 /// ```
 /// # use dojob_jobs::Hosts;

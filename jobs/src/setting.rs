@@ -139,9 +139,9 @@ impl Format {
         }
     }
 
-    fn validate(self, key: &Key, value: Option<&Value>) -> Result<()> {
+    fn validate(self, key: &Key, value: Option<&Value>, inline_comments: bool) -> Result<()> {
         match (self, value) {
-            (Format::Ini, value) => ini::validate(key.names(), value),
+            (Format::Ini, value) => ini::validate(key.names(), value, inline_comments),
             (_, None) => Ok(()),
             (Format::Json, Some(value)) => value.validate_numbers("JSON"),
             (Format::Toml, Some(value)) => toml::validate(value),
@@ -286,7 +286,7 @@ impl Setting {
             !self.inline_comments || format == Format::Ini,
             "`inline_comments` is for INI alone: other formats say themselves what a comment is"
         );
-        format.validate(&self.key, self.value.as_ref())
+        format.validate(&self.key, self.value.as_ref(), self.inline_comments)
     }
 
     fn format_of_file(&self) -> Result<Format> {

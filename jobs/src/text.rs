@@ -52,6 +52,15 @@ impl Text {
         Ok(Text { text: if has_mark { text[start..].to_owned() } else { text }, has_mark })
     }
 
+    pub(crate) fn has_mark(&self) -> bool {
+        self.has_mark
+    }
+
+    /// Is written down without a byte order mark from now on.
+    pub(crate) fn remove_mark(&mut self) {
+        self.has_mark = false;
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }

@@ -33,6 +33,54 @@ fn example(name: &str) -> String {
     path.canonicalize().unwrap().display().to_string()
 }
 
+/// Root's Git believes repositories of whoever has called `sudo`, and runs what they configure.
+#[test]
+fn a_repository_of_another_user_runs_nothing_as_root_under_sudo() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root's Git asks who has called `sudo`");
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let (up, own) = (home.path().join("up"), home.path().join("own"));
+    let pwned = home.path().join("pwned");
+    let git = |directory: &Path, args: &[&str]| {
+        let mut command = Command::new("git");
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").current_dir(directory);
+        for setting in ["user.name=Rosa", "user.email=rosa@localhost", "safe.directory=*"] {
+            command.args(["-c", setting]);
+        }
+        assert!(command.args(args).status().unwrap().success(), "{args:?}");
+    };
+    fs::create_dir(&up).unwrap();
+    git(&up, &["init", "--quiet"]);
+    git(&up, &["commit", "--quiet", "--allow-empty", "--message", "first"]);
+    git(home.path(), &["clone", "--quiet", "up", "own"]);
+    git(&own, &["config", "core.fsmonitor", &format!("touch {}; false", pwned.display())]);
+    chown_all(&own, 12345);
+    let playbook = home.path().join("p.conf");
+    let args = format!("repo = \"file://{}\", dest = \"{}\"", up.display(), own.display());
+    fs::write(&playbook, format!("tasks: [ {{ name: git_checkout, args {{ {args} }} }} ]")).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_dojob"))
+        .args(["plan", "p.conf"])
+        .env("SUDO_UID", "12345")
+        .env("SUDO_GID", "12345")
+        .env("DOJOB_STATE_DIR", home.path().join("state"))
+        .current_dir(home.path())
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.contains("belongs to somebody else"), "{text}");
+    assert!(!pwned.exists(), "what another user has configured was run");
+}
+
+fn chown_all(path: &Path, user: u32) {
+    std::os::unix::fs::lchown(path, Some(user), Some(user)).unwrap();
+    if path.is_dir() && !path.is_symlink() {
+        fs::read_dir(path).unwrap().flatten().for_each(|entry| chown_all(&entry.path(), user));
+    }
+}
+
 /// Every file below a directory, with what is in it and when it was changed.
 fn tree(directory: &Path) -> BTreeMap<PathBuf, (Vec<u8>, std::time::SystemTime)> {
     let mut files = BTreeMap::new();

@@ -109,6 +109,11 @@ impl fmt::Display for KeyLine {
 }
 
 impl KeyLine {
+    /// Whether it lets in those who have a certificate of the key, and not the key itself.
+    pub(super) fn is_authority(&self) -> bool {
+        is_authority(&self.options)
+    }
+
     /// Whether it is for some hosts only: `sshd` goes on to the next line of the key from all others.
     fn is_for_some_hosts(&self) -> bool {
         let mut is_name = true;
@@ -125,6 +130,16 @@ impl KeyLine {
         }
         false
     }
+}
+
+/// Whether options say that the key behind them is one that signs certificates.
+pub(super) fn is_authority(options: &str) -> bool {
+    let mut is_quoted = false;
+    let mut names = options.split(|c: char| {
+        is_quoted ^= c == '"';
+        c == ',' && !is_quoted
+    });
+    names.any(|name| name.eq_ignore_ascii_case("cert-authority"))
 }
 
 /// What becomes of a line with a key that is wanted with other options, or has them.
@@ -150,7 +165,8 @@ impl Decided {
     /// Chooses: a line that has the options; else the first that is for all hosts; else the first.
     pub(super) fn of(text: &str, options: &str) -> Self {
         let mut lines: Vec<(Key, Vec<KeyLine>)> = Vec::new();
-        for found in text.lines().filter_map(KeyLine::parse) {
+        let is_same_kind = |line: &KeyLine| line.is_authority() == is_authority(options);
+        for found in text.lines().filter_map(KeyLine::parse).filter(is_same_kind) {
             match lines.iter_mut().find(|(key, _)| *key == found.key) {
                 Some((_, lines)) => lines.push(found),
                 None => lines.push((found.key.clone(), vec![found])),

@@ -86,7 +86,7 @@ impl Editor<'_> {
         let found = self.open()?;
         let none = Text::default();
         let text = found.as_ref().map_or(&none, |found| &found.text);
-        let Some(edited) = edit(text).map_err(permanent_where_unknown)? else { return Ok(()) };
+        let Some(edited) = edit(text).map_err(|error| self.impossible(error))? else { return Ok(()) };
         let reason = match found {
             Some(_) => edited.reason,
             None => format!("{} does not exist", self.path.display()),
@@ -99,6 +99,17 @@ impl Editor<'_> {
             differences.add_content(reason, self.path, &old, &new);
         }
         differences.into_result()
+    }
+
+    /// What an edit cannot do in a check it cannot do in a run of the same text: nothing is run, and a plan does not promise it.
+    fn impossible(&self, error: anyhow::Error) -> anyhow::Error {
+        match error.downcast::<CouldNotFindOut>() {
+            Ok(unknown) => unknown.permanent().into(),
+            Err(error) => {
+                let what = format!("how {} is to be edited", self.path.display());
+                CouldNotFindOut::new(what).permanent().because(error).into()
+            }
+        }
     }
 
     /// For a run: writes what `edit` makes of it, unless there is nothing to do. Nobody else may edit the file meanwhile;
@@ -141,14 +152,6 @@ impl Editor<'_> {
 /// What an edit says of a text it says of the same text at every try.
 fn permanent(error: anyhow::Error) -> anyhow::Error {
     Permanent::new(format!("{error:#}")).into()
-}
-
-/// The same for a check, which goes on to a run unless it could not find out.
-fn permanent_where_unknown(error: anyhow::Error) -> anyhow::Error {
-    match error.downcast::<CouldNotFindOut>() {
-        Ok(unknown) => unknown.permanent().into(),
-        Err(error) => error,
-    }
 }
 
 /// Whether what is at `path` is what was read from there.

@@ -5,9 +5,10 @@
 //! there, but not for long: whoever may read a directory can lock it. Knows processes; for the threads of one see
 //! [`turn`](super::turn).
 
+use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
+use std::sync::{LazyLock, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -173,7 +174,13 @@ fn lock_directory(
     path: &Path,
     what: &Path,
 ) -> Result<Option<Directory>> {
-    let patience = if may_go_on { FOR_OTHERS } else { FOR_OWN };
+    let id = Meta::from(rustix::fs::fstat(&directory)?).id;
+    let patience = match may_go_on {
+        // Whoever was in the way once may be for ever: that costs a run its patience once, not at every edit.
+        true if given_up().contains(&id) => Duration::ZERO,
+        true => FOR_OTHERS,
+        false => FOR_OWN,
+    };
     let deadline = Deadline::after(cx, patience);
     loop {
         match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
@@ -181,6 +188,7 @@ fn lock_directory(
             Err(Errno::INTR) => {}
             Err(Errno::WOULDBLOCK) if !deadline.is_over(cx) => wait(cx, what)?,
             Err(Errno::WOULDBLOCK) if may_go_on => {
+                given_up().insert(id);
                 cx.log(format!("{} is locked by somebody else for too long: not waited for", path.display()));
                 return Ok(None);
             }
@@ -194,6 +202,12 @@ fn lock_directory(
             Err(_) => return Ok(None),
         }
     }
+}
+
+/// The directories that root has waited for in vain.
+fn given_up() -> MutexGuard<'static, HashSet<(u64, u64)>> {
+    static GIVEN_UP: LazyLock<Mutex<HashSet<(u64, u64)>>> = LazyLock::new(Mutex::default);
+    GIVEN_UP.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn wait(cx: &Context, what: &Path) -> Result<()> {

@@ -32,7 +32,7 @@ const CREDENTIALS: &str = "!f() { test \"$1\" = get || exit 0; \
                            test \"$protocol://$host\" = \"$DOJOB_GIT_ORIGIN\" || exit 0; \
                            printf 'username=%s\\npassword=%s\\n' \"$DOJOB_GIT_USERNAME\" \"$DOJOB_GIT_PASSWORD\"; }; f";
 /// What the environment must not say about which repository is meant, and what is in it.
-const FOREIGN: [&str; 13] = [
+const FOREIGN: [&str; 15] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
     "GIT_IMPLICIT_WORK_TREE",
@@ -46,6 +46,9 @@ const FOREIGN: [&str; 13] = [
     "GIT_GRAFT_FILE",
     "GIT_REPLACE_REF_BASE",
     "GIT_CONFIG",
+    // With it, Git that is run by root believes repositories of whoever called `sudo`, and runs what they configure.
+    "SUDO_UID",
+    "SUDO_GID",
 ];
 /// How is fetched; and all branches, and where to.
 pub(super) const FETCH: [&str; 3] = ["fetch", "--quiet", "--no-recurse-submodules"];

@@ -12,12 +12,18 @@ use crate::text::content;
 use crate::value::Value;
 
 /// Refuses what a line of an INI file cannot say.
-pub(super) fn validate(names: &[String], wanted: Option<&Value>) -> Result<()> {
+pub(super) fn validate(names: &[String], wanted: Option<&Value>, has_comments: bool) -> Result<()> {
     let (section, name) = split(names)?;
     ensure!(!section.contains([']', '\n']), "the section `{section}` must not contain `]`");
     let fits = !name.contains(['=', ':', '\n']) && !name.starts_with(['[', '#', ';']) && trim(name) == name;
     ensure!(fits, "`{name}` is no name of a setting in an INI file");
-    wanted.map_or(Ok(()), |wanted| text_of(wanted).map(drop))
+    let Some(text) = wanted.map(text_of).transpose()?.flatten() else { return Ok(()) };
+    ensure!(
+        !has_comments || (plain(&text) == text && !text.starts_with([';', '#'])),
+        "with `inline_comments` a part of the value `{text}` is a comment; where the reader of the file knows quotes, put it in \
+         double quotes, which then are a part of the value"
+    );
+    Ok(())
 }
 
 fn split(names: &[String]) -> Result<(String, &str)> {
@@ -36,6 +42,10 @@ fn text_of(wanted: &Value) -> Result<Option<String>> {
     };
     ensure!(!text.contains(['\n', '\r', '\0']), "a value in an INI file is one line, without a NUL byte");
     ensure!(text.trim() == text, "a value in an INI file cannot begin or end with white space");
+    ensure!(
+        !text.ends_with('\\'),
+        "a value in an INI file cannot end with `\\`, which would make the next line a part of it"
+    );
     Ok(Some(text))
 }
 
@@ -120,8 +130,7 @@ impl<'t> Ini<'t> {
         Ok(found.line..line)
     }
 
-    /// The line of a setting with another value. A comment behind it is kept, unless the value itself could be taken for
-    /// one.
+    /// The line of a setting with another value. A comment behind it is kept.
     fn replaced(&self, found: &Found<'_>, wanted: Option<&str>) -> String {
         let line = content(self.lines[found.line]);
         let (begin, comment) = match found.value {
@@ -132,8 +141,7 @@ impl<'t> Ini<'t> {
             return format!("{}{comment}", begin.trim_end().trim_end_matches(['=', ':']).trim_end());
         };
         // Where nothing begins a comment behind a value, it would be a part of the new value.
-        let stays = plain(wanted) == wanted && (self.has_comments || found.value.is_some());
-        let comment = if stays { comment } else { "" };
+        let comment = if self.has_comments || found.value.is_some() { comment } else { "" };
         let sign = match found.value {
             None => self.sign(),
             Some(_) if begin.ends_with(['=', ':']) && self.sign().ends_with(' ') => " ",
@@ -209,11 +217,31 @@ fn setting(line: &str) -> Option<(&str, Option<&str>)> {
     })
 }
 
-/// Without the comment at its end.
+/// Without the comment at its end, which does not begin between double quotes.
 fn plain(value: &str) -> &str {
-    let begins = |(at, c): (usize, char)| matches!(c, ';' | '#') && value[..at].ends_with([' ', '\t']);
+    let mut end_of_quotes = 0;
+    let mut begins = |(at, c): (usize, char)| {
+        if at < end_of_quotes {
+            return false;
+        }
+        if c == '"' {
+            end_of_quotes = at + quoted(&value[at..]);
+        }
+        matches!(c, ';' | '#') && value[..at].ends_with([' ', '\t'])
+    };
     let comment = value.char_indices().find(|found| begins(*found)).map_or(value.len(), |(at, _)| at);
     value[..comment].trim_end_matches(|c: char| c.is_ascii_whitespace())
+}
+
+/// The length of what is in double quotes, with them; 0 where they are not closed. `\"` is a part of it.
+fn quoted(text: &str) -> usize {
+    let mut is_escaped = true;
+    let mut is_end = |(_, c): &(usize, char)| {
+        let ends = *c == '"' && !is_escaped;
+        is_escaped = *c == '\\' && !is_escaped;
+        ends
+    };
+    text.char_indices().find(|found| is_end(found)).map_or(0, |(at, _)| at + 1)
 }
 
 /// What was found, and the text in which it is as wanted; `None` where it is so already.
@@ -330,9 +358,28 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_looks_like_a_comment_takes_the_place_of_one() {
-        assert_eq!(commented("a = b # c\n", "a", json!("d #e")), "a = d #e\n");
-        assert_eq!(commented("a = d #e\n", "a", json!("d #e")), "as wanted");
+    fn a_value_that_could_be_taken_for_a_comment_is_refused_where_there_are_comments() {
+        for value in ["d #e", "2 ; 3", "; z", "#fff", "\"a ; b"] {
+            let refused = validate(&names("a"), Some(&json!(value).into()), true).unwrap_err().to_string();
+            assert!(refused.contains("is a comment"), "{refused}");
+            validate(&names("a"), Some(&json!(value).into()), false).unwrap();
+        }
+        for value in ["d#e", "\"2 ; 3\"", "a \"; \\\" ; \" b"] {
+            validate(&names("a"), Some(&json!(value).into()), true).unwrap();
+        }
+        assert!(validate(&names("a"), Some(&json!("foo\\").into()), false).is_err());
+    }
+
+    #[test]
+    fn no_comment_begins_between_quotes() {
+        assert_eq!(commented("a = \"b ; c\" # d\n", "a", json!("\"b ; c\"")), "as wanted");
+        assert_eq!(commented("a = \"b ; c\" # d\n", "a", json!("\"b")), "a = \"b # d\n");
+        assert_eq!(commented("a = \"b \\\" ; c\" ; hi\n", "a", json!("e")), "a = e ; hi\n");
+        assert_eq!(commented("a = 3\" ; c\n", "a", json!("4\"")), "a = 4\" ; c\n", "that is no quote");
+    }
+
+    #[test]
+    fn comments_are_values_where_nobody_says_otherwise() {
         assert_eq!(commented("a = d #e\n", "a", json!("f")), "a = f #e\n");
         assert_eq!(edited("a = d #e\n", "a", json!("f")), "a = f\n");
         assert_eq!(edited("a = d ; e\n", "a", json!("d")), "a = d\n");
@@ -406,8 +453,9 @@ mod tests {
             error("x = 1\n  y = 2\n", "y"),
             "line 2, `y`, is taken for more of line 1 by some programs; edit it by hand"
         );
-        let refused =
-            |key: &str, value: Json| validate(&names(key), Some(&value.into())).unwrap_err().to_string();
+        let refused = |key: &str, value: Json| {
+            validate(&names(key), Some(&value.into()), false).unwrap_err().to_string()
+        };
         assert_eq!(refused("a", json!([])), "a list or an object has no place in an INI file");
         assert_eq!(refused("a", json!("b\nc")), "a value in an INI file is one line, without a NUL byte");
         assert_eq!(refused("a", json!(" b")), "a value in an INI file cannot begin or end with white space");

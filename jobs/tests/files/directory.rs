@@ -147,6 +147,18 @@ fn what_is_not_listed_is_removed() {
 }
 
 #[test]
+fn a_name_that_is_listed_stays_also_where_it_reads_like_a_pattern() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["[x]", "x", "a*", "ab"] {
+        fs::write(root.path().join(name), "").unwrap();
+    }
+    let job = Directory::new(root.path()).purge(["[x]", "a*"]);
+    let mut engine = dojob::Engine::new(job).unwrap();
+    assert!(engine.converge().success());
+    assert_eq!(names(root.path()), ["[x]", "a*", "ab", "x"], "`[x]` is the name and the pattern for `x`");
+}
+
+#[test]
 fn nobody_purges_the_root() {
     let root = tempfile::tempdir().unwrap();
     symlink("/", root.path().join("link")).unwrap();

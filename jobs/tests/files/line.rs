@@ -117,10 +117,27 @@ fn bytes_that_are_no_text_are_left_alone() {
 }
 
 #[test]
+fn a_dry_run_does_not_promise_what_cannot_be_done() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("file");
+    fs::write(&path, "x = 2\nx = 3\n").unwrap();
+    let mut graph = dojob::JobGraph::builder();
+    let line = Line::new(&path, "x = 1").regex("^x");
+    let name = dojob::Job::name(&line);
+    graph.add(line);
+    let report = dojob::Engine::with_graph(graph.build().unwrap()).no_act(true).converge();
+    assert_eq!(report.job(&name).outcome(), dojob::Outcome::CouldNotFindOut);
+    assert_eq!(report.exit_code(), 1);
+}
+
+#[test]
 fn what_cannot_be_done_is_told() {
     let text = error("x = 2\nb\nx = 3\n", |line| line.regex("^x"));
     assert!(
-        text.contains("check: lines 1 and 3 of ROOT/file fit `regex`: make it fit one, or allow `every`"),
+        text.contains(
+            "check: could not find out how ROOT/file is to be edited: lines 1 and 3 of ROOT/file fit `regex`: make it fit \
+             one, or allow `every`"
+        ),
         "{text}"
     );
     let text = error("a\n", |line| line.after("^b"));

@@ -59,7 +59,10 @@ fn what_would_never_end_is_refused() {
     let text = failed(Replace::new(&path, "a", "aa"), root.path());
     let wanted =
         "`regex` would change what it has replaced in ROOT/file again, and so each time: make it fit less";
-    assert!(text.contains(&format!("check: {wanted}")), "{text}");
+    assert!(
+        text.contains(&format!("check: could not find out how ROOT/file is to be edited: {wanted}")),
+        "{text}"
+    );
     assert!(
         failed(Replace::new(root.path().join("none"), "a", "b"), root.path())
             .contains("ROOT/none does not exist")

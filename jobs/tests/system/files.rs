@@ -61,6 +61,25 @@ fn a_key_is_added_and_the_rest_stays() {
 }
 
 #[test]
+fn a_key_that_signs_certificates_is_not_one_that_is_let_in() {
+    let authority = format!("no-pty,Cert-Authority {ONE}\n");
+    let tree = prove(|| home_with(&authority), |root| AuthorizedKey::new("rosa", ONE).root(root));
+    assert_eq!(keys(&tree), format!("{authority}{ONE}\n"));
+    let options = "no-pty,Cert-Authority";
+    let report = no_act(AuthorizedKey::new("rosa", ONE).options(options).root(tree.path()));
+    assert_eq!(report.counts().in_place, 1, "with that option it is the other line that counts");
+    assert!(converge(AuthorizedKey::new("rosa", ONE).state(Presence::Absent).root(tree.path())).success());
+    assert_eq!(keys(&tree), "");
+}
+
+#[test]
+fn a_byte_order_mark_hides_no_key() {
+    let found = format!("\u{feff}{ONE}\n");
+    let tree = prove(|| home_with(&found), |root| AuthorizedKey::new("rosa", ONE).root(root));
+    assert_eq!(keys(&tree), format!("{ONE}\n"));
+}
+
+#[test]
 fn only_the_modes_differ() {
     let tree = home_with(&format!("{ONE}\n"));
     let ssh = tree.path().join("srv/rosa/.ssh");
