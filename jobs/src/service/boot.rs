@@ -50,6 +50,9 @@ pub(super) fn plan(wanted: &Wanted<'_>, unit: &Unit<'_>, found: &Boot, plan: &mu
         (Some(true), Enabled::Runtime) => {
             plan.add(Step::new("enable"), "is enabled until the next boot alone")
         }
+        (Some(true), Enabled::Partly { .. }) => {
+            plan.add(Step::new("enable"), "of the units that are enabled with it, not all are enabled")
+        }
         (Some(true), Enabled::Fixed(word, false)) => {
             return never(format!(
                 "{} cannot be enabled: it is {word}, its unit does not say when it is wanted",
@@ -62,8 +65,12 @@ pub(super) fn plan(wanted: &Wanted<'_>, unit: &Unit<'_>, found: &Boot, plan: &mu
                 wanted.name
             ));
         }
-        (Some(false), Enabled::Yes) => disable(wanted, unit, masks, false, plan)?,
-        (Some(false), Enabled::Runtime) => disable(wanted, unit, masks, true, plan)?,
+        (Some(false), Enabled::Yes | Enabled::Partly { config: true }) => {
+            disable(wanted, unit, masks, false, plan)?
+        }
+        (Some(false), Enabled::Runtime | Enabled::Partly { config: false }) => {
+            disable(wanted, unit, masks, true, plan)?
+        }
         _ => {}
     }
     if wanted.masked == Some(true) {

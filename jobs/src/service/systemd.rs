@@ -33,6 +33,12 @@ pub(super) enum Enabled {
     Yes,
     /// Until the next boot alone.
     Runtime,
+    /// Of the units that are enabled along with it (`Also=`) some are enabled, and others are not or until the next boot
+    /// alone.
+    Partly {
+        /// Whether any of them is enabled for good.
+        config: bool,
+    },
     No,
     /// `enable` and `disable` do nothing to it: systemd's own word (`static`), and whether it is started at boot.
     Fixed(String, bool),
@@ -138,7 +144,12 @@ impl<'a> Unit<'a> {
                 _ => continue,
             };
             found = Some(match found {
-                Some(before) if before != state => return Ok(Enabled::Runtime),
+                Some(before) if before != state => {
+                    let config = [&before, &state]
+                        .iter()
+                        .any(|one| matches!(one, Enabled::Yes | Enabled::Partly { config: true }));
+                    Enabled::Partly { config }
+                }
                 _ => state,
             });
         }
