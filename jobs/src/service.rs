@@ -355,7 +355,8 @@ impl Service {
             _ => {}
         }
         if plan.steps.iter().any(Step::starts) {
-            if found.load == Load::Masked && self.masked != Some(false) {
+            // Where the mask is gone, but systemd remembers it, its files are read again first.
+            if found.load == Load::Masked && self.masked != Some(false) && !plan.reload_files {
                 let why =
                     format!("{} is masked and cannot be started; `masked: false` lifts that", self.name);
                 return Err(Permanent::new(why).into());

@@ -23,7 +23,7 @@ pub(super) struct Wanted<'a> {
 /// When nothing can lead there.
 pub(super) fn plan(wanted: &Wanted<'_>, unit: &Unit<'_>, found: &Boot, plan: &mut Plan) -> Result<()> {
     let masks = found.masks;
-    let is_masked = masks.config || masks.runtime || masks.elsewhere;
+    let is_masked = masks.is_any();
     let never = |why: String| Err(Permanent::new(why).into());
     if wanted.masked == Some(false) {
         if masks.elsewhere && !masks.config && !masks.runtime {
@@ -105,7 +105,7 @@ fn unmask(found: &Boot, plan: &mut Plan) {
 
 /// `systemctl disable` does nothing to what is masked, and takes the link to a unit elsewhere away with the rest.
 fn disable(wanted: &Wanted<'_>, unit: &Unit<'_>, masks: Masks, runtime: bool, plan: &mut Plan) -> Result<()> {
-    if (masks.config || masks.runtime || masks.elsewhere) && wanted.masked.is_none() {
+    if masks.is_any() && wanted.masked.is_none() {
         // Nothing starts it.
         return Ok(());
     }

@@ -65,6 +65,12 @@ pub(super) struct Masks {
     pub(super) elsewhere: bool,
 }
 
+impl Masks {
+    pub(super) fn is_any(self) -> bool {
+        self.config || self.runtime || self.elsewhere
+    }
+}
+
 /// Where a unit is wanted by another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct WantedIn {

@@ -203,8 +203,15 @@ impl<'a> Unit<'a> {
         if !output.success() {
             return Err(could_not(&what(), &output));
         }
-        let activity = Activity::read(&output.text());
-        activity.ok_or_else(|| CouldNotFindOut::new(what()).because("systemctl does not say").into())
+        let Some(mut activity) = Activity::read(&output.text()) else {
+            return Err(CouldNotFindOut::new(what()).because("systemctl does not say").into());
+        };
+        // systemd never reads the drop-ins of what is masked, and says for ever that they have changed. One that is not masked
+        // any more has changed indeed.
+        if activity.needs_reload && activity.load == Load::Masked {
+            activity.needs_reload = !self.files().masks(name)?.is_any();
+        }
+        Ok(activity)
     }
 
     pub(super) fn is_missing(&self) -> anyhow::Error {
