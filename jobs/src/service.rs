@@ -449,7 +449,10 @@ impl Job for Service {
 
 impl Service {
     fn tell_to_run(&self, unit: &Unit<'_>, cx: &Context, step: &Step, before: &Activity) -> Result<()> {
-        unit.tell(cx, step, self.timeout)?;
+        if let Err(error) = unit.tell(cx, step, self.timeout) {
+            let lame = if step.starts() && !cx.is_cancelled() { unit.lame(cx)? } else { None };
+            return Err(lame.map_or(error, |why| Permanent::new(why).into()));
+        }
         if !step.starts() {
             cx.local().set(STOPPED, step.verb == "stop")?;
             return Ok(());

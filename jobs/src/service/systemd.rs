@@ -317,6 +317,21 @@ impl<'a> Unit<'a> {
         Ok(found)
     }
 
+    /// Why it cannot be started for want of a unit that it starts itself: systemd starts no timer without its service.
+    pub(super) fn lame(&self, cx: &Context) -> Result<Option<String>> {
+        for triggered in self.show(cx, &self.name)?.triggers {
+            let why = match self.show(cx, &triggered)?.load {
+                Load::Masked => "is masked".to_owned(),
+                Load::NotFound => "is not there".to_owned(),
+                Load::Bad(why) => format!("cannot be used ({why})"),
+                Load::Loaded => continue,
+            };
+            let name = &self.name;
+            return Ok(Some(format!("{name} cannot be started: it starts {triggered}, which {why}")));
+        }
+        Ok(None)
+    }
+
     /// Forgets that it was started too often.
     pub(super) fn forget_failures(&self, cx: &Context) -> Result<()> {
         self.systemctl(cx).args(["reset-failed", "--", &self.name]).run()?;
