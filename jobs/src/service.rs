@@ -32,6 +32,9 @@ const TAKEN_IN: &str = "taken_in";
 /// Says to the recheck that what was started has ended at once, and how.
 const DIED: &str = "died";
 
+/// Says to the recheck that the unit was stopped by this try: one whose file is gone may not be there any more.
+const STOPPED: &str = "stopped";
+
 /// How often it is asked again what is left to do about the boot.
 const MOST_ROUNDS: usize = 4;
 
@@ -304,10 +307,13 @@ impl Service {
         self.state.is_some() || !self.restart_on.is_empty() || !self.reload_on.is_empty()
     }
 
-    fn plan_activity(&self, unit: &Unit<'_>, found: &Activity, news: &News) -> Result<Plan> {
+    fn plan_activity(&self, unit: &Unit<'_>, found: &Activity, news: &News, cx: &Context) -> Result<Plan> {
         let mut plan = Plan::default();
         match &found.load {
             Load::Loaded | Load::Masked => {}
+            // Its file is gone, but what was started from it is not.
+            Load::NotFound if self.state == Some(ServiceState::Stopped) && found.is_to_be_stopped() => {}
+            Load::NotFound if cx.local().get::<bool>(STOPPED)?.unwrap_or(false) => return Ok(plan),
             // What is to be masked need not be there.
             Load::NotFound if self.masked == Some(true) => return Ok(plan),
             Load::NotFound => return Err(unit.is_missing()),
@@ -327,7 +333,7 @@ impl Service {
         let is_up = found.is_running();
         let is_coming = found.active == Active::Activating;
         match self.state {
-            Some(ServiceState::Stopped) if is_up || is_coming || found.active == Active::Deactivating => {
+            Some(ServiceState::Stopped) if found.is_to_be_stopped() => {
                 plan.add(Step::new("stop"), format!("is {}", found.words));
             }
             Some(ServiceState::Stopped) => {}
@@ -349,7 +355,8 @@ impl Service {
             _ => {}
         }
         if plan.steps.iter().any(Step::starts) {
-            if found.load == Load::Masked && self.masked != Some(false) {
+            // Where the mask is gone, but systemd remembers it, its files are read again first.
+            if found.load == Load::Masked && self.masked != Some(false) && !plan.reload_files {
                 let why =
                     format!("{} is masked and cannot be started; `masked: false` lifts that", self.name);
                 return Err(Permanent::new(why).into());
@@ -383,7 +390,7 @@ impl Job for Service {
         let mut activity = Plan::default();
         if self.wants_activity() {
             let news = self.news(cx)?;
-            activity = self.plan_activity(&unit, &unit.activity(cx)?, &news)?;
+            activity = self.plan_activity(&unit, &unit.activity(cx)?, &news, cx)?;
         }
         let mut reasons = boot.reasons;
         reasons.append(&mut activity.reasons);
@@ -424,7 +431,7 @@ impl Job for Service {
         if self.wants_activity() {
             let news = self.news(cx)?;
             let found = unit.activity_afresh(cx, self.daemon_reload && self.masked != Some(true))?;
-            let plan = self.plan_activity(&unit, &found, &news)?;
+            let plan = self.plan_activity(&unit, &found, &news, cx)?;
             if plan.reload_files {
                 unit.reload_files(cx)?;
             }
@@ -442,8 +449,12 @@ impl Job for Service {
 
 impl Service {
     fn tell_to_run(&self, unit: &Unit<'_>, cx: &Context, step: &Step, before: &Activity) -> Result<()> {
-        unit.tell(cx, step, self.timeout)?;
+        if let Err(error) = unit.tell(cx, step, self.timeout) {
+            let lame = if step.starts() && !cx.is_cancelled() { unit.lame(cx)? } else { None };
+            return Err(lame.map_or(error, |why| Permanent::new(why).into()));
+        }
         if !step.starts() {
+            cx.local().set(STOPPED, step.verb == "stop")?;
             return Ok(());
         }
         cx.local().set(TAKEN_IN, true)?;

@@ -23,7 +23,7 @@ pub(super) struct Wanted<'a> {
 /// When nothing can lead there.
 pub(super) fn plan(wanted: &Wanted<'_>, unit: &Unit<'_>, found: &Boot, plan: &mut Plan) -> Result<()> {
     let masks = found.masks;
-    let is_masked = masks.config || masks.runtime || masks.elsewhere;
+    let is_masked = masks.is_any();
     let never = |why: String| Err(Permanent::new(why).into());
     if wanted.masked == Some(false) {
         if masks.elsewhere && !masks.config && !masks.runtime {
@@ -50,6 +50,9 @@ pub(super) fn plan(wanted: &Wanted<'_>, unit: &Unit<'_>, found: &Boot, plan: &mu
         (Some(true), Enabled::Runtime) => {
             plan.add(Step::new("enable"), "is enabled until the next boot alone")
         }
+        (Some(true), Enabled::Partly { .. }) => {
+            plan.add(Step::new("enable"), "of the units that are enabled with it, not all are enabled")
+        }
         (Some(true), Enabled::Fixed(word, false)) => {
             return never(format!(
                 "{} cannot be enabled: it is {word}, its unit does not say when it is wanted",
@@ -62,8 +65,12 @@ pub(super) fn plan(wanted: &Wanted<'_>, unit: &Unit<'_>, found: &Boot, plan: &mu
                 wanted.name
             ));
         }
-        (Some(false), Enabled::Yes) => disable(wanted, unit, masks, false, plan)?,
-        (Some(false), Enabled::Runtime) => disable(wanted, unit, masks, true, plan)?,
+        (Some(false), Enabled::Yes | Enabled::Partly { config: true }) => {
+            disable(wanted, unit, masks, false, plan)?
+        }
+        (Some(false), Enabled::Runtime | Enabled::Partly { config: false }) => {
+            disable(wanted, unit, masks, true, plan)?
+        }
         _ => {}
     }
     if wanted.masked == Some(true) {
@@ -98,7 +105,7 @@ fn unmask(found: &Boot, plan: &mut Plan) {
 
 /// `systemctl disable` does nothing to what is masked, and takes the link to a unit elsewhere away with the rest.
 fn disable(wanted: &Wanted<'_>, unit: &Unit<'_>, masks: Masks, runtime: bool, plan: &mut Plan) -> Result<()> {
-    if (masks.config || masks.runtime || masks.elsewhere) && wanted.masked.is_none() {
+    if masks.is_any() && wanted.masked.is_none() {
         // Nothing starts it.
         return Ok(());
     }

@@ -2,7 +2,7 @@
 //!
 //! Reads files alone, so that it works where no systemd is running and in the tree of another system.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -63,6 +63,12 @@ pub(super) struct Masks {
     pub(super) runtime: bool,
     /// Elsewhere, where `unmask` does not reach: the unit's package does it, say.
     pub(super) elsewhere: bool,
+}
+
+impl Masks {
+    pub(super) fn is_any(self) -> bool {
+        self.config || self.runtime || self.elsewhere
+    }
 }
 
 /// Where a unit is wanted by another one.
@@ -179,22 +185,51 @@ impl<'a> Files<'a> {
         Ok(Some(target).filter(|target| !is_place(target)))
     }
 
-    /// The `[Install]` section of the first file that is the unit's, below any mask; `None` where there is none.
+    /// The `[Install]` sections of the first file that is the unit's, below any mask, and of its drop-ins; `None` where there is
+    /// no such file.
     pub(super) fn install(self, name: &str) -> Result<Option<Install>> {
         for file in std::iter::once(name.to_owned()).chain(template_of(name)) {
             for place in PLACES {
                 if matches!(self.entry(place, &file)?, None | Some(Entry::Mask)) {
                     continue;
                 }
-                let path = self.machine.locate_target(&Path::new(place).join(&file))?;
-                return match fs::read(&path) {
-                    Ok(text) => Ok(Some(Install::read(&String::from_utf8_lossy(&text)))),
-                    Err(error) if is_absent(&error) => Ok(None),
-                    Err(error) => Err(error).or_could_not_find_out(format!("what is in {}", path.display())),
-                };
+                let mut install = Install::default();
+                let Some(text) = self.text(&Path::new(place).join(&file))? else { return Ok(None) };
+                install.read(&text);
+                for path in self.drop_ins(name)? {
+                    install.read(&self.text(&path)?.unwrap_or_default());
+                }
+                return Ok(Some(install));
             }
         }
         Ok(None)
+    }
+
+    /// The drop-ins that `systemctl enable` reads for a unit: of those with the same name, the one in the first place.
+    fn drop_ins(self, name: &str) -> Result<Vec<PathBuf>> {
+        let mut found = BTreeMap::new();
+        for unit in std::iter::once(name.to_owned()).chain(template_of(name)) {
+            for place in PLACES {
+                let directory = format!("{place}/{unit}.d");
+                for file in self.list(&directory)? {
+                    if file.ends_with(".conf") {
+                        let path = Path::new(&directory).join(&file);
+                        found.entry(file).or_insert(path);
+                    }
+                }
+            }
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// The text of a file of the machine; `None` where there is none.
+    fn text(self, inside: &Path) -> Result<Option<String>> {
+        let path = self.machine.locate_target(inside)?;
+        match fs::read(&path) {
+            Ok(text) => Ok(Some(String::from_utf8_lossy(&text).into_owned())),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(error).or_could_not_find_out(format!("what is in {}", path.display())),
+        }
     }
 
     /// Where other units want this one (`multi-user.target.wants/NAME`).

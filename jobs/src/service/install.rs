@@ -14,8 +14,8 @@ pub(super) struct Install {
 }
 
 impl Install {
-    pub(super) fn read(text: &str) -> Self {
-        let mut install = Install::default();
+    /// Takes in what a file says; drop-ins add to what the unit's own file has said.
+    pub(super) fn read(&mut self, text: &str) {
         let mut is_inside = false;
         for line in logical_lines(text) {
             let line = line.trim();
@@ -27,14 +27,13 @@ impl Install {
             let mut words = value.split_whitespace().map(|word| word.trim_matches(['"', '\'']).to_owned());
             match key.trim() {
                 // An empty value asks for nothing.
-                "WantedBy" | "RequiredBy" | "UpheldBy" => install.is_wanted |= words.next().is_some(),
-                "Alias" => install.aliases.extend(words),
-                "DefaultInstance" => install.has_default |= words.next().is_some(),
-                "Also" => install.also.extend(words),
+                "WantedBy" | "RequiredBy" | "UpheldBy" => self.is_wanted |= words.next().is_some(),
+                "Alias" => self.aliases.extend(words),
+                "DefaultInstance" => self.has_default |= words.next().is_some(),
+                "Also" => self.also.extend(words),
                 _ => {}
             }
         }
-        install
     }
 
     /// Whether there is anything that `enable` could do.
@@ -72,15 +71,24 @@ fn logical_lines(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Install {
+        let mut install = Install::default();
+        install.read(text);
+        install
+    }
+
     #[test]
     fn sections_are_read_as_systemd_reads_them() {
         let text = "[Service]\nAlias=no.service\n[Install]\n# Alias=no.service\nAlias=a.service \\\n; no\n  b.service\n\
                     Also = c.socket\n[X-Other]\nWantedBy=no.target\n";
-        let install = Install::read(text);
+        let mut install = read(text);
         assert_eq!(install.aliases, ["a.service", "b.service"]);
         assert_eq!(install.also, ["c.socket"]);
         assert!(!install.is_wanted && install.can_be_enabled());
-        assert!(!Install::read("[Service]\nExecStart=/bin/true\n").can_be_enabled());
-        assert!(!Install::read("[Install]\nWantedBy=\n").can_be_enabled());
+        install.read("[Install]\nWantedBy=a.target\nAlias=d.service\n");
+        assert_eq!(install.aliases, ["a.service", "b.service", "d.service"]);
+        assert!(install.is_wanted);
+        assert!(!read("[Service]\nExecStart=/bin/true\n").can_be_enabled());
+        assert!(!read("[Install]\nWantedBy=\n").can_be_enabled());
     }
 }

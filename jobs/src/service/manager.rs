@@ -96,6 +96,11 @@ impl Activity {
         })
     }
 
+    /// Whether there is anything to stop.
+    pub(super) fn is_to_be_stopped(&self) -> bool {
+        matches!(self.active, Active::Yes | Active::Activating | Active::Deactivating)
+    }
+
     pub(super) fn is_running(&self) -> bool {
         self.active == Active::Yes
     }

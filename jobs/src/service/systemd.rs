@@ -33,6 +33,12 @@ pub(super) enum Enabled {
     Yes,
     /// Until the next boot alone.
     Runtime,
+    /// Of the units that are enabled along with it (`Also=`) some are enabled, and others are not or until the next boot
+    /// alone.
+    Partly {
+        /// Whether any of them is enabled for good.
+        config: bool,
+    },
     No,
     /// `enable` and `disable` do nothing to it: systemd's own word (`static`), and whether it is started at boot.
     Fixed(String, bool),
@@ -138,7 +144,12 @@ impl<'a> Unit<'a> {
                 _ => continue,
             };
             found = Some(match found {
-                Some(before) if before != state => return Ok(Enabled::Runtime),
+                Some(before) if before != state => {
+                    let config = [&before, &state]
+                        .iter()
+                        .any(|one| matches!(one, Enabled::Yes | Enabled::Partly { config: true }));
+                    Enabled::Partly { config }
+                }
                 _ => state,
             });
         }
@@ -192,8 +203,15 @@ impl<'a> Unit<'a> {
         if !output.success() {
             return Err(could_not(&what(), &output));
         }
-        let activity = Activity::read(&output.text());
-        activity.ok_or_else(|| CouldNotFindOut::new(what()).because("systemctl does not say").into())
+        let Some(mut activity) = Activity::read(&output.text()) else {
+            return Err(CouldNotFindOut::new(what()).because("systemctl does not say").into());
+        };
+        // systemd never reads the drop-ins of what is masked, and says for ever that they have changed. One that is not masked
+        // any more has changed indeed.
+        if activity.needs_reload && activity.load == Load::Masked {
+            activity.needs_reload = !self.files().masks(name)?.is_any();
+        }
+        Ok(activity)
     }
 
     pub(super) fn is_missing(&self) -> anyhow::Error {
@@ -297,6 +315,21 @@ impl<'a> Unit<'a> {
             }
         }
         Ok(found)
+    }
+
+    /// Why it cannot be started for want of a unit that it starts itself: systemd starts no timer without its service.
+    pub(super) fn lame(&self, cx: &Context) -> Result<Option<String>> {
+        for triggered in self.show(cx, &self.name)?.triggers {
+            let why = match self.show(cx, &triggered)?.load {
+                Load::Masked => "is masked".to_owned(),
+                Load::NotFound => "is not there".to_owned(),
+                Load::Bad(why) => format!("cannot be used ({why})"),
+                Load::Loaded => continue,
+            };
+            let name = &self.name;
+            return Ok(Some(format!("{name} cannot be started: it starts {triggered}, which {why}")));
+        }
+        Ok(None)
     }
 
     /// Forgets that it was started too often.

@@ -442,6 +442,44 @@ fn units_are_what_their_files_say() {
 }
 
 #[test]
+fn units_that_are_enabled_together_are_judged_as_a_whole() {
+    if !has_systemctl("units_that_are_enabled_together_are_judged_as_a_whole") {
+        return;
+    }
+    let system = kinds();
+    let system = system.path();
+    let units = system.join("usr/lib/systemd/system");
+    fs::write(units.join("other.socket"), "[Socket]\nListenStream=2\n[Install]\nWantedBy=sockets.target\n")
+        .unwrap();
+    let both = "[Service]\nExecStart=/bin/true\n[Install]\nAlso=pair.socket other.socket\n";
+    fs::write(units.join("both.service"), both).unwrap();
+    systemctl(system, &["enable", "pair.socket"]);
+    settles(system, &Service::new("both").enabled(false), "pair.socket", "disabled");
+    systemctl(system, &["enable", "pair.socket"]);
+    settles(system, &Service::new("both").enabled(true), "other.socket", "enabled");
+}
+
+#[test]
+fn drop_ins_say_when_a_unit_is_wanted() {
+    if !has_systemctl("drop_ins_say_when_a_unit_is_wanted") {
+        return;
+    }
+    let system = kinds();
+    let system = system.path();
+    let drop_in = |unit: &str, text: &str| {
+        let directory = system.join(format!("etc/systemd/system/{unit}.d"));
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("boot.conf"), text).unwrap();
+    };
+    drop_in("bare.service", "[Install]\nWantedBy=multi-user.target\n");
+    settles(system, &Service::new("bare").enabled(true), "bare.service", "enabled");
+    fs::write(system.join("usr/lib/systemd/system/named.service"), "[Service]\nExecStart=/bin/true\n")
+        .unwrap();
+    drop_in("named.service", "[Install]\nAlias=nick.service\n");
+    settles(system, &Service::new("nick").enabled(true), "named.service", "enabled");
+}
+
+#[test]
 fn what_holds_until_the_next_boot_does_not_count() {
     if !has_systemctl("what_holds_until_the_next_boot_does_not_count") {
         return;
