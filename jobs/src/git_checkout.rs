@@ -175,6 +175,10 @@ impl GitCheckout {
                 "`username` and `password` must not be empty, nor contain line breaks or NUL bytes"
             );
         }
+        ensure!(
+            self.password.is_none() || repo::http_origin(&self.repo).is_some(),
+            "`password` is only for a `repo` that begins with `https://` or `http://`; SSH logs in with a key"
+        );
         self.r#become.as_ref().map_or(Ok(()), Become::validate)
     }
 
