@@ -374,6 +374,14 @@ impl Job for GitCheckout {
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
         self.git(cx).mend()
     }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
 }
 
 /// Where Git keeps what it knows of the directory.
