@@ -249,6 +249,14 @@ impl Job for Archive {
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
         write::cleanup(cx, &self.target_file_path)
     }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
 }
 
 /// A reader that fails when the run is asked to stop.

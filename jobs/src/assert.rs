@@ -207,4 +207,12 @@ impl Job for Assert {
     fn run(&mut self, _: &mut Context) -> Result<()> {
         bail!("an assertion changes nothing: make it so by other means, and start again")
     }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
 }

@@ -399,4 +399,12 @@ impl Job for AuthorizedKey {
             Err(_) => Ok(()),
         }
     }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
 }

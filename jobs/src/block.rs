@@ -263,4 +263,12 @@ impl Job for Block {
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
         write::cleanup(cx, &self.path)
     }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
 }

@@ -394,4 +394,12 @@ impl Job for CronEntry {
             None => Ok(()),
         }
     }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
 }

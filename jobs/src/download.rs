@@ -281,6 +281,14 @@ impl Job for Download {
         // What there is of a file whose hash is known stays: the next start goes on from there.
         write::cleanup(cx, &self.path)
     }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
 }
 
 impl Download {

@@ -175,6 +175,10 @@ impl GitCheckout {
                 "`username` and `password` must not be empty, nor contain line breaks or NUL bytes"
             );
         }
+        ensure!(
+            self.password.is_none() || repo::http_origin(&self.repo).is_some(),
+            "`password` is only for a `repo` that begins with `https://` or `http://`; SSH logs in with a key"
+        );
         self.r#become.as_ref().map_or(Ok(()), Become::validate)
     }
 
@@ -369,6 +373,14 @@ impl Job for GitCheckout {
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
         self.git(cx).mend()
+    }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
     }
 }
 

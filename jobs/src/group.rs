@@ -182,4 +182,12 @@ impl Job for Group {
         let Some(plan) = self.plan(&Accounts::read(machine)?)? else { return Ok(()) };
         account::call(cx, machine, &plan.command, None)
     }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
 }

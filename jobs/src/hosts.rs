@@ -186,4 +186,12 @@ impl Job for Hosts {
         let file = self.machine().locate_target(self.file())?;
         write::cleanup(cx, &file)
     }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
 }

@@ -542,6 +542,14 @@ impl Job for HttpRequest {
         };
         send().with_context(|| format!("failed to send {method} to {url}"))
     }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
 }
 
 #[cfg(test)]

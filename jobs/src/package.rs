@@ -492,6 +492,14 @@ impl Job for Package {
         }
         manager.apply(cx, &transaction).context(hint)
     }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
 }
 
 #[cfg(test)]

@@ -445,6 +445,14 @@ impl Job for Service {
         // Last, so that it has been stopped before nothing can be said to it any more.
         masks.iter().try_for_each(|step| unit.tell(cx, step, self.timeout))
     }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
 }
 
 impl Service {

@@ -367,6 +367,14 @@ impl Job for Setting {
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
         write::cleanup(cx, &self.path)
     }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
 }
 
 #[cfg(test)]

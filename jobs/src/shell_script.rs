@@ -182,4 +182,12 @@ impl RunOnlyJob for ShellScript {
         let printed = Printed::from(&output);
         Ok(cx.set_result(Handed { printed, exit_code: output.status.code() })?)
     }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
 }

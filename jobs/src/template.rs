@@ -470,4 +470,12 @@ impl Job for Template {
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
         write::cleanup(cx, &self.path)
     }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
 }

@@ -254,6 +254,14 @@ impl Job for Upload {
         };
         send().with_context(|| format!("failed to upload {} to {url}", self.path.display()))
     }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
 }
 
 #[cfg(test)]

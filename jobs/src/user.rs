@@ -454,4 +454,12 @@ impl Job for User {
         }
         self.remove_what_is_left(cx)
     }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(true)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
 }

@@ -238,4 +238,12 @@ impl Job for WaitFor {
         }
         Ok(())
     }
+
+    fn has_cleanup(&self) -> Option<bool> {
+        Some(false)
+    }
+
+    fn has_revert(&self) -> Option<bool> {
+        Some(false)
+    }
 }

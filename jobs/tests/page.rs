@@ -118,3 +118,33 @@ fn jobs_of_the_sources() -> BTreeSet<String> {
     }
     found
 }
+
+/// What a job says it has is read by `--debts`; a cleanup that is written and denied, or promised and missing, would mislead.
+#[test]
+fn every_job_states_whether_it_has_a_cleanup_and_a_revert() {
+    let mut seen = 0;
+    for file in fs::read_dir(package().join("src")).unwrap() {
+        let path = file.unwrap().path();
+        let Some(text) = path.is_file().then(|| fs::read_to_string(&path).unwrap()) else { continue };
+        let Some((_, body)) = text.split_once("Job for ").filter(|(before, _)| {
+            before.ends_with("\nimpl ")
+                || before.ends_with("\nimpl RunOnly")
+                || before.ends_with("\nimpl Dummy")
+        }) else {
+            continue;
+        };
+        let body = body.split("\n}\n").next().unwrap();
+        for what in ["cleanup", "revert"] {
+            let (_, stated) = body
+                .split_once(&format!("fn has_{what}(&self) -> Option<bool> {{"))
+                .unwrap_or_else(|| panic!("{} does not say whether it has a {what}", path.display()));
+            let stated = stated.trim_start();
+            let is_written = body.contains(&format!("fn {what}(&mut self"));
+            let depends = stated.starts_with(&format!("Some(self.{what}.is_some())"));
+            let says = format!("Some({is_written})");
+            assert!(stated.starts_with(&says) || depends && is_written, "{what} of {}", path.display());
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, jobs_of_the_sources().len());
+}

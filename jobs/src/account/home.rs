@@ -18,7 +18,7 @@ use super::{UserLine, login_setting};
 use crate::disk::at::{self, Fault};
 use crate::disk::look::{self, Links};
 use crate::disk::removal::remove_at;
-use crate::disk::write::{beside, directory_of, open_directory, rename_new, settle};
+use crate::disk::write::{self, beside, directory_of, open_directory, rename_new, settle};
 use crate::machine::Machine;
 
 /// Whether this is a path that stands for "no home directory" and must not exist as one: `/nonexistent` (Debian Policy
@@ -39,7 +39,7 @@ pub(crate) fn make(cx: &Context, machine: Machine<'_>, user: &UserLine) -> Resul
         let parent = open_directory(parent)?;
         let new = beside(cx, &home)?;
         let [beside, name] = [&new, &home].map(|path| path.file_name().unwrap_or_default());
-        let made = fill(&parent, beside, machine, user).and_then(|()| {
+        let made = fill(cx, &parent, beside, machine, user).and_then(|()| {
             let is_new = rename_new(&parent, beside, name)?;
             ensure!(is_new, "something else was made of this name meanwhile");
             Ok(())
@@ -78,12 +78,12 @@ fn make_above(cx: &Context, path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn fill(parent: &OwnedFd, name: &OsStr, machine: Machine<'_>, user: &UserLine) -> Result<()> {
+fn fill(cx: &Context, parent: &OwnedFd, name: &OsStr, machine: Machine<'_>, user: &UserLine) -> Result<()> {
     // Nobody else looks in until it is complete.
     let new = make_directory(parent, name)?;
     let skeleton = machine.locate_target(Path::new("/etc/skel"))?;
     match at::open(&skeleton, Links::Stay, LIST) {
-        Ok(from) => copy_content(&from, &new, user)
+        Ok(from) => copy_content(cx, &from, &new, user)
             .with_context(|| format!("failed to copy {}", skeleton.display()))?,
         Err(Fault::System(Errno::NOENT)) => {}
         Err(fault) => return Err(look::refused(&skeleton, fault)),
@@ -110,8 +110,9 @@ fn mode(machine: Machine<'_>) -> u32 {
     octal("HOME_MODE").unwrap_or_else(|| 0o777 & !octal("UMASK").unwrap_or(0o022)) & 0o7777
 }
 
-fn copy_content(from: &OwnedFd, to: &OwnedFd, user: &UserLine) -> io::Result<()> {
+fn copy_content(cx: &Context, from: &OwnedFd, to: &OwnedFd, user: &UserLine) -> Result<()> {
     for entry in Dir::read_from(from)? {
+        ensure!(!cx.is_cancelled(), "stopped while copying");
         let entry = entry?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
         if name == "." || name == ".." {
@@ -123,7 +124,7 @@ fn copy_content(from: &OwnedFd, to: &OwnedFd, user: &UserLine) -> io::Result<()>
             FileType::Directory => {
                 let source = rustix::fs::openat(from, name, LIST, RawMode::empty())?;
                 let copy = make_directory(to, name)?;
-                copy_content(&source, &copy, user)?;
+                copy_content(cx, &source, &copy, user)?;
                 own(&copy, user)?;
                 rustix::fs::fchmod(&copy, mode)?;
             }
@@ -135,12 +136,12 @@ fn copy_content(from: &OwnedFd, to: &OwnedFd, user: &UserLine) -> io::Result<()>
             }
             FileType::RegularFile => {
                 let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-                let mut source = File::from(rustix::fs::openat(from, name, flags, RawMode::empty())?);
+                let source = File::from(rustix::fs::openat(from, name, flags, RawMode::empty())?);
                 let flags =
                     OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let new = rustix::fs::openat(to, name, flags, RawMode::RUSR | RawMode::WUSR)?;
-                let mut copy = File::from(new);
-                io::copy(&mut source, &mut copy)?;
+                let copy = File::from(new);
+                write::copy(cx, &source, &copy)?;
                 own(&copy, user)?;
                 rustix::fs::fchmod(&copy, mode)?;
                 copy.sync_all()?;

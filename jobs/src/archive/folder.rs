@@ -72,22 +72,22 @@ pub(crate) type Sources = BTreeMap<Vec<u8>, Source>;
 pub(crate) fn sources(cx: &Context, look: &Look<'_>) -> Result<Sources> {
     let folder = look.folder;
     let what = || format!("what belongs into an archive of {}", folder.display());
-    fn stopped<T>(what: String, why: String) -> Result<T> {
+    fn refused<T>(what: String, why: String) -> Result<T> {
         Err(CouldNotFindOut::new(what).permanent().because(why).into())
     }
     match meta(folder, Links::Follow)? {
         Some(top) if top.is_dir() => {}
-        Some(other) => return stopped(what(), format!("it is {}, and no directory", other.what())),
-        None => return stopped(what(), "there is no such directory".to_owned()),
+        Some(other) => return refused(what(), format!("it is {}, and no directory", other.what())),
+        None => return refused(what(), "there is no such directory".to_owned()),
     }
     let opened = Arc::new(open_directory(folder)?);
     let top = Meta::from(rustix::fs::fstat(&opened).map_err(|errno| unseen(folder, errno))?);
     let Some(name) = folder.file_name() else {
-        return stopped(what(), "it has no name of its own".to_owned());
+        return refused(what(), "it has no name of its own".to_owned());
     };
     let own = OwnPlace::of(folder, look.target).or_could_not_find_out(what())?;
     if own.is_some() && look.times {
-        return stopped(
+        return refused(
             what(),
             "the archive would be inside of it, and change its time whenever it is written; put it elsewhere, or do without \
              `keep_times`"
@@ -106,7 +106,8 @@ pub(crate) fn sources(cx: &Context, look: &Look<'_>) -> Result<Sources> {
     add(name.as_bytes().to_owned(), Kind::Directory, &top, Path::new(""));
     walk_from(folder, open_again(folder, &opened)?, |item| {
         if cx.is_cancelled() {
-            return stopped(what(), "the run was asked to stop".to_owned());
+            // The next start may well find it out.
+            return Err(CouldNotFindOut::new(what()).because("the run was asked to stop").into());
         }
         if look.exclude.matches(item.path) || own.as_ref().is_some_and(|own| own.is_at(item.path)) {
             return Ok(Enter::No);
@@ -121,7 +122,7 @@ pub(crate) fn sources(cx: &Context, look: &Look<'_>) -> Result<Sources> {
             Kind::Symlink(target.map_err(|errno| unseen(&path(), errno))?.into_bytes())
         } else {
             let path = show(path().as_os_str().as_bytes());
-            return stopped(
+            return refused(
                 what(),
                 format!("{path} is {}, which cannot be packed; `exclude` it", item.meta.what()),
             );

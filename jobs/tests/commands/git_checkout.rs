@@ -446,11 +446,11 @@ fn inner_missing() {
 
 #[test]
 fn fields_are_read_and_bad_ones_refused() {
-    let whole = json!({"repo": "git@a:b.git", "dest": "/srv/b", "version": "v1", "depth": 1, "submodules": true,
+    let whole = json!({"repo": "https://a/b.git", "dest": "/srv/b", "version": "v1", "depth": 1, "submodules": true,
         "force": true, "update": false, "username": "rosa", "password": "pw", "become": "rosa"});
     let job: GitCheckout = serde_json::from_value(whole).unwrap();
     let wanted =
-        GitCheckout::new("git@a:b.git", "/srv/b").version("v1").depth(1).submodules(true).force(true);
+        GitCheckout::new("https://a/b.git", "/srv/b").version("v1").depth(1).submodules(true).force(true);
     assert_eq!(job, wanted.update(false).login("rosa", "pw".to_owned()).as_user("rosa"));
     let cases = [
         ("repo", json!("b"), "`b` is no repository: a URL is, `host:path`, or an absolute path"),
@@ -473,6 +473,14 @@ fn fields_are_read_and_bad_ones_refused() {
         let mut job = json!({"repo": "/a", "dest": "/b"});
         job[field] = value;
         assert_eq!(serde_json::from_value::<GitCheckout>(job).unwrap_err().to_string(), said, "{field}");
+    }
+    for repo in ["/a", "file:///a", "git@a:b", "a:b", "ssh://git@a/b", "git://a/b", "git+ssh://a/b"] {
+        let job = json!({"repo": repo, "dest": "/b", "password": "pw"});
+        assert_eq!(
+            serde_json::from_value::<GitCheckout>(job).unwrap_err().to_string(),
+            "`password` is only for a `repo` that begins with `https://` or `http://`; SSH logs in with a key",
+            "{repo}"
+        );
     }
     assert_eq!(
         look(GitCheckout::new("b", "/c")).reason,
