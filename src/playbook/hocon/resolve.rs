@@ -614,19 +614,6 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_need_each_other_in_all_their_values_are_bounded() {
-        let text = "a = ${?b}\nb = ${?a}\n".repeat(300);
-        let entry = Entry::Text { name: "text".to_owned(), text: text.into_bytes() };
-        let settings = Settings::default();
-        let built = build::build(&entry, &settings);
-        let resolved = resolve(&built.tree, &settings);
-        assert!(resolved.is_halted);
-        // What is not a step of its own, such as a look at the frames around one, is bounded with the steps.
-        assert!(resolved.work <= (1 + LOOKS) * (limits::STEPS + 1_000), "{}", resolved.work);
-        assert_eq!(resolved.wrong.len(), 1);
-    }
-
-    #[test]
     fn work_grows_as_the_text_does() {
         let lines = |count: usize, line: &str| format!("{line}\n").repeat(count);
         grows_with(|n| lines(n, "x=${b}{z=${w}}") + "b {}\nw = 1\nl = [" + &lines(n, "${x.z}") + "]");
