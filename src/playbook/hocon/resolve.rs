@@ -103,6 +103,12 @@ struct Frame {
     outer: Option<usize>,
 }
 
+/// So many layers that are looked at are a step.
+const LOOKS: usize = 16;
+
+/// So many frames that are walked over are a look.
+const FRAMES: usize = 4;
+
 /// So many problems get a hint that takes time to find.
 const HINTS: usize = 200;
 
@@ -163,6 +169,23 @@ impl<'t> Resolver<'t> {
             self.halt(pos, format!("this takes more than {} steps to work out", limits::STEPS));
         }
         !self.halted
+    }
+
+    /// Counts looks, each of which is much less than a step; says whether it may go on.
+    fn looked(&mut self, looks: usize, pos: Pos) -> bool {
+        let before = self.layers / LOOKS;
+        self.layers += looks;
+        let steps = self.layers / LOOKS - before;
+        if steps == 0 {
+            return !self.halted;
+        }
+        self.steps += steps - 1;
+        self.step(pos)
+    }
+
+    /// Counts a walk over so many frames, which grows with the depth at which it is done.
+    fn walked(&mut self, frames: usize, pos: Pos) -> bool {
+        self.looked(frames / FRAMES, pos)
     }
 
     /// Counts what is made; says whether it may be.
@@ -268,12 +291,17 @@ impl<'t> Resolver<'t> {
         // An object may need itself, as long as no field of it does.
         if !matches!(write.node, Node::Object(..)) {
             let mut outer = self.open[field.index()];
+            let mut walked = 0;
             while let Some(frame) = outer {
                 if self.frames[frame].write == index {
                     self.lowest = self.lowest.min(frame);
                     return Err(self.circle(frame));
                 }
                 outer = self.frames[frame].outer;
+                walked += 1;
+            }
+            if !self.walked(walked, write.key) {
+                return Ok(Some(Val::new(Kind::Bad, write.key)));
             }
         }
         if self.frames.len() >= limits::CHAIN {
@@ -427,6 +455,11 @@ impl<'t> Resolver<'t> {
             self.closing = Some(self.closing(frame, wanted));
         }
         // A circle is broken where there is something to look back at, or else by what may be missing.
+        if let Some(frame) = circle
+            && !self.walked(self.frames.len().saturating_sub(frame), wanted.pos)
+        {
+            return Ok(Some(Val::new(Kind::Bad, wanted.pos)));
+        }
         if let Some(frame) = circle
             && (self.can_look_back(frame) || !wanted.optional && frame + 1 < self.frames.len())
         {

@@ -32,9 +32,6 @@ impl<'p> Layers<'p> {
     }
 }
 
-/// So many layers that are looked at are a step: a look is much less than a substitution.
-const LOOKS: usize = 16;
-
 impl Resolver<'_> {
     /// What is at a path from an object; in a part of a joined field of the root, its name is that of the part.
     pub(super) fn lookup(&mut self, object: ObjectId, path: &[Arc<str>], part: Option<FieldId>) -> Found {
@@ -79,10 +76,12 @@ impl Resolver<'_> {
 
     /// How many of the values of a field are seen while it is being looked for itself, and the frame that says so: of all
     /// its frames the one that sees the least. At the end of a path, the parts of `${base} { … }` look back as one.
-    fn seen(&self, field: FieldId, last: bool) -> Option<(usize, usize)> {
+    fn seen(&mut self, field: FieldId, last: bool) -> Option<(usize, usize)> {
         let mut least: Option<(usize, usize)> = None;
         let mut next = self.open[field.index()];
+        let mut walked = 0;
         while let Some(index) = next {
+            walked += 1;
             let frame = &self.frames[index];
             let since = self.tree.field(field).writes.get(frame.write).and_then(|write| write.since);
             let seen = since.unwrap_or(frame.write);
@@ -90,6 +89,9 @@ impl Resolver<'_> {
                 least = Some((index, seen));
             }
             next = frame.outer;
+        }
+        if let Some(write) = self.tree.field(field).writes.last() {
+            self.walked(walked, write.key);
         }
         least
     }
@@ -122,8 +124,7 @@ impl Resolver<'_> {
                     else {
                         continue;
                     };
-                    self.layers += 1;
-                    if self.layers.is_multiple_of(LOOKS) && !self.step(write.key) {
+                    if !self.looked(1, write.key) {
                         return None;
                     }
                     layers.open.push((Layer::Field(field, until - 1), level));
