@@ -13,9 +13,12 @@ use serde_json::Value;
 mod forms;
 mod matcher;
 mod redactor;
+mod userinfo;
 mod withheld;
 
 pub(crate) use redactor::Redactor;
+#[cfg(feature = "playbook")]
+pub(crate) use userinfo::in_urls;
 pub(crate) use withheld::withheld;
 #[cfg(feature = "playbook")]
 pub(crate) use withheld::withhold;

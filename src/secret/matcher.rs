@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
@@ -35,7 +36,9 @@ pub(super) struct Matcher {
     lengths: HashMap<[u8; KEY], u32>,
     /// The lengths of the forms that are shorter than a key, as bits.
     tiny: u32,
-    long: Vec<Box<[u8]>>,
+    long: Vec<Arc<[u8]>>,
+    /// The same forms, to find out whether one is known.
+    known_long: HashSet<Arc<[u8]>>,
     /// Where in long forms a block is: the number of the form, and the byte.
     blocks: HashMap<[u8; BLOCK], Vec<(u32, u32)>>,
     /// The first bytes of all forms.
@@ -93,7 +96,7 @@ impl Matcher {
 
     fn add_long(&mut self, form: &[u8]) {
         // Most encodings of a text may be one and the same.
-        if self.long.iter().any(|known| **known == *form) {
+        if self.known_long.contains(form) {
             return;
         }
         let (Ok(number), Ok(_)) = (u32::try_from(self.long.len()), u32::try_from(form.len())) else { return };
@@ -104,7 +107,9 @@ impl Matcher {
             }
         }
         self.add_edges(form);
-        self.long.push(form.into());
+        let form: Arc<[u8]> = form.into();
+        self.known_long.insert(form.clone());
+        self.long.push(form);
     }
 
     fn add_edges(&mut self, form: &[u8]) {

@@ -11,7 +11,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use serde_json::Value;
 
 use super::matcher::Matcher;
-use super::{IN_LOGS, MASK, forms};
+use super::{IN_LOGS, MASK, forms, userinfo};
 
 /// Masks the texts of the secrets of a run.
 #[derive(Default)]
@@ -51,12 +51,28 @@ impl Redactor {
         if self.is_idle() { Vec::new() } else { self.read().places(text) }
     }
 
+    /// As [`places`](Redactor::places), with the passwords and tokens in URLs.
+    fn hidden_places(&self, text: &[u8]) -> Vec<Range<usize>> {
+        let in_urls = userinfo::in_urls(text);
+        let mut places = self.places(text);
+        if in_urls.is_empty() {
+            return places;
+        }
+        places.extend(in_urls);
+        places.sort_by_key(|place| (place.start, place.end));
+        places.dedup_by(|next, before| {
+            let overlap = next.start < before.end;
+            if overlap {
+                before.end = before.end.max(next.end);
+            }
+            overlap
+        });
+        places
+    }
+
     /// `text` without secrets.
     pub(crate) fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        if self.is_idle() {
-            return Cow::Borrowed(text);
-        }
-        let places = self.places(text.as_bytes());
+        let places = self.hidden_places(text.as_bytes());
         if places.is_empty() {
             return Cow::Borrowed(text);
         }
@@ -77,7 +93,7 @@ impl Redactor {
     pub(crate) fn mask_part(&self, text: &[u8], part: Range<usize>) -> Vec<u8> {
         let mut masked = Vec::with_capacity(part.len());
         let mut from = part.start;
-        for place in self.places(text) {
+        for place in self.hidden_places(text) {
             let (start, end) = (place.start.max(part.start), place.end.min(part.end));
             if start < end {
                 masked.extend_from_slice(&text[from..start]);
@@ -172,9 +188,6 @@ impl Redactor {
 
     /// `value` without secrets, in every string and every key; a number that is a secret becomes the mask.
     pub(crate) fn mask_value(&self, value: &mut Value) {
-        if self.is_idle() {
-            return;
-        }
         match value {
             Value::Null | Value::Bool(_) => {}
             Value::Number(number) => {

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use crate::secret::{MASK, in_urls};
 use crate::suggest::is_slip;
 
 /// What the name of a key has in it whose value is hidden.
@@ -68,9 +69,7 @@ pub(super) fn ranges(text: &str) -> Vec<Range<usize>> {
             at = hide(text, value, &mut hidden).max(at);
         }
     }
-    for (found, _) in text.match_indices("://") {
-        hidden.extend(password(bytes, found + 3));
-    }
+    hidden.extend(in_urls(bytes));
     hidden.sort_by_key(|range: &Range<usize>| range.start);
     hidden
 }
@@ -79,12 +78,10 @@ pub(super) fn ranges(text: &str) -> Vec<Range<usize>> {
 pub(in crate::playbook) fn without_passwords(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut from = 0;
-    for (found, _) in text.match_indices("://") {
-        if let Some(range) = password(text.as_bytes(), found + 3).filter(|range| range.start >= from) {
-            shown.push_str(&text[from..range.start]);
-            shown.push_str("***");
-            from = range.end;
-        }
+    for range in in_urls(text.as_bytes()) {
+        shown.push_str(&text[from..range.start]);
+        shown.push_str(MASK);
+        from = range.end;
     }
     shown.push_str(&text[from..]);
     shown
@@ -167,16 +164,6 @@ fn scalar(text: &str, at: usize) -> usize {
     }
     let end = rest.char_indices().skip(1).find(|(_, c)| c.is_whitespace() || ",:={}[]\"".contains(*c));
     end.map_or(text.len(), |(end, _)| at + end)
-}
-
-/// The password of a URL whose authority begins at `from`.
-fn password(bytes: &[u8], from: usize) -> Option<Range<usize>> {
-    let authority = &bytes[from..];
-    let end = authority.iter().position(|byte| byte.is_ascii_whitespace() || b"/\"'`?#".contains(byte));
-    let authority = &authority[..end.unwrap_or(authority.len())];
-    let at = authority.iter().rposition(|byte| *byte == b'@')?;
-    let colon = authority[..at].iter().position(|byte| *byte == b':')?;
-    Some(from + colon + 1..from + at).filter(|range| !range.is_empty())
 }
 
 #[cfg(test)]
