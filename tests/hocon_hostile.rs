@@ -51,6 +51,12 @@ fn depth_by_other_ways() {
     assert_eq!(said(&format!("a0 = 1\n{objects}")), "values are nested more than 100 deep here");
 }
 
+/// Each walk over what is open on the way to a value counts as work, not only the values.
+#[test]
+fn optional_circles_that_are_written_again_and_again() {
+    assert_eq!(said(&"a=${?b}\nb=${?a}\n".repeat(300)), "this takes more than 2000000 steps to work out");
+}
+
 #[test]
 fn chains_of_substitutions() {
     let chain = |length: usize| -> String {

@@ -187,7 +187,8 @@ fn what_cannot_be_done_is_told() {
         let (root, path) = file(name, text);
         for came in [look(Setting::new(&path, key, 7)), converge(Setting::new(&path, key, 7))] {
             let came = plain(came, root.path());
-            assert!(came.reason.starts_with(said), "{text:?}: {came:?}");
+            let said = format!("could not find out how ROOT/{name} is to be edited: {said}");
+            assert!(came.reason.starts_with(&said), "{text:?}: {came:?}");
         }
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
