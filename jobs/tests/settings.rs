@@ -196,7 +196,8 @@ fn what_cannot_be_done_is_told() {
     fs::write(&path, b"a = '\xff'\n").unwrap();
     assert_eq!(
         plain(look(Setting::new(&path, "a", 1)), root.path()).reason,
-        "failed to set `a` in ROOT/a.toml: it is not UTF-8: line 1, offset 5: the byte 0xff"
+        "could not find out how ROOT/a.toml is to be edited: failed to set `a` in ROOT/a.toml: it is not UTF-8: line 1, \
+         offset 5: the byte 0xff"
     );
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
