@@ -12,6 +12,8 @@ use serde_json::Value;
 
 mod forms;
 mod matcher;
+#[cfg(test)]
+mod properties;
 mod redactor;
 mod userinfo;
 mod withheld;

@@ -10,6 +10,9 @@ use serde_json::Value;
 /// it: less is punctuation.
 pub(super) const SHORTEST_LINE: usize = 4;
 
+/// A part between the slashes of a token is masked on its own when it has so many bytes.
+const SHORTEST_PART: usize = 8;
+
 /// A secret of fewer bytes is not looked for in hexadecimal or base64: so few characters are found anywhere.
 const SHORTEST_ENCODED: usize = 6;
 
@@ -23,7 +26,22 @@ pub(super) fn parts(secret: &str) -> Vec<&str> {
         let lines = secret.split(['\n', '\r']).filter(|line| line.trim().len() >= SHORTEST_LINE);
         parts.extend(lines.flat_map(|line| [line, line.trim()]));
     }
+    parts.extend(between_slashes(secret.trim()));
     parts
+}
+
+/// The parts between the slashes of a token in base64: as a path it is cut into them. They look as random as the token does;
+/// words are none.
+fn between_slashes(secret: &str) -> impl Iterator<Item = &str> {
+    let is_token = secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte));
+    let parts = secret.split('/').filter(move |part| is_token && part.len() < secret.len());
+    parts.filter(|part| {
+        let has = |is: fn(&u8) -> bool| part.as_bytes().iter().any(is);
+        part.len() >= SHORTEST_PART
+            && has(u8::is_ascii_uppercase)
+            && has(u8::is_ascii_lowercase)
+            && has(u8::is_ascii_digit)
+    })
 }
 
 /// Hands on a text as others may write it: as it is, in Rust's and JSON's escapes, in a shell's quotes, and
@@ -163,5 +181,15 @@ mod tests {
             ["{\n  \"a\": 1\n}", "{\n  \"a\": 1\n}", "  \"a\": 1", "\"a\": 1"]
         );
         assert_eq!(parts(" ab "), [" ab ", "ab"]);
+    }
+
+    #[test]
+    fn a_token_is_masked_between_its_slashes() {
+        let token = "Zm9vYmFyMTIz/c2VjcmV0MQ==/abc";
+        assert_eq!(parts(token), [token, token, "Zm9vYmFyMTIz", "c2VjcmV0MQ=="]);
+        for other in ["production/database", "postgres://u:Pa55word1@Host1/Base1234", "/srv/Files2024/a"] {
+            let found = parts(other);
+            assert!(found.iter().all(|part| *part == other || *part == "Files2024"), "{found:?}");
+        }
     }
 }
