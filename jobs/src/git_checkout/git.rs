@@ -336,7 +336,7 @@ impl Git<'_> {
             return Err(self.unanswered(&what, &output));
         }
         let text = output.text();
-        choose(name, &text).with_context(|| format!("failed to find {name} in {}", self.repo))
+        choose(name, &text).or_could_not_find_out(&what)
     }
 
     /// Makes it a repository that comes from the right place.

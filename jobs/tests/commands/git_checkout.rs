@@ -155,11 +155,11 @@ fn what_is_not_in_the_repository_is_told() {
     let said = |version: &str| scene.look(scene.job().version(version)).reason;
     assert_eq!(
         said("gone"),
-        "failed to find gone in ROOT/source: there is no branch or tag `gone`; a commit needs all of its 40 digits"
+        "could not find out what gone is in ROOT/source: there is no branch or tag `gone`; a commit needs all of its 40 digits"
     );
     assert_eq!(
         said("both"),
-        "failed to find both in ROOT/source: `both` is both a branch and a tag; say `refs/heads/both` or `refs/tags/both`"
+        "could not find out what both is in ROOT/source: `both` is both a branch and a tag; say `refs/heads/both` or `refs/tags/both`"
     );
     let nowhere = GitCheckout::new(scene.root.path().join("nowhere").to_str().unwrap(), scene.dest());
     let came = scene.look(nowhere.clone());
