@@ -305,10 +305,18 @@ impl Handed {
     }
 }
 
+/// A number that is an integer as it is written; as a float many would be the same.
+fn integer(number: &serde_json::Number) -> Option<i128> {
+    number.as_u64().map(i128::from).or_else(|| number.as_i64().map(i128::from))
+}
+
 /// Whether two values are the same; `1` and `1.0` are.
 fn is_same(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
-        (Value::Number(found), Value::Number(wanted)) => found == wanted || found.as_f64() == wanted.as_f64(),
+        (Value::Number(found), Value::Number(wanted)) => match (integer(found), integer(wanted)) {
+            (Some(found), Some(wanted)) => found == wanted,
+            _ => found == wanted || found.as_f64() == wanted.as_f64(),
+        },
         (Value::Array(found), Value::Array(wanted)) => {
             found.len() == wanted.len()
                 && found.iter().zip(wanted).all(|(found, wanted)| is_same(found, wanted))
@@ -562,6 +570,9 @@ mod tests {
             is_same(&serde_json::from_str(found).unwrap(), &serde_json::from_str(wanted).unwrap())
         };
         assert!(same("1", "1.0") && same("[{\"a\": 1.0}]", "[{\"a\": 1}]") && same("null", "null"));
+        assert!(
+            !same("9007199254740993", "9007199254740992") && same("-9007199254740993", "-9007199254740993")
+        );
         assert!(!same("1", "\"1\"") && !same("[1]", "[1, 2]") && !same("{\"a\": 1, \"b\": 2}", "{\"a\": 1}"));
     }
 

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -16,6 +17,7 @@ use crate::disk::differ::Differences;
 use crate::disk::edit::{LIMIT, is_still};
 use crate::disk::look::{self, Found, Links, Meta};
 use crate::disk::owner::Resolved;
+use crate::disk::removal;
 use crate::disk::write;
 use crate::machine::Machine;
 use crate::text::Text;
@@ -84,7 +86,10 @@ impl TextFile {
     pub(crate) fn remove(&self) -> Result<()> {
         let remove = || -> at::Result<()> {
             let place = at::place(&self.path, Links::Stay)?;
-            Ok(rustix::fs::unlinkat(&place.directory, &place.name, AtFlags::empty())?)
+            match rustix::fs::unlinkat(&place.directory, &place.name, AtFlags::empty()) {
+                Err(Errno::ROFS) if removal::is_gone(place.directory.as_fd(), &place.name) => Ok(()),
+                removed => Ok(removed?),
+            }
         };
         match remove() {
             Ok(()) | Err(Fault::System(Errno::NOENT)) => Ok(()),

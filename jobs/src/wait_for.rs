@@ -53,7 +53,7 @@ pub struct WaitFor {
 pub enum Until {
     /// Something accepts connections there: `"127.0.0.1:5432"`, `"[::1]:22"`, `"db.example.com:5432"`.
     PortOpen(Address),
-    /// Nothing accepts connections there, or answers at all.
+    /// Nothing accepts connections there, or answers at all. A host whose name has no address is not known to be closed.
     PortClosed(Address),
     /// There is something at this path.
     FileExists(PathBuf),

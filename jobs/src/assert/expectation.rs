@@ -269,7 +269,9 @@ fn is_same(found: &Value, wanted: &Value) -> bool {
 /// Numbers as numbers, texts as versions.
 fn order(found: &Value, bound: &Value) -> Option<Ordering> {
     if let (Value::Number(found), Value::Number(bound)) = (found, bound) {
-        return match (found.as_u64(), bound.as_u64()) {
+        let integer =
+            |number: &serde_json::Number| number.as_u64().map(i128::from).or(number.as_i64().map(i128::from));
+        return match (integer(found), integer(bound)) {
             (Some(found), Some(bound)) => Some(found.cmp(&bound)),
             _ => found.as_f64()?.partial_cmp(&bound.as_f64()?),
         };

@@ -83,8 +83,14 @@ fn unlink(at: BorrowedFd<'_>, name: &OsStr, flags: AtFlags) -> io::Result<()> {
     match rustix::fs::unlinkat(at, name, flags) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(Errno::BUSY) => Err(mounted(name)),
+        Err(Errno::ROFS) if is_gone(at, name) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// Whether there is nothing of this name. A file system that cannot be written says of every name that it cannot be removed.
+pub(crate) fn is_gone(at: BorrowedFd<'_>, name: &OsStr) -> bool {
+    rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW).is_err_and(|errno| errno == Errno::NOENT)
 }
 
 fn mounted(name: &OsStr) -> io::Error {

@@ -156,8 +156,10 @@ impl PackageManager for Apt<'_> {
     fn find(&self, cx: &Context, names: &[String]) -> Result<Vec<Found>> {
         let what = || "which packages are installed";
         let command = self.dpkg_query(cx)?;
+        // With its architecture dpkg does not find a package that is for all of them.
+        let plain = names.iter().map(|name| name.split_once(':').map_or(name.as_str(), |(plain, _)| plain));
         let output =
-            command.args(["-W", FORMAT]).args(names).quiet().output().or_could_not_find_out(what())?;
+            command.args(["-W", FORMAT]).args(plain).quiet().output().or_could_not_find_out(what())?;
         // 1: some of the names are unknown.
         if !matches!(output.status.code(), Some(0 | 1)) {
             return Err(could_not(what(), &output));

@@ -36,30 +36,62 @@ const COMM: usize = 15;
 type Looked = Result<Option<String>>;
 
 pub(super) fn port_open(address: &Address) -> Looked {
-    Ok(connect(address)?.err().map(|error| format!("nothing accepts connections at {address}: {error}")))
+    Ok(match connect(address)? {
+        Connected::Yes => None,
+        Connected::No(error) => Some(format!("nothing accepts connections at {address}: {error}")),
+        Connected::Nowhere(error) => Some(format!("{address} has no address: {error}")),
+    })
 }
 
 pub(super) fn port_closed(address: &Address) -> Looked {
-    Ok(connect(address)?.ok().map(|()| format!("something accepts connections at {address}")))
+    Ok(match connect(address)? {
+        Connected::Yes => Some(format!("something accepts connections at {address}")),
+        Connected::No(_) => None,
+        Connected::Nowhere(error) => {
+            Some(format!("{address} has no address, so whether it is closed cannot be told: {error}"))
+        }
+    })
 }
 
-/// Connects to the first of the host's addresses that lets it; the error is why none does.
-fn connect(address: &Address) -> Result<io::Result<()>> {
+/// What comes of an attempt to connect.
+enum Connected {
+    Yes,
+    /// None of the host's addresses accepts it; the last one's reason.
+    No(io::Error),
+    /// The host's name leads nowhere, at the moment at least.
+    Nowhere(io::Error),
+}
+
+/// Connects to the first of the host's addresses that lets it.
+///
+/// # Errors
+/// When this machine is not able to connect to anything, or not allowed to.
+fn connect(address: &Address) -> Result<Connected> {
     let addresses = match (address.host(), address.port()).to_socket_addrs() {
         Ok(addresses) => addresses,
-        Err(error) => return Ok(Err(error)),
+        Err(error) => return Ok(Connected::Nowhere(error)),
     };
-    let mut refused = io::Error::new(ErrorKind::NotFound, "the host has no address");
+    let mut refused = None;
     for one in addresses {
         match TcpStream::connect_timeout(&one, CONNECTING) {
-            Ok(_) => return Ok(Ok(())),
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Ok(_) => return Ok(Connected::Yes),
+            Err(error) if is_our_own(&error) => {
                 return Err(error).or_could_not_find_out(format!("whether {address} accepts connections"));
             }
-            Err(error) => refused = error,
+            Err(error) => refused = Some(error),
         }
     }
-    Ok(Err(refused))
+    Ok(match refused {
+        Some(error) => Connected::No(error),
+        None => Connected::Nowhere(ErrorKind::NotFound.into()),
+    })
+}
+
+/// Whether an error says something of this machine or process, and nothing of the other one.
+fn is_our_own(error: &io::Error) -> bool {
+    let own = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    let is_own = |errno| own.contains(&errno);
+    error.kind() == ErrorKind::PermissionDenied || Errno::from_io_error(error).is_some_and(is_own)
 }
 
 pub(super) fn exists(path: &Path, shown: &Path) -> Looked {

@@ -46,7 +46,6 @@ fn a_port_is_open_or_closed() {
         said.starts_with(&format!("nothing accepts connections at {address}: Connection refused")),
         "{said}"
     );
-    assert_eq!(reason(Until::PortClosed("no-such-host.invalid:1".parse().unwrap())), "");
 }
 
 #[test]
@@ -244,6 +243,17 @@ fn it_stops_with_the_run() {
     let report = engine.converge();
     assert!(report.is_stopped());
     assert_eq!(report.jobs().last().unwrap().outcome(), Outcome::Stopped);
+}
+
+/// A name that is misspelt, or cannot be looked up at the moment, is no port that is closed.
+#[test]
+fn a_port_of_a_host_without_an_address_is_not_closed() {
+    let until = Until::PortClosed("nosuch.invalid:1".parse().unwrap());
+    let text = reason(until);
+    assert!(
+        text.starts_with("nosuch.invalid:1 has no address, so whether it is closed cannot be told"),
+        "{text}"
+    );
 }
 
 #[test]
