@@ -213,6 +213,14 @@ impl Become {
         Ok(())
     }
 
+    /// The user's number.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub(crate) fn uid(&self, cx: &Context) -> Result<u32> {
+        Ok(self.account(cx)?.uid)
+    }
+
     fn way(&self, cx: &Context, variables: Variables<'_>) -> Result<Way> {
         self.validate()?;
         let account = self.account(cx)?;

@@ -9,8 +9,9 @@
 mod git;
 mod repo;
 mod submodules;
+mod trusted;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
 use dojob::{Context, Job, Secret};
@@ -382,11 +383,6 @@ impl Job for GitCheckout {
     fn has_revert(&self) -> Option<bool> {
         Some(false)
     }
-}
-
-/// Where Git keeps what it knows of the directory.
-fn git_directory(dest: &Path) -> PathBuf {
-    dest.join(".git")
 }
 
 #[cfg(test)]

@@ -343,9 +343,9 @@ fn is_of_proc(directory: &OwnedFd) -> bool {
     }
 }
 
-/// Whoever else can write to a directory.
+/// Whoever else can write to a file or directory.
 #[derive(Debug)]
-enum Other {
+pub(crate) enum Other {
     User(u32),
     Group(u32),
     Listed,
@@ -373,7 +373,7 @@ impl std::fmt::Display for Other {
 }
 
 /// Whether this user can do here what it likes anyhow.
-pub(super) fn is_trusted(uid: u32) -> bool {
+pub(crate) fn is_trusted(uid: u32) -> bool {
     // Where `/` belongs to somebody, its owner can put anything anywhere; in a user namespace that may be nobody.
     static OWNER_OF_ALL: OnceLock<u32> = OnceLock::new();
     let owner_of_all = || rustix::fs::statat(CWD, "/", AtFlags::empty()).map_or(0, |root| root.st_uid);
@@ -385,9 +385,22 @@ fn is_trusted_group(gid: u32) -> bool {
     gid == 0 || !rustix::process::geteuid().is_root() && gid == rustix::process::getegid().as_raw()
 }
 
+/// Who else can write to what is open, beside those who are trusted and `user`.
+///
+/// # Errors
+/// When it cannot be looked at.
+pub(crate) fn who_else_writes(opened: impl AsFd, user: Option<u32>) -> Result<Option<Other>, Errno> {
+    let found = rustix::fs::fstat(&opened)?;
+    Ok(writable_by_any_but(user, opened, &found).err())
+}
+
 /// Who else can write to the directory.
 fn writable_by_others(directory: impl AsFd, found: &Stat) -> Result<(), Other> {
-    if !is_trusted(found.st_uid) {
+    writable_by_any_but(None, directory, found)
+}
+
+fn writable_by_any_but(user: Option<u32>, directory: impl AsFd, found: &Stat) -> Result<(), Other> {
+    if !is_trusted(found.st_uid) && Some(found.st_uid) != user {
         return Err(Other::User(found.st_uid));
     }
     if found.st_mode & 0o002 != 0 {
@@ -409,10 +422,17 @@ fn has_list(directory: impl AsFd) -> bool {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        // One that cannot be read may have one.
-        let Ok(readable) = rustix::fs::openat(directory, ".", flags, RawMode::empty()) else { return true };
-        let mut no_room: [u8; 0] = [];
-        rustix::fs::fgetxattr(&readable, "system.posix_acl_access", &mut no_room[..]).is_ok()
+        let has = |readable: &dyn AsFd| {
+            let mut no_room: [u8; 0] = [];
+            rustix::fs::fgetxattr(readable.as_fd(), "system.posix_acl_access", &mut no_room[..]).is_ok()
+        };
+        match rustix::fs::openat(&directory, ".", flags, RawMode::empty()) {
+            Ok(readable) => has(&readable),
+            // A file, which is open for reading.
+            Err(Errno::NOTDIR) => has(&directory),
+            // One that cannot be read may have one.
+            Err(_) => true,
+        }
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     {

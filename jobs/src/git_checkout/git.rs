@@ -10,9 +10,11 @@ use std::{fs, io};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use dojob::{Command, CommandOutput, Context, CouldNotFindOut, OrCouldNotFindOut, Secret};
+use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
-use super::{git_directory, repo};
+use super::repo;
+use super::trusted::{self, git_directory};
 use crate::r#become::{self, Become, Variables};
 use crate::disk::look::{self, Links};
 
@@ -86,6 +88,10 @@ pub(super) enum Place {
 impl Git<'_> {
     /// Git, somewhere.
     fn command(&self, directory: &Path, args: &[&str]) -> Result<Command<'_>> {
+        if directory != Path::new("/") {
+            let user = self.user.map_or(Ok(geteuid().as_raw()), |user| user.uid(self.cx))?;
+            trusted::refuse_foreign(&self.dest, user)?;
+        }
         let mut plain = BTreeMap::from([
             ("LC_ALL", "C".to_owned()),
             ("GIT_TERMINAL_PROMPT", "0".to_owned()),

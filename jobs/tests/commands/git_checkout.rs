@@ -429,6 +429,60 @@ fn it_works_as_somebody_else() {
     );
 }
 
+/// Git runs what a repository's configuration and hooks say, also when it only looks.
+#[test]
+fn what_others_may_write_is_not_run_as_root() {
+    if !is_root("writing as root where others may write, too") {
+        return;
+    }
+    let (group, everybody) = (0o020, 0o002);
+    let cases: [(&str, u32, Option<u32>, &str); 6] = [
+        (".git", group, None, "the group 12345 may write to ROOT/dest/.git"),
+        (".git/config", everybody, None, "anybody may write to ROOT/dest/.git/config"),
+        (".git/hooks", group, None, "the group 12345 may write to ROOT/dest/.git/hooks"),
+        (".git/hooks/post-checkout", group, None, "may write to ROOT/dest/.git/hooks/post-checkout"),
+        (".git/config", 0, Some(12345), "ROOT/dest/.git/config belongs to somebody else"),
+        (".git/modules/a/b/config", everybody, None, "may write to ROOT/dest/.git/modules/a/b/config"),
+    ];
+    for (path, more, owner, said) in cases {
+        let scene = Scene::new();
+        scene.prove(scene.job());
+        let run = scene.root.path().join("run");
+        let path = scene.dest().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        if !path.exists() {
+            fs::write(path.parent().unwrap().join("HEAD"), "ref: refs/heads/main\n").unwrap();
+            fs::write(&path, "").unwrap();
+        }
+        git(&scene.dest(), &["config", "core.fsmonitor", &format!("touch {}; false", run.display())]);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        chown(&path, owner, Some(12345)).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(mode | more)).unwrap();
+        let came = scene.look(scene.job());
+        assert_eq!(came.outcome, Outcome::CouldNotFindOut, "{said}: {came:?}");
+        assert!(came.reason.contains(said), "{came:?}");
+        assert!(!scene.converge(scene.job()).reason.is_empty() && !run.exists(), "{said}: it was run");
+    }
+}
+
+#[test]
+fn a_repository_of_another_user_is_not_used_through_a_link() {
+    if !is_root("a repository of another user") {
+        return;
+    }
+    let scene = Scene::new();
+    scene.prove(scene.job());
+    let elsewhere = scene.root.path().join("elsewhere");
+    fs::rename(scene.dest().join(".git"), &elsewhere).unwrap();
+    chown(&elsewhere, Some(12345), Some(12345)).unwrap();
+    chown(elsewhere.join("config"), Some(12345), Some(12345)).unwrap();
+    symlink(&elsewhere, scene.dest().join(".git")).unwrap();
+    assert!(scene.look(scene.job()).reason.contains("belongs to somebody else"));
+    fs::remove_file(scene.dest().join(".git")).unwrap();
+    fs::write(scene.dest().join(".git"), format!("gitdir: {}\n", elsewhere.display())).unwrap();
+    assert!(scene.look(scene.job()).reason.contains("belongs to somebody else"));
+}
+
 #[test]
 fn a_missing_git_is_told() {
     if is_root("being somebody else") {
