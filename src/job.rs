@@ -13,6 +13,7 @@ use anyhow::Result;
 use self::erased::{Checked, Dummy, Erased, RunOnly};
 use self::retry::Retry;
 use crate::context::Context;
+use crate::secret::without_passwords;
 
 /// Which of the three kinds a job is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -394,10 +395,15 @@ pub trait IntoJob<M> {
     }
 }
 
+/// Names are shown everywhere, and kept: what a URL in one has as its password is no part of it.
+fn shown_name(name: &str) -> Arc<str> {
+    without_passwords(name).into()
+}
+
 impl<J: Job> IntoJob<marker::Checked> for J {
     fn into_job(self) -> AnyJob {
         AnyJob {
-            name: self.name().into(),
+            name: shown_name(&self.name()),
             retry: self.retry(),
             durable: self.durable(),
             body: Box::new(Checked(self)),
@@ -408,7 +414,7 @@ impl<J: Job> IntoJob<marker::Checked> for J {
 impl<J: RunOnlyJob> IntoJob<marker::RunOnly> for J {
     fn into_job(self) -> AnyJob {
         AnyJob {
-            name: self.name().into(),
+            name: shown_name(&self.name()),
             retry: self.retry(),
             durable: self.durable(),
             body: Box::new(RunOnly(self)),
@@ -419,7 +425,7 @@ impl<J: RunOnlyJob> IntoJob<marker::RunOnly> for J {
 impl<J: DummyJob> IntoJob<marker::Dummy> for J {
     fn into_job(self) -> AnyJob {
         AnyJob {
-            name: self.name().into(),
+            name: shown_name(&self.name()),
             retry: Retry::default(),
             durable: false,
             body: Box::new(Dummy(self)),

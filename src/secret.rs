@@ -21,6 +21,7 @@ mod withheld;
 pub(crate) use redactor::Redactor;
 #[cfg(feature = "playbook")]
 pub(crate) use userinfo::in_urls;
+pub(crate) use userinfo::without_passwords;
 pub(crate) use withheld::withheld;
 #[cfg(feature = "playbook")]
 pub(crate) use withheld::withhold;

@@ -84,6 +84,36 @@ fn chown_all(path: &Path, user: u32) {
     }
 }
 
+/// Nobody declares it as a secret, and a job's name is shown everywhere, and kept.
+#[test]
+fn no_password_of_a_url_is_in_the_name_of_a_job() {
+    let home = tempfile::tempdir().unwrap();
+    let padding = "x".repeat(30);
+    let playbook = format!(
+        r#"tasks: [
+            {{ name: command, args {{ run: [ "true", "https://bob:hunter2hunter2@{padding}.example.com/" ], creates: "/nowhere" }} }}
+            {{ name: command, args {{ run: "true {padding} https://hunter2hunter2@example.com/", creates: "/nowhere" }} }}
+            {{ id: "https://bob:hunter2hunter2@example.com/", name: command, args {{ run: "true", creates: "/nowhere" }} }}
+        ]"#
+    );
+    fs::write(home.path().join("p.conf"), playbook).unwrap();
+    for args in [
+        &["run", "p.conf", "--list"][..],
+        &["plan", "p.conf"],
+        &["graph", "p.conf"],
+        &["run", "p.conf", "-n", "--format", "json"],
+        &["run", "p.conf", "--tries", "1", "-d", "-v"],
+    ] {
+        let (_, stdout, stderr) = dojob(home.path(), args);
+        assert!(stdout.contains("***") || stderr.contains("***"), "{args:?}: {stdout}{stderr}");
+        assert!(!stdout.contains("hunter2") && !stderr.contains("hunter2"), "{args:?}: {stdout}{stderr}");
+    }
+    for (path, (content, _)) in tree(&home.path().join("state")) {
+        let text = String::from_utf8_lossy(&content).into_owned();
+        assert!(!text.contains("hunter2"), "{}: {text}", path.display());
+    }
+}
+
 /// Every file below a directory, with what is in it and when it was changed.
 fn tree(directory: &Path) -> BTreeMap<PathBuf, (Vec<u8>, std::time::SystemTime)> {
     let mut files = BTreeMap::new();

@@ -9,11 +9,11 @@ use serde_json::Value;
 use super::hocon::{Loaded, Step};
 use super::late;
 use super::load::{self, Options};
-use super::problem::hidden::without_passwords;
 use super::problem::{Problem, Problems};
 use super::registry::Registry;
 use super::schema::View;
 use super::task_type::ArgumentStep;
+use crate::secret::without_passwords;
 
 /// What is shown in the place of a secret.
 const MASK: &str = "***";
@@ -58,7 +58,7 @@ fn shown(loaded: &Loaded) -> Result<String, Problems> {
         }
         if !late::has_mark(text) {
             let shown = without_passwords(text);
-            return (shown != *text).then_some(shown);
+            return (shown != *text).then(|| shown.into_owned());
         }
         Some(late::masked(text, MASK))
     }))

@@ -14,6 +14,7 @@ use super::late;
 use super::schema::plain;
 use super::task::Task;
 use super::task_type::TaskType;
+use crate::secret::without_passwords;
 
 /// A longer telling is cut.
 const LONGEST: usize = 60;
@@ -56,7 +57,7 @@ impl Names {
         element: Option<&Element<'_>>,
     ) -> Arc<str> {
         let (about, is_of_element) = match &task.id {
-            Some(id) => (self.without_today(id).into_owned(), false),
+            Some(id) => (self.without_today(&without_passwords(id)).into_owned(), false),
             None => self.subject(task, kind, args),
         };
         let about = match element.filter(|_| !is_of_element) {
@@ -126,6 +127,8 @@ impl Names {
 
     fn short(&self, text: &str) -> String {
         let text = late::shown(text);
+        // Before anything is cut, which would leave a part of one.
+        let text = without_passwords(&text);
         let text = self.without_today(&text);
         let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let mut chars = one_line.chars();

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::secret::without_passwords;
+
 pub(super) mod hidden;
 mod render;
 mod source;
@@ -126,12 +128,12 @@ impl From<Problem> for Problems {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", render::escaped(&hidden::without_passwords(&self.message)))?;
+        write!(f, "error: {}", render::escaped(&without_passwords(&self.message)))?;
         if let Some(place) = &self.place {
             write!(f, "\n{}", render::snippet(place))?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\nhint: {}", render::escaped(&hidden::without_passwords(hint)))?;
+            write!(f, "\nhint: {}", render::escaped(&without_passwords(hint)))?;
         }
         Ok(())
     }

@@ -50,6 +50,18 @@ pub(super) struct Matcher {
     encoded_ends: HashSet<[u8; WRAPPED]>,
 }
 
+/// Puts ranges in order, and joins those that overlap.
+pub(super) fn join_overlapping(places: &mut Vec<Range<usize>>) {
+    places.sort_by_key(|place| (place.start, place.end));
+    places.dedup_by(|next, before| {
+        let overlap = next.start < before.end;
+        if overlap {
+            before.end = before.end.max(next.end);
+        }
+        overlap
+    });
+}
+
 impl Matcher {
     pub(super) fn knows(&self, secret: &str) -> bool {
         self.secrets.contains(secret)
@@ -127,14 +139,7 @@ impl Matcher {
             self.fragments(text, &mut places);
         }
         self.wrapped(text, &mut places);
-        places.sort_by_key(|place| (place.start, place.end));
-        places.dedup_by(|next, before| {
-            let overlap = next.start < before.end;
-            if overlap {
-                before.end = before.end.max(next.end);
-            }
-            overlap
-        });
+        join_overlapping(&mut places);
         places
     }
 

@@ -10,7 +10,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use serde_json::Value;
 
-use super::matcher::Matcher;
+use super::matcher::{Matcher, join_overlapping};
 use super::{IN_LOGS, MASK, forms, userinfo};
 
 /// Masks the texts of the secrets of a run.
@@ -59,14 +59,7 @@ impl Redactor {
             return places;
         }
         places.extend(in_urls);
-        places.sort_by_key(|place| (place.start, place.end));
-        places.dedup_by(|next, before| {
-            let overlap = next.start < before.end;
-            if overlap {
-                before.end = before.end.max(next.end);
-            }
-            overlap
-        });
+        join_overlapping(&mut places);
         places
     }
 

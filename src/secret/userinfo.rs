@@ -2,7 +2,10 @@
 //!
 //! Knows the syntax of URLs; not which secrets a run has. Linear in the text: authorities do not overlap.
 
+use std::borrow::Cow;
 use std::ops::Range;
+
+use super::MASK;
 
 /// The ranges of bytes that hold a password or a token in the URLs of `text`, ascending.
 ///
@@ -19,6 +22,23 @@ pub(crate) fn in_urls(text: &[u8]) -> Vec<Range<usize>> {
         }
     }
     found
+}
+
+/// `text` without passwords and tokens in URLs.
+pub(crate) fn without_passwords(text: &str) -> Cow<'_, str> {
+    let places = in_urls(text.as_bytes());
+    if places.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut from = 0;
+    for place in places {
+        shown.push_str(&text[from..place.start]);
+        shown.push_str(MASK);
+        from = place.end;
+    }
+    shown.push_str(&text[from..]);
+    Cow::Owned(shown)
 }
 
 /// Whether the scheme at the end of `before` is `http` or `https`.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use crate::secret::{MASK, in_urls};
+use crate::secret::in_urls;
 use crate::suggest::is_slip;
 
 /// What the name of a key has in it whose value is hidden.
@@ -72,19 +72,6 @@ pub(super) fn ranges(text: &str) -> Vec<Range<usize>> {
     hidden.extend(in_urls(bytes));
     hidden.sort_by_key(|range: &Range<usize>| range.start);
     hidden
-}
-
-/// `text` without passwords in URLs.
-pub(in crate::playbook) fn without_passwords(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    let mut from = 0;
-    for range in in_urls(text.as_bytes()) {
-        shown.push_str(&text[from..range.start]);
-        shown.push_str(MASK);
-        from = range.end;
-    }
-    shown.push_str(&text[from..]);
-    shown
 }
 
 fn is_of_key(byte: u8) -> bool {
@@ -201,7 +188,7 @@ mod tests {
     #[test]
     fn passwords_in_urls_are_taken_out() {
         assert_eq!(
-            without_passwords("`https://u:p@h/` and ssh://git@h"),
+            crate::secret::without_passwords("`https://u:p@h/` and ssh://git@h"),
             "`https://u:***@h/` and ssh://git@h"
         );
     }
