@@ -15,6 +15,7 @@ pub(crate) mod log;
 pub(crate) mod look;
 mod mermaid;
 pub(crate) mod picture;
+mod picture_format;
 #[cfg(feature = "png")]
 mod png;
 #[cfg(feature = "cli")]

@@ -4,15 +4,18 @@
 //! Knows the file system and where a job keeps what its cleanup needs; not what any job wants.
 
 pub(crate) mod at;
+mod beside;
 pub(crate) mod differ;
 pub(crate) mod edit;
 mod in_place;
 mod lock;
 pub(crate) mod look;
+mod mode;
 pub(crate) mod owner;
 pub(crate) mod path;
 pub(crate) mod pattern;
 pub(crate) mod removal;
+mod target;
 pub(crate) mod turn;
 pub(crate) mod validate;
 pub(crate) mod walk;

@@ -7,9 +7,11 @@
 //! cleanup mends.
 
 mod git;
+mod remote;
 mod repo;
 mod submodules;
 mod trusted;
+mod words;
 
 use std::path::PathBuf;
 
@@ -19,13 +21,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::git::{Git, Place};
+use self::words::{is_commit, short, some_of};
 use crate::r#become::Become;
 use crate::disk::differ::Differences;
 use crate::disk::path;
 use crate::validated::validated;
-
-/// How many files are named in a message.
-const NAMED: usize = 5;
 
 /// Keeps a directory at a branch, a tag or a commit of a Git repository. Needs the program `git`.
 ///
@@ -268,7 +268,7 @@ impl GitCheckout {
         let found = git.head()?;
         let origin = git.origin()?;
         if origin.as_deref() != Some(self.repo.as_str()) {
-            let origin = origin.map_or("nothing".to_owned(), |origin| git::without_password(&origin));
+            let origin = origin.map_or("nothing".to_owned(), |origin| repo::without_password(&origin));
             differences.add(format!("origin is {origin}, not {}", self.repo));
         }
         self.check_commit(git, found.as_deref(), differences)?;
@@ -304,22 +304,6 @@ fn validate_version(version: &str) -> Result<()> {
         version.escape_debug()
     );
     Ok(())
-}
-
-fn is_commit(version: &str) -> bool {
-    matches!(version.len(), 40 | 64) && version.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-fn short(commit: &str) -> &str {
-    commit.get(..10).unwrap_or(commit)
-}
-
-fn some_of(names: &[String]) -> String {
-    let mut some = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    if names.len() > NAMED {
-        some += &format!(" and {} more", names.len() - NAMED);
-    }
-    some
 }
 
 impl Job for GitCheckout {

@@ -13,6 +13,7 @@ use super::problem::{Place, Problem, Problems};
 
 mod build;
 mod comments;
+mod fault;
 mod guard;
 mod join;
 mod lex;

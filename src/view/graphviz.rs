@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::picture::PictureError;
+use super::picture_format::PictureError;
 use crate::secret::withheld;
 
 /// Whether there is a `dot` to be called.

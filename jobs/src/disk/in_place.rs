@@ -15,9 +15,10 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::at::{self, Links};
+use super::beside::{KEPT, is_ours};
 use super::look::Meta;
 use super::owner::Resolved;
-use super::write::{KEPT, directory_of, follow, is_ours};
+use super::target::{directory_of, follow};
 
 /// Where a job's local storage keeps what is being overwritten.
 const KEY: &str = "in-place";

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 use super::at::{self, Fault};
-use super::owner::Mode;
+use super::mode::Mode;
 
 pub(crate) use super::at::Links;
 

@@ -3,104 +3,30 @@
 //! What is written beside is known to the job's local storage before it exists, so that the cleanup finds it. Knows
 //! nothing of what is written.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
 use dojob::{Context, Permanent};
 use rustix::fs::{AtFlags, Mode as RawMode, OFlags};
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
 
-use super::at::{self, Fault};
+use super::at::{self};
 use super::in_place;
-use super::look::{Links, Meta, OpenFile, meta, read_link, refused};
+use super::look::{Links, Meta, OpenFile, meta};
 use super::owner::{Mode, Resolved};
 use super::removal::remove_at;
 
+pub(crate) use super::beside::{BESIDE, KEPT, beside, settle};
+use super::beside::{KEY, is_ours, stored};
 pub(crate) use super::removal::remove;
-
-/// How the names of all that is written beside begin; what has such a name is ours.
-pub(crate) const BESIDE: &str = ".dojob-";
-
-/// What stands behind the name of a file that was kept.
-pub(crate) const KEPT: &str = ".dojob-old";
-
-/// Where a job's local storage keeps what its cleanup has to remove.
-const KEY: &str = "beside";
+pub(crate) use super::target::{directory_of, follow, open_directory};
 
 /// The mode of a new file for which none is asked; the same on all machines, whatever the umask.
 pub(crate) const NEW_FILE: Mode = Mode::new(0o644);
-
-/// What the local storage has of something beside: its name alone. A secret that is a part of its path is not written
-/// down with it, and the cleanup looks for it nowhere but near the target of its own job.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(untagged)]
-enum Stored {
-    Text(String),
-    /// A path that is no text, as earlier versions have stored it.
-    Bytes(Vec<u8>),
-}
-
-impl Stored {
-    /// The name; of a whole path, as earlier versions have stored it, the last part.
-    fn name(self) -> OsString {
-        let path: PathBuf = match self {
-            Stored::Text(text) => text.into(),
-            Stored::Bytes(bytes) => OsString::from_vec(bytes).into(),
-        };
-        path.file_name().unwrap_or_default().to_owned()
-    }
-}
-
-fn stored(cx: &Context) -> Result<Vec<OsString>> {
-    let stored: Vec<Stored> = cx.local().get(KEY)?.unwrap_or_default();
-    Ok(stored.into_iter().map(Stored::name).collect())
-}
-
-/// Whether this is a name that [`beside`] gives.
-pub(super) fn is_ours(name: &OsStr) -> bool {
-    let token = name.as_bytes().strip_prefix(BESIDE.as_bytes());
-    token.is_some_and(|token| token.len() == 16 && token.iter().all(u8::is_ascii_hexdigit))
-}
-
-/// A new name in the directory of `path`, already in the local storage: whatever is made there, [`cleanup`] removes it,
-/// also when the process is killed in between.
-///
-/// # Errors
-/// When the path has no name of its own.
-pub(crate) fn beside(cx: &Context, path: &Path) -> Result<PathBuf> {
-    let directory = directory_of(path)?;
-    // Not to be guessed by others who may write there; that it is new is seen to by who makes it.
-    let token = RandomState::new().build_hasher().finish();
-    let name = format!("{BESIDE}{token:016x}");
-    let beside = directory.join(&name);
-    let mut stored: Vec<Stored> = cx.local().get(KEY)?.unwrap_or_default();
-    stored.push(Stored::Text(name));
-    cx.local().set(KEY, stored)?;
-    Ok(beside)
-}
-
-/// What was made beside is where it belongs, or gone: nothing is left for the cleanup.
-///
-/// # Errors
-/// When the storage fails.
-pub(crate) fn settle(cx: &Context, beside: &Path) -> Result<()> {
-    let mut left = stored(cx)?;
-    left.retain(|name| Some(name.as_os_str()) != beside.file_name());
-    if left.is_empty() {
-        cx.local().remove(KEY);
-    } else {
-        let left = left.into_iter().map(|name| Stored::Text(name.to_string_lossy().into_owned()));
-        cx.local().set(KEY, left.collect::<Vec<_>>())?;
-    }
-    Ok(())
-}
 
 /// For `cleanup` of every job that writes: removes what a run that did not end has left beside, file or directory. It is
 /// looked for in the directories on the way to `target`, that itself among them, as it is named and where links lead.
@@ -179,63 +105,6 @@ pub(crate) fn rename_new(directory: &OwnedFd, from: &OsStr, to: &OsStr) -> io::R
     }
     rustix::fs::renameat(directory, from, directory, to)?;
     Ok(true)
-}
-
-/// The directory that `path` is in.
-///
-/// # Errors
-/// When it has no name of its own there: `/`, say.
-pub(crate) fn directory_of(path: &Path) -> Result<&Path> {
-    match (path.parent(), path.file_name()) {
-        (Some(parent), Some(_)) if parent.as_os_str().is_empty() => Ok(Path::new(".")),
-        (Some(parent), Some(_)) => Ok(parent),
-        _ => Err(anyhow!("{} is not the path of a file", path.display())),
-    }
-}
-
-/// Opens a directory; links on the way and at its end are followed where nobody else could have put them there. All that is
-/// done in it by this descriptor is done in this directory, whatever becomes of its path.
-///
-/// # Errors
-/// When there is none, with a hint, or it cannot be opened.
-pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-    at::open(path, Links::Follow, flags).map_err(|fault| match fault {
-        Fault::System(errno) if matches!(meta(path, Links::Follow), Ok(None)) => {
-            let path = path.display();
-            Permanent::new(format!(
-                "the directory {path} does not exist; a `directory` before this one can make it"
-            ))
-            .because(errno)
-            .into()
-        }
-        Fault::System(errno) => {
-            anyhow::Error::new(errno).context(format!("failed to open the directory {}", path.display()))
-        }
-        fault => refused(path, fault),
-    })
-}
-
-/// Where the links at the end of `path` lead to: what is to be written where they are followed. The last one need not
-/// exist.
-///
-/// # Errors
-/// When they lead in a circle, cannot be read, or could have been put there by somebody else.
-pub(crate) fn follow(path: &Path) -> Result<PathBuf> {
-    // As many as Linux itself follows.
-    const LONGEST_CHAIN: usize = 40;
-    let mut path = path.to_owned();
-    for _ in 0..LONGEST_CHAIN {
-        match meta(&path, Links::Stay)? {
-            Some(meta) if meta.is_symlink() => {
-                at::may_follow(&path).map_err(|fault| refused(&path, fault))?;
-                let target = read_link(&path)?;
-                path = directory_of(&path)?.join(target);
-            }
-            _ => return Ok(path),
-        }
-    }
-    Err(anyhow!("the symbolic links at {} lead in a circle", path.display()))
 }
 
 /// Writes the file at `path` anew: `content` streams into a file beside, which gets mode and owner, is on the disk,
@@ -457,6 +326,7 @@ pub(crate) fn set_attributes(path: &Path, attributes: &Resolved) -> Result<()> {
 mod tests {
     use std::fs;
     use std::io::Write as _;
+    use std::os::unix::ffi::OsStrExt as _;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::sync::{Arc, Mutex};
 

@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use dojob::{Command, CommandOutput, Context, CouldNotFindOut, OrCouldNotFindOut, Secret};
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
+use super::remote::{candidates, choose};
 use super::repo;
 use super::trusted::{self, git_directory};
+use super::words::{is_commit, short};
 use crate::r#become::{self, Become, Variables};
 use crate::disk::look::{self, Links};
 
@@ -366,7 +368,7 @@ impl Git<'_> {
     /// Fetches the commit, and says which one it is now: a branch may just have moved on.
     pub(super) fn fetch(&self, commit: &str, version: Option<&str>, depth: Option<u32>) -> Result<String> {
         let is_shallow = self.is_shallow(&self.dest)?;
-        let is_here = version.is_some_and(super::is_commit) && self.has_in(&self.dest, commit)?;
+        let is_here = version.is_some_and(is_commit) && self.has_in(&self.dest, commit)?;
         // A directory that has all commits keeps them.
         let depth = match depth {
             Some(depth) if is_shallow || self.head()?.is_none() => Some(depth),
@@ -509,7 +511,7 @@ impl Git<'_> {
         if commit.is_empty() {
             return Ok(());
         }
-        let name = format!("refs/dojob/interrupted-{}", super::short(&commit));
+        let name = format!("refs/dojob/interrupted-{}", short(&commit));
         self.cx.log(format!("what was in {} is kept as {name}", directory.display()));
         self.change_in(directory, &["update-ref", &name, &commit])
     }
@@ -561,60 +563,9 @@ fn locks(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The whole names that a name may stand for.
-fn candidates(name: &str) -> Vec<String> {
-    if name == "HEAD" {
-        vec!["HEAD".to_owned()]
-    } else if name.starts_with("refs/") {
-        vec![name.to_owned(), format!("{name}^{{}}")]
-    } else {
-        vec![format!("refs/heads/{name}"), format!("refs/tags/{name}"), format!("refs/tags/{name}^{{}}")]
-    }
-}
-
-/// The commit in the lines of `ls-remote`. A tag with a message has one of its own; `^{}` is what it is put on.
-fn choose(name: &str, text: &str) -> Result<String> {
-    let lines: BTreeMap<&str, &str> =
-        text.lines().filter_map(|line| line.split_once('\t')).map(|(commit, name)| (name, commit)).collect();
-    let mut found = Vec::new();
-    for candidate in candidates(name).iter().filter(|candidate| !candidate.ends_with("^{}")) {
-        let peeled = lines.get(format!("{candidate}^{{}}").as_str());
-        found.extend(peeled.or_else(|| lines.get(candidate.as_str())).copied());
-    }
-    match found.as_slice() {
-        [commit] => Ok((*commit).to_owned()),
-        [] if name == "HEAD" => bail!("the repository is empty"),
-        [] => bail!("there is no branch or tag `{name}`; a commit needs all of its 40 digits"),
-        [..] => bail!("`{name}` is both a branch and a tag; say `refs/heads/{name}` or `refs/tags/{name}`"),
-    }
-}
-
-/// A URL without the password that somebody else has put into it.
-pub(super) fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    match host.rsplit_once('@') {
-        Some((login, host)) if login.contains(':') => format!("{scheme}://***@{host}{path}"),
-        _ => url.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_tag_is_what_it_is_put_on() {
-        let text = "aa\trefs/heads/main\nbb\trefs/tags/v1\ncc\trefs/tags/v1^{}\ndd\trefs/tags/both\nee\trefs/heads/both";
-        assert_eq!(choose("main", text).unwrap(), "aa");
-        assert_eq!(choose("v1", text).unwrap(), "cc");
-        assert_eq!(choose("refs/tags/v1", text).unwrap(), "cc");
-        assert_eq!(choose("refs/heads/both", text).unwrap(), "ee");
-        assert_eq!(choose("HEAD", "ff\tHEAD").unwrap(), "ff");
-        assert!(choose("both", text).unwrap_err().to_string().contains("is both a branch and a tag"));
-        assert!(choose("gone", text).unwrap_err().to_string().contains("there is no branch or tag `gone`"));
-        assert_eq!(choose("HEAD", "").unwrap_err().to_string(), "the repository is empty");
-    }
 
     #[test]
     fn another_commit_of_a_submodule_is_a_modification_when_it_is_about_to_be_committed() {
@@ -626,14 +577,6 @@ mod tests {
         let conflict = format!("u UU N... 100644 100644 100644 100644 {a} {a} {b} a file");
         assert_eq!(modification(&conflict), Some("a file"));
         assert_eq!(modification(""), None);
-    }
-
-    #[test]
-    fn somebody_elses_password_is_not_shown() {
-        assert_eq!(without_password("https://me:pw@a/b"), "https://***@a/b");
-        for url in ["https://me@a/b", "https://a/b:c@d", "git@a:b", "/a"] {
-            assert_eq!(without_password(url), url);
-        }
     }
 
     #[test]

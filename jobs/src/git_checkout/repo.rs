@@ -152,6 +152,16 @@ pub(super) fn http_origin(repo: &str) -> Option<String> {
     Some(format!("{scheme}://{host}"))
 }
 
+/// A URL without the password that somebody else has put into it.
+pub(super) fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match host.rsplit_once('@') {
+        Some((login, host)) if login.contains(':') => format!("{scheme}://***@{host}{path}"),
+        _ => url.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,6 +266,14 @@ mod tests {
         assert_eq!(origin("https://[::1]:443").unwrap(), "https://[::1]:443");
         for repo in ["ssh://a/b", "git@a:b", "/a", "file:///a"] {
             assert_eq!(origin(repo), None);
+        }
+    }
+
+    #[test]
+    fn somebody_elses_password_is_not_shown() {
+        assert_eq!(without_password("https://me:pw@a/b"), "https://***@a/b");
+        for url in ["https://me@a/b", "https://a/b:c@d", "git@a:b", "/a"] {
+            assert_eq!(without_password(url), url);
         }
     }
 }

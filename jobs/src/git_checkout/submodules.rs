@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use dojob::Permanent;
 
 use super::git::{ALL_BRANCHES, FETCH, Git};
-use super::{short, some_of};
+use super::words::{short, some_of};
 use crate::disk::look::{self, Links};
 
 /// As many commits as Git can count: all.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::guard::At;
+use super::fault::At;
 use super::lex::Wanted;
 use super::parse::{self, Parsed};
 use super::read::{self, Unread};

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::guard::{At, Fault};
+use super::fault::{At, Fault};
 use super::lex::{Token, TokenKind};
 
 /// The comments that are glued to a text.

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::guard::{At, Fault};
+use super::fault::{At, Fault};
 use super::names::{self, Names};
 use super::private;
 
@@ -289,7 +289,7 @@ impl<'t> Lexer<'t> {
         })
     }
 
-    /// The character of `\uXXXX`, or of two of these that are the halves of one.
+    /// The character of `\u` and four digits, or of two of these that are the halves of one.
     fn unit(&mut self, at: At) -> Result<char, Fault> {
         let wrong = || {
             let message = "`\\u` needs four hexadecimal digits of a character";

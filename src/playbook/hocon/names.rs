@@ -3,7 +3,7 @@
 //! A dot outside of quotes divides names. White space between two parts of a path belongs to the name that it stands in, so
 //! that `a. b` has the names `a` and ` b`. Knows parts of paths; not where a path may stand.
 
-use super::guard::At;
+use super::fault::At;
 
 /// What is wrong with a path such as `a..b`.
 pub(super) const MISSING: &str = "a name is missing in this path";

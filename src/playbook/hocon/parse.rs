@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use super::comments;
-use super::guard::{self, At, Fault};
+use super::fault::{At, Fault};
+use super::guard;
 use super::lex;
 use super::lexeme;
 use super::limits;

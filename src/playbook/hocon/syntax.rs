@@ -2,7 +2,7 @@
 //!
 //! What brackets and separators are wrong has been found before. Knows what may stand where; not what it means.
 
-use super::guard::{At, Fault};
+use super::fault::{At, Fault};
 use super::lex::{Token, TokenKind, Wanted};
 use super::names::{self, Names};
 
