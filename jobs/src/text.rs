@@ -8,19 +8,22 @@
 //!
 //! Knows nothing of files, nor of what a job is looking for.
 
-use std::borrow::Cow;
+mod ends;
+mod matcher;
+mod raw;
+
 use std::ops::{Deref, Range};
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use dojob::Permanent;
-use regex::{Captures, Regex, RegexBuilder, bytes};
+
+pub(crate) use self::ends::{content, line_end};
+pub(crate) use self::matcher::Matcher;
+pub(crate) use self::raw::decoded;
+use self::raw::{encoded, held};
 
 /// The byte order mark of UTF-8.
 pub(crate) const MARK: &str = "\u{feff}";
-
-/// A byte that is not UTF-8 is held as the character at this place plus its value. The characters there belong to
-/// nobody; where a file does contain one, its bytes are held one by one as well, so that nothing is mistaken.
-const RAW: u32 = 0x10_ff00;
 
 /// How much is looked at to recognise UTF-16 that has no byte order mark.
 const BEGINNING: usize = 64;
@@ -96,53 +99,6 @@ impl Deref for Text {
     }
 }
 
-/// The byte that a character is held for.
-fn raw(c: char) -> Option<u8> {
-    u32::from(c).checked_sub(RAW).and_then(|byte| u8::try_from(byte).ok())
-}
-
-fn held(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() + 16);
-    let hold = |text: &mut String, bytes: &[u8]| {
-        text.extend(bytes.iter().filter_map(|byte| char::from_u32(RAW + u32::from(*byte))));
-    };
-    for chunk in bytes.utf8_chunks() {
-        let mut rest = chunk.valid();
-        while let Some(at) = rest.find(|c| raw(c).is_some()) {
-            text.push_str(&rest[..at]);
-            let length = rest[at..].chars().next().map_or(0, char::len_utf8);
-            hold(&mut text, &rest.as_bytes()[at..at + length]);
-            rest = &rest[at + length..];
-        }
-        text.push_str(rest);
-        hold(&mut text, chunk.invalid());
-    }
-    text
-}
-
-/// The bytes that a decoded text stands for.
-fn encoded(text: &str) -> Cow<'_, [u8]> {
-    if !text.as_bytes().contains(&0xf4) {
-        return text.as_bytes().into();
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    for c in text.chars() {
-        match raw(c) {
-            Some(byte) => bytes.push(byte),
-            None => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-        }
-    }
-    bytes.into()
-}
-
-/// Some bytes of a text that need not be all of it.
-pub(crate) fn decoded(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if !bytes.contains(&0xf4) => text.into(),
-        _ => held(bytes).into(),
-    }
-}
-
 /// The encoding of a text whose characters are wider than a byte.
 pub(crate) fn wide(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
@@ -156,20 +112,6 @@ pub(crate) fn wide(bytes: &[u8]) -> Option<&'static str> {
         beginning.chunks_exact(2).all(|pair| pair[high] == 0 && pair[1 - high] != 0) && beginning.len() >= 4
     };
     (all(0) || all(1)).then_some("UTF-16")
-}
-
-/// What new lines end with in this text.
-pub(crate) fn line_end(text: &str) -> &'static str {
-    let first = text.split_inclusive('\n').next().unwrap_or_default();
-    if first.ends_with("\r\n") { "\r\n" } else { "\n" }
-}
-
-/// A line without its end.
-pub(crate) fn content(line: &str) -> &str {
-    match line.strip_suffix('\n') {
-        Some(line) => line.strip_suffix('\r').unwrap_or(line),
-        None => line,
-    }
 }
 
 /// A text in lines, each with its own end.
@@ -250,213 +192,6 @@ impl<'t> Lines<'t> {
     }
 }
 
-/// A regular expression over a text, in which `^` and `$` stand for the ends of lines.
-#[derive(Clone, Debug)]
-pub(crate) enum Matcher {
-    Text(Regex),
-    /// One that asks for bytes, with `(?-u)`.
-    Bytes(bytes::Regex),
-}
-
-impl Matcher {
-    /// # Errors
-    /// When the pattern is no regular expression, with the place where it is wrong.
-    pub(crate) fn new(field: &str, pattern: &str) -> Result<Self> {
-        let matcher = Matcher::build(pattern, true);
-        matcher.with_context(|| format!("`{field}` is no regular expression"))
-    }
-
-    /// One in which `^` and `$` stand for the ends of all of the text, unless `(?m)` says otherwise.
-    ///
-    /// # Errors
-    /// As [`new`](Matcher::new).
-    pub(crate) fn of_all(pattern: &str) -> Result<Self> {
-        let matcher = Matcher::build(pattern, false);
-        matcher.with_context(|| format!("`{pattern}` is no regular expression"))
-    }
-
-    fn build(pattern: &str, multi_line: bool) -> Result<Self, regex::Error> {
-        RegexBuilder::new(pattern).multi_line(multi_line).build().map(Matcher::Text).or_else(|error| {
-            let bytes = bytes::RegexBuilder::new(pattern).multi_line(multi_line).build();
-            bytes.map(Matcher::Bytes).map_err(|_| error)
-        })
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        match self {
-            Matcher::Text(regex) => regex.as_str(),
-            Matcher::Bytes(regex) => regex.as_str(),
-        }
-    }
-
-    /// Whether it fits some part of a decoded text.
-    pub(crate) fn is_match(&self, text: &str) -> bool {
-        match self {
-            Matcher::Text(regex) => regex.is_match(text),
-            Matcher::Bytes(regex) => regex.is_match(&encoded(text)),
-        }
-    }
-
-    fn has_group(&self, name: &str) -> bool {
-        let is_named = |group: Option<&str>| group == Some(name);
-        let (count, is_named) = match self {
-            Matcher::Text(regex) => (regex.captures_len(), regex.capture_names().any(is_named)),
-            Matcher::Bytes(regex) => (regex.captures_len(), regex.capture_names().any(is_named)),
-        };
-        name.parse::<usize>().map_or(is_named, |number| number < count)
-    }
-
-    /// Refuses a replacement that refers to a group which the expression does not have.
-    ///
-    /// # Errors
-    /// With the group, and what to write instead.
-    pub(crate) fn validate_replacement(&self, replacement: &str) -> Result<()> {
-        let mut rest = replacement;
-        while let Some(at) = rest.find('$') {
-            rest = &rest[at + 1..];
-            if let Some(after) = rest.strip_prefix('$') {
-                rest = after;
-                continue;
-            }
-            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            let (name, shown) = if let Some(inner) = rest.strip_prefix('{') {
-                let end = inner.find('}');
-                let end = end.ok_or_else(|| anyhow!("`${{` is not closed; write `$$` for a `$`"))?;
-                (&inner[..end], format!("${{{}}}", &inner[..end]))
-            } else {
-                let name = &rest[..rest.find(|c| !is_name(c)).unwrap_or(rest.len())];
-                (name, format!("${name}"))
-            };
-            rest = rest.strip_prefix('{').unwrap_or(rest);
-            rest = &rest[name.len()..];
-            if (name.is_empty() && !shown.ends_with('}')) || self.has_group(name) {
-                continue;
-            }
-            let digits = &name[..name.find(|c: char| !c.is_ascii_digit()).unwrap_or(name.len())];
-            let meant = match digits.is_empty() || digits == name || !self.has_group(digits) {
-                true => String::new(),
-                false => format!("`${{{digits}}}{}` for group {digits}, or ", &name[digits.len()..]),
-            };
-            bail!(
-                "`{shown}` refers to a group that the regular expression does not have; write {meant}`$$` for a `$`"
-            );
-        }
-        Ok(())
-    }
-
-    /// The text with all that it fits replaced, and how many places that changed; `None` where nothing changed.
-    ///
-    /// A `\r\n` is one line end, unless the expression itself speaks of `\r`; what is not replaced is kept to the byte,
-    /// and line ends in the replacement are those of the file.
-    pub(crate) fn replace_all(&self, text: &str, replacement: &str) -> Option<(String, usize)> {
-        match self {
-            Matcher::Text(regex) if text.contains("\r\n") && !speaks_of_returns(regex.as_str()) => {
-                Unreturned::of(text).replace_all(regex, replacement)
-            }
-            Matcher::Text(regex) => {
-                let mut changed = 0;
-                let replaced = regex.replace_all(text, |found: &Captures<'_>| {
-                    let mut new = String::new();
-                    found.expand(replacement, &mut new);
-                    changed += usize::from(new != found[0]);
-                    new
-                });
-                let replaced = replaced.into_owned();
-                (changed > 0).then_some((replaced, changed))
-            }
-            Matcher::Bytes(regex) => {
-                let bytes = encoded(text);
-                let changed = regex.find_iter(&bytes).count();
-                let replaced = regex.replace_all(&bytes, replacement.as_bytes());
-                (*replaced != *bytes).then(|| (held(&replaced), changed))
-            }
-        }
-    }
-}
-
-/// Whether a regular expression names the carriage return.
-fn speaks_of_returns(pattern: &str) -> bool {
-    let mut rest = pattern;
-    while let Some(at) = rest.find(['\\', '\r']) {
-        if rest[at..].starts_with('\r') {
-            return true;
-        }
-        let mut chars = rest[at + 1..].chars();
-        let escaped = chars.next();
-        let digits = chars.as_str().trim_start_matches('{').trim_start_matches('0').to_ascii_lowercase();
-        match escaped {
-            Some('r') => return true,
-            Some('x' | 'u' | 'U') if digits.starts_with('d') => {
-                // `\x0D`, `\x{D}`, `\u000D`; not `\xD4`.
-                let more = digits[1..].chars().next().is_some_and(|c| c.is_ascii_hexdigit());
-                if !more || chars.as_str().starts_with('0') {
-                    return true;
-                }
-            }
-            _ => {}
-        }
-        rest = chars.as_str();
-    }
-    false
-}
-
-/// A text whose `\r\n` are seen as `\n`.
-struct Unreturned {
-    seen: String,
-    /// The places of those `\n` that were `\r\n`, in order.
-    returned: Vec<usize>,
-    end: &'static str,
-}
-
-impl Unreturned {
-    fn of(text: &str) -> Self {
-        let mut seen = String::with_capacity(text.len());
-        let mut returned = Vec::new();
-        for line in text.split_inclusive('\n') {
-            match line.strip_suffix("\r\n") {
-                Some(content) => {
-                    seen.push_str(content);
-                    returned.push(seen.len());
-                    seen.push('\n');
-                }
-                None => seen.push_str(line),
-            }
-        }
-        Unreturned { seen, returned, end: line_end(text) }
-    }
-
-    /// As it was written.
-    fn push(&self, range: Range<usize>, text: &mut String) {
-        let mut at = range.start;
-        let first = self.returned.partition_point(|place| *place < range.start);
-        for place in self.returned[first..].iter().take_while(|place| **place < range.end) {
-            text.push_str(&self.seen[at..*place]);
-            text.push_str("\r\n");
-            at = place + 1;
-        }
-        text.push_str(&self.seen[at..range.end]);
-    }
-
-    fn replace_all(&self, regex: &Regex, replacement: &str) -> Option<(String, usize)> {
-        let mut text = String::with_capacity(self.seen.len());
-        let (mut at, mut changed) = (0, 0);
-        for found in regex.captures_iter(&self.seen) {
-            let Some(all) = found.get(0) else { continue };
-            let mut new = String::new();
-            found.expand(replacement, &mut new);
-            if new == all.as_str() {
-                continue;
-            }
-            changed += 1;
-            self.push(at..all.start(), &mut text);
-            text.push_str(&new.replace("\r\n", "\n").replace('\n', self.end));
-            at = all.end();
-        }
-        self.push(at..self.seen.len(), &mut text);
-        (changed > 0).then_some((text, changed))
-    }
-}
-
 /// Both `after` and `before` are given, or one that is no regular expression.
 ///
 /// # Errors
@@ -493,6 +228,7 @@ pub(crate) fn line_numbers(places: &[usize]) -> String {
 mod tests {
     use proptest::prelude::*;
 
+    use super::matcher::speaks_of_returns;
     use super::*;
 
     fn spliced(text: &str, range: Range<usize>, new: &[&str]) -> String {

@@ -9,7 +9,9 @@ use dojob::Outcome;
 use dojob_jobs::{Size, Unarchive};
 use tar::EntryType;
 
-use super::support::{converge, has, outcome, run};
+use super::pack::noise;
+use super::small_disk::SmallDisk;
+use super::support::{converge, failures, has, outcome, run};
 use super::unpack::{Raw, directory, file, job, link, raw, refused, tarball};
 
 /// Of GNU tar, for files with holes.
@@ -253,4 +255,33 @@ fn what_a_zip_may_not_hold_is_named() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(refused(root.path(), zip(root.path(), lines)), why);
     }
+}
+
+#[test]
+fn a_full_disk_leaves_the_folder_as_it_was() {
+    let root = tempfile::tempdir().unwrap();
+    let small = root.path().join("small");
+    let Some(_disk) = SmallDisk::at(&small) else { return };
+    let large = tarball(&[file("a", "new"), raw("noise", EntryType::Regular, "", noise(300_000))]);
+    fs::write(root.path().join("large.tar"), large).unwrap();
+    let unarchive = |dest: &str| Unarchive::new(root.path().join("large.tar"), small.join(dest));
+    let failed = failures(unarchive("new"));
+    assert!(failed[1].contains("failed to unpack noise: No space left on device"), "{failed:?}");
+    assert_eq!(fs::read_dir(&small).unwrap().count(), 0);
+    fs::create_dir(small.join("old")).unwrap();
+    fs::write(small.join("old/a"), "old").unwrap();
+    assert!(failures(unarchive("old"))[1].contains("No space left on device"));
+    assert_eq!(fs::read_to_string(small.join("old/a")).unwrap(), "old");
+    assert_eq!(fs::read_dir(small.join("old")).unwrap().count(), 1);
+
+    // Another file system in the folder.
+    fs::write(root.path().join("b.tar"), tarball(&[file("small/a", "x")])).unwrap();
+    let across = Unarchive::new(root.path().join("b.tar"), root.path());
+    let failed = failures(across);
+    assert!(
+        failed[1].contains(
+            "small/a in its place: it is on another file system than the folder; `exclude` it here"
+        ),
+        "{failed:?}"
+    );
 }

@@ -12,8 +12,7 @@ use dojob::{IntoJob, Outcome};
 use dojob_jobs::{Archive, Size, Unarchive};
 use tar::EntryType;
 
-use super::pack::{FORMATS, chmod, noise, site};
-use super::small_disk::SmallDisk;
+use super::pack::{FORMATS, chmod, site};
 use super::support::{as_nobody, converge, dry, failures, has, outcome, prove, run, skipped, tree};
 
 /// An entry as somebody may write it who means harm: no name is refused.
@@ -563,35 +562,6 @@ fn a_directory_that_has_no_entry_is_there_as_wanted_or_not_at_all() {
     assert_eq!(outcome(job), Outcome::Changed);
     let mode = |name: &str| fs::metadata(out.join(name)).unwrap().mode() & 0o7777;
     assert_eq!([mode("by"), mode("by/the")], [0o755, 0o755]);
-}
-
-#[test]
-fn a_full_disk_leaves_the_folder_as_it_was() {
-    let root = tempfile::tempdir().unwrap();
-    let small = root.path().join("small");
-    let Some(_disk) = SmallDisk::at(&small) else { return };
-    let large = tarball(&[file("a", "new"), raw("noise", EntryType::Regular, "", noise(300_000))]);
-    fs::write(root.path().join("large.tar"), large).unwrap();
-    let unarchive = |dest: &str| Unarchive::new(root.path().join("large.tar"), small.join(dest));
-    let failed = failures(unarchive("new"));
-    assert!(failed[1].contains("failed to unpack noise: No space left on device"), "{failed:?}");
-    assert_eq!(fs::read_dir(&small).unwrap().count(), 0);
-    fs::create_dir(small.join("old")).unwrap();
-    fs::write(small.join("old/a"), "old").unwrap();
-    assert!(failures(unarchive("old"))[1].contains("No space left on device"));
-    assert_eq!(fs::read_to_string(small.join("old/a")).unwrap(), "old");
-    assert_eq!(fs::read_dir(small.join("old")).unwrap().count(), 1);
-
-    // Another file system in the folder.
-    fs::write(root.path().join("b.tar"), tarball(&[file("small/a", "x")])).unwrap();
-    let across = Unarchive::new(root.path().join("b.tar"), root.path());
-    let failed = failures(across);
-    assert!(
-        failed[1].contains(
-            "small/a in its place: it is on another file system than the folder; `exclude` it here"
-        ),
-        "{failed:?}"
-    );
 }
 
 #[test]
