@@ -73,7 +73,7 @@ fn a_repository_of_another_user_runs_nothing_as_root_under_sudo() {
         .unwrap();
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
-    assert!(text.contains("belongs to somebody else"), "{text}");
+    assert!(text.contains("belongs to another user"), "{text}");
     assert!(!pwned.exists(), "what another user has configured was run");
 }
 
@@ -84,7 +84,7 @@ fn chown_all(path: &Path, user: u32) {
     }
 }
 
-/// Nobody declares it as a secret, and a job's name is shown everywhere, and kept.
+/// It need not be declared as a secret; a job's name is shown everywhere, and stored.
 #[test]
 fn no_password_of_a_url_is_in_the_name_of_a_job() {
     let home = tempfile::tempdir().unwrap();

@@ -106,7 +106,7 @@ impl Recorder {
         let run = state.run.clone();
         drop(state);
         if let Err(error) = self.sync(durable) {
-            // It is not begun, so nobody owes anything for it.
+            // It did not begin, so nothing is owed for it.
             let _ = self.append(&Record::Settled { n }, false);
             return Err(error.into());
         }

@@ -28,7 +28,7 @@ pub(super) struct Setup {
     /// The seed, where workers are simulated.
     pub(super) simulated: Option<u64>,
     pub(super) stop: StopHandle,
-    /// Runs that nobody has cleaned up after.
+    /// Runs whose cleanup is still open.
     pub(super) started_runs: Vec<StartedRun>,
     pub(super) recorder: Option<Arc<Recorder>>,
     /// Why the log that was given cannot be used.

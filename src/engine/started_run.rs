@@ -54,7 +54,7 @@ impl StartedRun {
     ) -> Called {
         let started = clock.now();
         let run = self.cx.run_of().clone();
-        // Nobody else is at work any more, so that going back moves no one.
+        // No other job is at work any more, so changing the directory affects none.
         let mut returned = match run.directory.restore() {
             Ok(()) => catch(|| call_phase(self.body.as_mut(), &mut self.cx, phase)),
             Err(error) => Ok(Err(error)),

@@ -1,4 +1,4 @@
-//! Passwords and tokens in URLs, which are hidden by the shape of the text alone: nobody declares them as secrets.
+//! Passwords and tokens in URLs, which are recognised by the shape of the text alone and need not be declared as secrets.
 //!
 //! Knows the syntax of URLs; not which secrets a run has. Linear in the text: authorities do not overlap.
 

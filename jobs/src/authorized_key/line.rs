@@ -150,8 +150,8 @@ pub(super) enum Fate {
     Goes,
 }
 
-/// Which line of each key is the one with the options that are wanted. There is one; of the others those go that could let
-/// somebody in in its place.
+/// Which line of each key carries the options that are wanted. Exactly one does; other lines are removed if they would let the
+/// key in without those options.
 pub(super) struct Decided(Vec<Decision>);
 
 struct Decision {

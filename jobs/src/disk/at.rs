@@ -1,5 +1,5 @@
-//! From a path to what it leads to, without being led astray: a symbolic link is followed only where nobody but root, the
-//! effective user or the owner of `/` could have put it.
+//! Opens paths safely: a symbolic link is followed only if root, the effective user and the owner of `/` are the only users who
+//! could have created it.
 //!
 //! A path without links costs one system call; where there are some, each step is taken from a directory that is open
 //! already, so that what was judged is what is used. Knows nothing of what is done with what it opens.
@@ -29,14 +29,14 @@ pub(crate) enum Fault {
     #[error("{}", io::Error::from(*.0))]
     System(Errno),
     #[error(
-        "{} is a symbolic link that {who} could have put there, and is not followed; name the path that it leads to, or let \
-         nobody else write to its directory",
+        "{} is a symbolic link that {who} could have created, so it is not followed; use the path that it leads to, or make \
+         its directory writable by its owner alone",
         .link.display()
     )]
     Link { link: PathBuf, who: String },
     #[error(
-        "it has several names (hard links), and {who} could have given it this one; remove the others, or let nobody else \
-         write to its directory"
+        "it has several names (hard links), and {who} could have created this one; remove the others, or make its directory \
+         writable by its owner alone"
     )]
     HardLink { who: String },
 }
@@ -184,8 +184,8 @@ pub(crate) fn may_follow(path: &Path) -> Result<()> {
     }
 }
 
-/// Refuses a file with several names where somebody else could have given it this one, to have done to it there what
-/// they may not do to it themselves.
+/// Refuses a file with several names if another user could have created this one: a hard link to a file that they may not
+/// change would have it changed for them.
 ///
 /// # Errors
 /// [`Fault::HardLink`] then.
@@ -366,15 +366,15 @@ impl std::fmt::Display for Other {
                 let found = uzers::get_group_by_gid(*gid).map(|group| group.name().to_owned());
                 write!(f, "the group {}", name(found, gid))
             }
-            Other::Listed => f.write_str("somebody on the directory's access control list"),
+            Other::Listed => f.write_str("a user on its access control list"),
             Other::Anybody => f.write_str("anybody"),
         }
     }
 }
 
-/// Whether this user can do here what it likes anyhow.
+/// Whether this user could do anything here in any case.
 pub(crate) fn is_trusted(uid: u32) -> bool {
-    // Where `/` belongs to somebody, its owner can put anything anywhere; in a user namespace that may be nobody.
+    // The owner of `/` can replace anything below it. In a user namespace that can be the user `nobody`.
     static OWNER_OF_ALL: OnceLock<u32> = OnceLock::new();
     let owner_of_all = || rustix::fs::statat(CWD, "/", AtFlags::empty()).map_or(0, |root| root.st_uid);
     uid == 0 || uid == rustix::process::geteuid().as_raw() || uid == *OWNER_OF_ALL.get_or_init(owner_of_all)
@@ -410,7 +410,7 @@ fn writable_by_any_but(user: Option<u32>, directory: impl AsFd, found: &Stat) ->
         if !is_trusted_group(found.st_gid) {
             return Err(Other::Group(found.st_gid));
         }
-        // With an access control list these bits are the most that anybody on it may do.
+        // With an access control list, these bits are the mask of what it grants.
         if has_list(directory) {
             return Err(Other::Listed);
         }
@@ -441,11 +441,11 @@ fn has_list(directory: impl AsFd) -> bool {
     }
 }
 
-/// Whether nobody else could have put this link into the directory.
+/// Fails with the user who could have created this link in the directory, if there is one beside those who are trusted.
 fn trusted(directory: impl AsFd, link: &Stat) -> Result<(), Other> {
     let around = rustix::fs::fstat(&directory).map_err(|_| Other::Anybody)?;
     let Err(who) = writable_by_others(&directory, &around) else { return Ok(()) };
-    // In a directory such as `/tmp` nobody can move away what is another's, nor put something of that name there.
+    // In a sticky directory such as `/tmp`, users cannot rename or replace the files of others.
     let is_sticky = around.st_mode & 0o1000 != 0;
     let is_own = is_sticky && is_trusted(around.st_uid) && is_trusted(link.st_uid) && link.st_nlink == 1;
     if is_own { Ok(()) } else { Err(who) }

@@ -1,7 +1,7 @@
 //! What is at a path: nothing, a file that can be read, a directory, a link, something else.
 //!
-//! Changes nothing. What cannot be seen is an error that says so, never "nothing"; nor is what a link leads to that somebody
-//! else could have put there (see [`at`](super::at)).
+//! Changes nothing. What cannot be read is an error, never "nothing"; so is a link that another user could have created (see
+//! [`at`](super::at)).
 
 use std::fs::File;
 use std::io::{self, Read, Seek};

@@ -22,8 +22,8 @@ pub(crate) fn directory_of(path: &Path) -> Result<&Path> {
     }
 }
 
-/// Opens a directory; links on the way and at its end are followed where nobody else could have put them there. All that is
-/// done in it by this descriptor is done in this directory, whatever becomes of its path.
+/// Opens a directory. Links are followed unless another user could have created them. Whatever is done through the descriptor
+/// is done in this directory, even if its path changes.
 ///
 /// # Errors
 /// When there is none, with a hint, or it cannot be opened.
@@ -49,7 +49,7 @@ pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd> {
 /// exist.
 ///
 /// # Errors
-/// When they lead in a circle, cannot be read, or could have been put there by somebody else.
+/// When they form a circle, cannot be read, or could have been created by another user.
 pub(crate) fn follow(path: &Path) -> Result<PathBuf> {
     // As many as Linux itself follows.
     const LONGEST_CHAIN: usize = 40;

@@ -1,5 +1,5 @@
-//! Walking through all that is below a directory, without following links and without being led astray: each step is
-//! taken from a directory that is open already, so that nobody can put a link in the way meanwhile.
+//! Walks through everything below a directory without following links: each step is taken from a directory that is already
+//! open, so that a link put in the way meanwhile has no effect.
 //!
 //! Knows what is there; not what is wanted of it. Holds one open directory for each level.
 

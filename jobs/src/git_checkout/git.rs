@@ -169,8 +169,7 @@ impl Git<'_> {
         let mut error =
             anyhow!("git says: {}", if said.is_empty() { output.status.to_string() } else { said.clone() });
         if said.contains("dubious ownership") {
-            let hint =
-                format!("{} belongs to somebody else; say `become` with its owner", self.dest.display());
+            let hint = format!("{} belongs to another user; set `become` to its owner", self.dest.display());
             error = anyhow!(hint);
         }
         CouldNotFindOut::new(what).because(error).into()

@@ -152,7 +152,7 @@ pub(super) fn http_origin(repo: &str) -> Option<String> {
     Some(format!("{scheme}://{host}"))
 }
 
-/// A URL without the password that somebody else has put into it.
+/// A URL without its password: that of an existing checkout was not given by this job.
 pub(super) fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_elses_password_is_not_shown() {
+    fn the_password_of_an_existing_checkout_is_not_shown() {
         assert_eq!(without_password("https://me:pw@a/b"), "https://***@a/b");
         for url in ["https://me@a/b", "https://a/b:c@d", "git@a:b", "/a"] {
             assert_eq!(without_password(url), url);

@@ -118,7 +118,7 @@ impl Judge {
             // Members of a team may share a repository, as Git itself lets them; but not with root.
             Some(Other::Group(_) | Other::Listed) if self.user != 0 => Ok(()),
             Some(who) => Err(anyhow!(
-                "{who} may write to {}, and Git runs what is written there; take that right away (`chmod -R go-w`)",
+                "{who} may write to {}, and Git runs what is written there; remove that permission (`chmod -R go-w`)",
                 path.display()
             )),
         }
@@ -126,7 +126,7 @@ impl Judge {
 }
 
 fn foreign(path: &Path) -> anyhow::Error {
-    anyhow!("{} belongs to somebody else; say `become` with its owner", path.display())
+    anyhow!("{} belongs to another user; set `become` to its owner", path.display())
 }
 
 /// Where the repository of a working copy is whose `.git` is a file.

@@ -1,9 +1,9 @@
-//! Bytes that are not UTF-8, held as characters that nobody else has.
+//! Bytes that are not UTF-8, held as characters from a range that no text uses.
 
 use std::borrow::Cow;
 
-/// A byte that is not UTF-8 is held as the character at this place plus its value. The characters there belong to
-/// nobody; where a file does contain one, its bytes are held one by one as well, so that nothing is mistaken.
+/// A byte that is not UTF-8 is held as the character with this code plus its value. These codes are noncharacters or private; if
+/// a file contains one all the same, its bytes are held one by one, too, so that it is not mistaken for a byte.
 const RAW: u32 = 0x10_ff00;
 
 /// The byte that a character is held for.

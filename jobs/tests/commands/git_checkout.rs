@@ -424,7 +424,7 @@ fn it_works_as_somebody_else() {
     let came = scene.look(scene.job());
     assert_eq!(came.outcome, Outcome::CouldNotFindOut);
     assert!(
-        came.reason.ends_with("ROOT/dest belongs to somebody else; say `become` with its owner"),
+        came.reason.ends_with("ROOT/dest belongs to another user; set `become` to its owner"),
         "{came:?}"
     );
 }
@@ -441,7 +441,7 @@ fn what_others_may_write_is_not_run_as_root() {
         (".git/config", everybody, None, "anybody may write to ROOT/dest/.git/config"),
         (".git/hooks", group, None, "the group 12345 may write to ROOT/dest/.git/hooks"),
         (".git/hooks/post-checkout", group, None, "may write to ROOT/dest/.git/hooks/post-checkout"),
-        (".git/config", 0, Some(12345), "ROOT/dest/.git/config belongs to somebody else"),
+        (".git/config", 0, Some(12345), "ROOT/dest/.git/config belongs to another user"),
         (".git/modules/a/b/config", everybody, None, "may write to ROOT/dest/.git/modules/a/b/config"),
     ];
     for (path, more, owner, said) in cases {
@@ -477,10 +477,10 @@ fn a_repository_of_another_user_is_not_used_through_a_link() {
     chown(&elsewhere, Some(12345), Some(12345)).unwrap();
     chown(elsewhere.join("config"), Some(12345), Some(12345)).unwrap();
     symlink(&elsewhere, scene.dest().join(".git")).unwrap();
-    assert!(scene.look(scene.job()).reason.contains("belongs to somebody else"));
+    assert!(scene.look(scene.job()).reason.contains("belongs to another user"));
     fs::remove_file(scene.dest().join(".git")).unwrap();
     fs::write(scene.dest().join(".git"), format!("gitdir: {}\n", elsewhere.display())).unwrap();
-    assert!(scene.look(scene.job()).reason.contains("belongs to somebody else"));
+    assert!(scene.look(scene.job()).reason.contains("belongs to another user"));
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn a_link_that_another_user_could_have_made_is_not_followed() {
     ];
     for told in told {
         assert!(
-            told.contains("ROOT/home/link is a symbolic link that the user 12345 could have put there"),
+            told.contains("ROOT/home/link is a symbolic link that the user 12345 could have created"),
             "{told}"
         );
     }
@@ -150,7 +150,7 @@ fn in_a_sticky_directory_only_ones_own_links_are_followed() {
     lchown(shared.join("other"), Some(USER), Some(USER)).unwrap();
     assert!(converge(File::new(shared.join("own/one"), "precious\n")).success());
     let told = unknown(File::new(shared.join("other/one"), "mine"), root.path());
-    assert!(told.contains("that anybody could have put there"), "{told}");
+    assert!(told.contains("that anybody could have created"), "{told}");
     set_mode(&shared, 0o777);
     assert!(unknown(File::new(shared.join("own/one"), "mine"), root.path()).contains("anybody"));
     // Who may write as a group, or by an access control list.
