@@ -37,6 +37,9 @@ use crate::validated::validated;
 ///
 /// Its result: the commit that is checked out, with all of its digits.
 ///
+/// Git runs programs that the configuration and the hooks of a repository name, so those that other users may write to
+/// are refused; for root also those that a group may write to.
+///
 /// ```
 /// # use dojob_jobs::GitCheckout;
 /// let job = GitCheckout::new("https://git.example.com/app.git", "/srv/app").version("v1.2").depth(1);

@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use super::log::record::Record;
 use super::recorder::Recorder;
 use super::run_context::RunContext;
-use super::settings::Settings;
 use super::started_run::StartedRun;
 use crate::event::Event;
 use crate::graph::SharedGraph;
@@ -18,7 +17,6 @@ use crate::report::{CleanupReport, Debt, RevertReport};
 
 pub(super) struct Aftermath {
     pub(super) context: Arc<RunContext>,
-    pub(super) settings: Settings,
     /// The graph before a part of it was chosen: earlier convergences may owe something for what is left out now.
     pub(super) whole: SharedGraph,
     /// When the convergence began.
@@ -47,7 +45,7 @@ impl Aftermath {
 
     /// Whether what is written down has to survive power loss.
     pub(super) fn is_durable(&self) -> bool {
-        self.settings.durable || self.runs.iter().any(|run| self.asks_for_durability(run))
+        self.context.settings.durable || self.runs.iter().any(|run| self.asks_for_durability(run))
     }
 
     fn asks_for_durability(&self, run: &StartedRun) -> bool {

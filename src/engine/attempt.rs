@@ -115,7 +115,7 @@ impl Attempt<'_> {
             let _ = catch(|| drop(self.body.take()));
         }
         let started_run = self.begun.zip(self.body).map(|(order, body)| {
-            let obligation = Obligation::of_a_start(self.context.reverts);
+            let obligation = Obligation::of_a_start(self.context.settings.reverts());
             Box::new(StartedRun { order, attempt, of: None, obligation, body, cx })
         });
         Done { job, end, now: self.now, duration, failures: self.failures, result, started_run, was_told }
@@ -137,9 +137,9 @@ impl Attempt<'_> {
             let (attempt, tries) = attempt;
             let local = self.cx.local().without_secrets();
             let record = Record::Intent { n, job: job.name.to_string(), attempt, tries, local };
-            let page = journal.intend(record, n, self.context.durable || job.durable).with_context(|| {
-                format!("failed to write down in {} what is about to be run", journal.location())
-            })?;
+            let page = journal.intend(record, n, self.context.settings.durable || job.durable).with_context(
+                || format!("failed to write down in {} what is about to be run", journal.location()),
+            )?;
             self.cx.open(page);
         }
         self.begun = Some(n);
@@ -148,13 +148,13 @@ impl Attempt<'_> {
 
     /// Whether what is written down has to survive power loss.
     fn is_durable(&self) -> bool {
-        self.context.durable || self.context.graph.job(self.task.job).durable
+        self.context.settings.durable || self.context.graph.job(self.task.job).durable
     }
 
     /// A revert is handed what its run has set as result, also after a crash.
     fn note_result(&self) {
         let Some((n, journal)) =
-            self.begun.zip(self.context.journal.as_ref()).filter(|_| self.context.reverts)
+            self.begun.zip(self.context.journal.as_ref()).filter(|_| self.context.settings.reverts())
         else {
             return;
         };

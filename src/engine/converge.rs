@@ -14,7 +14,6 @@ use super::attempt::{Done, Task};
 use super::log::fold::Ledger;
 use super::log::record::Record;
 use super::obligation::Transition;
-use super::policy::OnFailure;
 use super::recovery::{self, Ahead};
 use super::rollback::{self, Failures};
 use super::run_context::RunContext;
@@ -79,7 +78,7 @@ impl<'e> Convergence<'e> {
             groups: setup.stop.groups.clone(),
             directory,
             no_act: settings.no_act,
-            reverts: settings.on_failure == OnFailure::Revert,
+            reverts: settings.reverts(),
         };
         let context = RunContext {
             graph: setup.graph.clone(),
@@ -87,8 +86,7 @@ impl<'e> Convergence<'e> {
             clock: setup.clock.clone(),
             runs_begun: AtomicU64::new(next),
             journal,
-            durable: settings.durable,
-            reverts: settings.on_failure == OnFailure::Revert,
+            settings,
         };
         // Nothing is known of a job that has not settled.
         let unsettled = JobRecord {
@@ -101,7 +99,6 @@ impl<'e> Convergence<'e> {
         let context = Arc::new(context);
         let aftermath = Aftermath {
             context: context.clone(),
-            settings,
             whole: setup.whole.clone(),
             at: setup.clock.wall(),
             first: next,
@@ -302,7 +299,7 @@ impl<'e> Convergence<'e> {
             let Some(outcome) = scheduler.outcome(job) else { continue };
             self.records[job as usize].outcome = outcome;
             self.counts.add(outcome);
-            self.aftermath.is_undoing |= outcome == Outcome::Failed && self.context.reverts;
+            self.aftermath.is_undoing |= outcome == Outcome::Failed && self.context.settings.reverts();
             self.spans.remove(&job);
             let emitter = &self.context.run.emitter;
             if emitter.is_observed() || tracing::enabled!(tracing::Level::DEBUG) {

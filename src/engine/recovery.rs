@@ -32,7 +32,7 @@ const DRY: &str = "this is a dry run";
 /// Sees to what earlier convergences owe, before anything else.
 pub(super) fn recover(aftermath: &mut Aftermath) -> Ahead {
     let Some(journal) = aftermath.journal() else { return Ahead::Converge };
-    let settings = aftermath.settings;
+    let settings = aftermath.context.settings;
     if settings.no_act {
         keep_all(aftermath, DRY);
         return Ahead::Converge;
@@ -57,7 +57,7 @@ pub(super) fn recover(aftermath: &mut Aftermath) -> Ahead {
         keep_all(aftermath, "cleanups are switched off");
     }
     let run = &aftermath.context.run;
-    let reverts = aftermath.context.reverts;
+    let reverts = settings.reverts();
     journal.begin(aftermath.at, reverts, run.directory.path(), &run.args, run.emitter.redactor());
     Ahead::Converge
 }
@@ -65,7 +65,7 @@ pub(super) fn recover(aftermath: &mut Aftermath) -> Ahead {
 /// Calls the cleanups that earlier convergences owe, with `declined` also those left out on purpose, and does nothing else.
 pub(super) fn only_clean_up(aftermath: &mut Aftermath, declined: bool) {
     match aftermath.journal() {
-        Some(journal) if !aftermath.settings.no_act && !journal.is_read_only() => {
+        Some(journal) if !aftermath.context.settings.no_act && !journal.is_read_only() => {
             // What has to be reverted needs what its cleanup would put away.
             let undoing = journal.with_ledger(|ledger| ledger.undo().is_some());
             clean_up(aftermath, &journal, |entry| {
@@ -116,7 +116,7 @@ fn resume_rollback(aftermath: &mut Aftermath, journal: &Arc<Recorder>, failures:
     aftermath.has_lost_reverts = rebuilt.lost.iter().any(|(debt, _)| debt.phase == Phase::Revert);
     aftermath.is_undoing = true;
     rollback::revert(aftermath, &Arc::new(failures));
-    if aftermath.settings.cleanup {
+    if aftermath.context.settings.cleanup {
         rollback::clean_up(aftermath);
     }
     aftermath.keep(rebuilt.lost);

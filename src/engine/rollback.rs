@@ -192,24 +192,29 @@ fn clean_up_run(run: &mut StartedRun, clock: &dyn Clock) -> Option<CleanupReport
 /// Writes down what is left, and closes the record. `has_converged`: every job of the graph has. `was_stopped`: the
 /// convergence did not end by itself.
 pub(super) fn close(aftermath: &mut Aftermath, has_converged: bool, was_stopped: bool) {
-    if aftermath.settings.no_act {
+    if aftermath.context.settings.no_act {
         return;
     }
-    if !aftermath.settings.cleanup {
+    if !aftermath.context.settings.cleanup {
         decline_cleanups(aftermath);
     }
     let Some(journal) = aftermath.journal() else { return };
     let is_stuck = aftermath.runs.iter().any(|run| run.obligation.is_stuck());
     if aftermath.is_undoing && !is_stuck && !aftermath.has_lost_reverts {
         // After the cleanups: a start that is killed among them must not begin everything anew.
-        aftermath.record(&Record::UndoEnded, aftermath.settings.durable, "that everything was taken back");
+        aftermath.record(
+            &Record::UndoEnded,
+            aftermath.context.settings.durable,
+            "that everything was taken back",
+        );
     }
     // Who was left out has not seen what was changed.
     let is_whole = Arc::ptr_eq(&aftermath.context.graph, &aftermath.whole);
     // A convergence that was stopped is gone on with by the next start. Nor has one ended that should have reverted
     // things, and could not write that down: they would not be owed any more.
     let is_open = aftermath.is_undo_unwritten || (was_stopped && !has_converged);
-    let durable = aftermath.settings.durable || aftermath.context.graph.iter().any(|node| node.is_durable());
+    let durable =
+        aftermath.context.settings.durable || aftermath.context.graph.iter().any(|node| node.is_durable());
     let ended = match is_open {
         true => journal.tidy(),
         false => journal.end(has_converged && is_whole, durable),

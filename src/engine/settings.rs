@@ -14,3 +14,10 @@ pub(super) struct Settings {
     /// Whether a rollback that was interrupted is given up.
     pub(super) forget_undo: bool,
 }
+
+impl Settings {
+    /// Whether runs are reverted when a job has failed for good.
+    pub(super) fn reverts(self) -> bool {
+        self.on_failure == OnFailure::Revert
+    }
+}

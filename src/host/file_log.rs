@@ -341,12 +341,20 @@ fn understand(text: &[u8], directory: &Path) -> Result<Decoded, JournalError> {
     })
 }
 
+/// The term of every owner: the lock lets one be the owner at a time, and dies with it.
+const TERM: u64 = 0;
+
+fn refuse_others(term: u64) -> Result<(), LogError> {
+    if term == TERM { Ok(()) } else { Err(LogError::Fenced { term: TERM }) }
+}
+
 impl Log for Journal {
     fn term(&self) -> u64 {
-        0
+        TERM
     }
 
-    fn append(&self, _: u64, position: u64, records: &[Record]) -> Result<(), LogError> {
+    fn append(&self, term: u64, position: u64, records: &[Record]) -> Result<(), LogError> {
+        refuse_others(term)?;
         let mut state = self.state();
         if state.last.as_ref().is_some_and(|(at, last)| *at == position && last == records) {
             return Ok(());
@@ -377,7 +385,8 @@ impl Log for Journal {
         Ok(decoded.map_err(io::Error::other)?.records)
     }
 
-    fn snapshot(&self, _: u64, records: &[Record]) -> Result<(), LogError> {
+    fn snapshot(&self, term: u64, records: &[Record]) -> Result<(), LogError> {
+        refuse_others(term)?;
         Ok(self.compact(&mut self.state(), records)?)
     }
 

@@ -27,6 +27,9 @@ pub(crate) fn keeps_the_contract(open: &mut dyn FnMut() -> Box<dyn Log>) {
     assert!(matches!(other, Err(LogError::Conflict { position: 0 })), "{other:?}");
     let ahead = log.append(term, 3, &[settled(3)]);
     assert!(matches!(ahead, Err(LogError::Conflict { position: 3 })), "{ahead:?}");
+    let foreign = log.append(term + 1, 2, &[settled(3)]);
+    assert!(matches!(foreign, Err(LogError::Fenced { term: owner }) if owner == term), "{foreign:?}");
+    assert!(log.snapshot(term + 1, &[]).is_err());
     log.append(term, 2, &[settled(3)]).unwrap();
     log.sync().unwrap();
     let all = [settled(1), settled(2), settled(3)];
