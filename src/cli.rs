@@ -7,11 +7,11 @@ mod flags;
 #[cfg(feature = "playbook")]
 mod playbook;
 mod run;
+mod say;
 mod show;
 mod signals;
 mod state;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -21,7 +21,6 @@ pub use self::flags::{Flags, Format, Patience, Shell};
 pub use self::playbook::{Program, main};
 use crate::engine::Engine;
 use crate::job::IntoJob;
-use crate::view::streams::Stderr;
 
 // The command line of a binary without flags of its own. (No doc comment: `--help` would show it.)
 #[derive(Parser, serde::Serialize)]
@@ -49,19 +48,4 @@ struct Plain {
 pub fn provision<M>(root: impl IntoJob<M>) -> ExitCode {
     let cli = Plain::parse();
     cli.flags.main(&cli, || Ok(Engine::new(root)?))
-}
-
-/// A line for people on standard error. What cannot be written is lost.
-fn say(line: &str) {
-    let _ = Stderr.write_all(format!("{line}\n").as_bytes());
-}
-
-/// An error with all that caused it, on standard error.
-fn say_error(error: &anyhow::Error) {
-    #[cfg(feature = "playbook")]
-    if let Some(problems) = error.downcast_ref::<crate::playbook::Problems>() {
-        return say(&problems.to_string());
-    }
-    let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-    say(&format!("error: {}", causes.join(": ")));
 }

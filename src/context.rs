@@ -20,7 +20,6 @@ pub(crate) mod time;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ffi::OsStr;
 use std::fmt::Display;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,7 +31,6 @@ use serde_json::Value;
 
 use self::args::{ArgError, Args};
 use self::cancel::Cancel;
-use self::command::Command;
 use self::diary::{Diary, Page};
 use self::directory::Directory;
 use self::process::Groups;
@@ -500,16 +498,6 @@ impl Context {
     pub fn masking(&self) -> impl Fn(&str) -> String + Send + Sync + use<> {
         let run = self.run.clone();
         move |text| run.emitter.redactor().mask(text).into_owned()
-    }
-
-    /// A command: a program, to which arguments are added one by one, so that no shell has to be quoted for.
-    pub fn command(&self, program: impl AsRef<OsStr>) -> Command<'_> {
-        Command::new(self, program.as_ref())
-    }
-
-    /// A command line for `/bin/sh -c`.
-    pub fn shell(&self, line: &str) -> Command<'_> {
-        Command::shell(self, line)
     }
 
     pub(crate) fn cancel(&self) -> &Cancel {

@@ -4,14 +4,16 @@
 //! is there; others go by `sudo`, `doas` or `run0`. A tool that will not do it is found out before the command is
 //! started, since nobody could tell its "no" from the command's own.
 
+mod method;
+mod variables;
 mod way;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use dojob::{Command, CommandError, Context, CouldNotFindOut, OrCouldNotFindOut, Result, Secret};
+use dojob::{Command, CommandError, Context, CouldNotFindOut, OrCouldNotFindOut, Result};
 use rustix::process::geteuid;
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
@@ -19,6 +21,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use uzers::os::unix::UserExt;
 
+pub use self::method::BecomeMethod;
+pub(crate) use self::variables::Variables;
 use self::way::{Account, Way};
 use crate::programs;
 
@@ -35,21 +39,6 @@ pub struct Become {
     /// or `su`; for others the first of `sudo`, `doas` and `run0` that is installed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<BecomeMethod>,
-}
-
-/// A tool that runs commands as another user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum BecomeMethod {
-    /// `sudo -n`. Its rules have to allow every command (`true` is tried first), and variables where a job sets some.
-    Sudo,
-    /// `doas -n`. It hands on no variables by itself: those of a job are given by `env`, and secret ones are refused.
-    Doas,
-    /// `run0`, of systemd 256 and later.
-    Run0,
-    /// `su`, for root only: it would ask anybody else for a password.
-    Su,
 }
 
 /// How it may be written down.
@@ -99,67 +88,6 @@ impl<'de> Deserialize<'de> for Become {
             }
         }
         deserializer.deserialize_any(Reader)
-    }
-}
-
-/// Variables of a command's environment; what is secret is handed on so that no list of processes shows it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Variables<'a> {
-    plain: Option<&'a BTreeMap<String, String>>,
-    secret: Option<&'a BTreeMap<String, Secret<String>>>,
-}
-
-impl<'a> Variables<'a> {
-    pub(crate) fn new(
-        plain: &'a BTreeMap<String, String>,
-        secret: &'a BTreeMap<String, Secret<String>>,
-    ) -> Self {
-        Variables { plain: Some(plain), secret: Some(secret) }
-    }
-
-    /// The command with them.
-    pub(crate) fn add_to<'cx>(self, cx: &Context, mut command: Command<'cx>) -> Command<'cx> {
-        for (name, value) in self.plain() {
-            command = command.env(name, value);
-        }
-        for (name, value) in self.secret() {
-            cx.mask(value);
-            command = command.env(name, value.expose());
-        }
-        command
-    }
-
-    /// Refuses what no environment can hold.
-    pub(crate) fn validate(self) -> Result<()> {
-        for name in self.names() {
-            anyhow::ensure!(
-                !name.is_empty() && !name.contains(['=', '\0']),
-                "`{}` is no name of a variable: it must not be empty, nor contain `=` or a NUL byte",
-                name.escape_debug()
-            );
-        }
-        let mut values =
-            self.plain().chain(self.secret().map(|(name, value)| (name, value.expose().as_str())));
-        if let Some((name, _)) = values.find(|(_, value)| value.contains('\0')) {
-            anyhow::bail!("the variable {name} must not contain a NUL byte");
-        }
-        if let Some((name, _)) = self.secret().find(|(name, _)| self.plain().any(|(plain, _)| plain == *name))
-        {
-            anyhow::bail!("the variable {name} is given twice, once as a secret");
-        }
-        Ok(())
-    }
-
-    fn plain(self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.plain.into_iter().flatten().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
-    fn secret(self) -> impl Iterator<Item = (&'a str, &'a Secret<String>)> {
-        self.secret.into_iter().flatten().map(|(name, value)| (name.as_str(), value))
-    }
-
-    fn names(self) -> impl Iterator<Item = &'a str> {
-        self.plain().map(|(name, _)| name).chain(self.secret().map(|(name, _)| name))
     }
 }
 

@@ -6,14 +6,15 @@
 mod hardware;
 mod network;
 mod os;
+mod source;
 mod tools;
 mod users;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use dojob::{Context, CouldNotFindOut, OrCouldNotFindOut, Result};
+use dojob::{Context, Result};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -21,13 +22,9 @@ use serde_json::Value;
 pub use self::hardware::Hardware;
 pub use self::network::Interface;
 pub use self::os::Os;
+use self::source::Source;
 pub use self::tools::{PackageManager, ServiceManager, Tools};
 pub use self::users::Account;
-use crate::disk::look::{self, Found, Links};
-use crate::machine::Machine;
-
-/// What is read of a file that tells something; the largest of them are lists of users.
-const LONGEST: usize = 16 * 1024 * 1024;
 
 /// What is known of this machine, or of the one whose tree is in a directory. Nothing is read before it is asked for, and
 /// nothing twice.
@@ -41,7 +38,7 @@ const LONGEST: usize = 16 * 1024 * 1024;
 /// ```
 #[derive(Debug, Default)]
 pub struct Facts {
-    root: Option<PathBuf>,
+    source: Source,
     os: OnceLock<Os>,
     hardware: OnceLock<Hardware>,
     hostname: OnceLock<String>,
@@ -90,7 +87,7 @@ impl Facts {
     /// Of the machine whose tree is in `root`: what files tell, and nothing that only a running system can say. Given to
     /// [`Engine::handle`](dojob::Engine::handle) it is what all jobs of a run take for their machine.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Facts { root: Some(root.into()).filter(|root| root != Path::new("/")), ..Facts::default() }
+        Facts { source: Source::at(root.into()), ..Facts::default() }
     }
 
     /// Those of a run, shared by all of its jobs.
@@ -101,8 +98,8 @@ impl Facts {
 
     /// Lets those who ask after this have everything read again.
     pub fn forget(cx: &Context) {
-        let root = Facts::of(cx).root.clone();
-        cx.handles().put(Facts { root, ..Facts::default() });
+        let source = Facts::of(cx).source.clone();
+        cx.handles().put(Facts { source, ..Facts::default() });
     }
 
     /// The operating system.
@@ -110,7 +107,7 @@ impl Facts {
     /// # Errors
     /// When a file that tells it cannot be read; that holds for all facts.
     pub fn os(&self) -> Result<&Os> {
-        once(&self.os, || os::read(self))
+        once(&self.os, || os::read(&self.source))
     }
 
     /// Processors and memory.
@@ -118,7 +115,7 @@ impl Facts {
     /// # Errors
     /// As [`Facts::os`].
     pub fn hardware(&self) -> Result<&Hardware> {
-        once(&self.hardware, || hardware::read(self))
+        once(&self.hardware, || hardware::read(&self.source))
     }
 
     /// The name of the machine, as the kernel has it.
@@ -126,7 +123,7 @@ impl Facts {
     /// # Errors
     /// As [`Facts::os`].
     pub fn hostname(&self) -> Result<&str> {
-        once(&self.hostname, || network::hostname(self)).map(String::as_str)
+        once(&self.hostname, || network::hostname(&self.source)).map(String::as_str)
     }
 
     /// The users of `/etc/passwd`, by name.
@@ -134,7 +131,7 @@ impl Facts {
     /// # Errors
     /// As [`Facts::os`].
     pub fn users(&self) -> Result<&BTreeMap<String, Account>> {
-        once(&self.users, || users::read(self))
+        once(&self.users, || users::read(&self.source))
     }
 
     /// The network interfaces, by name.
@@ -142,7 +139,7 @@ impl Facts {
     /// # Errors
     /// As [`Facts::os`].
     pub fn interfaces(&self) -> Result<&BTreeMap<String, Interface>> {
-        once(&self.interfaces, || network::interfaces(self))
+        once(&self.interfaces, || network::interfaces(&self.source))
     }
 
     /// How software is installed and started there.
@@ -150,7 +147,7 @@ impl Facts {
     /// # Errors
     /// As [`Facts::os`].
     pub fn tools(&self) -> Result<&Tools> {
-        once(&self.tools, || tools::read(self))
+        once(&self.tools, || tools::read(&self.source, &self.os()?.family))
     }
 
     /// All of them.
@@ -223,50 +220,6 @@ impl Facts {
             "tools" => serde_json::to_value(self.tools()?)?,
             _ => return Err(NoSuchFact::new(name, format!("there are {}", list(&GROUPS))).into()),
         })
-    }
-
-    /// Whether it is this very machine, which can be asked in other ways than by its files.
-    fn is_here(&self) -> bool {
-        self.root.is_none()
-    }
-
-    /// Where the file lies for us.
-    fn locate(&self, inside: &str) -> Result<PathBuf> {
-        Machine::new(self.root.as_ref()).locate_target(Path::new(inside))
-    }
-
-    /// What a file says, bytes that are no UTF-8 replaced; `None` where there is none.
-    fn read(&self, inside: &str) -> Result<Option<String>> {
-        let path = self.locate(inside)?;
-        let Found::File(mut file) = look::open(&path, Links::Follow)? else { return Ok(None) };
-        let what = || format!("what {} says", path.display());
-        match file.read(LONGEST).or_could_not_find_out(what())? {
-            Some(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-            None => Err(CouldNotFindOut::new(what()).because("it is too large").into()),
-        }
-    }
-
-    /// The one line that a file of the kernel consists of.
-    fn read_line(&self, inside: &str) -> Result<Option<String>> {
-        Ok(self.read(inside)?.map(|text| text.trim().to_owned()).filter(|line| !line.is_empty()))
-    }
-
-    /// Whether something is there.
-    fn has(&self, inside: &str) -> Result<bool> {
-        Ok(look::meta(&self.locate(inside)?, Links::Follow)?.is_some())
-    }
-
-    /// The names in a directory; none where there is no such directory.
-    fn names_in(&self, inside: &str) -> Result<Vec<String>> {
-        let path = self.locate(inside)?;
-        let what = || format!("what is in {}", path.display());
-        if !look::meta(&path, Links::Follow)?.is_some_and(|meta| meta.is_dir()) {
-            return Ok(Vec::new());
-        }
-        let entries = std::fs::read_dir(&path).or_could_not_find_out(what())?;
-        let names = entries
-            .map(|entry| Ok(entry.or_could_not_find_out(what())?.file_name().to_string_lossy().into_owned()));
-        names.collect()
     }
 }
 

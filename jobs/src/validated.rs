@@ -21,7 +21,7 @@ macro_rules! validated {
 
         impl $Job {
             /// As `validate`, for a phase: what does not fit now never will.
-            fn validated(&self) -> anyhow::Result<()> {
+            pub(crate) fn validated(&self) -> anyhow::Result<()> {
                 Ok(self.validate().map_err(|error| dojob::Permanent::new(format!("{error:#}")))?)
             }
         }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, OFlags};
 
-use super::state::program;
+use super::say::program;
 use crate::host::state_dir;
 use crate::host::trust::{OwnDirectory, Refused};
 use crate::view::history::Durations;

@@ -19,7 +19,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde_json::Value;
 
 use super::run::exit;
-use crate::playbook::{Facts, Registry};
+use super::say::program;
+use crate::playbook::Facts;
 
 /// Describe in a file what should be true, and have it made so.
 #[derive(Parser)]
@@ -110,7 +111,7 @@ impl Program {
     #[must_use]
     pub fn facts(
         mut self,
-        facts: impl Fn(&str) -> crate::Result<Option<Value>> + Send + Sync + 'static,
+        facts: impl Fn(&str) -> anyhow::Result<Option<Value>> + Send + Sync + 'static,
     ) -> Self {
         self.facts = Some(Arc::new(facts));
         self
@@ -123,32 +124,27 @@ impl Program {
             Err(error) => error.exit(),
         };
         match cli.command {
-            Command::Run(run) => run.main(self.facts, false),
-            Command::Plan(run) => run.main(self.facts, true),
+            Command::Run(run) => run.main(command(), self.facts, false),
+            Command::Plan(run) => run.main(command(), self.facts, true),
             Command::Validate(validate) => exit(validate.main(self.facts)),
             Command::Config(config) => exit(config.main()),
             Command::Graph(graph) => exit(graph.main(self.facts)),
             Command::Types(types) => exit(types.main()),
             Command::Schema => exit(schema::main()),
             Command::New(new) => exit(new.main()),
-            Command::Completions(completions) => exit(completions.main()),
-            Command::Man(man) => exit(man.main()),
+            Command::Completions(completions) => exit(completions.main(command())),
+            Command::Man(man) => exit(man.main(command())),
         }
     }
 }
 
 /// The command line under this program's name; what has a subcommand of its own is not told as a flag, too.
 fn command() -> clap::Command {
-    let name: &'static str = super::state::program().leak();
+    let name: &'static str = program().leak();
     let hide = |command: clap::Command| {
         ["dojob_completions", "dojob_man"]
             .into_iter()
             .fold(command, |command, id| command.mut_arg(id, |arg| arg.hide(true)))
     };
     Cli::command().name(name).bin_name(name).mut_subcommand("run", hide).mut_subcommand("plan", hide)
-}
-
-/// The task types of this program.
-fn registry() -> anyhow::Result<Registry> {
-    Ok(Registry::linked()?)
 }

@@ -13,9 +13,10 @@ use serde::Serialize;
 
 use super::durations;
 use super::flags::{Flags, Format, Shell};
+use super::say::{program, say, say_error};
 use super::show;
 use super::signals::SignalGuard;
-use super::state::{in_words, program};
+use super::state::in_words;
 use crate::context::process::inherit_orphans;
 use crate::engine::Engine;
 use crate::host::file_log::JournalError;
@@ -98,7 +99,7 @@ pub(super) fn exit(code: anyhow::Result<u8>) -> ExitCode {
     match code {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            super::say_error(&error);
+            say_error(&error);
             let is_locked = matches!(error.downcast_ref(), Some(JournalError::Locked { .. }));
             ExitCode::from(if is_locked { LOCKED } else { UNUSABLE })
         }
@@ -117,7 +118,7 @@ impl Flags {
         cli: &C,
         engine: impl FnOnce() -> anyhow::Result<Engine>,
     ) -> ExitCode {
-        exit(match self.about::<C>() {
+        exit(match self.about(C::command()) {
             Some(text) => print(&text).map(|()| 0),
             None => self.try_main(|| Ok(engine()?.args(cli)?)),
         })
@@ -125,11 +126,12 @@ impl Flags {
 
     /// As [`main`](Flags::main), for a program whose jobs have no arguments.
     #[cfg(feature = "playbook")]
-    pub(super) fn converge_planned<C: CommandFactory>(
+    pub(super) fn converge_planned(
         &self,
+        command: clap::Command,
         plan: impl FnOnce() -> anyhow::Result<Planned>,
     ) -> ExitCode {
-        exit(match self.about::<C>() {
+        exit(match self.about(command) {
             Some(text) => print(&text).map(|()| 0),
             None => self.try_planned(plan),
         })
@@ -157,11 +159,11 @@ impl Flags {
     }
 
     /// What is asked about the binary itself: completions, a manual page.
-    fn about<C: CommandFactory>(&self) -> Option<Vec<u8>> {
+    fn about(&self, command: clap::Command) -> Option<Vec<u8>> {
         let mut text = Vec::new();
         // Asked once a process.
         let name: &'static str = program().leak();
-        let mut command = C::command().name(name).bin_name(name);
+        let mut command = command.name(name).bin_name(name);
         if let Some(shell) = self.completions {
             match shell {
                 Shell::Bash => clap_complete::generate(shells::Bash, &mut command, name, &mut text),
@@ -218,8 +220,8 @@ impl Flags {
             None => return Ok(()),
         };
         match if self.show { show::show(&path) } else { Ok(()) } {
-            Err(error) => super::say_error(&error.into()),
-            Ok(()) if self.graph.is_none() => super::say(&format!("the picture is {}", path.display())),
+            Err(error) => say_error(&error.into()),
+            Ok(()) if self.graph.is_none() => say(&format!("the picture is {}", path.display())),
             Ok(()) => {}
         }
         Ok(())
@@ -286,7 +288,7 @@ impl Flags {
             Format::Json => format!("{:#}\n", engine.graph().to_json()),
         };
         print(list.as_bytes())?;
-        engine.debts().iter().for_each(|debt| super::say(&in_words(debt)));
+        engine.debts().iter().for_each(|debt| say(&in_words(debt)));
         Ok(())
     }
 
@@ -312,10 +314,10 @@ impl Flags {
         }
         let mut code = if self.cleanup_only { paid(&report) } else { report.exit_code() };
         if let Some(refusal) = report.refusal() {
-            super::say(&format!("error: {refusal}"));
+            say(&format!("error: {refusal}"));
         }
         let mut fail = |error: anyhow::Error| {
-            super::say_error(&error);
+            say_error(&error);
             // What failed already says more.
             if matches!(code, 0 | NOT_YET) {
                 code = FAILED;

@@ -2,20 +2,12 @@
 //!
 //! Turns flags into a [`Journal`]; what is done with it is the engine's business.
 
-use std::path::PathBuf;
-
 use super::flags::{Flags, Format, Patience};
+use super::say::{program, say};
 use crate::engine::Engine;
 use crate::event::Phase;
 use crate::host::file_log::{Journal, JournalError};
 use crate::report::Debt;
-
-/// The name of this program: what is typed to start it, whatever the package is called.
-pub(crate) fn program() -> String {
-    let file = std::env::args_os().next().map(PathBuf::from);
-    let name = file.as_deref().and_then(std::path::Path::file_name);
-    name.map_or("job".into(), |name| name.to_string_lossy()).into_owned()
-}
 
 impl Flags {
     /// The engine with the journal of its scope, unless it has one already. What changes nothing only looks at it.
@@ -48,7 +40,7 @@ impl Flags {
         }
         let journal = match (Journal::open(&directory), self.wait) {
             (Err(locked @ JournalError::Locked { .. }), Some(patience)) => {
-                super::say(&format!("waiting: {locked}"));
+                say(&format!("waiting: {locked}"));
                 let limit = match patience {
                     Patience::Forever => None,
                     Patience::AtMost(limit) => Some(limit),

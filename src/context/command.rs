@@ -54,6 +54,18 @@ pub struct Command<'cx> {
     accepted: Vec<i32>,
 }
 
+impl Context {
+    /// A command: a program, to which arguments are added one by one, so that no shell has to be quoted for.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command<'_> {
+        Command::new(self, program.as_ref())
+    }
+
+    /// A command line for `/bin/sh -c`.
+    pub fn shell(&self, line: &str) -> Command<'_> {
+        Command::shell(self, line)
+    }
+}
+
 impl<'cx> Command<'cx> {
     pub(crate) fn new(cx: &'cx Context, program: &OsStr) -> Self {
         Command {

@@ -20,8 +20,8 @@ use crate::clock::Clock;
 use crate::context::Context;
 use crate::context::diary::Page;
 use crate::event::{Event, Failure, FailureKind, Phase};
+use crate::job::Erased;
 use crate::job::JobKind;
-use crate::job::erased::Erased;
 use crate::job::reason::CouldNotFindOut;
 use crate::panics::{Caught, catch};
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::context::Context;
 use crate::context::current::AtWork;
 use crate::event::{Failure, FailureKind, Phase};
-use crate::job::erased::Erased;
+use crate::job::Erased;
 use crate::job::reason::{NotAsWanted, could_not_find_out, is_permanent};
 use crate::panics::Caught;
 use crate::secret::Redactor;

@@ -12,7 +12,7 @@ use super::phase_call::{call_phase, failure};
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::event::{Failure, Phase};
-use crate::job::erased::Erased;
+use crate::job::Erased;
 use crate::panics::catch;
 
 /// A run that was started.

@@ -9,10 +9,9 @@ use petgraph::visit::DfsPostOrder;
 
 use super::adjacency::{Adjacency, BothWays};
 use super::error::{GraphError, GraphErrors};
+use super::job_graph::{JobGraph, NO_JOB};
 use super::names::Names;
-use super::{JobGraph, NO_JOB};
-use crate::job::erased::{Sameness, sameness};
-use crate::job::{AnyJob, Dep, Deps};
+use crate::job::{AnyJob, Dep, Deps, Sameness, sameness};
 use crate::panics::catch;
 use crate::suggest;
 

@@ -7,14 +7,60 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::JobGraph;
 use super::assembly::{Assembly, LIMIT};
 use super::error::{GraphError, GraphErrors};
+use super::job_graph::JobGraph;
 use crate::context::Context;
 use crate::job::erased::{Bodies, Body, Closures};
 use crate::job::retry::Retry;
 use crate::job::{AnyJob, IntoJob, JobKind};
 use crate::panics::catch;
+
+/// How a graph is made.
+impl JobGraph {
+    /// The graph of `root` and all that it needs.
+    ///
+    /// ```
+    /// # use dojob::{deps, Context, Deps, DummyJob, Job, JobGraph, Result};
+    /// # #[derive(Clone, PartialEq)] struct Leaf;
+    /// # impl Job for Leaf {
+    /// #     fn check(&mut self, _: &mut Context) -> Result<()> { Ok(()) }
+    /// #     fn run(&mut self, _: &mut Context) -> Result<()> { Ok(()) }
+    /// # }
+    /// #[derive(Clone, PartialEq)]
+    /// struct Root;
+    ///
+    /// impl DummyJob for Root {
+    ///     fn deps(&self) -> Deps {
+    ///         deps![Leaf]
+    ///     }
+    /// }
+    ///
+    /// let graph = JobGraph::new(Root)?;
+    /// assert_eq!(graph.iter().map(|job| job.name()).collect::<Vec<_>>(), ["Leaf", "Root"]);
+    /// # Ok::<(), dojob::GraphErrors>(())
+    /// ```
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn new<M>(root: impl IntoJob<M>) -> Result<JobGraph, GraphErrors> {
+        let root = catch(|| root.into_job()).map_err(|caught| GraphError::Panicked {
+            job: "the root".to_owned(),
+            message: caught.message,
+            location: caught.location,
+        })?;
+        let name = root.name.clone();
+        let mut assembly = Assembly::new(LIMIT);
+        assembly.add(root);
+        assembly.discover(|_, _| {});
+        assembly.finish(Some(vec![name]))
+    }
+
+    /// A graph that is built node by node.
+    pub fn builder() -> GraphBuilder {
+        GraphBuilder::default()
+    }
+}
 
 /// A graph in the making; [`JobGraph::builder`] starts one.
 ///

@@ -1,61 +1,14 @@
-//! Jobs whose type is forgotten, as a graph keeps them.
-//!
-//! Knows the three job traits and closures; not the engine that calls them.
+//! The job traits and closures, each as a job whose type is forgotten.
 
 use std::any::Any;
 use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::{Dep, Deps, DummyJob, Job, JobKind, RunOnlyJob};
+use super::any_job::{Deps, Erased, Sameness};
+use super::kind::JobKind;
+use super::traits::{DummyJob, Job, RunOnlyJob};
 use crate::context::Context;
-
-/// How two jobs of one name compare.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sameness {
-    Same,
-    OtherValue,
-    OtherType,
-}
-
-/// A job of any kind.
-pub(crate) trait Erased: Send + Sync {
-    fn kind(&self) -> JobKind;
-    fn type_name(&self) -> &'static str;
-    fn deps(&self) -> Deps;
-    fn check(&mut self, cx: &mut Context) -> Result<()>;
-    fn run(&mut self, cx: &mut Context) -> Result<()>;
-    fn cleanup(&mut self, cx: &mut Context) -> Result<()>;
-    fn revert(&mut self, cx: &mut Context) -> Result<()>;
-    fn clone_box(&self) -> Box<dyn Erased>;
-    /// The user's own value.
-    fn value(&self) -> &dyn Any;
-    /// Compares the values alone.
-    fn compare(&self, other: &dyn Erased) -> Sameness;
-    /// Whether it has a cleanup, where that can be told without calling it.
-    fn has_cleanup(&self) -> Option<bool>;
-    /// Whether it has a revert, where that can be told without calling it.
-    fn has_revert(&self) -> Option<bool>;
-    /// The dependencies that its type does not know of.
-    fn more_deps(&self) -> &[Dep] {
-        &[]
-    }
-    /// Takes more of these, and returns `None`; a job that cannot keep them gives them back.
-    fn add_deps(&mut self, deps: Vec<Dep>) -> Option<Vec<Dep>> {
-        Some(deps)
-    }
-    /// Gives away those that nobody else has, so that a long chain of them is let go of one by one.
-    fn give_deps_away(&mut self, _: &mut Vec<Dep>) {}
-}
-
-/// How two jobs of one name compare, with all that was said about them.
-pub(crate) fn sameness(one: &dyn Erased, other: &dyn Erased) -> Sameness {
-    let names = |job: &dyn Erased| job.more_deps().iter().map(|dep| dep.name().clone()).collect::<Vec<_>>();
-    match one.compare(other) {
-        Sameness::Same if names(one) != names(other) => Sameness::OtherValue,
-        sameness => sameness,
-    }
-}
 
 fn compare<J: PartialEq + 'static>(own: &J, other: &dyn Erased) -> Sameness {
     match other.value().downcast_ref::<J>() {
@@ -191,88 +144,6 @@ impl<J: DummyJob> Erased for Dummy<J> {
     }
     fn compare(&self, other: &dyn Erased) -> Sameness {
         compare(&self.0, other)
-    }
-}
-
-/// A job with more dependencies than its type knows of.
-pub(crate) struct Needing {
-    body: Box<dyn Erased>,
-    deps: Arc<Vec<Dep>>,
-}
-
-impl Needing {
-    /// This job with these dependencies behind those that it has.
-    pub(crate) fn around(mut body: Box<dyn Erased>, deps: Vec<Dep>) -> Box<dyn Erased> {
-        match body.add_deps(deps) {
-            Some(deps) => Box::new(Needing { body, deps: Arc::new(deps) }),
-            None => body,
-        }
-    }
-}
-
-/// A chain of jobs, each with the next one as a dependency, may be a million long: to drop it job within job would need
-/// more stack than there is.
-impl Drop for Needing {
-    fn drop(&mut self) {
-        let mut open = Vec::new();
-        self.give_deps_away(&mut open);
-        while let Some(dep) = open.pop() {
-            if let Dep::Job(mut job) = dep {
-                job.body.give_deps_away(&mut open);
-            }
-        }
-    }
-}
-
-impl Erased for Needing {
-    fn has_cleanup(&self) -> Option<bool> {
-        self.body.has_cleanup()
-    }
-    fn has_revert(&self) -> Option<bool> {
-        self.body.has_revert()
-    }
-    fn kind(&self) -> JobKind {
-        self.body.kind()
-    }
-    fn type_name(&self) -> &'static str {
-        self.body.type_name()
-    }
-    fn deps(&self) -> Deps {
-        let mut deps = self.body.deps();
-        deps.0.extend(self.deps.iter().cloned());
-        deps
-    }
-    fn check(&mut self, cx: &mut Context) -> Result<()> {
-        self.body.check(cx)
-    }
-    fn run(&mut self, cx: &mut Context) -> Result<()> {
-        self.body.run(cx)
-    }
-    fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
-        self.body.cleanup(cx)
-    }
-    fn revert(&mut self, cx: &mut Context) -> Result<()> {
-        self.body.revert(cx)
-    }
-    fn clone_box(&self) -> Box<dyn Erased> {
-        Box::new(Needing { body: self.body.clone_box(), deps: self.deps.clone() })
-    }
-    fn value(&self) -> &dyn Any {
-        self.body.value()
-    }
-    fn compare(&self, other: &dyn Erased) -> Sameness {
-        self.body.compare(other)
-    }
-    fn more_deps(&self) -> &[Dep] {
-        &self.deps
-    }
-    fn add_deps(&mut self, deps: Vec<Dep>) -> Option<Vec<Dep>> {
-        Arc::make_mut(&mut self.deps).extend(deps);
-        None
-    }
-    fn give_deps_away(&mut self, open: &mut Vec<Dep>) {
-        open.extend(Arc::into_inner(std::mem::take(&mut self.deps)).unwrap_or_default());
-        self.body.give_deps_away(open);
     }
 }
 

@@ -21,9 +21,9 @@ use super::secrets::Fetched;
 use super::task_type::{ArgumentStep, TaskType};
 use crate::context::{Context, ResultError};
 use crate::event::Phase;
-use crate::job::erased::{Erased, Sameness};
 use crate::job::reason::{CouldNotFindOut, Permanent};
 use crate::job::{AnyJob, Deps, JobKind};
+use crate::job::{Erased, Sameness};
 
 /// Under this key are the names of the arguments that a body was made of; without it none was.
 const BEGUN: &str = "dojob.arguments";

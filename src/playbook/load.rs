@@ -30,7 +30,7 @@ use crate::graph::error::GraphErrors;
 
 /// Says what is known of the machine: the value of `${facts.os.family}` when it is asked for `os.family`. Where there is no
 /// such fact it is `None`, or a [`NoSuchFact`] that says what there is.
-pub type Facts = dyn Fn(&str) -> crate::Result<Option<Value>> + Send + Sync;
+pub type Facts = dyn Fn(&str) -> anyhow::Result<Option<Value>> + Send + Sync;
 
 /// There is no such fact, in the words of who knows the facts: what there is, say.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -148,7 +148,7 @@ impl Options {
     #[must_use]
     pub fn facts(
         mut self,
-        facts: impl Fn(&str) -> crate::Result<Option<Value>> + Send + Sync + 'static,
+        facts: impl Fn(&str) -> anyhow::Result<Option<Value>> + Send + Sync + 'static,
     ) -> Self {
         self.facts = Some(Arc::new(facts));
         self

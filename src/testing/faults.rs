@@ -14,8 +14,9 @@ use crate::clock::{Clock, SystemClock, Wake};
 use crate::context::Context;
 use crate::event::Phase;
 use crate::graph::JobGraph;
-use crate::job::erased::{Erased, Sameness};
+use crate::graph::error::GraphErrors;
 use crate::job::{Dep, Deps, JobKind};
+use crate::job::{Erased, Sameness};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,7 +242,7 @@ impl JobGraph {
     ///
     /// # Errors
     /// When there is no job of one of the names; all of those at once.
-    pub fn with_faults(self, faults: Faults) -> Result<JobGraph, crate::GraphErrors> {
+    pub fn with_faults(self, faults: Faults) -> Result<JobGraph, GraphErrors> {
         self.check_names(faults.jobs())?;
         Ok(self.map_bodies(|name, body| faults.around(name, body)))
     }

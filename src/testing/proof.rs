@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use super::{Fault, Faults};
+use super::faults::{Fault, Faults};
 use crate::engine::Engine;
 use crate::event::{Outcome, Phase};
 use crate::graph::JobGraph;

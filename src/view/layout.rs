@@ -2,7 +2,7 @@
 //!
 //! Knows sizes and edges; nothing of jobs, text or SVG. Boxes stand on layers, and every wire leads from its layer to a
 //! later one. Each step is a room of its own: [`rank`] chooses layers, [`layered`] the ways of wires through them,
-//! [`order`] what stands beside what, [`lines`] and [`settle`] how far apart, [`route`] draws the wires.
+//! [`order`] what stands beside what, [`lines`] and [`x_coordinates`] how far apart, [`route`] draws the wires.
 //!
 //! All of it works downwards; a picture that leads to the right is turned at the end. Coordinates are whole numbers, so
 //! that a picture is the same on every machine.
@@ -14,82 +14,32 @@
 //! Large graphs take time in proportion to their size: every search that makes a picture better has a budget, and wires
 //! that would pass too many layers go round the outside.
 
+mod budget;
+pub(crate) mod geometry;
 mod layered;
 mod lines;
 mod lists;
 mod order;
 mod pack;
+mod part;
 mod ports;
 mod rank;
 mod route;
-mod settle;
 mod simplex;
 #[cfg(test)]
 mod tests;
+mod x_coordinates;
 
-use self::layered::{Item, Layered};
-use self::lists::Lists;
+use self::geometry::{Piece, Plan, Point, Rect, Size, Wire};
+use self::layered::Layered;
+use self::part::{DOWN, Part};
 use crate::graph::adjacency::Adjacency;
-
-/// How large a box is, and how much of its corners is round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Size {
-    pub(crate) width: i64,
-    pub(crate) height: i64,
-    pub(crate) corner: i64,
-}
 
 /// Which way wires lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     Down,
     Right,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Point {
-    pub(crate) x: i64,
-    pub(crate) y: i64,
-}
-
-/// Where a box stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rect {
-    pub(crate) x: i64,
-    pub(crate) y: i64,
-    pub(crate) width: i64,
-    pub(crate) height: i64,
-}
-
-/// A part of a wire, from where the one before it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
-    Line(Point),
-    /// A cubic Bézier curve.
-    Curve(Point, Point, Point),
-}
-
-/// A wire from a box to one it leads to, or a branch of one that others share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Wire {
-    /// The nodes it joins.
-    pub(crate) edge: (u32, u32),
-    pub(crate) start: Point,
-    pub(crate) pieces: Vec<Piece>,
-    /// Whether it ends at a box, and not where it meets others that go the same way.
-    pub(crate) arrives: bool,
-    /// Whether others meet it, so that not all of it is its own.
-    pub(crate) is_shared: bool,
-}
-
-/// A picture's coordinates.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    /// In the order of the nodes.
-    pub(crate) boxes: Vec<Rect>,
-    pub(crate) wires: Vec<Wire>,
-    pub(crate) width: i64,
-    pub(crate) height: i64,
 }
 
 /// Lays out boxes of these sizes; all edges lead to lower numbers.
@@ -119,7 +69,7 @@ fn plan_part(part: &Part, layers: &[u32]) -> Plan {
     let graph = Layered::new(part, &layers, &led_off);
     let order = order::order(&graph);
     let lines = lines::lines(&graph, &order);
-    let places = settle::places(&graph, &order, &lines, part.gaps);
+    let places = x_coordinates::places(&graph, &order, &lines, part.gaps);
     route::route(part, &graph, &order, &places)
 }
 
@@ -139,80 +89,6 @@ fn choose(parts: &[Part], layers: &[Vec<u32>]) -> Direction {
     };
     let (down, right) = (screens(false), screens(true));
     if down <= 110 || down <= right * 5 / 4 { Direction::Down } else { Direction::Right }
-}
-
-/// Steps that a method may take which makes something better and may end early: in proportion to the size, so that
-/// large graphs take no longer than that, and generous with small ones.
-fn budget(size: usize) -> u64 {
-    20_000_000 + 100 * size as u64
-}
-
-/// How far items on a layer are apart.
-#[derive(Clone, Copy, Debug)]
-struct Gaps {
-    boxes: i64,
-    lines: i64,
-    mixed: i64,
-    /// Between a layer and the next one, at least.
-    layers: i64,
-}
-
-const DOWN: Gaps = Gaps { boxes: 24, lines: 12, mixed: 16, layers: 44 };
-const RIGHT: Gaps = Gaps { boxes: 14, lines: 9, mixed: 12, layers: 56 };
-
-impl Gaps {
-    /// How far the middles of two neighbours are apart.
-    fn between(self, one: &Item, other: &Item) -> i64 {
-        let gap = match (one.node, other.node) {
-            (Some(_), Some(_)) => self.boxes,
-            (None, None) => self.lines,
-            _ => self.mixed,
-        };
-        (one.breadth + 1) / 2 + (other.breadth + 1) / 2 + gap
-    }
-}
-
-/// Boxes that are connected, numbered anew from 0 in the same order.
-#[derive(Debug)]
-struct Part {
-    /// The numbers they have outside.
-    nodes: Vec<u32>,
-    sizes: Vec<Size>,
-    /// From higher to lower numbers.
-    edges: Vec<(u32, u32)>,
-    leaving: Lists,
-    arriving: Lists,
-    gaps: Gaps,
-}
-
-impl Part {
-    fn new(nodes: Vec<u32>, sizes: Vec<Size>, edges: Vec<(u32, u32)>, gaps: Gaps) -> Self {
-        let leaving = Lists::group(nodes.len(), edges.iter().map(|(from, _)| *from));
-        let arriving = Lists::group(nodes.len(), edges.iter().map(|(_, to)| *to));
-        Part { nodes, sizes, edges, leaving, arriving, gaps }
-    }
-
-    fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
-    fn breadth(&self, node: u32) -> i64 {
-        self.sizes[node as usize].width
-    }
-
-    fn targets(&self, node: u32) -> impl ExactSizeIterator<Item = u32> {
-        self.leaving.of(node).iter().map(|edge| self.edges[*edge as usize].1)
-    }
-
-    fn sources(&self, node: u32) -> impl ExactSizeIterator<Item = u32> {
-        self.arriving.of(node).iter().map(|edge| self.edges[*edge as usize].0)
-    }
-
-    /// The same boxes lying on their side.
-    fn turned(&self) -> Part {
-        let turn = |size: &Size| Size { width: size.height, height: size.width, corner: size.corner };
-        Part::new(self.nodes.clone(), self.sizes.iter().map(turn).collect(), self.edges.clone(), RIGHT)
-    }
 }
 
 /// The connected parts, in the order of their first nodes.

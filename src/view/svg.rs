@@ -6,14 +6,17 @@
 
 mod label;
 mod legend;
+mod shapes;
 mod style;
 
 use std::fmt::Write;
 
 use self::label::{FONT, SMALL};
 use self::legend::Legend;
+use self::shapes::{Outline, pill, push_box, push_escaped};
 use super::dot::second_line;
-use super::layout::{self, Piece, Plan, Point, Rect, Size};
+use super::layout;
+use super::layout::geometry::{Piece, Plan, Point, Rect, Size};
 use super::text;
 use crate::event::Outcome;
 use crate::graph::{JobGraph, Node};
@@ -80,11 +83,6 @@ impl Label {
         let width = name.max(more).max(2 * FONT) + 2 * SIDE.max(corner / 2 + 4) + frame;
         Size { width: width + width % 2, height, corner }
     }
-}
-
-/// How round the ends of a dummy are: half a circle, but for one of many lines.
-fn pill(height: i64) -> i64 {
-    (height / 2).min(26)
 }
 
 fn draw<'r>(graph: &JobGraph, report_of: impl Fn(Node<'_>) -> Option<JobReport<'r>>) -> String {
@@ -252,34 +250,6 @@ fn push_text(svg: &mut String, label: &Label, rect: Rect, kind: JobKind) {
     }
 }
 
-/// How a box is drawn.
-struct Outline {
-    kind: JobKind,
-    corner: i64,
-    frame: i64,
-}
-
-/// A job has round corners, one that runs every time two frames, a dummy round ends.
-fn push_box(svg: &mut String, rect: Rect, outline: Outline) {
-    let Rect { x, y, width, height } = rect;
-    let corner = match outline.kind {
-        JobKind::Job => outline.corner,
-        JobKind::RunOnly => outline.frame,
-        JobKind::Dummy => outline.corner.max(pill(height)),
-    };
-    let class = if outline.kind == JobKind::RunOnly { " class=\"frame\"" } else { "" };
-    let _ = write!(
-        svg,
-        "<rect{class} x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"{corner}\"/>"
-    );
-    if outline.kind == JobKind::RunOnly {
-        let frame = outline.frame;
-        let (width, height) = (width - 2 * frame, height - 2 * frame);
-        let (x, y) = (x + frame, y + frame);
-        let _ = write!(svg, "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"1\"/>");
-    }
-}
-
 /// What is told of a job when it is pointed at.
 fn tooltip(node: Node<'_>, report: Option<JobReport<'_>>) -> String {
     let mut lines = vec![node.name().to_owned()];
@@ -305,19 +275,6 @@ fn ending(report: JobReport<'_>) -> String {
         (_, 0) => outcome.to_string(),
         (_, 1) => format!("{outcome}, 1 try in {}", text::duration(report.duration())),
         (_, tries) => format!("{outcome}, {tries} tries in {}", text::duration(report.duration())),
-    }
-}
-
-/// Writes `text`, which is clean, such that it reads the same in XML.
-fn push_escaped(svg: &mut String, text: &str) {
-    for c in text.chars() {
-        match c {
-            '&' => svg.push_str("&amp;"),
-            '<' => svg.push_str("&lt;"),
-            '>' => svg.push_str("&gt;"),
-            '"' => svg.push_str("&quot;"),
-            c => svg.push(c),
-        }
     }
 }
 

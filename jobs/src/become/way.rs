@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use dojob::{Command, Context, CouldNotFindOut, Result};
 
-use super::{BecomeMethod, Variables};
+use super::method::BecomeMethod;
+use super::variables::Variables;
 use crate::programs;
 
 /// What has to be known of a user to become it.

@@ -5,7 +5,7 @@ use rustix::system::uname;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Facts;
+use super::source::Source;
 
 /// Processors and memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -21,14 +21,14 @@ pub struct Hardware {
     pub swap: Option<u64>,
 }
 
-pub(super) fn read(facts: &Facts) -> Result<Hardware> {
-    let architecture = match facts.is_here() {
+pub(super) fn read(source: &Source) -> Result<Hardware> {
+    let architecture = match source.is_here() {
         true => Some(uname().machine().to_string_lossy().into_owned()),
-        false => facts.read_line("/proc/sys/kernel/arch")?,
+        false => source.read_line("/proc/sys/kernel/arch")?,
     };
-    let online = facts.read_line("/sys/devices/system/cpu/online")?.and_then(|ranges| count(&ranges));
-    let usable = || std::thread::available_parallelism().ok().filter(|_| facts.is_here()).map(usize::from);
-    let memory = facts.read("/proc/meminfo")?.unwrap_or_default();
+    let online = source.read_line("/sys/devices/system/cpu/online")?.and_then(|ranges| count(&ranges));
+    let usable = || std::thread::available_parallelism().ok().filter(|_| source.is_here()).map(usize::from);
+    let memory = source.read("/proc/meminfo")?.unwrap_or_default();
     Ok(Hardware {
         architecture,
         cpus: online.or_else(usable),

@@ -9,7 +9,7 @@ use rustix::system::uname;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Facts;
+use super::source::Source;
 
 /// A network interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -25,28 +25,28 @@ pub struct Interface {
     pub addresses: Vec<IpAddr>,
 }
 
-pub(super) fn hostname(facts: &Facts) -> Result<String> {
-    if facts.is_here() {
+pub(super) fn hostname(source: &Source) -> Result<String> {
+    if source.is_here() {
         return Ok(uname().nodename().to_string_lossy().into_owned());
     }
-    if let Some(name) = facts.read_line("/proc/sys/kernel/hostname")? {
+    if let Some(name) = source.read_line("/proc/sys/kernel/hostname")? {
         return Ok(name);
     }
-    let text = facts.read("/etc/hostname")?.unwrap_or_default();
+    let text = source.read("/etc/hostname")?.unwrap_or_default();
     let name = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
     Ok(name.unwrap_or("localhost").to_owned())
 }
 
-pub(super) fn interfaces(facts: &Facts) -> Result<BTreeMap<String, Interface>> {
+pub(super) fn interfaces(source: &Source) -> Result<BTreeMap<String, Interface>> {
     let mut found = BTreeMap::new();
-    for name in facts.names_in("/sys/class/net")? {
+    for name in source.names_in("/sys/class/net")? {
         let at = format!("/sys/class/net/{name}");
         // Some files, such as that of the bonding driver, are no interfaces.
-        if !facts.locate(&at)?.is_dir() {
+        if !source.locate(&at)?.is_dir() {
             continue;
         }
         // A driver may refuse to say what it does not know while the interface is down.
-        let line = |file: &str| facts.read_line(&format!("{at}/{file}")).ok().flatten();
+        let line = |file: &str| source.read_line(&format!("{at}/{file}")).ok().flatten();
         let interface = Interface {
             mac: line("address").filter(|mac| mac.chars().any(|c| !matches!(c, '0' | ':'))),
             up: line("operstate").and_then(|state| is_up(&state)),
@@ -55,7 +55,7 @@ pub(super) fn interfaces(facts: &Facts) -> Result<BTreeMap<String, Interface>> {
         };
         found.insert(name, interface);
     }
-    if facts.is_here() {
+    if source.is_here() {
         add_addresses(&mut found)?;
     }
     Ok(found)

@@ -7,7 +7,7 @@ use rustix::system::uname;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Facts;
+use super::source::Source;
 
 /// The operating system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -37,16 +37,16 @@ const FAMILIES: [(&str, &[&str]); 5] = [
     ("alpine", &["alpine", "postmarketos"]),
 ];
 
-pub(super) fn read(facts: &Facts) -> Result<Os> {
-    let text = match facts.read("/etc/os-release")? {
+pub(super) fn read(source: &Source) -> Result<Os> {
+    let text = match source.read("/etc/os-release")? {
         Some(text) => text,
-        None => facts.read("/usr/lib/os-release")?.unwrap_or_default(),
+        None => source.read("/usr/lib/os-release")?.unwrap_or_default(),
     };
     let mut release = parse(&text);
     let id = release.remove("ID").map(|id| id.to_lowercase());
     let like = release.remove("ID_LIKE").unwrap_or_default().to_lowercase();
-    let kernel = facts.read_line("/proc/sys/kernel/osrelease")?;
-    let here = facts.is_here().then(uname);
+    let kernel = source.read_line("/proc/sys/kernel/osrelease")?;
+    let here = source.is_here().then(uname);
     let system = here.as_ref().map(|here| here.sysname().to_string_lossy().to_lowercase());
     Ok(Os {
         family: family(id.as_deref(), &like).or(system).unwrap_or_else(|| "linux".to_owned()),

@@ -5,7 +5,7 @@ use rustix::fs::{Access, access};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Facts;
+use super::source::Source;
 
 /// How software is installed and started there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -100,17 +100,17 @@ const DIRECTORIES: [&str; 8] = [
     "/home/linuxbrew/.linuxbrew/bin",
 ];
 
-pub(super) fn read(facts: &Facts) -> Result<Tools> {
+pub(super) fn read(source: &Source, family: &str) -> Result<Tools> {
     Ok(Tools {
-        package_manager: package_manager(facts)?,
-        service_manager: service_manager(facts)?,
-        container: container(facts),
+        package_manager: package_manager(source, family)?,
+        service_manager: service_manager(source)?,
+        container: container(source),
     })
 }
 
-fn has_program(facts: &Facts, name: &str) -> Result<bool> {
+fn has_program(source: &Source, name: &str) -> Result<bool> {
     for directory in DIRECTORIES {
-        let path = facts.locate(&format!("{directory}/{name}"))?;
+        let path = source.locate(&format!("{directory}/{name}"))?;
         if path.is_file() && access(&path, Access::EXEC_OK).is_ok() {
             return Ok(true);
         }
@@ -118,19 +118,18 @@ fn has_program(facts: &Facts, name: &str) -> Result<bool> {
     Ok(false)
 }
 
-fn package_manager(facts: &Facts) -> Result<Option<PackageManager>> {
+fn package_manager(source: &Source, family: &str) -> Result<Option<PackageManager>> {
     let mut there = Vec::new();
     for (manager, program) in PACKAGE_MANAGERS {
-        if has_program(facts, program)? {
+        if has_program(source, program)? {
             there.push(manager);
         }
     }
-    let family = facts.os()?.family.as_str();
     let own = OWN.iter().find(|(of, _)| *of == family).map_or([].as_slice(), |(_, managers)| managers);
     Ok(own.iter().find(|manager| there.contains(manager)).or(there.first()).copied())
 }
 
-fn service_manager(facts: &Facts) -> Result<Option<ServiceManager>> {
+fn service_manager(source: &Source) -> Result<Option<ServiceManager>> {
     // What each makes when it starts; a program that is only installed starts nothing.
     let signs = [
         ("/run/systemd/system", ServiceManager::Systemd),
@@ -141,18 +140,18 @@ fn service_manager(facts: &Facts) -> Result<Option<ServiceManager>> {
         ("/sbin/launchd", ServiceManager::Launchd),
     ];
     for (sign, manager) in signs {
-        if facts.has(sign)? {
+        if source.has(sign)? {
             return Ok(Some(manager));
         }
     }
-    let init = facts.read_line("/proc/1/comm").ok().flatten();
-    let has_scripts = facts.has("/etc/inittab")? && facts.has("/etc/init.d")?;
+    let init = source.read_line("/proc/1/comm").ok().flatten();
+    let has_scripts = source.has("/etc/inittab")? && source.has("/etc/init.d")?;
     Ok((init.as_deref() == Some("init") && has_scripts).then_some(ServiceManager::Sysvinit))
 }
 
 /// What cannot be looked at is no sign: unlike other facts, this one is a guess.
-fn container(facts: &Facts) -> Option<String> {
-    let line = |file: &str| facts.read_line(file).ok().flatten();
+fn container(source: &Source) -> Option<String> {
+    let line = |file: &str| source.read_line(file).ok().flatten();
     if let Some(name) = line("/run/systemd/container") {
         return Some(name);
     }
@@ -161,7 +160,7 @@ fn container(facts: &Facts) -> Option<String> {
         ("/.dockerenv", "docker"),
         ("/run/secrets/kubernetes.io", "kubernetes"),
     ] {
-        if facts.has(sign).unwrap_or(false) {
+        if source.has(sign).unwrap_or(false) {
             return Some(name.to_owned());
         }
     }
@@ -171,7 +170,7 @@ fn container(facts: &Facts) -> Option<String> {
     if let Some(name) = named.filter(|name| !name.is_empty()) {
         return Some(name.to_owned());
     }
-    let groups = facts.read("/proc/1/cgroup").ok().flatten().unwrap_or_default();
+    let groups = source.read("/proc/1/cgroup").ok().flatten().unwrap_or_default();
     let signs = [
         ("kubepods", "kubernetes"),
         ("docker", "docker"),

@@ -6,7 +6,7 @@ use dojob::Result;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Facts;
+use super::source::Source;
 
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -25,8 +25,8 @@ pub struct Account {
 }
 
 /// Those of `/etc/passwd`. Of two of one name the first counts, as for the system; lines that are no users are passed over.
-pub(super) fn read(facts: &Facts) -> Result<BTreeMap<String, Account>> {
-    let text = facts.read("/etc/passwd")?.unwrap_or_default();
+pub(super) fn read(source: &Source) -> Result<BTreeMap<String, Account>> {
+    let text = source.read("/etc/passwd")?.unwrap_or_default();
     let mut users = BTreeMap::new();
     for (name, user) in text.lines().filter_map(user) {
         users.entry(name).or_insert(user);

@@ -8,6 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::shown_name::show;
+
 /// The format of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -47,7 +49,7 @@ impl Format {
         let name = path.file_name().unwrap_or_default().as_bytes();
         let found = BY_ENDING.iter().find(|(ending, _)| name.ends_with(ending));
         let (_, format) =
-            found.ok_or_else(|| FormatError::Unknown { name: super::show(path.as_os_str().as_bytes()) })?;
+            found.ok_or_else(|| FormatError::Unknown { name: show(path.as_os_str().as_bytes()) })?;
         format.built_in()
     }
 

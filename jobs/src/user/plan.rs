@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use dojob::Secret;
 
-use super::User;
+use super::attributes::User;
 use crate::account::{Accounts, Expiry, Password, Presence, UserLine};
 use crate::written::listed;
 

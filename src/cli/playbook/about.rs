@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap_complete::shells;
 
-use super::command;
 use crate::cli::flags::Shell;
 use crate::cli::run::print;
 
@@ -17,8 +16,7 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn main(self) -> anyhow::Result<u8> {
-        let mut command = command();
+    pub(super) fn main(self, mut command: clap::Command) -> anyhow::Result<u8> {
         let name = command.get_name().to_owned();
         let mut text = Vec::new();
         match self.shell {
@@ -39,16 +37,16 @@ pub(super) struct Man {
 }
 
 impl Man {
-    pub(super) fn main(self) -> anyhow::Result<u8> {
+    pub(super) fn main(self, command: clap::Command) -> anyhow::Result<u8> {
         match self.directory {
             Some(directory) => {
                 let failed = || format!("failed to write manual pages to {}", directory.display());
                 std::fs::create_dir_all(&directory).with_context(failed)?;
-                clap_mangen::generate_to(command(), &directory).with_context(failed)?;
+                clap_mangen::generate_to(command, &directory).with_context(failed)?;
             }
             None => {
                 let mut text = Vec::new();
-                clap_mangen::Man::new(command()).render(&mut text)?;
+                clap_mangen::Man::new(command).render(&mut text)?;
                 print(&text)?;
             }
         }

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::reading::Reading;
-use super::registry;
-use crate::playbook::Facts;
+use crate::playbook::{Facts, Registry};
 use crate::view::picture::{can_draw, write_picture};
 
 #[derive(clap::Args)]
@@ -25,7 +24,7 @@ pub(super) struct Graph {
 impl Graph {
     pub(super) fn main(self, facts: Option<Arc<Facts>>) -> anyhow::Result<u8> {
         can_draw(&self.output)?;
-        let graph = self.reading.read(&self.file, facts)?.outline(&registry()?)?;
+        let graph = self.reading.read(&self.file, facts)?.outline(&Registry::linked()?)?;
         write_picture(&graph, &self.output)?;
         Ok(0)
     }

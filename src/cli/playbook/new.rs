@@ -6,10 +6,9 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use super::registry;
 use crate::cli::run::print;
-use crate::cli::say;
-use crate::cli::state::program;
+use crate::cli::say::program;
+use crate::cli::say::say;
 use crate::playbook::Registry;
 
 /// How many task types are shown.
@@ -25,7 +24,7 @@ pub(super) struct New {
 impl New {
     pub(super) fn main(self) -> anyhow::Result<u8> {
         let name = self.file.as_ref().map_or("FILE".into(), |file| file.to_string_lossy());
-        let text = starter(&registry()?, &name);
+        let text = starter(&Registry::linked()?, &name);
         let Some(file) = self.file.as_ref().filter(|file| file.as_os_str() != "-") else {
             print(text.as_bytes())?;
             return Ok(0);

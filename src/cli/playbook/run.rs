@@ -5,12 +5,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::reading::Reading;
-use super::{Cli, registry};
 use crate::cli::flags::Flags;
 use crate::cli::run::Planned;
 use crate::engine::Engine;
 use crate::graph::JobGraph;
-use crate::playbook::{Facts, Ids, Playbook};
+use crate::playbook::{Facts, Ids, Playbook, Registry};
 use crate::suggest;
 
 #[derive(clap::Args)]
@@ -27,17 +26,22 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn main(mut self, facts: Option<Arc<Facts>>, is_plan: bool) -> ExitCode {
+    pub(super) fn main(
+        mut self,
+        command: clap::Command,
+        facts: Option<Arc<Facts>>,
+        is_plan: bool,
+    ) -> ExitCode {
         if is_plan {
             (self.flags.no_act, self.flags.diff, self.flags.is_plan) = (true, true, true);
         }
         // What runs nothing asks for no secret.
         let is_look = self.flags.list || self.flags.debts;
-        self.flags.converge_planned::<Cli>(|| {
+        self.flags.converge_planned(command, || {
             let playbook = self.reading.read(&self.file, facts)?;
             // For as long as the process is there: to take a large one apart takes time, and the end does it for nothing.
             let playbook: &'static Playbook = Box::leak(Box::new(playbook));
-            let registry = registry()?;
+            let registry = Registry::linked()?;
             let (graph, ids) = playbook.outline_with_ids(&registry)?;
             let only = jobs(&self.flags.only, &graph, &ids)?;
             let outline = playbook.in_scope(Engine::with_graph(graph));

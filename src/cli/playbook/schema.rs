@@ -1,9 +1,9 @@
 //! `schema`: the JSON Schema of playbooks, for editors.
 
-use super::registry;
 use crate::cli::run::print;
+use crate::playbook::Registry;
 
 pub(super) fn main() -> anyhow::Result<u8> {
-    print(format!("{:#}\n", registry()?.json_schema()).as_bytes())?;
+    print(format!("{:#}\n", Registry::linked()?.json_schema()).as_bytes())?;
     Ok(0)
 }

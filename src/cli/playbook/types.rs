@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use super::registry;
 use crate::cli::run::print;
 use crate::playbook::{Field, Registry, TaskType};
 
@@ -18,7 +17,7 @@ pub(super) struct Types {
 
 impl Types {
     pub(super) fn main(self) -> anyhow::Result<u8> {
-        let registry = registry()?;
+        let registry = Registry::linked()?;
         let text = match &self.name {
             Some(name) => of_one(registry.get(name)?),
             None => table(&registry),

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::reading::Reading;
-use super::registry;
 use crate::cli::run::{UNUSABLE, print};
-use crate::cli::say_error;
-use crate::playbook::Facts;
+use crate::cli::say::say_error;
+use crate::playbook::{Facts, Registry};
 
 #[derive(clap::Args)]
 pub(super) struct Validate {
@@ -21,7 +20,7 @@ pub(super) struct Validate {
 
 impl Validate {
     pub(super) fn main(self, facts: Option<Arc<Facts>>) -> anyhow::Result<u8> {
-        let registry = registry()?;
+        let registry = Registry::linked()?;
         let mut code = 0;
         for file in &self.files {
             let validated = self.reading.read(file, facts.clone()).and_then(|playbook| {

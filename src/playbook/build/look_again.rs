@@ -9,9 +9,9 @@ use std::sync::Arc;
 use anyhow::{Result, anyhow};
 
 use crate::context::Context;
-use crate::job::erased::{Erased, Sameness};
 use crate::job::reason::Permanent;
 use crate::job::{Deps, JobKind};
+use crate::job::{Erased, Sameness};
 
 /// The jobs of one target.
 pub(super) struct Look {

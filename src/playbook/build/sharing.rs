@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Builder;
 use super::job::Making;
 use super::look_again::Look;
-use crate::job::erased::Erased;
+use crate::job::Erased;
 use crate::playbook::arguments;
 use crate::playbook::hocon::Step;
 use crate::playbook::late;

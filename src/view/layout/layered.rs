@@ -6,8 +6,8 @@
 
 use std::collections::btree_map::Entry;
 
-use super::Part;
 use super::lists::Lists;
+use super::part::Part;
 
 /// The number of the trunk that leads to all boxes that were led off: the wires of one can leave it on every layer
 /// without crossing each other.

@@ -2,7 +2,8 @@
 //!
 //! Knows finished plans of parts.
 
-use super::{Part, Piece, Plan, Point, Rect};
+use super::geometry::{Piece, Plan, Point, Rect};
+use super::part::Part;
 
 const APART: i64 = 32;
 

@@ -2,8 +2,8 @@
 //!
 //! Knows hops and places; nothing of how wires are drawn.
 
-use super::Part;
 use super::layered::Layered;
+use super::part::Part;
 
 /// How far apart wires begin and end at a box, where there is room.
 const APART: i64 = 8;

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Part;
+use super::budget::budget;
+use super::part::Part;
 use super::simplex::{self, Constraint};
 
 /// How many layers a box may be moved by to make them equally broad. Bounds the work, no more.
@@ -24,7 +25,7 @@ pub(super) fn layers(part: &Part) -> Vec<u32> {
         .iter()
         .map(|(from, to)| Constraint { low: *from, high: *to, distance: 1, weight: 1 })
         .collect();
-    simplex::shorten(&mut at, &constraints, false, super::budget(part.len() + part.edges.len()));
+    simplex::shorten(&mut at, &constraints, false, budget(part.len() + part.edges.len()));
     let first = at.iter().copied().min().unwrap_or(0);
     at.iter().map(|at| (at - first) as u32).collect()
 }

@@ -3,10 +3,11 @@
 //! Knows where everything stands on its layer. Wires bend in the gaps between layers alone: a curve stays within the
 //! rectangle of its ends and handles, and these are all in the gap.
 
+use super::geometry::{Piece, Plan, Point, Rect, Wire};
 use super::layered::{Detour, Item, Layered, Way};
 use super::order::Order;
+use super::part::Part;
 use super::ports::Ports;
-use super::{Part, Piece, Plan, Point, Rect, Wire};
 
 /// The straight end of a wire, on which its arrow head lies.
 const HEAD: i64 = 8;

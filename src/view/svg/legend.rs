@@ -3,11 +3,11 @@
 //! Knows which of them occur and how often; nothing of jobs.
 
 use super::label::{SMALL, width};
+use super::shapes::{Outline, push_box, push_escaped};
 use super::style;
-use super::{Outline, push_box, push_escaped};
 use crate::event::Outcome;
 use crate::job::JobKind;
-use crate::view::layout::Rect;
+use crate::view::layout::geometry::Rect;
 
 const SWATCH: (i64, i64) = (22, 14);
 const ROW: i64 = 24;

@@ -3,10 +3,11 @@
 //! Knows what stands beside what. Everything is first pushed to the left and to the right, and put between; then the
 //! [network simplex method](super::simplex) shortens wires for as long as its budget lasts.
 
-use super::Gaps;
-use super::layered::Layered;
+use super::budget::budget;
+use super::layered::{Item, Layered};
 use super::lists::Lists;
 use super::order::Order;
+use super::part::Gaps;
 use super::simplex::{self, Constraint};
 
 /// The middle of each item. Lines are what stands in one line.
@@ -26,7 +27,7 @@ pub(super) fn places(graph: &Layered, order: &Order, lines: &[u32], gaps: Gaps) 
         constraints.extend([upper, lower].map(|high| Constraint { low, high, distance: 0, weight }));
     }
     let before = places.clone();
-    simplex::shorten(&mut places, &constraints, true, super::budget(constraints.len()));
+    simplex::shorten(&mut places, &constraints, true, budget(constraints.len()));
     // Where the budget was used up early it may not have become better.
     if simplex::cost(&places, &constraints) > simplex::cost(&before, &constraints) {
         places = before;
@@ -55,7 +56,7 @@ fn apart(graph: &Layered, order: &Order, lines: &[u32], gaps: Gaps) -> Vec<Const
         .map(|two| Constraint {
             low: lines[two[0] as usize],
             high: lines[two[1] as usize],
-            distance: gaps.between(&graph.items[two[0] as usize], &graph.items[two[1] as usize]),
+            distance: distance_between(gaps, &graph.items[two[0] as usize], &graph.items[two[1] as usize]),
             weight: 0,
         })
         .collect();
@@ -103,4 +104,14 @@ fn pushed(count: usize, constraints: &[Constraint]) -> Vec<i64> {
         }
     }
     at
+}
+
+/// How far the middles of two neighbours are apart.
+fn distance_between(gaps: Gaps, one: &Item, other: &Item) -> i64 {
+    let gap = match (one.node, other.node) {
+        (Some(_), Some(_)) => gaps.boxes,
+        (None, None) => gaps.lines,
+        _ => gaps.mixed,
+    };
+    (one.breadth + 1) / 2 + (other.breadth + 1) / 2 + gap
 }

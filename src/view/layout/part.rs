@@ -1,0 +1,60 @@
+//! Boxes that are connected, which are laid out by themselves, and how far they are apart.
+
+use super::geometry::Size;
+use super::lists::Lists;
+
+/// How far items on a layer are apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gaps {
+    pub(super) boxes: i64,
+    pub(super) lines: i64,
+    pub(super) mixed: i64,
+    /// Between a layer and the next one, at least.
+    pub(super) layers: i64,
+}
+
+pub(super) const DOWN: Gaps = Gaps { boxes: 24, lines: 12, mixed: 16, layers: 44 };
+pub(super) const RIGHT: Gaps = Gaps { boxes: 14, lines: 9, mixed: 12, layers: 56 };
+
+/// Boxes that are connected, numbered anew from 0 in the same order.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// The numbers they have outside.
+    pub(super) nodes: Vec<u32>,
+    pub(super) sizes: Vec<Size>,
+    /// From higher to lower numbers.
+    pub(super) edges: Vec<(u32, u32)>,
+    pub(super) leaving: Lists,
+    pub(super) arriving: Lists,
+    pub(super) gaps: Gaps,
+}
+
+impl Part {
+    pub(super) fn new(nodes: Vec<u32>, sizes: Vec<Size>, edges: Vec<(u32, u32)>, gaps: Gaps) -> Self {
+        let leaving = Lists::group(nodes.len(), edges.iter().map(|(from, _)| *from));
+        let arriving = Lists::group(nodes.len(), edges.iter().map(|(_, to)| *to));
+        Part { nodes, sizes, edges, leaving, arriving, gaps }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(super) fn breadth(&self, node: u32) -> i64 {
+        self.sizes[node as usize].width
+    }
+
+    pub(super) fn targets(&self, node: u32) -> impl ExactSizeIterator<Item = u32> {
+        self.leaving.of(node).iter().map(|edge| self.edges[*edge as usize].1)
+    }
+
+    pub(super) fn sources(&self, node: u32) -> impl ExactSizeIterator<Item = u32> {
+        self.arriving.of(node).iter().map(|edge| self.edges[*edge as usize].0)
+    }
+
+    /// The same boxes lying on their side.
+    pub(super) fn turned(&self) -> Part {
+        let turn = |size: &Size| Size { width: size.height, height: size.width, corner: size.corner };
+        Part::new(self.nodes.clone(), self.sizes.iter().map(turn).collect(), self.edges.clone(), RIGHT)
+    }
+}
