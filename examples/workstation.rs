@@ -246,7 +246,7 @@ fn main() -> ExitCode {
     let scope = format!("workstation {}", root.display());
     let workstation = Workstation { place, name: cli.name.clone() };
     let code = flags.main(&cli, || Ok(Engine::new(workstation)?.tries(1).scope(scope)));
-    let is_asked = !flags.needs_jobs() || flags.list || flags.debts || flags.cleanup_only;
+    let is_asked = !flags.needs_jobs() || flags.list || flags.pending || flags.cleanup_only;
     let stdout_is_taken = is_asked || flags.format == Format::Json || flags.graph == Some("-".into());
     if code == ExitCode::SUCCESS && !stdout_is_taken && !flags.no_act && !cli.system {
         tell(&root);

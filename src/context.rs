@@ -74,7 +74,7 @@ pub(crate) struct Run {
     /// Where the run began.
     pub(crate) directory: Directory,
     pub(crate) no_act: bool,
-    /// Whether what is run may have to be taken back.
+    /// Whether what is run may have to be reverted.
     pub(crate) reverts: bool,
 }
 
@@ -452,7 +452,7 @@ impl Context {
         Ok(changed)
     }
 
-    /// In a revert: why everything is taken back, the failures that stand by the names of their jobs; empty in other
+    /// In a revert: why everything is reverted, the failures that stand by the names of their jobs; empty in other
     /// phases.
     pub fn failures(&self) -> &BTreeMap<String, Failure> {
         static NONE: BTreeMap<String, Failure> = BTreeMap::new();

@@ -46,7 +46,7 @@ use crate::event::Observer;
 use crate::graph::JobGraph;
 use crate::graph::error::GraphErrors;
 use crate::job::IntoJob;
-use crate::report::{CleanupReport, Debt, Report};
+use crate::report::{CleanupReport, PendingCleanup, Report};
 use crate::secret::Secret;
 
 /// Brings a graph of jobs to its wanted state.
@@ -195,7 +195,7 @@ impl Engine {
 
     /// Whether [`converge`](Engine::converge) calls the cleanups; it does unless told otherwise. When it does not,
     /// [`clean_up`](Engine::clean_up) can be called by hand until the next run, which lets go of them: they were
-    /// declined, and are not owed.
+    /// declined, and are not pending.
     #[must_use]
     pub fn cleanup(mut self, cleanup: bool) -> Self {
         self.setup.settings.cleanup = cleanup;
@@ -226,8 +226,8 @@ impl Engine {
         self
     }
 
-    /// Writes down in a log (a [`Journal`](crate::Journal)) what is about to be run, so that the next start with the same log pays what a killed
-    /// process owes: it ends the commands that are left, and calls the cleanups that are open, before anything else.
+    /// Writes down in a log (a [`Journal`](crate::Journal)) what is about to be run, so that the next start with the same log does what a killed
+    /// process left pending: it ends the commands that are left, and calls the cleanups that are open, before anything else.
     #[must_use]
     pub fn journal(mut self, log: impl Log + 'static) -> Self {
         match Recorder::new(log) {
@@ -270,7 +270,7 @@ impl Engine {
         self
     }
 
-    /// Leaves as it is what an earlier run has begun to take back and did not finish; otherwise such a run is gone on with
+    /// Leaves as it is what an earlier run began to revert and did not finish; otherwise such a revert is continued
     /// ([`OnFailure::Revert`]), or [refused](Report::refusal).
     #[must_use]
     pub fn forget_undo(mut self, forget_undo: bool) -> Self {
@@ -278,16 +278,16 @@ impl Engine {
         self
     }
 
-    /// What earlier runs have left open, by the journal, the oldest first; empty without one.
-    pub fn debts(&self) -> Vec<Debt> {
+    /// The cleanups and reverts that earlier runs left pending, by the journal, the oldest first; empty without one.
+    pub fn pending(&self) -> Vec<PendingCleanup> {
         self.setup.recorder.as_ref().map_or_else(Vec::new, |journal| {
             journal.with_ledger(|ledger| recovery::list(ledger, &self.setup.whole))
         })
     }
 
-    /// Pays what earlier runs owe, and does nothing else: no job is checked or run. With `declined` also those cleanups
-    /// that were left out on purpose.
-    pub fn pay_debts(&mut self, declined: bool) -> Report {
+    /// Calls the cleanups that earlier runs left pending, and does nothing else: no job is checked or run. With `declined`
+    /// also those that were left out on purpose.
+    pub fn call_pending(&mut self, declined: bool) -> Report {
         Convergence::new(&mut self.setup).only_clean_up(declined)
     }
 
@@ -318,7 +318,7 @@ impl Engine {
     }
 
     /// Calls the cleanups that are open, the last run first: those that [`cleanup`](Engine::cleanup) has switched off in
-    /// the last run, and those that have failed and are still owed. In a dry run it calls none.
+    /// the last run, and those that have failed and are still pending. In a dry run it calls none.
     pub fn clean_up(&mut self) -> Vec<CleanupReport> {
         if self.setup.settings.no_act {
             return Vec::new();

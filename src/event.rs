@@ -29,7 +29,7 @@ pub enum Phase {
     Recheck,
     /// Put away what a run left lying about.
     Cleanup,
-    /// Take back what a run has done.
+    /// Revert what a run has done.
     Revert,
 }
 
@@ -61,7 +61,7 @@ pub enum Outcome {
     InPlace,
     /// Converged by a run: its recheck passed, or, where the work shows late, the check of a later try.
     Changed,
-    /// Changed by a run, and then taken back, since something else could not be done.
+    /// Changed by a run, and then reverted, since something else failed.
     Reverted,
     /// All its tries failed.
     Failed,
@@ -198,8 +198,8 @@ pub enum Event {
         workers: usize,
         /// Whether this is a dry run.
         no_act: bool,
-        /// Whether it only pays what earlier runs owe.
-        only_debts: bool,
+        /// Whether it only calls the cleanups that earlier runs left pending.
+        only_pending: bool,
     },
     /// A job begins a try.
     #[non_exhaustive]
@@ -323,9 +323,9 @@ pub enum Event {
         /// How many.
         processes: usize,
     },
-    /// A cleanup or a revert is owed and was not called.
+    /// A cleanup or a revert is pending and was not called.
     #[non_exhaustive]
-    DebtKept {
+    CleanupPending {
         /// The job's name.
         job: Arc<str>,
         /// The try whose run it belongs to.
@@ -371,8 +371,8 @@ pub enum Event {
         success: bool,
         /// Whether every job is in its wanted state.
         converged: bool,
-        /// Whether a revert has failed, so that some of what was run is still to be taken back.
-        stuck: bool,
+        /// Whether a revert has failed, so that some of what was run is still to be reverted.
+        revert_incomplete: bool,
         /// Whether it was ended before that by [`StopHandle::stop`](crate::StopHandle::stop) or a signal.
         stopped: bool,
         /// How many jobs ended how.
@@ -388,7 +388,7 @@ pub struct Counts {
     pub in_place: usize,
     /// Converged by a run.
     pub changed: usize,
-    /// Converged by a run, and then taken back.
+    /// Converged by a run, and then reverted.
     pub reverted: usize,
     /// All tries failed.
     pub failed: usize,

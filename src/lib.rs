@@ -146,7 +146,9 @@ pub use crate::host::lock::Holder;
 pub use crate::job::reason::{CouldNotFindOut, NotAsWanted, OrCouldNotFindOut, Permanent};
 pub use crate::job::retry::{Retry, RetryError};
 pub use crate::job::{AnyJob, Deps, DummyJob, IntoJob, Job, JobKind, RunOnlyJob, marker};
-pub use crate::report::{CleanupReport, Debt, JobReport, REPORT_VERSION, Report, RevertEnding, RevertReport};
+pub use crate::report::{
+    CleanupReport, JobReport, PendingCleanup, REPORT_VERSION, Report, RevertEnding, RevertReport,
+};
 pub use crate::secret::{MASK, Secret};
 pub use crate::view::console::{Color, Console};
 pub use crate::view::json::{EVENT_VERSION, JsonLines};

@@ -13,7 +13,7 @@ use crate::event::{Counts, Failure, Outcome, Phase, seconds};
 use crate::graph::{Node, SharedGraph};
 
 /// The version of the report's JSON form; it changes when a field changes its meaning or goes away.
-pub const REPORT_VERSION: u32 = 1;
+pub const REPORT_VERSION: u32 = 2;
 
 /// What is kept of a job during a run. Small: there may be millions.
 #[derive(Clone, Debug)]
@@ -43,9 +43,9 @@ pub struct Report {
     pub(crate) records: Vec<Record>,
     pub(crate) reverts: Vec<RevertReport>,
     pub(crate) cleanups: Vec<CleanupReport>,
-    pub(crate) debts: Vec<Debt>,
+    pub(crate) pending: Vec<PendingCleanup>,
     pub(crate) refusal: Option<String>,
-    /// Something is owed that somebody has to see to.
+    /// Something is pending that needs a decision.
     pub(crate) unpaid: bool,
     pub(crate) started: Timestamp,
     pub(crate) duration: Duration,
@@ -130,20 +130,20 @@ impl Report {
         self.cleanups.iter().filter(|cleanup| cleanup.failure.is_some())
     }
 
-    /// What was taken back, in that order, and what was not.
+    /// What was reverted, in that order, and what was not.
     pub fn reverts(&self) -> &[RevertReport] {
         &self.reverts
     }
 
-    /// Whether a revert has failed, so that some of what was run is still to be taken back.
-    pub fn is_stuck(&self) -> bool {
+    /// Whether a revert has failed, so that some of what was run is still to be reverted.
+    pub fn is_revert_incomplete(&self) -> bool {
         self.reverts.iter().any(|revert| matches!(revert.ending, RevertEnding::Failed(_)))
     }
 
-    /// What earlier convergences have left open and this one has not paid: for lack of a job of that name, because it was
+    /// What earlier convergences left pending and this one has not called: for lack of a job of that name, because it was
     /// declined on purpose, or because this is a dry run.
-    pub fn debts(&self) -> &[Debt] {
-        &self.debts
+    pub fn pending(&self) -> &[PendingCleanup] {
+        &self.pending
     }
 
     /// Why nothing was started, where that is so: an earlier convergence has begun to take things back, and this one is
@@ -315,10 +315,10 @@ pub struct CleanupReport {
     pub duration: Duration,
 }
 
-/// A cleanup, or a taking back, that an earlier convergence has left open.
+/// A cleanup or a revert that an earlier convergence has left to do.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[non_exhaustive]
-pub struct Debt {
+pub struct PendingCleanup {
     /// The job's name.
     pub job: Arc<str>,
     /// The try whose run it belongs to.
@@ -328,15 +328,15 @@ pub struct Debt {
     pub of: Timestamp,
     /// [`Phase::Cleanup`] or [`Phase::Revert`].
     pub phase: Phase,
-    /// Whether it was left out on purpose: then it is paid only when that is asked for.
+    /// Whether it was left out on purpose: then it is called only on request.
     pub declined: bool,
-    /// Whether the graph has a job of this name, without which it cannot be paid.
-    pub payable: bool,
+    /// Whether the graph has a job of this name, without which it cannot be called.
+    pub has_job: bool,
     /// Whether the job is known to have such a phase. Otherwise that turns out when it is called.
     pub certain: bool,
 }
 
-/// What became of a run that was to be taken back.
+/// What became of a run that was to be reverted.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct RevertReport {
@@ -355,7 +355,7 @@ pub struct RevertReport {
     pub duration: Duration,
 }
 
-/// How taking back a run ended.
+/// How reverting a run ended.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -384,9 +384,9 @@ impl Serialize for Report {
         fields.serialize_field("counts", &self.counts)?;
         fields.serialize_field("jobs", &Sequence(|| self.jobs()))?;
         fields.serialize_field("reverts", &self.reverts)?;
-        fields.serialize_field("stuck", &self.is_stuck())?;
+        fields.serialize_field("revert_incomplete", &self.is_revert_incomplete())?;
         fields.serialize_field("cleanups", &self.cleanups)?;
-        fields.serialize_field("debts", &self.debts)?;
+        fields.serialize_field("pending", &self.pending)?;
         fields.serialize_field("refusal", &self.refusal)?;
         fields.end()
     }

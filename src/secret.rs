@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 mod forms;
+mod mask;
 mod matcher;
 #[cfg(test)]
 mod properties;
@@ -18,16 +19,14 @@ mod redactor;
 mod userinfo;
 mod withheld;
 
-pub(crate) use redactor::Redactor;
+pub use mask::MASK;
+pub(crate) use redactor::{IN_LOGS, Redactor};
 #[cfg(feature = "playbook")]
 pub(crate) use userinfo::in_urls;
 pub(crate) use userinfo::without_passwords;
 pub(crate) use withheld::withheld;
 #[cfg(feature = "playbook")]
 pub(crate) use withheld::withhold;
-
-/// What stands in the place of a secret.
-pub const MASK: &str = "***";
 
 /// A value that is never shown: its `Debug`, `Display` and `Serialize` give `***`.
 ///
@@ -149,9 +148,6 @@ pub(crate) fn reveal(value: &impl Serialize) -> serde_json::Result<(Value, Vec<S
     drop(hide);
     Ok((revealed?, found))
 }
-
-/// What is masked in the log of this process, which belongs to no run: the secrets of all of them.
-pub(crate) static IN_LOGS: Redactor = Redactor::new();
 
 /// `revealed` with the mask wherever `hidden`, the same value serialized with its secrets hidden, has it.
 pub(crate) fn hide_again(revealed: &mut Value, hidden: &Value) {

@@ -1,4 +1,4 @@
-//! What is written down and what is owed: debts, locks, and state directories of all kinds.
+//! What is written down and what is owed: pending, locks, and state directories of all kinds.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -84,14 +84,14 @@ fn a_cleanup_that_fails_is_owed_and_paid_by_the_next_start_with_its_storage_and_
 
     let mut second =
         args(engine(one(root.path(), &log, "maker", false), &state), &serde_json::json!({"movie": "Alien"}));
-    assert_eq!(second.debts().len(), 1);
+    assert_eq!(second.pending().len(), 1);
     let report = second.converge();
     assert_eq!(
         take(&log),
         [r#"Some("a name") false None Some("Brazil")"#],
         "the arguments are those of its run"
     );
-    assert!(report.success() && report.cleanups()[0].of.is_some() && second.debts().is_empty());
+    assert!(report.success() && report.cleanups()[0].of.is_some() && second.pending().is_empty());
     assert!(!state.join("journal").exists(), "nothing has to be remembered");
 }
 
@@ -143,7 +143,7 @@ fn a_debt_of_a_job_that_is_gone_is_told_of_and_kept() {
         let report = renamed.converge();
         assert_eq!(report.exit_code(), 0, "it is told of, and stands in nobody's way");
         assert_eq!(
-            report.debts().iter().map(|debt| (&*debt.job, debt.payable)).collect::<Vec<_>>(),
+            report.pending().iter().map(|cleanup| (&*cleanup.job, cleanup.has_job)).collect::<Vec<_>>(),
             [("old name", false)]
         );
     }
@@ -162,7 +162,7 @@ fn under_no_act_debts_are_shown_and_not_paid() {
     let report =
         Engine::with_graph(one(root.path(), &log, "maker", false)).journal(look).no_act(true).converge();
     assert!(take(&log).is_empty());
-    assert_eq!((report.debts().len(), report.exit_code()), (1, 0));
+    assert_eq!((report.pending().len(), report.exit_code()), (1, 0));
     assert_eq!(fs::read(root.path().join("journal")).unwrap(), before);
 }
 
@@ -175,12 +175,12 @@ fn only_what_was_asked_for_is_paid() {
     assert!(take(&log).is_empty());
 
     let mut payer = Engine::with_graph(graph()).journal(journal());
-    assert!(payer.debts()[0].declined);
+    assert!(payer.pending()[0].declined);
     assert!(payer.converge().cleanups().is_empty(), "what was declined is not owed");
-    let report = payer.pay_debts(false);
+    let report = payer.call_pending(false);
     assert!(report.cleanups().is_empty() && report.counts().not_started == 1);
-    let report = payer.pay_debts(true);
-    assert_eq!((report.cleanups().len(), take(&log).len(), payer.debts().len()), (1, 1, 0));
+    let report = payer.call_pending(true);
+    assert_eq!((report.cleanups().len(), take(&log).len(), payer.pending().len()), (1, 1, 0));
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn a_part_of_the_graph_pays_for_all_of_it() {
     };
     engine(graph(true), root.path()).converge();
     let report = engine(graph(false), root.path()).only(["small"]).unwrap().converge();
-    assert_eq!((take(&log).len(), report.success(), report.debts().len()), (2, true, 0));
+    assert_eq!((take(&log).len(), report.success(), report.pending().len()), (2, true, 0));
 }
 
 #[test]
@@ -519,14 +519,14 @@ fn debts_are_paid_in_the_directory_in_which_they_were_made() {
     fs::write(&file, text).unwrap();
 
     fs::rename(&there, root.path().join("away")).unwrap();
-    let report = engine(graph(false), &state).pay_debts(false);
+    let report = engine(graph(false), &state).call_pending(false);
     let failure = report.failed_cleanups().next().unwrap().failure.as_ref().unwrap().reason.clone();
     assert!(
         failure.ends_with("any more, in which that run began; make it again, and start again"),
         "{failure}"
     );
     fs::rename(root.path().join("away"), &there).unwrap();
-    assert_eq!(engine(graph(false), &state).pay_debts(false).failed_cleanups().count(), 0);
+    assert_eq!(engine(graph(false), &state).call_pending(false).failed_cleanups().count(), 0);
     assert_eq!(fs::read_to_string(there.join("paid")).unwrap().trim_end(), there.display().to_string());
     assert_eq!(std::env::current_dir().unwrap(), here);
 }
@@ -571,10 +571,10 @@ fn a_long_journal_of_few_debts_is_made_short() {
         }
         let mut engine = engine(graph.build().unwrap(), directory.path());
         engine.converge();
-        engine.debts().len()
+        engine.pending().len()
     };
     assert_eq!(converge(true), 1);
     let length = fs::metadata(directory.path().join("journal")).unwrap().len();
-    assert!(length < 2000, "{length} bytes for one debt");
+    assert!(length < 2000, "{length} bytes for one cleanup");
     assert_eq!(converge(false), 0);
 }

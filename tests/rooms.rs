@@ -56,10 +56,13 @@ fn modules(root: &Path) -> BTreeMap<Module, PathBuf> {
     files.into_iter().map(|file| (module_of(root, &file), file)).collect()
 }
 
-/// All paths that begin with `crate`, `self` or `super`, anywhere in a file but in its own test modules.
+/// All paths that begin with `crate`, `self`, `super` or a module that the file declares, anywhere in a file but in its own
+/// test modules.
 #[derive(Default)]
 struct Paths {
     found: Vec<Vec<String>>,
+    /// The modules that the file declares.
+    children: BTreeSet<String>,
     /// The module that is read: that of the file, or one that is written out in it.
     inside: Module,
 }
@@ -78,8 +81,10 @@ impl Paths {
                 TokenTree::Punct(dollar) if dollar.as_char() == '$' => {
                     at += if matches!(tokens.get(at + 1), Some(TokenTree::Ident(_))) { 2 } else { 1 };
                 }
-                TokenTree::Ident(name) if is_root(&name.to_string()) && is_separator(&tokens, at + 1) => {
-                    at = self.path(&tokens, at, Vec::new());
+                TokenTree::Ident(name) if self.begins(&name.to_string()) && is_separator(&tokens, at + 1) => {
+                    // What stands behind `::` is a part of a path from elsewhere.
+                    let is_part = at >= 2 && is_separator(&tokens, at - 2);
+                    at = if is_part { at + 1 } else { self.path(&tokens, at, Vec::new()) };
                 }
                 TokenTree::Group(group) => {
                     let name = name_of_module(&tokens[..at]);
@@ -91,6 +96,10 @@ impl Paths {
                 _ => at += 1,
             }
         }
+    }
+
+    fn begins(&self, name: &str) -> bool {
+        ["crate", "self", "super"].contains(&name) || self.children.contains(name)
     }
 
     /// Reads a path, or a tree of paths as `use` has them, and says where it ends.
@@ -116,10 +125,6 @@ impl Paths {
             at += 3;
         }
     }
-}
-
-fn is_root(name: &str) -> bool {
-    ["crate", "self", "super"].contains(&name)
 }
 
 fn is_punctuation(token: &TokenTree, wanted: char) -> bool {
@@ -153,6 +158,19 @@ fn name_of_module(before: &[TokenTree]) -> Option<String> {
     }
 }
 
+/// The modules that are declared as `mod name;`.
+fn children(tokens: &[TokenTree]) -> BTreeSet<String> {
+    let declared = tokens.windows(3).filter_map(|three| match three {
+        [TokenTree::Ident(keyword), TokenTree::Ident(name), end]
+            if *keyword == "mod" && is_punctuation(end, ';') =>
+        {
+            Some(name.to_string())
+        }
+        _ => None,
+    });
+    declared.collect()
+}
+
 /// The path from the root of the crate.
 fn absolute(inside: &Module, path: &[String]) -> Module {
     let mut whole = if path[0] == "crate" { Vec::new() } else { inside.clone() };
@@ -179,8 +197,10 @@ fn imports(modules: &BTreeMap<Module, PathBuf>) -> BTreeMap<Module, BTreeSet<Mod
             continue;
         }
         let text = fs::read_to_string(file).expect("the file can be read");
-        let mut paths = Paths { inside: module.clone(), ..Paths::default() };
-        paths.collect(text.parse().unwrap_or_else(|error| panic!("{}: {error}", file.display())));
+        let tokens: TokenStream = text.parse().unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let children = children(&tokens.clone().into_iter().collect::<Vec<_>>());
+        let mut paths = Paths { inside: module.clone(), children, ..Paths::default() };
+        paths.collect(tokens);
         let targets = paths.found.iter().filter_map(|path| target(modules, path));
         all.insert(module.clone(), targets.filter(|target| target != module).collect::<BTreeSet<_>>());
     }
@@ -281,7 +301,7 @@ fn a_circle_over_a_third_file_is_found_with_its_files() {
 #[test]
 fn a_parent_and_its_child_are_a_circle_and_tests_are_none() {
     let (circles, _) = found_in(&[
-        ("job.rs", "mod a; pub use self::a::A;"),
+        ("job.rs", "mod a; fn f() { a::g() }"),
         ("job/a.rs", "use super::B;"),
         ("graph.rs", "mod names; use self::names::N;"),
         ("graph/names.rs", "#[cfg(test)] mod tests { use super::super::M; } mod inner { use super::N; }"),

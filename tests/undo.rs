@@ -127,7 +127,7 @@ fn retry_exhausted_linear() {
     assert!(!world.is("a") && !world.is("b"));
     assert_eq!(report.job("c").reason(), Some("c cannot be done"));
     assert_eq!((report.job("a").outcome(), report.job("d").outcome()), (Outcome::Reverted, Outcome::Blocked));
-    assert_eq!((report.counts().reverted, report.is_stuck(), report.exit_code()), (2, false, 1));
+    assert_eq!((report.counts().reverted, report.is_revert_incomplete(), report.exit_code()), (2, false, 1));
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn revert_error_is_failure() {
     let report = engine.converge();
     assert_eq!(log.take(), ["run a", "run b", "run c", "revert c"]);
     assert_eq!(endings(&report), [("c", "reverted"), ("b", "failed"), ("a", "not reached")]);
-    assert!(report.is_stuck() && world.is("a") && world.is("b"));
+    assert!(report.is_revert_incomplete() && world.is("a") && world.is("b"));
     assert_eq!((report.job("a").outcome(), report.exit_code()), (Outcome::Changed, 1));
 }
 
@@ -260,7 +260,7 @@ fn a_panic_in_a_revert_is_its_failure() {
     let mut graph = JobGraph::builder();
     graph.job("a", |_| bail!("no"), |_| Ok(())).retry(Retry::tries(1)).revert(|_| panic!("oh"));
     let report = engine(graph).converge();
-    assert!(report.is_stuck());
+    assert!(report.is_revert_incomplete());
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn suspended_not_done() {
     failing(&mut graph, &log, "asked to stop", &["a"]);
     let report = engine(graph).journal(Journal::open(directory.path()).unwrap()).converge();
     assert_eq!(log.take(), ["run asked to stop", "revert asked to stop", "revert a"]);
-    assert!(!world.is("a") && report.debts().is_empty());
+    assert!(!world.is("a") && report.pending().is_empty());
 }
 
 /// An engine that goes on undoing `line`, with a journal that a first one has left stuck at `b`.
@@ -347,7 +347,7 @@ fn stuck(world: &World, log: &Log, directory: &tempfile::TempDir) {
     let graph = line(world, log).build().unwrap().with_faults(faults).unwrap();
     let journal = Journal::open(directory.path()).unwrap();
     let report = Engine::with_graph(graph).on_failure(OnFailure::Revert).journal(journal).converge();
-    assert!(report.is_stuck());
+    assert!(report.is_revert_incomplete());
     log.take();
 }
 
@@ -359,7 +359,7 @@ fn crash_in_revert() {
     let report = again.converge();
     assert_eq!(log.take(), ["revert b", "revert a", "clean b", "clean a"], "it goes on, and ends there");
     assert_eq!(endings(&report), [("b", "reverted"), ("a", "reverted")]);
-    assert!(!world.is("a") && !report.is_stuck() && again.debts().is_empty());
+    assert!(!world.is("a") && !report.is_revert_incomplete() && again.pending().is_empty());
     assert_eq!((report.counts().not_started, report.exit_code()), (4, 1));
     let report = again.converge();
     assert_eq!(report.job("c").outcome(), Outcome::Failed, "the next one begins anew");
@@ -374,8 +374,8 @@ fn a_revert_that_fails_again_stays_owed_though_its_cleanup_was_left_out() {
         let engine = Engine::with_graph(graph).on_failure(OnFailure::Revert).cleanup(cleanup);
         engine.clock(VirtualClock::new()).journal(Journal::open(directory.path()).unwrap()).converge()
     };
-    assert!(failing_at_b(false).is_stuck());
-    assert!(failing_at_b(true).is_stuck(), "the next start tries the revert again, and fails");
+    assert!(failing_at_b(false).is_revert_incomplete());
+    assert!(failing_at_b(true).is_revert_incomplete(), "the next start tries the revert again, and fails");
     log.take();
     let mut third = engine(line(&world, &log)).journal(Journal::open(directory.path()).unwrap());
     let report = third.converge();
@@ -394,11 +394,11 @@ fn another_policy_is_refused_until_the_undoing_is_forgotten() {
     };
     let report = keep().converge();
     assert_eq!(report.exit_code(), 4);
-    let refusal = "an earlier start has begun to take back what it did, since c failed, and has not come to the end of that; \
+    let refusal = "an earlier start began to revert what it did, since c failed, and did not finish; \
                    start with `--on-failure revert` to go on with it, or with `--forget-undo` to leave everything as it is";
     assert_eq!(report.refusal(), Some(refusal));
     assert!(log.take().is_empty());
-    assert_eq!(report.debts().iter().filter(|debt| debt.phase == Phase::Revert).count(), 2);
+    assert_eq!(report.pending().iter().filter(|cleanup| cleanup.phase == Phase::Revert).count(), 2);
 
     let report = keep().forget_undo(true).converge();
     assert_eq!(report.refusal(), None);
@@ -421,10 +421,13 @@ fn resume_after_job_removed() {
     let report = without_b.converge();
     assert_eq!(log.take(), ["revert a", "clean a"]);
     let lost: Vec<(&str, Phase, bool)> =
-        report.debts().iter().map(|debt| (&*debt.job, debt.phase, debt.payable)).collect();
+        report.pending().iter().map(|cleanup| (&*cleanup.job, cleanup.phase, cleanup.has_job)).collect();
     assert_eq!(lost, [("b", Phase::Revert, false)]);
-    let kept = without_b.debts();
-    assert!(kept.iter().any(|debt| &*debt.job == "b" && debt.phase == Phase::Revert), "it is kept: {kept:?}");
+    let kept = without_b.pending();
+    assert!(
+        kept.iter().any(|cleanup| &*cleanup.job == "b" && cleanup.phase == Phase::Revert),
+        "it is kept: {kept:?}"
+    );
     drop(without_b);
     let report = engine(line(&world, &log)).journal(Journal::open(directory.path()).unwrap()).converge();
     assert_eq!(

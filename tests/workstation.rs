@@ -353,7 +353,7 @@ fn however_often_it_is_killed_it_ends_the_same() {
     assert!(kills >= 10, "it was killed {kills} times only");
     assert_eq!(workstation.mend(), BTreeSet::new());
     assert!(contents(&workstation.root) == wanted, "being killed has left something else");
-    assert_eq!(expect(0, workstation.start(&["--debts"])).stdout, "nothing is owed\n");
+    assert_eq!(expect(0, workstation.start(&["--pending"])).stdout, "nothing is pending\n");
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub struct Command {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cleanup: Option<CommandLine>,
     /// Takes back what `run` has done; called when another job has failed for good and the run takes back what it did.
-    /// It has to bear that there is nothing, or only half of it, to take back.
+    /// It must cope with nothing, or only half of it, being there to revert.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revert: Option<CommandLine>,
     /// Variables of the environment, beside those of this process.

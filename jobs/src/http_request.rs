@@ -114,7 +114,7 @@ pub struct SendRequest {
     pub url: Option<String>,
     /// What is sent, as a JSON value, its numbers as they are written here. It is no place for secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub json: Option<crate::Value>,
+    pub json: Option<crate::value::Value>,
     /// What is sent, as a text; it is secret. Say what it is by the header `Content-Type`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Secret<String>>,
@@ -373,7 +373,7 @@ impl SendRequest {
 
     /// Sends this JSON value.
     #[must_use]
-    pub fn json(mut self, value: impl Into<crate::Value>) -> Self {
+    pub fn json(mut self, value: impl Into<crate::value::Value>) -> Self {
         self.json = Some(value.into());
         self
     }

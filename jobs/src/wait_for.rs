@@ -3,7 +3,8 @@
 //! Knows what to look at, and how often; not who makes it come to pass. A check is one look, `run` looks again and again.
 
 mod address;
-mod look;
+mod probe;
+mod subject;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,11 +15,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::address::Address;
+#[cfg(feature = "http")]
+pub use self::subject::HttpAnswer;
+pub use self::subject::{LineOfFile, WhichProcess};
 use crate::disk::path;
 #[cfg(feature = "http")]
-use crate::http::{Url, url};
+use crate::http::Url;
 use crate::patience::Deadline;
-use crate::pattern::Pattern;
 use crate::span::Span;
 use crate::validated::validated;
 
@@ -68,44 +71,6 @@ pub enum Until {
     Http(HttpAnswer),
 }
 
-/// A line in a file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LineOfFile {
-    /// The file. While it is missing, so is the line.
-    #[serde(deserialize_with = "path::named")]
-    pub file: PathBuf,
-    /// What the line contains.
-    pub pattern: Pattern,
-}
-
-/// A process, or all of a name.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum WhichProcess {
-    /// The one with this number.
-    Pid(u32),
-    /// The one whose number is in this file; without the file there is none.
-    PidFile(PathBuf),
-    /// All whose program has this name, as `ps -o comm` shows it. Linux only.
-    Name(String),
-}
-
-/// An answer by HTTP.
-#[cfg(feature = "http")]
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HttpAnswer {
-    /// What is asked for (by GET), with `http://` or `https://`. Redirections are answers and not followed. It may not contain
-    /// a password, since it is shown.
-    #[serde(deserialize_with = "url::http")]
-    pub url: String,
-    /// The status codes that are waited for; unless given, 200 to 299.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<Vec<u16>>,
-}
-
 validated!(WaitFor);
 
 fn five_minutes() -> Span {
@@ -152,50 +117,15 @@ impl WaitFor {
     fn look(&self, cx: &Context) -> Result<Option<String>> {
         let start = cx.working_directory();
         match &self.until {
-            Until::PortOpen(address) => look::port_open(address),
-            Until::PortClosed(address) => look::port_closed(address),
-            Until::FileExists(path) => look::exists(&start.join(path), path),
-            Until::FileGone(path) => look::gone(&start.join(path), path),
-            Until::Line(line) => look::line(&start.join(&line.file), line),
-            Until::ProcessGone(process) => look::process_gone(start, process),
+            Until::PortOpen(address) => probe::port_open(address),
+            Until::PortClosed(address) => probe::port_closed(address),
+            Until::FileExists(path) => probe::exists(&start.join(path), path),
+            Until::FileGone(path) => probe::gone(&start.join(path), path),
+            Until::Line(line) => probe::line(&start.join(&line.file), line),
+            Until::ProcessGone(process) => probe::process_gone(start, process),
             #[cfg(feature = "http")]
-            Until::Http(http) => look::http(cx, &http.validate()?, http.status.as_deref()),
+            Until::Http(http) => probe::http(cx, &http.validate()?, http.status.as_deref()),
         }
-    }
-}
-
-impl WhichProcess {
-    fn validate(&self) -> Result<()> {
-        match self {
-            WhichProcess::Pid(pid) => {
-                ensure!(i32::try_from(*pid).is_ok_and(|pid| pid > 0), "{pid} is no number of a process");
-                Ok(())
-            }
-            WhichProcess::PidFile(path) => Ok(path::validate_named(path)?),
-            WhichProcess::Name(name) => {
-                let fits = !name.is_empty() && !name.contains(['/', '\0', '\n']);
-                ensure!(fits, "`{}` is no name of a process: one such as `postgres` is", name.escape_debug());
-                Ok(())
-            }
-        }
-    }
-}
-
-#[cfg(feature = "http")]
-impl HttpAnswer {
-    /// An answer of 200 to 299 from this URL.
-    pub fn new(url: impl Into<String>) -> Self {
-        HttpAnswer { url: url.into(), status: None }
-    }
-
-    fn validate(&self) -> Result<Url> {
-        let url = Url::http(&self.url)?;
-        let status = self.status.as_deref().unwrap_or(&[200]);
-        ensure!(!status.is_empty(), "`status` must not be empty");
-        if let Some(code) = status.iter().find(|code| !(100..=599).contains(*code)) {
-            anyhow::bail!("{code} is no status of HTTP: those from 100 to 599 are");
-        }
-        Ok(url)
     }
 }
 

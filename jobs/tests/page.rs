@@ -119,7 +119,7 @@ fn jobs_of_the_sources() -> BTreeSet<String> {
     found
 }
 
-/// What a job says it has is read by `--debts`; a cleanup that is written and denied, or promised and missing, would mislead.
+/// What a job says it has is read by `--pending`; a cleanup that is written and denied, or promised and missing, would mislead.
 #[test]
 fn every_job_states_whether_it_has_a_cleanup_and_a_revert() {
     let mut seen = 0;

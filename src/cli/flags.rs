@@ -88,11 +88,11 @@ pub struct Flags {
     #[arg(id = "dojob_on_failure", long = "on-failure", value_enum, value_name = "POLICY")]
     pub on_failure: Option<OnFailure>,
 
-    /// Leave as it is what an earlier start has begun to take back and did not finish
+    /// Leave as it is what an earlier start began to revert and did not finish
     #[arg(id = "dojob_forget_undo", long = "forget-undo")]
     pub forget_undo: bool,
 
-    /// Call the cleanups that earlier starts owe, and do nothing else
+    /// Call the cleanups that earlier starts left pending, and do nothing else
     #[arg(id = "dojob_cleanup_only", long = "cleanup-only")]
     pub cleanup_only: bool,
 
@@ -100,11 +100,11 @@ pub struct Flags {
     #[arg(id = "dojob_declined", long = "declined", requires = "dojob_cleanup_only")]
     pub declined: bool,
 
-    /// Show what earlier starts owe, and run nothing
-    #[arg(id = "dojob_debts", long = "debts", conflicts_with_all = ["dojob_cleanup_only", "dojob_list"])]
-    pub debts: bool,
+    /// Show the cleanups that earlier starts left pending, and run nothing
+    #[arg(id = "dojob_pending", long = "pending", alias = "debts", conflicts_with_all = ["dojob_cleanup_only", "dojob_list"])]
+    pub pending: bool,
 
-    /// Where it is written down what is owed [default: the platform's place for state, below it the program's name]
+    /// Where pending cleanups are recorded [default: the platform's place for state, below it the program's name]
     #[arg(id = "dojob_state_dir", long = "state-dir", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
 
@@ -207,7 +207,7 @@ impl ValueEnum for OnFailure {
             OnFailure::Keep => {
                 ("keep", "Leave everything as it is, so that the next start goes on from there")
             }
-            OnFailure::Revert => ("revert", "Take back everything that was run, the last first"),
+            OnFailure::Revert => ("revert", "Revert everything that was run, the last first"),
         };
         Some(clap::builder::PossibleValue::new(value.0).help(value.1))
     }

@@ -49,9 +49,9 @@ pub(super) fn print(text: &[u8]) -> anyhow::Result<()> {
 }
 
 /// The exit code where cleanups alone were called.
-fn paid(report: &Report) -> u8 {
-    let is_all =
-        report.failed_cleanups().next().is_none() && !report.debts().iter().any(|debt| !debt.declined);
+fn exit_code_of_cleanups(report: &Report) -> u8 {
+    let is_all = report.failed_cleanups().next().is_none()
+        && !report.pending().iter().any(|cleanup| !cleanup.declined);
     match (is_all, report.is_stopped(), report.is_no_act()) {
         (_, true, _) => 130,
         (true, ..) => 0,
@@ -191,8 +191,8 @@ impl Flags {
 
     /// Does what is asked for with an engine that has all it needs.
     fn go(&self, engine: Engine) -> anyhow::Result<u8> {
-        if self.debts {
-            print(self.debts_to_show(&engine.debts())?.as_bytes())?;
+        if self.pending {
+            print(self.pending_to_show(&engine.pending())?.as_bytes())?;
             return Ok(0);
         }
         match (self.list, self.draws()) {
@@ -288,7 +288,7 @@ impl Flags {
             Format::Json => format!("{:#}\n", engine.graph().to_json()),
         };
         print(list.as_bytes())?;
-        engine.debts().iter().for_each(|debt| say(&in_words(debt)));
+        engine.pending().iter().for_each(|cleanup| say(&in_words(cleanup)));
         Ok(())
     }
 
@@ -304,7 +304,7 @@ impl Flags {
         // To the end: pictures are drawn by a program that has to end with this one.
         let signals = SignalGuard::install(engine.stop_handle())?;
         let report = match self.cleanup_only {
-            true => engine.pay_debts(self.declined),
+            true => engine.call_pending(self.declined),
             false => engine.converge(),
         };
         drop(signals);
@@ -312,7 +312,7 @@ impl Flags {
         if let Some(learned) = learned {
             durations::save(scope.as_deref(), &learned);
         }
-        let mut code = if self.cleanup_only { paid(&report) } else { report.exit_code() };
+        let mut code = if self.cleanup_only { exit_code_of_cleanups(&report) } else { report.exit_code() };
         if let Some(refusal) = report.refusal() {
             say(&format!("error: {refusal}"));
         }

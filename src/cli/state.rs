@@ -7,7 +7,7 @@ use super::say::{program, say};
 use crate::engine::Engine;
 use crate::event::Phase;
 use crate::host::file_log::{Journal, JournalError};
-use crate::report::Debt;
+use crate::report::PendingCleanup;
 
 impl Flags {
     /// The engine with the journal of its scope, unless it has one already. What changes nothing only looks at it.
@@ -23,7 +23,7 @@ impl Flags {
 
     /// The journal of an engine's scope, locked unless it is only looked at; `None` where there is nothing to look at.
     pub(super) fn journal_of(&self, engine: &Engine) -> Result<Option<Journal>, JournalError> {
-        let only_looks = self.no_act || self.list || self.debts;
+        let only_looks = self.no_act || self.list || self.pending;
         let directory = match &self.state_dir {
             Some(base) => Journal::directory_below(base, &program(), engine.get_scope()),
             None => match Journal::usual_directory(&program(), engine.get_scope()) {
@@ -52,34 +52,34 @@ impl Flags {
         Ok(Some(journal?))
     }
 
-    /// What is owed, for standard output.
-    pub(super) fn debts_to_show(&self, debts: &[Debt]) -> anyhow::Result<String> {
+    /// What is pending, for stdout.
+    pub(super) fn pending_to_show(&self, pending: &[PendingCleanup]) -> anyhow::Result<String> {
         if self.format == Format::Json {
-            return Ok(format!("{}\n", serde_json::to_string_pretty(debts)?));
+            return Ok(format!("{}\n", serde_json::to_string_pretty(pending)?));
         }
-        if debts.is_empty() {
-            return Ok("nothing is owed\n".to_owned());
+        if pending.is_empty() {
+            return Ok("nothing is pending\n".to_owned());
         }
-        Ok(debts.iter().map(|debt| format!("{}\n", in_words(debt))).collect())
+        Ok(pending.iter().map(|cleanup| format!("{}\n", in_words(cleanup))).collect())
     }
 }
 
-/// A line about a debt.
-pub(crate) fn in_words(debt: &Debt) -> String {
-    let verb = match (debt.declined, debt.phase) {
+/// A line about a pending cleanup.
+pub(crate) fn in_words(cleanup: &PendingCleanup) -> String {
+    let verb = match (cleanup.declined, cleanup.phase) {
         (true, _) => "declined",
-        (false, _) => "owed",
+        (false, _) => "pending",
     };
-    let what = if debt.phase == Phase::Revert { "revert" } else { "cleanup" };
-    let lost = match (debt.payable, debt.certain) {
+    let what = if cleanup.phase == Phase::Revert { "revert" } else { "cleanup" };
+    let lost = match (cleanup.has_job, cleanup.certain) {
         (false, _) => "; there is no job of this name now",
         (true, false) => ", if it has one",
         (true, true) => "",
     };
     format!(
         "{verb}: {what} of {} (try {} of the run of {:.0}){lost}",
-        debt.job.escape_debug(),
-        debt.attempt,
-        debt.of
+        cleanup.job.escape_debug(),
+        cleanup.attempt,
+        cleanup.of
     )
 }

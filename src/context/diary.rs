@@ -20,7 +20,7 @@ pub(crate) trait Diary: Send + Sync {
     fn set(&self, n: u64, durable: bool, key: &str, value: Option<&Value>) -> io::Result<()>;
     /// Its cleanup has succeeded.
     fn settled(&self, n: u64, durable: bool) -> io::Result<()>;
-    /// It was taken back.
+    /// It was reverted.
     fn undone(&self, n: u64, durable: bool) -> io::Result<()>;
     /// It is about to start a command, whose processes will carry this token: written down first, so that there is none of
     /// which nobody knows.
@@ -52,7 +52,7 @@ impl Page {
         self.diary.settled(self.n, self.durable)
     }
 
-    /// It was taken back.
+    /// It was reverted.
     pub(crate) fn undone(&self) -> io::Result<()> {
         self.diary.undone(self.n, self.durable)
     }

@@ -13,7 +13,7 @@ use super::run_context::RunContext;
 use super::started_run::StartedRun;
 use crate::event::Event;
 use crate::graph::SharedGraph;
-use crate::report::{CleanupReport, Debt, RevertReport};
+use crate::report::{CleanupReport, PendingCleanup, RevertReport};
 
 pub(super) struct Aftermath {
     pub(super) context: Arc<RunContext>,
@@ -35,7 +35,7 @@ pub(super) struct Aftermath {
     pub(super) is_unpaid: bool,
     pub(super) reverts: Vec<RevertReport>,
     pub(super) cleanups: Vec<CleanupReport>,
-    pub(super) pending: Vec<Debt>,
+    pub(super) pending: Vec<PendingCleanup>,
 }
 
 impl Aftermath {
@@ -61,16 +61,16 @@ impl Aftermath {
     }
 
     /// Tells of obligations of earlier convergences that stay as they are, each with why.
-    pub(super) fn keep(&mut self, pending: impl IntoIterator<Item = (Debt, String)>) {
-        for (debt, why) in pending {
-            self.context.run.emitter.emit(|| Event::DebtKept {
-                job: debt.job.clone(),
-                attempt: debt.attempt,
-                of: Some(debt.of),
-                phase: debt.phase,
-                reason: if debt.declined { "it was declined".to_owned() } else { why },
+    pub(super) fn keep(&mut self, pending: impl IntoIterator<Item = (PendingCleanup, String)>) {
+        for (cleanup, why) in pending {
+            self.context.run.emitter.emit(|| Event::CleanupPending {
+                job: cleanup.job.clone(),
+                attempt: cleanup.attempt,
+                of: Some(cleanup.of),
+                phase: cleanup.phase,
+                reason: if cleanup.declined { "it was declined".to_owned() } else { why },
             });
-            self.pending.push(debt);
+            self.pending.push(cleanup);
         }
     }
 

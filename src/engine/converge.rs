@@ -206,13 +206,13 @@ impl<'e> Convergence<'e> {
         }
     }
 
-    fn begin(&self, graph: &SharedGraph, only_debts: bool) {
+    fn begin(&self, graph: &SharedGraph, only_pending: bool) {
         self.context.run.emitter.emit(|| Event::RunStarted {
             at: self.aftermath.at,
             jobs: graph.len(),
             workers: self.setup.workers,
             no_act: self.setup.settings.no_act,
-            only_debts,
+            only_pending,
         });
         if tracing::enabled!(tracing::Level::DEBUG) {
             for node in graph.iter().filter(|node| node.dependencies().len() > 0) {
@@ -398,7 +398,7 @@ impl<'e> Convergence<'e> {
             records: std::mem::take(&mut self.records),
             reverts: self.aftermath.reverts,
             cleanups: self.aftermath.cleanups,
-            debts: self.aftermath.pending,
+            pending: self.aftermath.pending,
             refusal,
             unpaid: self.aftermath.is_unpaid,
             started: self.aftermath.at,
@@ -413,7 +413,7 @@ impl<'e> Convergence<'e> {
             success: report.success(),
             converged: report.converged(),
             stopped: report.stopped,
-            stuck: report.is_stuck(),
+            revert_incomplete: report.is_revert_incomplete(),
             counts: report.counts,
         });
         report

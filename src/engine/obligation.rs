@@ -4,7 +4,8 @@
 //! journal alike. Knows no jobs and no files, and does not call anything.
 
 use self::Obligation::{
-    Cleanup, Declined, Revert, RevertCleanup, RevertDeclined, Settled, Stuck, StuckCleanup, StuckDeclined,
+    Cleanup, Declined, Incomplete, IncompleteCleanup, IncompleteDeclined, Revert, RevertCleanup,
+    RevertDeclined, Settled,
 };
 
 /// What a started run owes.
@@ -23,11 +24,11 @@ pub(crate) enum Obligation {
     /// Its revert if the convergence fails; the cleanup was left out on purpose.
     RevertDeclined,
     /// A revert that failed or was not reached; the cleanup has succeeded.
-    Stuck,
+    Incomplete,
     /// A revert that failed or was not reached, and the cleanup, which waits for it.
-    StuckCleanup,
+    IncompleteCleanup,
     /// A revert that failed or was not reached; the cleanup was left out on purpose.
-    StuckDeclined,
+    IncompleteDeclined,
 }
 
 /// What happens to a started run.
@@ -61,12 +62,12 @@ impl Obligation {
 
     /// Whether its cleanup has to be called.
     pub(crate) fn owes_cleanup(self) -> bool {
-        matches!(self, Cleanup | RevertCleanup | StuckCleanup)
+        matches!(self, Cleanup | RevertCleanup | IncompleteCleanup)
     }
 
     /// Whether its cleanup was left out on purpose.
     pub(crate) fn is_declined(self) -> bool {
-        matches!(self, Declined | RevertDeclined | StuckDeclined)
+        matches!(self, Declined | RevertDeclined | IncompleteDeclined)
     }
 
     /// Whether its cleanup has succeeded.
@@ -80,8 +81,8 @@ impl Obligation {
     }
 
     /// Whether it should have been reverted, and was not.
-    pub(crate) fn is_stuck(self) -> bool {
-        matches!(self, Stuck | StuckCleanup | StuckDeclined)
+    pub(crate) fn is_revert_incomplete(self) -> bool {
+        matches!(self, Incomplete | IncompleteCleanup | IncompleteDeclined)
     }
 }
 
@@ -92,12 +93,12 @@ pub(crate) const TABLE: [(Obligation, [Obligation; 6]); 9] = [
     (Settled,        [Settled, Settled,       Settled,        Settled,  Settled,       Settled]),
     (Cleanup,        [Settled, Cleanup,       Declined,       Cleanup,  Cleanup,       Cleanup]),
     (Declined,       [Settled, Cleanup,       Declined,       Declined, Declined,      Declined]),
-    (Revert,         [Revert,  Revert,        Revert,         Settled,  Stuck,         Settled]),
-    (RevertCleanup,  [Revert,  RevertCleanup, RevertDeclined, Cleanup,  StuckCleanup,  Cleanup]),
-    (RevertDeclined, [Revert,  RevertCleanup, RevertDeclined, Declined, StuckDeclined, Declined]),
-    (Stuck,          [Stuck,   Stuck,         Stuck,          Settled,  Stuck,         Settled]),
-    (StuckCleanup,   [Stuck,   StuckCleanup,  StuckDeclined,  Cleanup,  StuckCleanup,  Cleanup]),
-    (StuckDeclined,  [Stuck,   StuckCleanup,  StuckDeclined,  Declined, StuckDeclined, Declined]),
+    (Revert,         [Revert,  Revert,        Revert,         Settled,  Incomplete,         Settled]),
+    (RevertCleanup,  [Revert,  RevertCleanup, RevertDeclined, Cleanup,  IncompleteCleanup,  Cleanup]),
+    (RevertDeclined, [Revert,  RevertCleanup, RevertDeclined, Declined, IncompleteDeclined, Declined]),
+    (Incomplete,          [Incomplete,   Incomplete,         Incomplete,          Settled,  Incomplete,         Settled]),
+    (IncompleteCleanup,   [Incomplete,   IncompleteCleanup,  IncompleteDeclined,  Cleanup,  IncompleteCleanup,  Cleanup]),
+    (IncompleteDeclined,  [Incomplete,   IncompleteCleanup,  IncompleteDeclined,  Declined, IncompleteDeclined, Declined]),
 ];
 
 #[cfg(test)]
@@ -131,7 +132,7 @@ mod tests {
             _ => Half::Done,
         };
         let revert = match obligation {
-            _ if obligation.is_stuck() => Half::Failed,
+            _ if obligation.is_revert_incomplete() => Half::Failed,
             _ if obligation.is_revertible() => Half::Open,
             _ => Half::Done,
         };

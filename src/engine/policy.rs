@@ -1,6 +1,6 @@
-//! After a failure: what is taken back, and in which order.
+//! After a failure: what is reverted, and in which order.
 //!
-//! Pure. Knows numbers of runs; not how one is taken back.
+//! Pure. Knows numbers of runs; not how one is reverted.
 
 /// What is done when a job has failed for good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -8,13 +8,13 @@ pub enum OnFailure {
     /// Everything stays as it is, all else that can be done is done, and the next start goes on from there.
     #[default]
     Keep,
-    /// Nothing new starts, what is at work ends, and then every run that was started is taken back
+    /// Nothing new starts, what is at work ends, and then every run that was started is reverted
     /// ([`Job::revert`](crate::Job::revert)). A job whose check passed was not changed and is left alone. A stop is no
-    /// failure: nothing is taken back for it, and the next start goes on.
+    /// failure: nothing is reverted for it, and the next start goes on.
     Revert,
 }
 
-/// A run of a job, as far as the order of taking back is concerned.
+/// A run of a job, as far as the order of reverts is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Started {
     /// Counts runs in the order of their starts.
@@ -23,7 +23,7 @@ pub(crate) struct Started {
     pub(crate) has_failed: bool,
 }
 
-/// The places of `runs` in the order in which they are taken back: those of the jobs that failed, then the others; each in
+/// The places of `runs` in the order in which they are reverted: those of the jobs that failed, then the others; each in
 /// the reverse order of their starts.
 pub(crate) fn undo_order(runs: &[Started]) -> Vec<usize> {
     let mut places: Vec<usize> = (0..runs.len()).collect();

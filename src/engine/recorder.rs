@@ -106,7 +106,7 @@ impl Recorder {
         let run = state.run.clone();
         drop(state);
         if let Err(error) = self.sync(durable) {
-            // It did not begin, so nothing is owed for it.
+            // It did not begin, so nothing is pending for it.
             let _ = self.append(&Record::Settled { n }, false);
             return Err(error.into());
         }
@@ -231,10 +231,10 @@ mod tests {
         };
         let report = engine(true).converge();
         assert_eq!((report.job("maker").outcome(), report.failed_cleanups().count()), (Outcome::Changed, 1));
-        assert_eq!(engine(true).debts().len(), 1);
-        let report = engine(false).pay_debts(false);
+        assert_eq!(engine(true).pending().len(), 1);
+        let report = engine(false).call_pending(false);
         assert_eq!(report.failed_cleanups().count(), 0);
-        assert!(engine(false).debts().is_empty());
+        assert!(engine(false).pending().is_empty());
     }
 
     #[test]

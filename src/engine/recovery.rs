@@ -43,7 +43,7 @@ pub(super) fn recover(aftermath: &mut Aftermath) -> Ahead {
     }
     let undo = journal.with_ledger(|ledger| ledger.undo().cloned());
     if undo.is_some() && settings.forget_undo {
-        aftermath.record(&Record::UndoEnded, settings.durable, "that the taking back was given up");
+        aftermath.record(&Record::UndoEnded, settings.durable, "that the revert was given up");
     } else if let Some(failures) = undo {
         if settings.on_failure == OnFailure::Keep {
             return Ahead::Over(Some(refuse(aftermath, &failures)));
@@ -74,7 +74,7 @@ pub(super) fn only_clean_up(aftermath: &mut Aftermath, declined: bool) {
                     && !(undoing && owed.is_revertible())
             });
             if undoing {
-                keep_all(aftermath, "it has to be taken back first");
+                keep_all(aftermath, "it has to be reverted first");
             }
             if let Err(error) = journal.tidy() {
                 tracing::warn!("failed to tidy up {}: {error}", journal.location());
@@ -102,18 +102,18 @@ fn refuse(aftermath: &mut Aftermath, failures: &Failures) -> String {
     keep_all(aftermath, "it waits for a decision");
     let names: Vec<&str> = failures.keys().map(String::as_str).collect();
     format!(
-        "an earlier start has begun to take back what it did, since {} failed, and has not come to the end of that; \
+        "an earlier start began to revert what it did, since {} failed, and did not finish; \
          start with `--on-failure revert` to go on with it, or with `--forget-undo` to leave everything as it is",
         names.join(", ")
     )
 }
 
-/// An earlier convergence was interrupted, or got stuck, in its rollback: that goes on, and nothing else is done.
+/// An earlier convergence was interrupted, or could not finish, in its rollback: that goes on, and nothing else is done.
 fn resume_rollback(aftermath: &mut Aftermath, journal: &Arc<Recorder>, failures: Failures) {
     let is_open = |entry: &Entry| entry.obligation.is_revertible() || entry.obligation.owes_cleanup();
     let rebuilt = rebuild_all(aftermath, journal, is_open);
     aftermath.runs = rebuilt.runs;
-    aftermath.has_lost_reverts = rebuilt.lost.iter().any(|(debt, _)| debt.phase == Phase::Revert);
+    aftermath.has_lost_reverts = rebuilt.lost.iter().any(|(cleanup, _)| cleanup.phase == Phase::Revert);
     aftermath.is_undoing = true;
     rollback::revert(aftermath, &Arc::new(failures));
     if aftermath.context.settings.cleanup {
@@ -128,5 +128,5 @@ fn resume_rollback(aftermath: &mut Aftermath, journal: &Arc<Recorder>, failures:
 fn keep_all(aftermath: &mut Aftermath, why: &str) {
     let Some(journal) = aftermath.journal() else { return };
     let pending = journal.with_ledger(|ledger| list(ledger, &aftermath.whole));
-    aftermath.keep(pending.into_iter().map(|debt| (debt, why.to_owned())));
+    aftermath.keep(pending.into_iter().map(|cleanup| (cleanup, why.to_owned())));
 }

@@ -44,7 +44,7 @@ pub(super) fn undo(aftermath: &mut Aftermath, failures: Failures) -> Vec<Arc<str
 
 /// What cannot be written down is not begun: killed in its middle, the next start would build on half of it.
 fn cannot_undo(aftermath: &mut Aftermath, error: &std::io::Error) {
-    let reason = format!("failed to write down that things are taken back: {error}");
+    let reason = format!("failed to write down that things are reverted: {error}");
     aftermath.is_undo_unwritten = true;
     for run in aftermath.runs.iter_mut().filter(|run| run.obligation.is_revertible()) {
         run.apply(Transition::RevertFailed);
@@ -67,7 +67,7 @@ pub(super) fn revert(aftermath: &mut Aftermath, failures: &Arc<Failures>) -> Vec
 }
 
 /// Reverts these runs as far as they are not yet. The first revert that fails is the last one: that run and those whose
-/// turn has not come are stuck.
+/// turn has not come are incomplete.
 fn revert_runs(runs: &mut [StartedRun], failures: &Arc<Failures>, clock: &dyn Clock) -> Vec<RevertReport> {
     let started: Vec<Started> = runs
         .iter()
@@ -84,7 +84,7 @@ fn revert_runs(runs: &mut [StartedRun], failures: &Arc<Failures>, clock: &dyn Cl
             Some(job) => not_reached(run, job),
             None => revert_run(run, failures, clock),
         });
-        if run.obligation.is_stuck() && failed.is_none() {
+        if run.obligation.is_revert_incomplete() && failed.is_none() {
             failed = Some(run.cx.job().clone());
         }
     }
@@ -115,7 +115,7 @@ fn revert_run(run: &mut StartedRun, failures: &Arc<Failures>, clock: &dyn Clock)
 
 fn not_reached(run: &mut StartedRun, failed: &str) -> RevertReport {
     run.apply(Transition::RevertFailed);
-    run.cx.run_of().emitter.emit(|| Event::DebtKept {
+    run.cx.run_of().emitter.emit(|| Event::CleanupPending {
         job: run.cx.job().clone(),
         attempt: run.attempt,
         of: run.of,
@@ -132,8 +132,9 @@ fn report(run: &StartedRun, ending: RevertEnding, duration: Duration) -> RevertR
 /// Calls the cleanups that are owed by an aftermath.
 pub(super) fn clean_up(aftermath: &mut Aftermath) {
     // What an earlier convergence has left out on purpose is not called for, now as then.
-    let is_declined =
-        |run: &mut StartedRun| run.of.is_some() && run.obligation.is_declined() && !run.obligation.is_stuck();
+    let is_declined = |run: &mut StartedRun| {
+        run.of.is_some() && run.obligation.is_declined() && !run.obligation.is_revert_incomplete()
+    };
     aftermath.runs.extract_if(.., is_declined).for_each(StartedRun::let_go);
     clean_up_all(aftermath);
 }
@@ -145,13 +146,13 @@ pub(super) fn clean_up_all(aftermath: &mut Aftermath) {
 }
 
 /// Calls the cleanups of these runs, the last run first, also those left out on purpose before. One that fails does not
-/// stop the others. What stays are runs whose cleanup failed, and those that are stuck, for which it may be too early.
+/// stop the others. What stays are runs whose cleanup failed, and those whose revert is incomplete, for which it may be too early.
 pub(super) fn clean_up_runs(runs: &mut Vec<StartedRun>, clock: &dyn Clock) -> Vec<CleanupReport> {
     runs.sort_by_key(|run| run.order);
     let mut reports = Vec::new();
     let mut left = Vec::new();
     while let Some(mut run) = runs.pop() {
-        if run.obligation.is_stuck() {
+        if run.obligation.is_revert_incomplete() {
             left.push(run);
             continue;
         }
@@ -199,13 +200,13 @@ pub(super) fn close(aftermath: &mut Aftermath, has_converged: bool, was_stopped:
         decline_cleanups(aftermath);
     }
     let Some(journal) = aftermath.journal() else { return };
-    let is_stuck = aftermath.runs.iter().any(|run| run.obligation.is_stuck());
-    if aftermath.is_undoing && !is_stuck && !aftermath.has_lost_reverts {
+    let is_revert_incomplete = aftermath.runs.iter().any(|run| run.obligation.is_revert_incomplete());
+    if aftermath.is_undoing && !is_revert_incomplete && !aftermath.has_lost_reverts {
         // After the cleanups: a start that is killed among them must not begin everything anew.
         aftermath.record(
             &Record::UndoEnded,
             aftermath.context.settings.durable,
-            "that everything was taken back",
+            "that everything was reverted",
         );
     }
     // Who was left out has not seen what was changed.

@@ -265,7 +265,7 @@ impl NodeBuilder<'_> {
         self
     }
 
-    /// What to call for every run that was started, when things are taken back.
+    /// What to call for every run that was started, when the run is reverted.
     pub fn revert(self, revert: impl Fn(&mut Context) -> Result<()> + Send + Sync + 'static) -> Self {
         if let Source::Described { bodies, .. } = &mut self.node.source {
             bodies.revert = Some(Box::new(revert));

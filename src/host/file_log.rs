@@ -111,7 +111,7 @@ pub enum JournalError {
 /// # let scratch = tempfile::tempdir()?;
 /// # let directory = scratch.path().join("mount");
 /// let mut engine = Engine::new(Mount)?.journal(Journal::open(directory)?);
-/// let report = engine.converge(); // pays first what an earlier start owes
+/// let report = engine.converge(); // first calls what an earlier start left pending
 /// # assert!(report.success());
 /// # Ok::<(), anyhow::Error>(())
 /// ```
@@ -146,7 +146,7 @@ struct State {
     /// Whether it was written by an earlier version, so that nothing can follow before it is written anew.
     is_old: bool,
     line: Vec<u8>,
-    /// A record could neither be written nor taken back: nothing may follow it.
+    /// A record could neither be written nor reverted: nothing may follow it.
     is_broken: bool,
 }
 

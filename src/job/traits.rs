@@ -119,13 +119,13 @@ pub trait Job: Clone + PartialEq + Send + Sync + 'static {
     /// others in reverse order. [`Context::failures`] says why; for the rest the same holds as for `cleanup`.
     ///
     /// # Errors
-    /// An error stops the taking back: nothing more is reverted, and the run is *stuck*.
+    /// An error stops the rollback: nothing more is reverted, and the report says *revert incomplete*.
     fn revert(&mut self, cx: &mut Context) -> Result<()> {
         cx.set_absent();
         Ok(())
     }
 
-    /// Whether there is a cleanup to call. `--debts` leaves out those that have none, and says "if it has one" of those that
+    /// Whether there is a cleanup to call. `--pending` leaves out those that have none, and says "if it has one" of those that
     /// do not tell: what a type overrides cannot be seen from outside. It is called in any case.
     fn has_cleanup(&self) -> Option<bool> {
         None
@@ -184,7 +184,7 @@ pub trait RunOnlyJob: Clone + PartialEq + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Whether there is a cleanup to call. `--debts` leaves out those that have none, and says "if it has one" of those that
+    /// Whether there is a cleanup to call. `--pending` leaves out those that have none, and says "if it has one" of those that
     /// do not tell: what a type overrides cannot be seen from outside. It is called in any case.
     fn has_cleanup(&self) -> Option<bool> {
         None

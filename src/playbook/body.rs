@@ -83,7 +83,7 @@ impl TaskBody {
         }
         let returned = match self.made.body(&self.secrets, cx)? {
             Some(body) => call(body, cx),
-            // Nothing was begun, and nothing has to be taken back.
+            // Nothing was begun, and nothing has to be reverted.
             None => Ok(()),
         };
         match limit.filter(|_| is_over(cx)) {

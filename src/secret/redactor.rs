@@ -10,8 +10,9 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use serde_json::Value;
 
+use super::mask::MASK;
 use super::matcher::{Matcher, join_overlapping};
-use super::{IN_LOGS, MASK, forms, userinfo};
+use super::{forms, userinfo};
 
 /// Masks the texts of the secrets of a run.
 #[derive(Default)]
@@ -20,6 +21,9 @@ pub(crate) struct Redactor {
     any: AtomicBool,
     matcher: RwLock<Option<Matcher>>,
 }
+
+/// What is masked in the log of this process, which belongs to no run: the secrets of all of them.
+pub(crate) static IN_LOGS: Redactor = Redactor::new();
 
 impl Redactor {
     pub(super) const fn new() -> Self {

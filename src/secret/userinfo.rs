@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::MASK;
+use super::mask::MASK;
 
 /// The ranges of bytes that hold a password or a token in the URLs of `text`, ascending.
 ///

@@ -93,7 +93,7 @@ impl Proof {
     ///   the last change of each file;
     /// * with every phase called twice the end is the same;
     /// * killed (SIGKILL) before its run, after it, before and after its cleanup, and at instants spread over its run, and
-    ///   then started again, it ends as if nothing had happened, and owes nothing.
+    ///   then started again, it ends as if nothing had happened, and nothing is pending.
     ///
     /// A run-only job has no check: it runs every time, to the same end.
     ///
@@ -206,8 +206,8 @@ impl Proof {
             let report = self.converge(scratch, Faults::new());
             must_have_converged(&report, &format!("started again after a kill at {place:?}"));
             assert_same(wanted, &self.world(scratch, false), &format!("after a kill at {place:?}"));
-            let debts = self.engine(scratch, Faults::new()).debts();
-            assert!(debts.is_empty(), "after a kill at {place:?} it owes {debts:?}");
+            let pending = self.engine(scratch, Faults::new()).pending();
+            assert!(pending.is_empty(), "after a kill at {place:?} these are pending: {pending:?}");
         }
         killed
     }

@@ -81,10 +81,10 @@ pub struct Console {
     failed: Vec<String>,
     written_since: usize,
     failed_cleanups: Vec<String>,
-    only_debts: bool,
-    /// Runs that were taken back, and cleanups of earlier runs that were paid.
+    only_pending: bool,
+    /// Runs that were reverted, and pending cleanups of earlier runs that were called.
     reverted: usize,
-    paid: usize,
+    pending_run: usize,
     /// Jobs of which was told that they have no revert.
     left: HashSet<Arc<str>>,
 }
@@ -132,9 +132,9 @@ impl Console {
             failed: Vec::new(),
             written_since: 0,
             failed_cleanups: Vec::new(),
-            only_debts: false,
+            only_pending: false,
             reverted: 0,
-            paid: 0,
+            pending_run: 0,
             left: HashSet::new(),
         }
     }
@@ -309,7 +309,14 @@ impl Console {
         }
     }
 
-    fn summary(&mut self, counts: Counts, duration: Duration, converged: bool, stopped: bool, stuck: bool) {
+    fn summary(
+        &mut self,
+        counts: Counts,
+        duration: Duration,
+        converged: bool,
+        stopped: bool,
+        incomplete: bool,
+    ) {
         let failed = std::mem::take(&mut self.failed);
         if self.written_since > OUT_OF_SIGHT {
             failed.iter().for_each(|line| self.write(line));
@@ -338,17 +345,17 @@ impl Console {
         let failed_cleanups = std::mem::take(&mut self.failed_cleanups);
         failed_cleanups.iter().for_each(|line| self.write(line));
         let unclean = failed_cleanups.len();
-        let line = if self.only_debts {
-            let word = match (std::mem::take(&mut self.paid), unclean) {
-                (0, 0) => self.paint(GOOD, "nothing was paid"),
-                (paid, 0) => self.paint(GOOD, &format!("paid {}", text::count(paid, "cleanup"))),
-                (paid, _) => {
-                    self.paint(BAD, &format!("paid {}, {unclean} failed", text::count(paid, "cleanup")))
+        let line = if self.only_pending {
+            let word = match (std::mem::take(&mut self.pending_run), unclean) {
+                (0, 0) => self.paint(GOOD, "nothing was pending"),
+                (ran, 0) => self.paint(GOOD, &format!("ran {}", text::count(ran, "pending cleanup"))),
+                (ran, _) => {
+                    self.paint(BAD, &format!("ran {}, {unclean} failed", text::count(ran, "pending cleanup")))
                 }
             };
             format!("{word} ({took})")
-        } else if std::mem::take(&mut self.reverted) > 0 || stuck {
-            let word = self.paint(BAD, if stuck { "stuck while taking back" } else { "taken back" });
+        } else if std::mem::take(&mut self.reverted) > 0 || incomplete {
+            let word = self.paint(BAD, if incomplete { "revert incomplete" } else { "reverted" });
             format!("{word}: {total}, {} ({took})", parts.join(", "))
         } else if converged && unclean > 0 {
             let word = self.paint(BAD, &format!("converged, but {} failed", text::count(unclean, "cleanup")));
@@ -392,8 +399,8 @@ impl Console {
         self.write(&format!("{line}\n"));
     }
 
-    fn owed(&mut self, job: &str, phase: Phase, of: Option<Timestamp>, reason: &str) {
-        let word = self.paint(TODO, "owed");
+    fn pending(&mut self, job: &str, phase: Phase, of: Option<Timestamp>, reason: &str) {
+        let word = self.paint(TODO, "pending");
         let of = left_by(of);
         self.write(&format!("{word} {phase} of {}{of}: {}\n", text::name(job), text::name(reason)));
     }
@@ -401,7 +408,7 @@ impl Console {
     fn cleanup(&mut self, job: &str, of: Option<Timestamp>, passed: bool, failure: Option<&Failure>) {
         self.phase(job, Phase::Cleanup, passed, true, failure);
         if of.is_some() && passed {
-            self.paid += 1;
+            self.pending_run += 1;
             let word = self.paint(GOOD, "cleaned up");
             self.write(&format!("{word} {}{}\n", text::name(job), left_by(of)));
         }
@@ -451,8 +458,8 @@ fn in_full(failure: &Failure, reason_is_shown: bool) -> String {
 impl Observer for Console {
     fn observe(&mut self, event: &Event) {
         match event {
-            Event::RunStarted { no_act, only_debts, .. } => {
-                (self.no_act, self.only_debts) = (*no_act, *only_debts);
+            Event::RunStarted { no_act, only_pending, .. } => {
+                (self.no_act, self.only_pending) = (*no_act, *only_pending);
             }
             Event::PhaseEnded { job, phase, passed, is_final, failure, .. } => {
                 self.phase(job, *phase, *passed, *is_final, failure.as_deref());
@@ -480,12 +487,12 @@ impl Observer for Console {
                 );
                 self.write(&line);
             }
-            Event::DebtKept { job, phase, of, reason, .. } => self.owed(job, *phase, *of, reason),
+            Event::CleanupPending { job, phase, of, reason, .. } => self.pending(job, *phase, *of, reason),
             Event::CleanupEnded { job, of, passed, failure, .. } => {
                 self.cleanup(job, *of, *passed, failure.as_deref());
             }
-            Event::RunEnded { duration, converged, stopped, stuck, counts, .. } => {
-                self.summary(*counts, *duration, *converged, *stopped, *stuck);
+            Event::RunEnded { duration, converged, stopped, revert_incomplete, counts, .. } => {
+                self.summary(*counts, *duration, *converged, *stopped, *revert_incomplete);
             }
             _ => {}
         }

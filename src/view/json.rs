@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::event::{Event, Observer};
 
 /// The version in every line; it changes when a field changes its meaning or goes away, not when one is added.
-pub const EVENT_VERSION: u32 = 1;
+pub const EVENT_VERSION: u32 = 2;
 
 /// Writes every event as one line of JSON, beginning with its version: `{"v":1,"event":"phase_ended",…}`.
 pub struct JsonLines<W> {

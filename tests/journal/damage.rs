@@ -47,7 +47,7 @@ fn a_torn_end_is_cut_and_the_rest_is_owed() {
     {
         fs::write(&file, torn).unwrap();
         let journal = Journal::open(root.path()).unwrap();
-        let owed = Engine::with_graph(one(root.path(), &log, "maker", false)).journal(journal).debts();
+        let owed = Engine::with_graph(one(root.path(), &log, "maker", false)).journal(journal).pending();
         assert_eq!(owed.len(), 1);
         assert!(whole.starts_with(&fs::read(&file).unwrap()));
     }

@@ -57,10 +57,10 @@ fn a_second_start_in_one_scope_ends_with_4_and_says_who_is_at_work() {
 #[test]
 fn what_is_owed_is_listed_and_paid() {
     let home = tempfile::tempdir().unwrap();
-    let nothing = run(&home, &["--debts"]);
-    assert_eq!((nothing.code, nothing.stdout.as_str()), (Some(0), "nothing is owed\n"));
+    let nothing = run(&home, &["--pending"]);
+    assert_eq!((nothing.code, nothing.stdout.as_str()), (Some(0), "nothing is pending\n"));
     run(&home, &["--battery-state", "charged", "--couch-space", "--no-cleanup"]);
-    let declined = run(&home, &["--debts"]);
+    let declined = run(&home, &["--pending"]);
     assert!(
         declined
             .stdout
@@ -68,15 +68,18 @@ fn what_is_owed_is_listed_and_paid() {
             .any(|line| line.starts_with("declined: cleanup of CleanCouch (try 1 of the run of 20"))
     );
     let json: serde_json::Value =
-        serde_json::from_str(&run(&home, &["--debts", "--format", "json"]).stdout).unwrap();
+        serde_json::from_str(&run(&home, &["--pending", "--format", "json"]).stdout).unwrap();
     assert!(
-        json.as_array().unwrap().iter().all(|debt| debt["declined"] == true && debt["phase"] == "cleanup")
+        json.as_array()
+            .unwrap()
+            .iter()
+            .all(|cleanup| cleanup["declined"] == true && cleanup["phase"] == "cleanup")
     );
     assert_eq!(run(&home, &["--cleanup-only"]).stderr, "nothing was paid (TIME)\n");
     let paid = run(&home, &["--cleanup-only", "--declined"]);
     assert_eq!(paid.code, Some(0));
     assert!(paid.stderr.ends_with("paid 1 cleanup (TIME)\n"), "{}", paid.stderr);
-    assert_eq!(run(&home, &["--debts"]).stdout, "nothing is owed\n");
+    assert_eq!(run(&home, &["--pending"]).stdout, "nothing is pending\n");
     let usage = run(&home, &["--declined"]);
     assert_eq!(usage.code, Some(2), "{}", usage.stderr);
 }
@@ -93,7 +96,7 @@ changed FindTvRemote: The remote is not where it was.
 failed TurnOnTv: Remote batteries are dead. (3 tries)
 left as it is TurnOnTv, which has no revert
 left as it is FindTvRemote, which has no revert
-taken back: 2 jobs, 1 changed, 1 failed (TIME)
+reverted: 2 jobs, 1 changed, 1 failed (TIME)
 "
     );
 }

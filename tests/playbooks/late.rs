@@ -402,7 +402,7 @@ fn a_cleanup_in_a_later_start_has_the_arguments_of_its_run() {
     let state = walk(&home.path().join("state"));
     assert!(!state.contains("old-sesame") && state.contains("of one"), "{state}");
     fs::write(&key, "new-sesame").unwrap();
-    let report = engine(&site("echo two")).journal(journal()).pay_debts(true);
+    let report = engine(&site("echo two")).journal(journal()).call_pending(true);
     assert!(report.cleanups().iter().all(|cleanup| cleanup.failure.is_none()), "{report:?}");
     assert_eq!(
         text(&home, "book"),

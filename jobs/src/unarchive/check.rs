@@ -12,7 +12,7 @@ use rustix::fs::{Mode as RawMode, OFlags};
 
 use super::beneath::{Beneath, meta_at};
 use super::item::{Item, ItemKind, Refused};
-use super::{Nothing, Prepared, Unarchive};
+use super::source::{Nothing, Prepared, Unarchive};
 use crate::disk::differ::Differences;
 use crate::disk::look::Meta;
 use crate::disk::owner::Resolved;

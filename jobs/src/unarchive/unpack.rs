@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use super::beneath::{Beneath, NEW_DIRECTORY, NewDirectories, OTHER_FILE_SYSTEM, meta_at};
 use super::check::{in_the_way, open_at, there, wanted};
 use super::item::{Item, ItemKind};
-use super::{Prepared, Unarchive};
+use super::source::{Prepared, Unarchive};
 use crate::disk::at::{self, Fault, Links};
 use crate::disk::look::Meta;
 use crate::disk::owner::Resolved;

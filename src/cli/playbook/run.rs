@@ -36,7 +36,7 @@ impl Run {
             (self.flags.no_act, self.flags.diff, self.flags.is_plan) = (true, true, true);
         }
         // What runs nothing asks for no secret.
-        let is_look = self.flags.list || self.flags.debts;
+        let is_look = self.flags.list || self.flags.pending;
         self.flags.converge_planned(command, || {
             let playbook = self.reading.read(&self.file, facts)?;
             // For as long as the process is there: to take a large one apart takes time, and the end does it for nothing.

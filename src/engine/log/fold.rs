@@ -54,7 +54,7 @@ pub(crate) struct Entry {
 pub(crate) struct Ledger {
     starts: Vec<Start>,
     entries: BTreeMap<u64, Entry>,
-    /// The failures for which everything is being taken back.
+    /// The failures for which everything is being reverted.
     undo: Option<BTreeMap<String, Failure>>,
     /// Which run of a job was the last that may have changed something.
     marks: BTreeMap<String, u64>,
@@ -166,7 +166,7 @@ impl Ledger {
         }
     }
 
-    /// Nothing of what was begun has to be taken back any more.
+    /// Nothing of what was begun has to be reverted any more.
     fn close(&mut self) {
         self.undo = None;
         self.entries.retain(|_, entry| {
@@ -195,7 +195,7 @@ impl Ledger {
         &self.starts[entry.start]
     }
 
-    /// The failures for which things are to be taken back, where that was begun and did not come to its end.
+    /// The failures for which runs are to be reverted, where that was begun and did not end.
     pub(crate) fn undo(&self) -> Option<&BTreeMap<String, Failure>> {
         self.undo.as_ref()
     }

@@ -114,13 +114,13 @@ pub enum Record {
     Finished { n: u64, token: String },
     /// The same in version 1, and whenever an earlier command that was left was ended.
     Ended { n: u64, group: i32 },
-    /// Its try has ended with this result. Only where it may have to be taken back.
+    /// Its try has ended with this result. Only where it may have to be reverted.
     Tried { n: u64, result: Value },
-    /// Jobs have failed for good, and all that was run is going to be taken back.
+    /// Jobs have failed for good, and all that was run is going to be reverted.
     Undo { failures: BTreeMap<String, Failure> },
-    /// A run was taken back, or there is nothing that could be called for it.
+    /// A run was reverted, or there is nothing that could be called for it.
     Undone { n: u64 },
-    /// Everything was taken back, or the rest was given up on purpose.
+    /// Everything was reverted, or the rest was given up on purpose.
     UndoEnded,
     /// Its cleanup has succeeded, or there was nothing to clean up.
     Settled { n: u64 },

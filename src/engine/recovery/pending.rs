@@ -3,29 +3,29 @@
 use crate::engine::log::fold::Ledger;
 use crate::event::Phase;
 use crate::graph::SharedGraph;
-use crate::report::Debt;
+use crate::report::PendingCleanup;
 
 /// All that is open, in the order in which it was begun; without what its job is known not to have.
-pub(crate) fn list(ledger: &Ledger, graph: &SharedGraph) -> Vec<Debt> {
+pub(crate) fn list(ledger: &Ledger, graph: &SharedGraph) -> Vec<PendingCleanup> {
     let undoing = ledger.undo().is_some();
-    let debts = ledger.entries().flat_map(|(_, entry)| {
+    let pending = ledger.entries().flat_map(|(_, entry)| {
         let id = graph.number(&entry.job);
-        let debt = |phase, declined| Debt {
+        let cleanup = |phase, declined| PendingCleanup {
             job: entry.job.as_str().into(),
             attempt: entry.attempt,
             of: ledger.start_of(entry).at,
             phase,
             declined,
-            payable: id.is_some(),
+            has_job: id.is_some(),
             certain: has(graph, id, phase) == Some(true),
         };
-        let revert = (undoing && entry.obligation.is_revertible()).then(|| debt(Phase::Revert, false));
+        let revert = (undoing && entry.obligation.is_revertible()).then(|| cleanup(Phase::Revert, false));
         let cleanup =
-            (!entry.obligation.is_clean()).then(|| debt(Phase::Cleanup, entry.obligation.is_declined()));
-        let has_it = move |debt: &Debt| has(graph, id, debt.phase) != Some(false);
+            (!entry.obligation.is_clean()).then(|| cleanup(Phase::Cleanup, entry.obligation.is_declined()));
+        let has_it = move |cleanup: &PendingCleanup| has(graph, id, cleanup.phase) != Some(false);
         [revert, cleanup].into_iter().flatten().filter(has_it)
     });
-    debts.collect()
+    pending.collect()
 }
 
 /// Whether a job has a cleanup or a revert, as far as that is known.

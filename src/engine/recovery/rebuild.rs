@@ -15,13 +15,13 @@ use crate::engine::started_run::StartedRun;
 use crate::event::Phase;
 use crate::graph::SharedGraph;
 use crate::panics::catch;
-use crate::report::Debt;
+use crate::report::PendingCleanup;
 use crate::secret::Redactor;
 
 /// What an earlier convergence has left, ready to be called; and what cannot be, with why.
 pub(crate) struct Rebuilt {
     pub(crate) runs: Vec<StartedRun>,
-    pub(crate) lost: Vec<(Debt, String)>,
+    pub(crate) lost: Vec<(PendingCleanup, String)>,
     /// Whether a job is there and cannot be cloned.
     pub(crate) is_broken: bool,
 }
@@ -73,8 +73,10 @@ fn rebuild(
                 let phase =
                     if undoing && entry.obligation.is_revertible() { Phase::Revert } else { Phase::Cleanup };
                 let (job, attempt, of) = (entry.job.as_str().into(), entry.attempt, start.at);
-                let (declined, payable, certain) = (entry.obligation.is_declined(), false, false);
-                rebuilt.lost.push((Debt { job, attempt, of, phase, declined, payable, certain }, why));
+                let (declined, has_job, certain) = (entry.obligation.is_declined(), false, false);
+                rebuilt
+                    .lost
+                    .push((PendingCleanup { job, attempt, of, phase, declined, has_job, certain }, why));
                 continue;
             }
         };
@@ -110,18 +112,18 @@ fn directory_of(began: Option<Location>, redactor: &Redactor) -> Directory {
 }
 
 /// What is pending for a run of an earlier convergence.
-fn pending_of(run: &StartedRun) -> Debt {
+fn pending_of(run: &StartedRun) -> PendingCleanup {
     let (phase, exists) = match run.obligation.is_revertible() {
         true => (Phase::Revert, run.body.has_revert()),
         false => (Phase::Cleanup, run.body.has_cleanup()),
     };
-    Debt {
+    PendingCleanup {
         job: run.cx.job().clone(),
         attempt: run.attempt,
         of: run.of.unwrap_or_default(),
         phase,
         declined: false,
-        payable: true,
+        has_job: true,
         certain: exists == Some(true),
     }
 }

@@ -17,7 +17,8 @@ use rustix::process::{Pid, test_kill_process};
 #[cfg(feature = "http")]
 use ureq::http::Method;
 
-use super::{Address, LineOfFile, WhichProcess};
+use super::address::Address;
+use super::subject::{LineOfFile, WhichProcess};
 use crate::disk::look::{self, Found, Links};
 #[cfg(feature = "http")]
 use crate::http::{Call, Headers, Patience, Url, with_client};

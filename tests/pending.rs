@@ -1,4 +1,4 @@
-//! Corners of what is owed and taken back: foreign and damaged files, engines that converge more than once, parts of a graph,
+//! Corners of what is owed and reverted: foreign and damaged files, engines that converge more than once, parts of a graph,
 //! things that are declined, switched off, lost or panic.
 
 use anyhow::{bail, ensure};
@@ -86,7 +86,7 @@ fn debts_of_two_convergences_of_one_engine_have_their_own_arguments() {
     e.converge();
     drop(e);
     take(&log);
-    Engine::with_graph(debtor(&log, false)).journal(open(d.path())).pay_debts(false);
+    Engine::with_graph(debtor(&log, false)).journal(open(d.path())).call_pending(false);
     assert_eq!(take(&log), [r#"clean Some("Alien")"#, r#"clean Some("Brazil")"#]);
 }
 
@@ -112,8 +112,8 @@ fn what_has_nothing_to_call_is_not_listed_as_owed() {
     };
     Engine::with_graph(graph()).journal(open(d.path())).converge();
     fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let debts = Engine::with_graph(graph()).journal(open(crashed.path())).debts();
-    let listed: Vec<_> = debts.iter().map(|debt| (&*debt.job, debt.certain)).collect();
+    let pending = Engine::with_graph(graph()).journal(open(crashed.path())).pending();
+    let listed: Vec<_> = pending.iter().map(|cleanup| (&*cleanup.job, cleanup.certain)).collect();
     assert_eq!(listed, [("Silent", false), ("cleans", true)]);
 }
 
@@ -205,7 +205,7 @@ fn rev(g: JobGraph, d: &Path) -> Engine {
 #[test]
 fn a_revert_whose_job_is_gone_is_kept() {
     let (d, log) = (dir(), Log::default());
-    assert!(rev(stuck(&log, true, true, true), d.path()).converge().is_stuck());
+    assert!(rev(stuck(&log, true, true, true), d.path()).converge().is_revert_incomplete());
     take(&log);
     let _r = rev(stuck(&log, false, false, false), d.path()).converge();
     let mut e = rev(stuck(&log, true, false, false), d.path());
@@ -216,9 +216,9 @@ fn a_revert_whose_job_is_gone_is_kept() {
 #[test]
 fn cleanup_only_does_not_clean_before_the_open_revert() {
     let (d, log) = (dir(), Log::default());
-    assert!(rev(stuck(&log, true, true, true), d.path()).converge().is_stuck());
+    assert!(rev(stuck(&log, true, true, true), d.path()).converge().is_revert_incomplete());
     assert_eq!(take(&log), ["run b", "revert b", "revert a"]);
-    rev(stuck(&log, true, false, true), d.path()).pay_debts(false);
+    rev(stuck(&log, true, false, true), d.path()).call_pending(false);
     assert_eq!(take(&log), [] as [&str; 0], "cleanups come after reverts");
 }
 
@@ -307,7 +307,7 @@ fn a_short_secret_does_not_spoil_storage_and_other_arguments() {
         .journal(open(d.path()))
         .args(&args("db", "/srv/other"))
         .unwrap()
-        .pay_debts(false);
+        .call_pending(false);
     assert_eq!(take(&log), [r#"Some("db") "/srv/db" Some("mydb")"#]);
 }
 
@@ -345,13 +345,13 @@ fn a_job_without_a_cleanup_leaves_no_declined_debt() {
     let mut g = JobGraph::builder();
     g.run_only("a", |_| Ok(()));
     let e = Engine::with_graph(g.build().unwrap()).journal(open(d.path()));
-    assert_eq!(e.debts().len(), 0, "{:#?}", e.debts());
+    assert_eq!(e.pending().len(), 0, "{:#?}", e.pending());
 }
 
 #[test]
 fn a_declined_cleanup_is_not_called_when_undoing_goes_on() {
     let (d, log) = (dir(), Log::default());
-    assert!(rev(stuck(&log, true, true, true), d.path()).cleanup(false).converge().is_stuck());
+    assert!(rev(stuck(&log, true, true, true), d.path()).cleanup(false).converge().is_revert_incomplete());
     take(&log);
     rev(stuck(&log, true, false, true), d.path()).cleanup(false).converge();
     assert_eq!(take(&log), ["revert a"], "--no-cleanup twice, and yet");
@@ -423,7 +423,7 @@ fn the_commands_of_a_paid_cleanup_know_their_run() {
         note(&l, cx.shell("echo \"[$DOJOB_RUN]\"").run()?.text().trim().to_owned());
         Ok(())
     });
-    Engine::with_graph(g.build().unwrap()).journal(open(d.path())).pay_debts(false);
+    Engine::with_graph(g.build().unwrap()).journal(open(d.path())).call_pending(false);
     assert_ne!(take(&log), ["[]"], "survivors of it are never recognised");
 }
 
@@ -454,14 +454,14 @@ fn a_debt_whose_job_cannot_be_cloned_is_a_failure_and_not_a_lost_name() {
     let seen = Log::default();
     let s = seen.clone();
     let mut e = Engine::new(NoClone).unwrap().journal(open(d.path())).observe(move |event: &Event| {
-        if let Event::DebtKept { reason, .. } = event {
+        if let Event::CleanupPending { reason, .. } = event {
             note(&s, reason.clone())
         }
     });
-    let r = e.pay_debts(false);
+    let r = e.call_pending(false);
     BREAKS.store(false, Ordering::SeqCst);
     assert!(take(&seen)[0].starts_with("it cannot be cloned"));
-    assert_eq!((r.success(), e.debts().len()), (false, 1));
+    assert_eq!((r.success(), e.pending().len()), (false, 1));
 }
 
 #[test]
@@ -490,7 +490,7 @@ fn lost_debt_of_a_revert_run_says_cleanup() {
     let mut g = JobGraph::builder();
     g.dummy("new");
     let mut e = Engine::with_graph(g.build().unwrap()).journal(open(d.path()));
-    let listed = e.debts();
+    let listed = e.pending();
     let r = e.converge();
-    assert_eq!((listed[0].phase, r.debts()[0].phase), (Phase::Cleanup, Phase::Cleanup));
+    assert_eq!((listed[0].phase, r.pending()[0].phase), (Phase::Cleanup, Phase::Cleanup));
 }
