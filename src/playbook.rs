@@ -5,30 +5,30 @@
 //! [`Playbook::load`], and made a graph with a registry.
 
 mod arguments;
-mod body;
 mod build;
 mod config;
-mod fault;
-mod fit;
-mod following;
+mod cursor;
+mod deferred;
+mod deferred_task;
+mod dependencies;
 mod foreign;
 pub mod hocon;
-mod late;
-mod links;
+mod job_names;
+mod job_refs;
 mod literal;
 mod load;
-mod look;
-mod names;
+mod playbook_schema;
 pub mod problem;
-mod quoted;
+mod quote_lint;
 mod registry;
 mod schema;
+mod schema_check;
 mod secrets;
-mod set;
+mod set_check;
 mod target;
 mod task;
 mod task_type;
-mod whole_schema;
+mod violation;
 
 #[cfg(feature = "cli")]
 pub(crate) use self::build::Ids;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use dojob::playbook::Problems;
-use dojob::playbook::hocon::{Entry, Loaded, Override, Settings, load};
+use dojob::playbook::hocon::{Input, Loaded, Override, Settings, load};
 use serde_json::Value;
 
 mod support {
@@ -24,7 +24,7 @@ fn read(texts: &[&str], overrides: &[&str]) -> Result<Loaded, Problems> {
     let paths: Vec<PathBuf> = paths.collect();
     let overrides = overrides.iter().map(|text| Override::Set((*text).to_owned())).collect();
     let settings = Settings { joined: vec!["tasks".to_owned()], overrides, ..Settings::default() };
-    load(&Entry::Files(paths), &settings)
+    load(&Input::Files(paths), &settings)
 }
 
 fn tasks(texts: &[&str]) -> String {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use dojob::playbook::hocon::{Entry, Settings, Step, load};
+use dojob::playbook::hocon::{Input, Settings, Step, load};
 
 mod support {
     pub(crate) mod hocon;
@@ -14,14 +14,14 @@ fn said(source: &str) -> String {
     said_of(&text(source))
 }
 
-fn said_of(entry: &Entry) -> String {
+fn said_of(entry: &Input) -> String {
     load(entry, &Settings::default())
         .err()
         .map_or_else(|| "nothing".to_owned(), |problems| problems.0[0].message.clone())
 }
 
-fn bytes(bytes: &[u8]) -> Entry {
-    Entry::Text { name: "playbook".to_owned(), text: bytes.to_vec() }
+fn bytes(bytes: &[u8]) -> Input {
+    Input::Text { name: "playbook".to_owned(), text: bytes.to_vec() }
 }
 
 #[test]
@@ -116,9 +116,9 @@ fn a_hundred_million_characters_on_one_line() {
     let path = scratch.path().join("long.conf");
     fs::write(&path, vec![b'x'; 100 << 20]).unwrap();
     let message = format!("{} is larger than 16 MiB, which no playbook is", path.display());
-    assert_eq!(said_of(&Entry::File(path)), message);
+    assert_eq!(said_of(&Input::File(path)), message);
     assert_eq!(
-        said_of(&Entry::File("/dev/zero".into())),
+        said_of(&Input::File("/dev/zero".into())),
         "/dev/zero is larger than 16 MiB, which no playbook is"
     );
     assert_eq!(
@@ -180,13 +180,13 @@ fn includes_without_end() {
     let scratch = tempfile::tempdir().unwrap();
     let path = |name: &str| scratch.path().join(name);
     let write = |name: &str, text: &str| fs::write(path(name), text).unwrap();
-    let of = |name: &str| said_of(&Entry::File(path(name)));
+    let of = |name: &str| said_of(&Input::File(path(name)));
     write("self.conf", "include \"self.conf\"");
     write("one.conf", "x = 1\ninclude \"two.conf\"\n");
     write("two.conf", "include \"sub/../one.conf\"\n");
     fs::create_dir(path("sub")).unwrap();
     assert!(of("self.conf").starts_with("this include leads back to itself: "), "{}", of("self.conf"));
-    let message = load(&Entry::File(path("one.conf")), &Settings::default()).unwrap_err().to_string();
+    let message = load(&Input::File(path("one.conf")), &Settings::default()).unwrap_err().to_string();
     let here = scratch.path().canonicalize().unwrap().display().to_string();
     let shown =
         message.replace(&format!("{here}/"), "").replace(&format!("{}/", scratch.path().display()), "");

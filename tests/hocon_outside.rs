@@ -10,7 +10,11 @@ use support::hocon::{library, text};
 
 fn settings(environment: &[(&str, &str)]) -> Settings {
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Settings { environment: environment.collect(), late: vec!["secrets".to_owned()], ..Settings::default() }
+    Settings {
+        environment: environment.collect(),
+        deferred: vec!["secrets".to_owned()],
+        ..Settings::default()
+    }
 }
 
 fn said(source: &str, settings: &Settings) -> String {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use dojob::playbook::hocon::{Entry, Loaded, Override, Settings, Step, load};
+use dojob::playbook::hocon::{Input, Loaded, Override, Settings, Step, load};
 
 mod support {
     pub(crate) mod hocon;
@@ -120,7 +120,7 @@ fn included_values_stand_in_their_files() {
         .unwrap();
     fs::write(directory.join("deep/one.conf"), "\ny = 1, x = 2\ninclude \"er/two.conf\"\n").unwrap();
     fs::write(directory.join("deep/er/two.conf"), "\n\nlist += 1\n").unwrap();
-    let entry = Entry::File(directory.join("main.conf"));
+    let entry = Input::File(directory.join("main.conf"));
     let playbook = load(&entry, &Settings::default()).unwrap();
     assert_eq!(of(&playbook, "a.x"), "one.conf:2:12 2");
     assert_eq!(of(&playbook, "a.y"), "main.conf:3:7 9");
@@ -136,7 +136,7 @@ fn files_are_one_and_their_tasks_joined() {
     fs::write(&paths[1], "who = two\ntasks = [{ name: b }, { name: c }]\ntasks += { name: d }").unwrap();
     fs::write(&paths[2], "tasks = [{ name: e }]").unwrap();
     let settings = Settings { joined: vec!["tasks".to_owned()], ..Settings::default() };
-    let playbook = load(&Entry::Files(paths.to_vec()), &settings).unwrap();
+    let playbook = load(&Input::Files(paths.to_vec()), &settings).unwrap();
     assert_eq!(
         playbook.value,
         serde_json::json!({

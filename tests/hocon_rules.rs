@@ -3,7 +3,7 @@
 use std::fs;
 
 use dojob::playbook::Playbook;
-use dojob::playbook::hocon::{Entry, Settings, load};
+use dojob::playbook::hocon::{Input, Settings, load};
 use serde_json::Value;
 
 mod support {
@@ -152,7 +152,7 @@ fn an_include_in_a_list_sees_itself_first() {
     file("main.conf", "user = root, port = 2, other = 3, l = [ 0, { in { include \"part.conf\" } } ]");
     let settings =
         Settings { environment: [("port".to_owned(), "4".to_owned())].into(), ..Settings::default() };
-    let loaded = load(&Entry::File(scratch.path().join("main.conf")), &settings).unwrap();
+    let loaded = load(&Input::File(scratch.path().join("main.conf")), &settings).unwrap();
     let expected = r#"{"user":"own","shown":"own","root":3,"below":{"port":1,"from":1,"of":3}}"#;
     assert_eq!(loaded.value["l"][1]["in"], serde_json::from_str::<Value>(expected).unwrap());
 }

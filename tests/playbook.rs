@@ -8,6 +8,8 @@ mod support;
 mod bad;
 #[path = "playbooks/command_line.rs"]
 mod command_line;
+#[path = "playbooks/deferred.rs"]
+mod deferred;
 #[path = "playbooks/directory.rs"]
 mod directory;
 #[path = "playbooks/end_to_end.rs"]
@@ -16,8 +18,6 @@ mod end_to_end;
 mod from_rust;
 #[path = "playbooks/kinds.rs"]
 mod kinds;
-#[path = "playbooks/late.rs"]
-mod late;
 #[path = "playbooks/many.rs"]
 mod many;
 #[path = "playbooks/names.rs"]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use dojob::playbook::hocon::{Entry, Settings, Step, load};
+use dojob::playbook::hocon::{Input, Settings, Step, load};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
     if bytes.windows(7).any(|window| window == b"include") {
         return;
     }
-    let entry = Entry::Text { name: "input".to_owned(), text: bytes.to_vec() };
+    let entry = Input::Text { name: "input".to_owned(), text: bytes.to_vec() };
     match load(&entry, &SETTINGS) {
         Ok(loaded) => {
             let mut path = Vec::new();

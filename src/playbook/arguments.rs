@@ -7,19 +7,19 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::fault::{Fault, What, around};
-use super::fit::{self, TakesText};
-use super::late;
+use super::deferred;
 use super::schema::View;
+use super::schema_check::{self, TakesText};
 use super::task_type::{ArgumentStep, Decoded, TaskType};
+use super::violation::{Violation, ViolationKind, around};
 use crate::job::AnyJob;
 
 /// The job that a task type makes of these arguments, all of which are known.
-pub(super) fn read(kind: &TaskType, args: &Value) -> Result<AnyJob, Vec<Fault>> {
+pub(super) fn read(kind: &TaskType, args: &Value) -> Result<AnyJob, Vec<Violation>> {
     let mut decoded = kind.decode(args);
     let mut converted = None;
     if decoded.job.is_err()
-        && let Some(better) = fit::converted(args, View::new(kind.schema()))
+        && let Some(better) = schema_check::converted(args, View::new(kind.schema()))
     {
         decoded = kind.decode(&better);
         converted = Some(better);
@@ -27,19 +27,19 @@ pub(super) fn read(kind: &TaskType, args: &Value) -> Result<AnyJob, Vec<Fault>> 
     let args = converted.as_ref().unwrap_or(args);
     match decoded {
         Decoded { job: Ok(job), unread } if unread.is_empty() => Ok(job),
-        decoded => Err(Asking::new(kind, args, args.clone()).all(decoded).0),
+        decoded => Err(Prober::new(kind, args, args.clone()).all(decoded).0),
     }
 }
 
-/// What can be said of arguments before all of them are known; the marks in them are those that are not. The job is one
+/// What can be said of arguments before all of them are known; the placeholders in them are those that are not. The job is one
 /// with other values in their places, and is not there where none can be thought of.
-pub(super) fn foresee(kind: &TaskType, args: &Value) -> Result<Option<AnyJob>, Vec<Fault>> {
+pub(super) fn foresee(kind: &TaskType, args: &Value) -> Result<Option<AnyJob>, Vec<Violation>> {
     let view = View::new(kind.schema());
     let mut probe = with_something(args, view);
     let mut decoded = kind.decode(&probe);
     let mut converted = None;
     if decoded.job.is_err()
-        && let Some(better) = fit::converted(args, view)
+        && let Some(better) = schema_check::converted(args, view)
     {
         probe = with_something(&better, view);
         decoded = kind.decode(&probe);
@@ -47,7 +47,7 @@ pub(super) fn foresee(kind: &TaskType, args: &Value) -> Result<Option<AnyJob>, V
     }
     match decoded {
         Decoded { job: Ok(job), unread } if unread.is_empty() => Ok(Some(job)),
-        decoded => match Asking::new(kind, converted.as_ref().unwrap_or(args), probe).all(decoded) {
+        decoded => match Prober::new(kind, converted.as_ref().unwrap_or(args), probe).all(decoded) {
             (found, job) if found.is_empty() => Ok(job),
             (found, _) => Err(found),
         },
@@ -62,31 +62,32 @@ pub(super) fn as_written(
     written: &mut dyn FnMut(&[ArgumentStep]) -> Option<String>,
 ) -> Option<Value> {
     let view = View::new(kind.schema());
-    let among_others = fit::as_written(args, view, TakesText::AmongOthers, written)?;
-    let alone = fit::as_written(args, view, TakesText::Alone, written);
+    let among_others = schema_check::as_written(args, view, TakesText::AmongOthers, written)?;
+    let alone = schema_check::as_written(args, view, TakesText::Alone, written);
     if alone.as_ref() == Some(&among_others) {
         return alone;
     }
     // Only a type that takes the number itself, too, is sure to mean the same by the text.
     let takes = |args: &Value| {
-        let converted = fit::converted(args, view);
+        let converted = schema_check::converted(args, view);
         kind.decode(&with_something(converted.as_ref().unwrap_or(args), view)).job.is_ok()
     };
     if takes(alone.as_ref().unwrap_or(args)) && takes(&among_others) { Some(among_others) } else { alone }
 }
 
-/// The value with something that fits in place of each mark.
+/// The value with something that fits in place of each placeholder.
 fn with_something(value: &Value, schema: View<'_>) -> Value {
     let mut probe = value.clone();
-    for (path, _) in late::marks(value) {
+    for (path, _) in deferred::placeholders(value) {
         let Some(here) = at_mut(&mut probe, &path) else { continue };
         let something = || Value::String("something".to_owned());
-        if late::is_open(here) {
+        if deferred::is_open(here) {
             *here = schema.below(&path).map_or_else(something, View::something);
         } else {
-            // All marks of a text, if it has several.
-            let mut filler = |_: &[ArgumentStep], _: &late::Mark| Ok(late::Filled::Now(something()));
-            *here = late::fill(here, &mut filler, &mut Vec::new());
+            // All placeholders of a text, if it has several.
+            let mut filler =
+                |_: &[ArgumentStep], _: &deferred::Placeholder| Ok(deferred::Filled::Now(something()));
+            *here = deferred::fill(here, &mut filler, &mut Vec::new());
         }
     }
     probe
@@ -101,28 +102,29 @@ fn at_mut<'v>(value: &'v mut Value, path: &[ArgumentStep]) -> Option<&'v mut Val
 
 /// A type tells its first problem only. It is asked again and again, with something that fits in the place of all that is
 /// known to be wrong.
-struct Asking<'k> {
+struct Prober<'k> {
     kind: &'k TaskType,
-    /// As they are meant, with marks.
+    /// As they are meant, with placeholders.
     args: &'k Value,
     /// As the type is asked.
     probe: Value,
     /// The arguments that something else stands for.
     replaced: BTreeSet<String>,
-    found: Vec<Fault>,
+    found: Vec<Violation>,
     /// What the schema says is wrong, as long as the type does not seem to mind it.
-    suspected: Vec<Fault>,
+    suspected: Vec<Violation>,
 }
 
-impl<'k> Asking<'k> {
+impl<'k> Prober<'k> {
     fn new(kind: &'k TaskType, args: &'k Value, probe: Value) -> Self {
-        let (found, suspected) =
-            fit::misfits(args, View::new(kind.schema())).into_iter().partition(Fault::is_about_key);
-        Asking { kind, args, probe, replaced: BTreeSet::new(), found, suspected }
+        let (found, suspected) = schema_check::violations(args, View::new(kind.schema()))
+            .into_iter()
+            .partition(Violation::is_about_key);
+        Prober { kind, args, probe, replaced: BTreeSet::new(), found, suspected }
     }
 
     /// All that is wrong, and the job if it could be made in the end.
-    fn all(mut self, first: Decoded) -> (Vec<Fault>, Option<AnyJob>) {
+    fn all(mut self, first: Decoded) -> (Vec<Violation>, Option<AnyJob>) {
         let mut decoded = first;
         for _ in 0..=2 * self.kind.fields().len() + 2 {
             self.unread(&decoded.unread);
@@ -141,10 +143,10 @@ impl<'k> Asking<'k> {
 
     fn unread(&mut self, unread: &[Vec<ArgumentStep>]) {
         for path in unread {
-            if !self.found.iter().any(|fault| fault.path == *path) {
+            if !self.found.iter().any(|violation| violation.path == *path) {
                 let known = self.kind.fields().iter().map(|field| field.name.clone());
                 let known = if path.len() == 1 { known.collect() } else { Vec::new() };
-                self.found.push(Fault { path: path.clone(), what: What::UnknownKey { known } });
+                self.found.push(Violation { path: path.clone(), what: ViolationKind::UnknownKey { known } });
             }
         }
     }
@@ -162,23 +164,23 @@ impl<'k> Asking<'k> {
             }
             None => {
                 // Of values that are not known nobody can say that they do not go together.
-                if self.found.is_empty() && !late::roots(self.args).any() {
-                    self.found.push(Fault { path, what: What::Refused { message } });
+                if self.found.is_empty() && !deferred::roots(self.args).any() {
+                    self.found.push(Violation { path, what: ViolationKind::Refused { message } });
                 }
                 return false;
             }
         };
-        let is_known = self.found.iter().any(|fault| fault.path.first() == path.first());
+        let is_known = self.found.iter().any(|violation| violation.path.first() == path.first());
         if self.replaced.contains(&name) {
             return self.is_any_left();
         }
         let suspected = std::mem::take(&mut self.suspected).into_iter();
-        let theirs: Vec<Fault>;
-        (theirs, self.suspected) = suspected.partition(|fault| fault.path.first() == path.first());
+        let theirs: Vec<Violation>;
+        (theirs, self.suspected) = suspected.partition(|violation| violation.path.first() == path.first());
         if !theirs.is_empty() {
             self.found.extend(theirs);
-        } else if !is_known && !around(self.args, &path).is_some_and(|value| late::roots(value).any()) {
-            self.found.push(Fault { path, what: What::Refused { message } });
+        } else if !is_known && !around(self.args, &path).is_some_and(|value| deferred::roots(value).any()) {
+            self.found.push(Violation { path, what: ViolationKind::Refused { message } });
         }
         self.replace(&name);
         true
@@ -186,7 +188,7 @@ impl<'k> Asking<'k> {
 
     /// The arguments that are wrong or missing, and which nothing else stands for yet.
     fn left(&self) -> impl Iterator<Item = &String> {
-        let wrong = self.found.iter().filter_map(|fault| match fault.path.first() {
+        let wrong = self.found.iter().filter_map(|violation| match violation.path.first() {
             Some(ArgumentStep::Key(name)) => Some(name),
             _ => None,
         });

@@ -3,12 +3,12 @@
 //! Knows tasks, types and the graph's builder; not where the text came from. All problems are noted, and nothing is
 //! built when there is one.
 
+mod edges;
 mod element;
-mod job;
-mod link;
-mod look_again;
-mod marks;
-mod sharing;
+mod final_check;
+mod placeholders;
+mod shared_targets;
+mod task_jobs;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,18 +16,18 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use self::job::Making;
-use self::sharing::Sharing;
-use super::body::Registered;
-use super::following::{self, Targets};
+use self::shared_targets::Sharing;
+use self::task_jobs::TaskJobs;
+use super::cursor::{as_steps, listed};
+use super::deferred;
+use super::deferred_task::RegisteredResult;
+use super::dependencies::Dependencies;
 use super::foreign;
 use super::hocon::{Places, Step};
-use super::late;
-use super::links::Links;
-use super::look::{as_steps, listed};
-use super::names::{Element, Names};
+use super::job_names::{Element, JobNames};
+use super::job_refs::{self, NamedTasks};
 use super::problem::{Place, Problem};
-use super::quoted;
+use super::quote_lint;
 use super::registry::Registry;
 use super::secrets::Fetched;
 use super::task::{Order, TASK_KEYS, Task, Tasks};
@@ -44,11 +44,11 @@ const MOST_TEXT: usize = 256 * 1024 * 1024;
 const MOST_FAULTY: usize = 5;
 
 /// What a graph is built from.
-pub(super) struct Plan<'a> {
+pub(super) struct BuildInput<'a> {
     pub(super) registry: &'a Registry,
     pub(super) tasks: &'a Tasks,
     pub(super) places: &'a Places,
-    pub(super) links: &'a Links,
+    pub(super) dependencies: &'a Dependencies,
     /// `None` while they are not fetched: such a graph can be looked at, not run.
     pub(super) secrets: Option<&'a Fetched>,
     pub(super) today: Option<String>,
@@ -58,26 +58,26 @@ pub(super) struct Plan<'a> {
 pub(crate) type Ids = BTreeMap<String, Vec<Arc<str>>>;
 
 /// Builds the graph; an empty list of problems was found where there is one.
-pub(super) fn build(plan: &Plan<'_>, problems: &mut Vec<Problem>) -> Option<(GraphBuilder, Ids)> {
+pub(super) fn build(plan: &BuildInput<'_>, problems: &mut Vec<Problem>) -> Option<(GraphBuilder, Ids)> {
     let before = problems.len();
     let mut builder = Builder {
         plan,
         problems,
-        names: Names::new(plan.today.clone()),
+        names: JobNames::new(plan.today.clone()),
         results: BTreeMap::new(),
-        targets: Targets::default(),
+        targets: NamedTasks::default(),
         sharing: Sharing::new(),
         shares_somewhere: plan.tasks.tasks.iter().any(|task| task.may_share_target),
         jobs: 0,
         text: 0,
     };
-    let waits = |number: usize| plan.links.waits[number].as_slice();
-    let order = following::behind(builder.order(), &plan.tasks.tasks, plan.registry, waits);
+    let waits = |number: usize| plan.dependencies.waits[number].as_slice();
+    let order = job_refs::behind(builder.order(), &plan.tasks.tasks, plan.registry, waits);
     let mut made: Vec<Vec<Unlinked>> = (0..plan.tasks.tasks.len()).map(|_| Vec::new()).collect();
     for number in order {
         made[number] = builder.task(number);
         let names = made[number].iter().map(|job| job.0.name.clone()).collect();
-        builder.targets.add(&plan.tasks.tasks[number], number, names, !plan.links.wanted[number]);
+        builder.targets.add(&plan.tasks.tasks[number], number, names, !plan.dependencies.wanted[number]);
         if builder.jobs > MOST_JOBS || builder.text > MOST_TEXT {
             return None;
         }
@@ -86,16 +86,19 @@ pub(super) fn build(plan: &Plan<'_>, problems: &mut Vec<Problem>) -> Option<(Gra
         return None;
     }
     let mut names = builder.names;
-    let looks = builder.sharing.looks().into_iter();
-    let looks = looks.map(|(target, look)| (names.unique(format!("last look at {target}")), look)).collect();
-    let tasks = made.iter().zip(&plan.tasks.tasks).zip(&plan.links.wanted);
+    let final_checks = builder.sharing.final_checks().into_iter();
+    let final_checks = final_checks
+        .map(|(target, cursor)| (names.unique(format!("last look at {target}")), cursor))
+        .collect();
+    let tasks = made.iter().zip(&plan.tasks.tasks).zip(&plan.dependencies.wanted);
     let ids = tasks.filter_map(|((jobs, task), wanted)| {
         let jobs = jobs.iter().filter(|_| *wanted).map(|job| job.0.name.clone());
         Some((task.id.clone()?, jobs.collect()))
     });
     let ids = ids.collect();
-    let is_empty = !made.iter().zip(&plan.links.wanted).any(|(jobs, wanted)| *wanted && !jobs.is_empty());
-    let mut graph = link::link(plan, made, names, looks);
+    let is_empty =
+        !made.iter().zip(&plan.dependencies.wanted).any(|(jobs, wanted)| *wanted && !jobs.is_empty());
+    let mut graph = edges::link(plan, made, names, final_checks);
     if is_empty {
         // As it is with an empty list, this is no mistake.
         graph.dummy("nothing to do");
@@ -107,13 +110,13 @@ pub(super) fn build(plan: &Plan<'_>, problems: &mut Vec<Problem>) -> Option<(Gra
 struct Unlinked(AnyJob);
 
 struct Builder<'a, 'p> {
-    plan: &'a Plan<'a>,
+    plan: &'a BuildInput<'a>,
     problems: &'p mut Vec<Problem>,
-    names: Names,
+    names: JobNames,
     /// The jobs behind the names of results, of the tasks so far.
-    results: BTreeMap<&'a str, Arc<Registered>>,
+    results: BTreeMap<&'a str, Arc<RegisteredResult>>,
     /// What tasks so far can be named by others.
-    targets: Targets<'a>,
+    targets: NamedTasks<'a>,
     /// What the jobs so far are about.
     sharing: Sharing,
     /// Some task may share its target.
@@ -126,11 +129,11 @@ impl<'a> Builder<'a, '_> {
     /// As in the list, but those whose results are used before those that use them.
     fn order(&self) -> Vec<usize> {
         let count = self.plan.tasks.tasks.len();
-        let handing: BTreeSet<usize> = self.plan.links.registered.values().copied().collect();
+        let handing: BTreeSet<usize> = self.plan.dependencies.registered.values().copied().collect();
         if handing.is_empty() || self.plan.tasks.order == Order::Sequence {
             return (0..count).collect();
         }
-        following::in_order(0..count, count, |number| self.plan.links.waits[number].clone())
+        job_refs::in_order(0..count, count, |number| self.plan.dependencies.waits[number].clone())
     }
 
     fn task(&mut self, number: usize) -> Vec<Unlinked> {
@@ -146,15 +149,15 @@ impl<'a> Builder<'a, '_> {
             return Vec::new();
         }
         let Some(args) = self.with_become(task, &kind) else { return Vec::new() };
-        let roots = late::roots(&args);
-        let names = if task.roots.any() { self.check_marks(task) } else { Vec::new() };
+        let roots = deferred::roots(&args);
+        let names = if task.roots.any() { self.check_placeholders(task) } else { Vec::new() };
         let fetched = self.plan.secrets.into_iter().flatten();
         let secrets: Fetched = fetched
             .filter(|(name, _)| names.contains(name))
             .map(|(name, secret)| (name.clone(), secret.clone()))
             .collect();
         let size = size_of(&args);
-        let mut making = Making {
+        let mut making = TaskJobs {
             task,
             number,
             kind,
@@ -183,7 +186,7 @@ impl<'a> Builder<'a, '_> {
         self.is_too_much(task);
         if let Some(name) = &task.register {
             let names = jobs.iter().map(|job| job.0.name.clone()).collect();
-            let registered = Registered { jobs: names, is_list: task.for_each.is_some() };
+            let registered = RegisteredResult { jobs: names, is_list: task.for_each.is_some() };
             self.results.insert(name, Arc::new(registered));
         }
         jobs
@@ -218,7 +221,7 @@ impl<'a> Builder<'a, '_> {
         match self.plan.registry.shared(name) {
             Ok(kind) => Some(kind),
             Err(unknown) => {
-                let message = format!("there is no task type `{}`", late::escaped(&unknown.name));
+                let message = format!("there is no task type `{}`", deferred::escaped(&unknown.name));
                 let foreign = foreign::task_type(name, &|name| self.plan.registry.has(name));
                 let hint = match (foreign, &unknown.suggestion, self.plan.registry.registered().len()) {
                     (Some(advice), ..) => advice,
@@ -248,7 +251,7 @@ impl<'a> Builder<'a, '_> {
             };
             let way = [Step::Key("tasks"), Step::Index(task.index), Step::Key(key)];
             let place = self.plan.places.of_key(&way).or_else(|| self.plan.places.near(&way));
-            let message = format!("a task has no `{}`", late::escaped(&late::shown(key)));
+            let message = format!("a task has no `{}`", deferred::escaped(&deferred::shown(key)));
             self.problems.push(Problem { place, message, hint: Some(hint) });
         }
     }
@@ -256,7 +259,7 @@ impl<'a> Builder<'a, '_> {
     /// Reports placeholders of templates in arguments that are no templates.
     fn braces(&mut self, task: &'a Task, kind: &TaskType) {
         let mut open: Vec<(Vec<Step<'a>>, &'a Value)> = task
-            .late_parts()
+            .deferrable_parts()
             .filter(|(_, value)| has_braces(value))
             .map(|(way, value)| {
                 ([Step::Key("tasks"), Step::Index(task.index)].into_iter().chain(way).collect(), value)
@@ -267,7 +270,7 @@ impl<'a> Builder<'a, '_> {
             let below = |step| path.iter().copied().chain([step]).collect::<Vec<_>>();
             match value {
                 Value::String(text) => {
-                    self.problems.extend(quoted::check_braces(&path, text, vars, self.plan.places));
+                    self.problems.extend(quote_lint::check_braces(&path, text, vars, self.plan.places));
                 }
                 Value::Array(values) => {
                     let items = values.iter().enumerate();
@@ -293,7 +296,8 @@ impl<'a> Builder<'a, '_> {
         let among = task.args.get(BECOME).filter(|_| is_known).map(|value| (value, &["args", BECOME][..]));
         for (value, way) in task.r#become.iter().map(|value| (value, &[BECOME][..])).chain(among) {
             if is_truth(value) {
-                let message = format!("`become` is {}, expected the name of a user", super::fit::told(value));
+                let message =
+                    format!("`become` is {}, expected the name of a user", super::schema_check::told(value));
                 let way: Vec<Step<'_>> = way.iter().map(|name| Step::Key(name)).collect();
                 self.problem(task, &way, message, Some("write `become: root`, or leave it out".to_owned()));
                 return None;

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::deferred;
 use super::hocon::{Loaded, Step};
-use super::late;
 use super::load::{self, Options};
 use super::problem::{Problem, Problems};
 use super::registry::Registry;
@@ -40,7 +40,7 @@ impl Options {
     /// # Errors
     /// As [`config`](Options::config).
     pub fn config_text(self, name: impl Into<String>, text: impl Into<Vec<u8>>) -> Result<String, Problems> {
-        let entry = super::hocon::Entry::Text { name: name.into(), text: text.into() };
+        let entry = super::hocon::Input::Text { name: name.into(), text: text.into() };
         self.resolved(&entry).and_then(|loaded| shown(&loaded))
     }
 }
@@ -56,11 +56,11 @@ fn shown(loaded: &Loaded) -> Result<String, Problems> {
         if is_hidden(path, &loaded.value) || is_secret_argument(path, &loaded.value, registry.as_ref()) {
             return Some(MASK.to_owned());
         }
-        if !late::has_mark(text) {
+        if !deferred::has_placeholder(text) {
             let shown = without_passwords(text);
             return (shown != *text).then(|| shown.into_owned());
         }
-        Some(late::masked(text, MASK))
+        Some(deferred::masked(text, MASK))
     }))
 }
 

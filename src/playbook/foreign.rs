@@ -4,7 +4,7 @@
 //! Ansible, Salt and Puppet. Knows words alone.
 
 /// A word of other tools and what to write instead.
-struct Entry {
+struct Advice {
     /// The words, as the other tools have them.
     words: &'static [&'static str],
     /// The task types that the advice is about; without them in a program there is no such advice.
@@ -17,12 +17,12 @@ const fn entry(
     words: &'static [&'static str],
     types: &'static [&'static str],
     advice: &'static str,
-) -> Entry {
-    Entry { words, types, advice }
+) -> Advice {
+    Advice { words, types, advice }
 }
 
 /// Keys of a task.
-const TASK_KEYS: &[Entry] = &[
+const TASK_KEYS: &[Advice] = &[
     entry(
         &["when", "onlyif", "only_if", "unless", "not_if", "if"],
         &[],
@@ -157,7 +157,7 @@ const TASK_KEYS: &[Entry] = &[
 ];
 
 /// Keys of a playbook.
-const PLAYBOOK_KEYS: &[Entry] = &[
+const PLAYBOOK_KEYS: &[Advice] = &[
     entry(
         &["hosts", "connection", "serial", "strategy", "gather_facts", "remote_user"],
         &[],
@@ -192,7 +192,7 @@ const PLAYBOOK_KEYS: &[Entry] = &[
 ];
 
 /// Task types.
-const TYPES: &[Entry] = &[
+const TYPES: &[Advice] = &[
     entry(
         &["copy", "assemble", "managed", "slurp", "file_managed"],
         &["file"],
@@ -484,7 +484,7 @@ fn last(word: &str) -> &str {
     word.rsplit(['.', ':']).next().unwrap_or(word)
 }
 
-fn find(table: &[Entry], word: &str, has: &dyn Fn(&str) -> bool) -> Option<String> {
+fn find(table: &[Advice], word: &str, has: &dyn Fn(&str) -> bool) -> Option<String> {
     let mut entries = table.iter().filter(|entry| entry.words.contains(&word));
     let found = entries.find(|entry| entry.types.iter().all(|name| has(name)))?;
     Some(found.advice.to_owned())

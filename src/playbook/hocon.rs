@@ -11,33 +11,33 @@ use serde_json::Value;
 
 use super::problem::{Place, Problem, Problems};
 
-mod build;
 mod comments;
-mod fault;
-mod guard;
-mod join;
+mod concat;
 mod lex;
 mod lexeme;
 mod limits;
-mod named;
-mod names;
+mod located;
 mod parse;
+mod path;
 mod places;
-pub(super) mod private;
 mod read;
 mod render;
 mod resolve;
+pub(super) mod sentinel;
+mod small_map;
+mod suggestions;
 mod syntax;
+mod syntax_error;
+mod token_lint;
 mod tree;
-mod value;
-mod words;
+mod tree_builder;
 
 pub use places::{Places, Step};
-pub(super) use words::path;
+pub(super) use suggestions::path;
 
 /// What to read.
 #[derive(Clone, Debug)]
-pub enum Entry {
+pub enum Input {
     /// One file.
     File(PathBuf),
     /// Several files as one, in this order: a later value stands over an earlier one, objects merge, and what each file
@@ -64,8 +64,8 @@ pub struct Settings {
     pub overrides: Vec<Override>,
     /// The first names of substitutions whose values come later, such as `item`: each is text that the playbook's other
     /// parts fill in.
-    pub late: Vec<String>,
-    /// Root keys whose lists are joined over [`Entry::Files`], such as `tasks`.
+    pub deferred: Vec<String>,
+    /// Root keys whose lists are joined over [`Input::Files`], such as `tasks`.
     pub joined: Vec<String>,
     /// Root keys whose list is not to be replaced by a later one of the same file or of what that includes, since what the
     /// first one says would be lost without a word.
@@ -110,7 +110,7 @@ impl Settings {
             given: BTreeMap::from(given),
             environment: environment.collect(),
             overrides: Vec::new(),
-            late: Vec::new(),
+            deferred: Vec::new(),
             joined: vec!["tasks".to_owned()],
             once: vec!["tasks".to_owned()],
             kept: Vec::new(),
@@ -130,14 +130,14 @@ pub struct Loaded {
 }
 
 /// Reads a playbook: its text, its includes, what stands over it; all problems at once, in order of place.
-pub fn load(entry: &Entry, settings: &Settings) -> Result<Loaded, Problems> {
+pub fn load(entry: &Input, settings: &Settings) -> Result<Loaded, Problems> {
     let (loaded, problems) = load_all(entry, settings)?;
     if problems.is_empty() { Ok(loaded) } else { Err(Problems::from(problems).sorted()) }
 }
 
 /// As [`load`], and where values alone are wrong, such as undefined variables, also what is there beside them: in the
-/// place of each is a text for which [`late::is_undefined`](super::late::is_undefined) holds.
-pub(super) fn load_all(entry: &Entry, settings: &Settings) -> Result<(Loaded, Vec<Problem>), Problems> {
+/// place of each is a text for which [`deferred::is_undefined`](super::deferred::is_undefined) holds.
+pub(super) fn load_all(entry: &Input, settings: &Settings) -> Result<(Loaded, Vec<Problem>), Problems> {
     if cfg!(fuzzing) {
         // A thread for each of ten thousand texts a second is most of the time.
         return read_all(entry, settings);
@@ -158,8 +158,8 @@ pub(super) fn load_all(entry: &Entry, settings: &Settings) -> Result<(Loaded, Ve
     }
 }
 
-fn read_all(entry: &Entry, settings: &Settings) -> Result<(Loaded, Vec<Problem>), Problems> {
-    let build::Built { tree, sources, problems } = build::build(entry, settings);
+fn read_all(entry: &Input, settings: &Settings) -> Result<(Loaded, Vec<Problem>), Problems> {
+    let tree_builder::Built { tree, sources, problems } = tree_builder::build(entry, settings);
     if !problems.is_empty() {
         return Err(Problems::from(problems).sorted());
     }

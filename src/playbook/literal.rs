@@ -7,7 +7,7 @@
 
 use serde_json::Value;
 
-use super::late::{Mark, Unfilled};
+use super::deferred::{Placeholder, Unfilled};
 use super::schema::View;
 use super::task_type::{ArgumentStep, TaskType};
 
@@ -18,7 +18,7 @@ const LITERAL: &str = "x-literal";
 pub(super) fn literal(
     kind: &TaskType,
     path: &[ArgumentStep],
-    mark: &Mark,
+    placeholder: &Placeholder,
     value: Value,
 ) -> Result<Value, Unfilled> {
     let Value::String(text) = &value else { return Ok(value) };
@@ -26,19 +26,23 @@ pub(super) fn literal(
     match notation {
         Some("regex") => match escaped(text) {
             same if same == *text => Ok(value),
-            escaped if mark.secret().is_none() => Ok(Value::String(escaped)),
-            _ => Err(refused(path, mark, "characters in it that have a meaning in a regular expression")),
+            escaped if placeholder.secret().is_none() => Ok(Value::String(escaped)),
+            _ => Err(refused(
+                path,
+                placeholder,
+                "characters in it that have a meaning in a regular expression",
+            )),
         },
         Some("replacement") if text.contains('$') => {
-            Err(refused(path, mark, "a `$` in it, which stands for a group here"))
+            Err(refused(path, placeholder, "a `$` in it, which stands for a group here"))
         }
         _ => Ok(value),
     }
 }
 
-fn refused(path: &[ArgumentStep], mark: &Mark, what: &str) -> Unfilled {
+fn refused(path: &[ArgumentStep], placeholder: &Placeholder, what: &str) -> Unfilled {
     let hint = "a task such as `template` takes the value as it is".to_owned();
-    Unfilled::new(path, format!("`{}` has {what}", mark.shown())).hint(Some(hint))
+    Unfilled::new(path, format!("`{}` has {what}", placeholder.shown())).hint(Some(hint))
 }
 
 /// A text as a regular expression that fits it alone.

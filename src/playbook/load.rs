@@ -11,16 +11,16 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::build::{self, Ids, Plan};
-use super::hocon::{self, Entry, Loaded, Override, Places, Settings, private};
-use super::late::{self, Filled, Mark};
-use super::links::{self, Links, Selection};
-use super::look::as_steps;
+use super::build::{self, BuildInput, Ids};
+use super::cursor::as_steps;
+use super::deferred::{self, Filled, Placeholder};
+use super::dependencies::{self, Dependencies, Selection};
+use super::hocon::{self, Input, Loaded, Override, Places, Settings, sentinel};
 use super::problem::{Place, Problem, Problems};
-use super::quoted;
+use super::quote_lint;
 use super::registry::Registry;
 use super::secrets::Fetched;
-use super::set;
+use super::set_check;
 use super::task::Tasks;
 use super::task_type::ArgumentStep;
 use crate::clock::{Clock, SystemClock};
@@ -199,11 +199,11 @@ impl Options {
         // What works on one tree from one place is taken for one.
         let here = std::env::current_dir().unwrap_or_default();
         let scope = format!("{} in {}", name, here.display());
-        self.read(Entry::Text { name, text }, Some(scope))
+        self.read(Input::Text { name, text }, Some(scope))
     }
 
     /// What an entry resolves to.
-    pub(super) fn resolved(mut self, entry: &Entry) -> Result<Loaded, Problems> {
+    pub(super) fn resolved(mut self, entry: &Input) -> Result<Loaded, Problems> {
         let settings = self.settings()?;
         hocon::load(entry, &settings).map_err(with_curly_quotes)
     }
@@ -218,17 +218,17 @@ impl Options {
             Problem::new(None, format!("failed to find out the working directory: {error}"))
         })?;
         settings.overrides = std::mem::take(&mut self.overrides);
-        settings.late = late::NAMES.map(str::to_owned).to_vec();
+        settings.deferred = deferred::NAMES.map(str::to_owned).to_vec();
         Ok(settings)
     }
 
-    fn read(mut self, entry: Entry, scope: Option<String>) -> Result<Playbook, Problems> {
+    fn read(mut self, entry: Input, scope: Option<String>) -> Result<Playbook, Problems> {
         let mut settings = self.settings()?;
         settings.kept = vec!["for_each".to_owned()];
         let loaded = hocon::load_all(&entry, &settings).map_err(with_curly_quotes)?;
         let (Loaded { value, places, environment }, mut problems) = loaded;
         let has_undefined = !problems.is_empty();
-        set::check(&self.set, &entry, &settings, &places, &mut problems);
+        set_check::check(&self.set, &entry, &settings, &places, &mut problems);
         not_in_clear(&value, &environment, &mut problems);
         let value = with_facts(value, &places, self.facts.as_deref(), &mut problems);
         let today = today_of(&value).unwrap_or_else(|| match settings.given.get("TODAY") {
@@ -253,7 +253,7 @@ impl Options {
 fn with_curly_quotes(mut problems: Problems) -> Problems {
     for problem in &mut problems.0 {
         let line = problem.place.as_ref().map_or("", |place| place.source.line(place.line));
-        if let Some(hint) = quoted::curly_hint(line) {
+        if let Some(hint) = quote_lint::curly_hint(line) {
             problem.hint = Some(hint);
         }
     }
@@ -265,8 +265,8 @@ fn today() -> jiff::civil::Date {
 }
 
 /// What a path that the user has named stands for: a file, or a directory's playbooks as one.
-pub(super) fn entry(path: &Path) -> Result<Entry, Problems> {
-    Ok(if path.is_dir() { Entry::Files(files_of(path)?) } else { Entry::File(path.to_owned()) })
+pub(super) fn entry(path: &Path) -> Result<Input, Problems> {
+    Ok(if path.is_dir() { Input::Files(files_of(path)?) } else { Input::File(path.to_owned()) })
 }
 
 /// The day that a playbook was told, `--set TODAY=2026-12-31`. What is no date would be found in names by chance.
@@ -329,8 +329,8 @@ impl Fact {
     fn of(name: &str, facts: Option<&Facts>) -> Fact {
         let Some(facts) = facts else { return Fact::Unknown("this program knows no facts".to_owned()) };
         match facts(name) {
-            Ok(Some(value)) => match private::within(&value) {
-                Some(found) => Fact::Unknown(format!("it has the character {}", private::named(found))),
+            Ok(Some(value)) => match sentinel::within(&value) {
+                Some(found) => Fact::Unknown(format!("it has the character {}", sentinel::named(found))),
                 None => Fact::Is(value),
             },
             Ok(None) => Fact::None(format!("there is no fact `{name}`")),
@@ -359,28 +359,28 @@ pub(super) fn not_in_clear(value: &Value, used: &BTreeMap<String, Vec<Place>>, p
 
 /// The value with the facts that it asks for.
 fn with_facts(value: Value, places: &Places, facts: Option<&Facts>, problems: &mut Vec<Problem>) -> Value {
-    if !late::roots(&value).facts {
+    if !deferred::roots(&value).facts {
         return value;
     }
     let mut known: BTreeMap<String, Fact> = BTreeMap::new();
     let mut wrong: Vec<(Vec<ArgumentStep>, String)> = Vec::new();
-    let mut filler = |path: &[ArgumentStep], mark: &Mark| {
-        if mark.root() != "facts" {
+    let mut filler = |path: &[ArgumentStep], placeholder: &Placeholder| {
+        if placeholder.root() != "facts" {
             return Ok(Filled::Later);
         }
-        let name = mark.path[1..].join(".");
+        let name = placeholder.path[1..].join(".");
         let message = match known.entry(name).or_insert_with_key(|name| Fact::of(name, facts)) {
             Fact::Is(value) => return Ok(Filled::Now(value.clone())),
-            Fact::None(_) if mark.is_optional => return Ok(Filled::Missing),
+            Fact::None(_) if placeholder.is_optional => return Ok(Filled::Missing),
             Fact::None(message) => message.clone(),
-            Fact::Unknown(why) => format!("`{}`: {why}", mark.shown()),
+            Fact::Unknown(why) => format!("`{}`: {why}", placeholder.shown()),
         };
         wrong.push((path.to_vec(), message));
         // It stays as it is, so that nothing else is said of it.
         Ok(Filled::Later)
     };
     let mut unfilled = Vec::new();
-    let value = late::fill(&value, &mut filler, &mut unfilled);
+    let value = deferred::fill(&value, &mut filler, &mut unfilled);
     wrong.extend(unfilled.into_iter().map(|why| (why.path, why.message)));
     problems.extend(wrong.into_iter().map(|(path, message)| {
         let steps: Vec<_> = as_steps(&path).collect();
@@ -489,18 +489,18 @@ impl Playbook {
     /// The secrets that the wanted tasks use.
     fn fetch(&self) -> Result<Fetched, Problems> {
         let mut unused = Vec::new();
-        let links = self.links(&mut unused);
-        let wanted = self.tasks.tasks.iter().zip(&links.wanted).filter(|(_, wanted)| **wanted);
+        let dependencies = self.dependencies(&mut unused);
+        let wanted = self.tasks.tasks.iter().zip(&dependencies.wanted).filter(|(_, wanted)| **wanted);
         let mut names = std::collections::BTreeSet::new();
         for (task, _) in wanted.filter(|(task, _)| task.roots.secrets) {
-            let secrets = task.marks().filter(|(_, mark)| mark.root() == "secrets");
-            names.extend(secrets.filter_map(|(_, mark)| mark.path.get(1).cloned()));
+            let secrets = task.placeholders().filter(|(_, placeholder)| placeholder.root() == "secrets");
+            names.extend(secrets.filter_map(|(_, placeholder)| placeholder.path.get(1).cloned()));
         }
         self.tasks.secrets.fetch(names.iter(), &self.environment)
     }
 
-    fn links(&self, problems: &mut Vec<Problem>) -> Links {
-        links::find(&self.tasks, &self.places, &self.selection, problems)
+    fn dependencies(&self, problems: &mut Vec<Problem>) -> Dependencies {
+        dependencies::find(&self.tasks, &self.places, &self.selection, problems)
     }
 
     /// As [`outline`](Playbook::outline), with the names of the jobs of each task that has an id.
@@ -520,9 +520,16 @@ impl Playbook {
     ) -> Result<(JobGraph, Ids), Problems> {
         let mut problems = self.problems.0.clone();
         problems.extend(self.selection.unknown(&self.tasks));
-        let links = self.links(&mut problems);
+        let dependencies = self.dependencies(&mut problems);
         let today = Some(self.today.clone());
-        let plan = Plan { registry, tasks: &self.tasks, places: &self.places, links: &links, secrets, today };
+        let plan = BuildInput {
+            registry,
+            tasks: &self.tasks,
+            places: &self.places,
+            dependencies: &dependencies,
+            secrets,
+            today,
+        };
         let built = build::build(&plan, &mut problems);
         match built.filter(|_| problems.is_empty()) {
             Some((graph, ids)) => match graph.build() {

@@ -1,7 +1,7 @@
 //! Reading the JSON Schema of a task type: its fields in words, and a value that it has room for.
 //!
 //! Knows the parts of JSON Schema that `schemars` writes; what is found wrong with a value is
-//! [`fit`](super::fit)'s business.
+//! [`schema_check`](super::schema_check)'s business.
 
 use serde_json::{Map, Value};
 
@@ -19,7 +19,7 @@ pub(super) struct View<'s> {
 
 /// A kind of JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum JsonType {
     Null,
     Bool,
     Integer,
@@ -29,35 +29,35 @@ pub(super) enum Kind {
     Object,
 }
 
-impl Kind {
-    pub(super) fn of(value: &Value) -> Kind {
+impl JsonType {
+    pub(super) fn of(value: &Value) -> JsonType {
         match value {
-            Value::Null => Kind::Null,
-            Value::Bool(_) => Kind::Bool,
-            Value::Number(number) if number.is_f64() => Kind::Number,
-            Value::Number(_) => Kind::Integer,
-            Value::String(_) => Kind::Text,
-            Value::Array(_) => Kind::List,
-            Value::Object(_) => Kind::Object,
+            Value::Null => JsonType::Null,
+            Value::Bool(_) => JsonType::Bool,
+            Value::Number(number) if number.is_f64() => JsonType::Number,
+            Value::Number(_) => JsonType::Integer,
+            Value::String(_) => JsonType::Text,
+            Value::Array(_) => JsonType::List,
+            Value::Object(_) => JsonType::Object,
         }
     }
 
-    fn named(name: &str) -> Option<Kind> {
+    fn named(name: &str) -> Option<JsonType> {
         Some(match name {
-            "null" => Kind::Null,
-            "boolean" => Kind::Bool,
-            "integer" => Kind::Integer,
-            "number" => Kind::Number,
-            "string" => Kind::Text,
-            "array" => Kind::List,
-            "object" => Kind::Object,
+            "null" => JsonType::Null,
+            "boolean" => JsonType::Bool,
+            "integer" => JsonType::Integer,
+            "number" => JsonType::Number,
+            "string" => JsonType::Text,
+            "array" => JsonType::List,
+            "object" => JsonType::Object,
             _ => return None,
         })
     }
 
     /// Whether a value of this kind is one of the other, too.
-    pub(super) fn is(self, wanted: Kind) -> bool {
-        self == wanted || (self == Kind::Integer && wanted == Kind::Number)
+    pub(super) fn is(self, wanted: JsonType) -> bool {
+        self == wanted || (self == JsonType::Integer && wanted == JsonType::Number)
     }
 }
 
@@ -153,11 +153,11 @@ impl<'s> View<'s> {
     }
 
     /// The kinds of value that it takes; empty where it does not say.
-    pub(super) fn kinds(self) -> Vec<Kind> {
+    pub(super) fn types(self) -> Vec<JsonType> {
         match self.get("type") {
-            Some(Value::String(name)) => Kind::named(name).into_iter().collect(),
+            Some(Value::String(name)) => JsonType::named(name).into_iter().collect(),
             Some(Value::Array(names)) => {
-                names.iter().filter_map(Value::as_str).filter_map(Kind::named).collect()
+                names.iter().filter_map(Value::as_str).filter_map(JsonType::named).collect()
             }
             _ => Vec::new(),
         }
@@ -166,7 +166,7 @@ impl<'s> View<'s> {
     /// The schemas of which one has to fit, without those that take nothing but null; empty where there is no choice.
     pub(super) fn alternatives(self) -> Vec<View<'s>> {
         let all = self.list("anyOf").iter().chain(self.list("oneOf"));
-        all.map(|schema| self.at(schema)).filter(|view| view.kinds() != [Kind::Null]).collect()
+        all.map(|schema| self.at(schema)).filter(|view| view.types() != [JsonType::Null]).collect()
     }
 
     /// The values that it can have, where they can be counted.
@@ -214,19 +214,19 @@ impl<'s> View<'s> {
             }
             return words.join(" or ");
         }
-        let kinds: Vec<Kind> = self.kinds().into_iter().filter(|kind| *kind != Kind::Null).collect();
-        let words: Vec<String> = kinds.iter().map(|kind| self.kind_in_words(*kind, depth)).collect();
+        let types: Vec<JsonType> = self.types().into_iter().filter(|kind| *kind != JsonType::Null).collect();
+        let words: Vec<String> = types.iter().map(|kind| self.kind_in_words(*kind, depth)).collect();
         if words.is_empty() { "anything".to_owned() } else { words.join(" or ") }
     }
 
-    fn kind_in_words(self, kind: Kind, depth: usize) -> String {
+    fn kind_in_words(self, kind: JsonType, depth: usize) -> String {
         match kind {
-            Kind::Null => "nothing".to_owned(),
-            Kind::Bool => "true or false".to_owned(),
-            Kind::Integer => format!("a whole number{}", self.range_in_words()),
-            Kind::Number => format!("a number{}", self.range_in_words()),
-            Kind::Text => "a string".to_owned(),
-            Kind::List => match self.get("items").map(|items| self.at(items)) {
+            JsonType::Null => "nothing".to_owned(),
+            JsonType::Bool => "true or false".to_owned(),
+            JsonType::Integer => format!("a whole number{}", self.range_in_words()),
+            JsonType::Number => format!("a number{}", self.range_in_words()),
+            JsonType::Text => "a string".to_owned(),
+            JsonType::List => match self.get("items").map(|items| self.at(items)) {
                 Some(items) if depth < 2 => match items.words(depth + 1) {
                     words if words == "a string" => "a list of strings".to_owned(),
                     words if words == "anything" => "a list".to_owned(),
@@ -235,7 +235,7 @@ impl<'s> View<'s> {
                 },
                 _ => "a list".to_owned(),
             },
-            Kind::Object => match self.get("additionalProperties").filter(|more| more.is_object()) {
+            JsonType::Object => match self.get("additionalProperties").filter(|more| more.is_object()) {
                 Some(more) if depth < 2 => match self.at(more).words(depth + 1) {
                     words if words == "a string" => "an object of strings".to_owned(),
                     _ => "an object".to_owned(),
@@ -276,7 +276,7 @@ impl<'s> View<'s> {
             return choice.clone();
         }
         if let Some(first) = self.alternatives().first()
-            && self.kinds().is_empty()
+            && self.types().is_empty()
         {
             // Not deeper: it is a guess anyway.
             return first.of_kind();
@@ -285,17 +285,17 @@ impl<'s> View<'s> {
     }
 
     fn of_kind(self) -> Value {
-        match self.kinds().first() {
-            Some(Kind::Bool) => Value::Bool(false),
-            Some(Kind::Integer | Kind::Number) => {
+        match self.types().first() {
+            Some(JsonType::Bool) => Value::Bool(false),
+            Some(JsonType::Integer | JsonType::Number) => {
                 let lowest =
                     self.get("minimum").filter(|least| least.as_f64().is_some_and(|least| least > 1.0));
                 lowest.cloned().unwrap_or_else(|| 1.into())
             }
-            Some(Kind::List) => Value::Array(Vec::new()),
-            Some(Kind::Object) => Value::Object(Map::new()),
-            Some(Kind::Null) => Value::Null,
-            Some(Kind::Text) | None => Value::String("something".to_owned()),
+            Some(JsonType::List) => Value::Array(Vec::new()),
+            Some(JsonType::Object) => Value::Object(Map::new()),
+            Some(JsonType::Null) => Value::Null,
+            Some(JsonType::Text) | None => Value::String("something".to_owned()),
         }
     }
 

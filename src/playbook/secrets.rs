@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::look::Look;
+use super::cursor::Cursor;
 use super::problem::{Place, Problem, Problems};
 use super::task;
 use crate::secret::{Secret, withhold};
@@ -30,7 +30,7 @@ const SOURCES: [&str; 3] = ["env", "file", "command"];
 
 /// Where a secret comes from.
 #[derive(Clone, Debug, PartialEq)]
-enum From {
+enum SecretSource {
     Environment(String),
     File(PathBuf),
     /// A program and its arguments, and how long it may take.
@@ -39,29 +39,29 @@ enum From {
 
 /// What the playbook says of its secrets.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sources(BTreeMap<String, (From, Option<Place>)>);
+pub(super) struct Sources(BTreeMap<String, (SecretSource, Option<Place>)>);
 
 /// Secrets that were fetched.
 pub(super) type Fetched = BTreeMap<String, Secret<String>>;
 
 impl Sources {
     /// From the playbook's `secrets`.
-    pub(super) fn read(look: &mut Look<'_, '_>) -> Self {
+    pub(super) fn read(cursor: &mut Cursor<'_, '_>) -> Self {
         // Somebody may have written down a secret itself.
-        if names_sources_alone(look.value()) { Sources::of(look) } else { look.unseen(Sources::of) }
+        if names_sources_alone(cursor.value()) { Sources::of(cursor) } else { cursor.unseen(Sources::of) }
     }
 
-    fn of(look: &mut Look<'_, '_>) -> Self {
+    fn of(cursor: &mut Cursor<'_, '_>) -> Self {
         let mut sources = BTreeMap::new();
-        let Some(object) = look.value().as_object() else {
-            look.problem("`secrets` is an object of names and where they come from", Some(HINT.into()));
+        let Some(object) = cursor.value().as_object() else {
+            cursor.problem("`secrets` is an object of names and where they come from", Some(HINT.into()));
             return Sources(sources);
         };
         for (name, value) in object {
-            let mut here = look.key(name, value);
+            let mut here = cursor.key(name, value);
             let place = here.key_place();
             if let Some(from) = source(name, &mut here) {
-                if let From::Environment(variable) = &from {
+                if let SecretSource::Environment(variable) = &from {
                     withhold(variable);
                 }
                 sources.insert(name.clone(), (from, place));
@@ -113,35 +113,35 @@ fn names_sources_alone(secrets: &Value) -> bool {
     secrets.as_object().is_some_and(|secrets| secrets.values().all(is_named))
 }
 
-fn source(name: &str, look: &mut Look<'_, '_>) -> Option<From> {
-    let Value::Object(object) = look.value() else {
-        look.problem(
+fn source(name: &str, cursor: &mut Cursor<'_, '_>) -> Option<SecretSource> {
+    let Value::Object(object) = cursor.value() else {
+        cursor.problem(
             format!("the secret `{name}` is written down in the playbook itself"),
             Some(HINT.into()),
         );
         return None;
     };
-    if look.unknown_keys(&["env", "file", "command", "timeout"], "a secret") {
+    if cursor.unknown_keys(&["env", "file", "command", "timeout"], "a secret") {
         return None;
     }
     let mut known = object.iter().filter(|(key, _)| SOURCES.contains(&key.as_str()));
     let (Some((key, value)), None) = (known.next(), known.next()) else {
-        look.problem(format!("the secret `{name}` needs one source"), Some(HINT.into()));
+        cursor.problem(format!("the secret `{name}` needs one source"), Some(HINT.into()));
         return None;
     };
     let timeout = match object.get("timeout") {
         None => PATIENCE,
-        Some(timeout) if key == "command" => task::timeout_of(&mut look.key("timeout", timeout))?,
+        Some(timeout) if key == "command" => task::timeout_of(&mut cursor.key("timeout", timeout))?,
         Some(timeout) => {
             let hint = format!("leave it out beside `{key}`");
-            look.key("timeout", timeout).problem_at_key("`timeout` is for a `command`", Some(hint));
+            cursor.key("timeout", timeout).problem_at_key("`timeout` is for a `command`", Some(hint));
             return None;
         }
     };
-    let mut value = look.key(key, value);
+    let mut value = cursor.key(key, value);
     match key.as_str() {
-        "env" => value.text("the name of a variable").map(From::Environment),
-        "file" => value.text("the path of a file").map(|path| From::File(path.into())),
+        "env" => value.text("the name of a variable").map(SecretSource::Environment),
+        "file" => value.text("the path of a file").map(|path| SecretSource::File(path.into())),
         _ => {
             let command = match value.value() {
                 Value::String(line) => vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
@@ -151,20 +151,22 @@ fn source(name: &str, look: &mut Look<'_, '_>) -> Option<From> {
                 value.problem("`command` is empty", None);
                 return None;
             }
-            Some(From::Command(command, timeout))
+            Some(SecretSource::Command(command, timeout))
         }
     }
 }
 
 type Failed = (String, Option<String>);
 
-fn fetch(from: &From, environment: &BTreeMap<String, String>) -> Result<String, Failed> {
+fn fetch(from: &SecretSource, environment: &BTreeMap<String, String>) -> Result<String, Failed> {
     let text = match from {
-        From::Environment(name) => environment.get(name).cloned().ok_or_else(|| {
+        SecretSource::Environment(name) => environment.get(name).cloned().ok_or_else(|| {
             (format!("the variable `{name}` is not set"), Some(format!("set it: `{name}=… dojob run …`")))
         })?,
-        From::File(path) => read(path).map_err(|error| (format!("{}: {error}", path.display()), None))?,
-        From::Command(words, timeout) => {
+        SecretSource::File(path) => {
+            read(path).map_err(|error| (format!("{}: {error}", path.display()), None))?
+        }
+        SecretSource::Command(words, timeout) => {
             printed::text(words, LONGEST, *timeout).map_err(|message| (message, None))?
         }
     };

@@ -1,6 +1,6 @@
 //! What a task is about on the machine: its target, of which no other task may want something else.
 //!
-//! A task type says by its schema which of its arguments name the target ([`MARK`]). Knows arguments and schemas; neither
+//! A task type says by its schema which of its arguments name the target ([`SCHEMA_KEY`]). Knows arguments and schemas; neither
 //! tasks nor places.
 
 use std::path::{Component, Path, PathBuf};
@@ -8,16 +8,16 @@ use std::path::{Component, Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::late;
+use super::deferred;
 use super::schema::plain;
 
 /// What the schema of a task type says about its target.
-pub(super) const MARK: &str = "x-dojob-target";
+pub(super) const SCHEMA_KEY: &str = "x-dojob-target";
 
 /// How a task type names its target.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Spec {
+pub(super) struct TargetSpec {
     /// The argument that names it; of a list each entry is one. `a|b`: the first that is given.
     by: String,
     /// Arguments that tell apart several targets within it.
@@ -59,13 +59,16 @@ pub(super) struct Target {
     pub(super) argument: String,
 }
 
-impl Spec {
+impl TargetSpec {
     /// Of the schema of a task type.
     ///
     /// Panics where that says something that is no target: a mistake of the type's author, found by its first use.
-    pub(super) fn of(schema: &Value) -> Option<Spec> {
-        let spec = schema.get(MARK)?;
-        Some(Spec::deserialize(spec).unwrap_or_else(|error| panic!("`{MARK}` is no target: {error}")))
+    pub(super) fn of(schema: &Value) -> Option<TargetSpec> {
+        let spec = schema.get(SCHEMA_KEY)?;
+        Some(
+            TargetSpec::deserialize(spec)
+                .unwrap_or_else(|error| panic!("`{SCHEMA_KEY}` is no target: {error}")),
+        )
     }
 
     /// The targets of a job with these arguments, as far as they are known.
@@ -85,7 +88,7 @@ impl Spec {
         let wish = |name: &String| args.get(name).map_or_else(String::new, Value::to_string);
         let wish: Vec<String> = self.differ.iter().map(wish).collect();
         let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-        let names = values.iter().filter(|value| !late::roots(value).any()).map(plain);
+        let names = values.iter().filter(|value| !deferred::roots(value).any()).map(plain);
         names
             .map(|name| Target {
                 name: self.compare.normal(&name, directory),
@@ -104,7 +107,7 @@ fn first_given<'v, 'n>(names: &'n str, args: &'v Value) -> Option<(&'n str, &'v 
 
 /// A value in one text, unless it is not known yet. A path of keys is the same as a list of them.
 fn known(value: &Value) -> Option<String> {
-    if late::roots(value).any() {
+    if deferred::roots(value).any() {
         return None;
     }
     Some(match value {
@@ -163,7 +166,7 @@ mod tests {
     use super::*;
 
     fn names(spec: Value, args: Value) -> Vec<(String, Vec<String>)> {
-        let spec = Spec::of(&json!({ MARK: spec })).unwrap();
+        let spec = TargetSpec::of(&json!({ SCHEMA_KEY: spec })).unwrap();
         let targets = spec.targets(&args, Path::new("/here")).into_iter();
         targets.map(|target| (target.name, target.part)).collect()
     }
@@ -185,8 +188,8 @@ mod tests {
         let spec = json!({ "by": "names", "and": ["regex|line"] });
         let found = names(spec.clone(), json!({ "names": ["a", "b"], "line": "x" }));
         assert_eq!(found, [("a".to_owned(), vec!["x".to_owned()]), ("b".to_owned(), vec!["x".to_owned()])]);
-        let mark = late::mark(&["secrets", "s"], false);
-        assert_eq!(names(spec.clone(), json!({ "names": ["a", mark] })).len(), 1);
-        assert_eq!(names(spec, json!({ "names": "a", "regex": mark })), []);
+        let placeholder = deferred::placeholder(&["secrets", "s"], false);
+        assert_eq!(names(spec.clone(), json!({ "names": ["a", placeholder] })).len(), 1);
+        assert_eq!(names(spec, json!({ "names": "a", "regex": placeholder })), []);
     }
 }

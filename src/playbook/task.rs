@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::cursor::{Cursor, cursor};
+use super::deferred::{self, Placeholder, Roots};
 use super::foreign;
 use super::hocon::{Places, Step};
-use super::late::{self, Mark, Roots};
-use super::look::{Look, look};
 use super::problem::Problem;
-use super::quoted;
+use super::quote_lint;
 use super::secrets::Sources;
 use super::task_type::ArgumentStep;
 use crate::units::{self, UnitError};
@@ -92,22 +92,24 @@ impl Tasks {
     /// Reads a playbook.
     pub(super) fn read(mut value: Value, places: &Places, problems: &mut Vec<Problem>) -> Self {
         let mut read = Tasks::without_args(&value, places, problems);
-        quoted::check(&value, places, problems);
+        quote_lint::check(&value, places, problems);
         // Arguments are most of a playbook: they are moved, not copied.
         for task in &mut read.tasks {
             let args = &mut value["tasks"][task.index]["args"];
             if args.is_object() {
                 task.args = args.take();
             }
-            task.roots =
-                task.late_parts().map(|(_, value)| late::roots(value)).fold(Roots::default(), Roots::and);
+            task.roots = task
+                .deferrable_parts()
+                .map(|(_, value)| deferred::roots(value))
+                .fold(Roots::default(), Roots::and);
         }
         read.vars = value.get_mut("vars").map(Value::take);
         read
     }
 
     fn without_args(value: &Value, places: &Places, problems: &mut Vec<Problem>) -> Self {
-        let mut all = look(value, places, problems);
+        let mut all = cursor(value, places, problems);
         let Some(object) = value.as_object() else {
             all.problem("a playbook is an object", Some("write `tasks: [ … ]`".to_owned()));
             return Tasks::default();
@@ -137,14 +139,14 @@ impl Tasks {
     }
 }
 
-fn unknown_keys(all: &mut Look<'_, '_>, object: &Map<String, Value>) {
+fn unknown_keys(all: &mut Cursor<'_, '_>, object: &Map<String, Value>) {
     for (key, value) in object {
         let is_known = PLAYBOOK_KEYS.contains(&key.as_str()) || GIVEN.contains(&key.as_str());
         // What an editor wants to know of a playbook that is JSON.
         if is_known || key == "$schema" {
             continue;
         }
-        let shown = late::escaped(&late::shown(key));
+        let shown = deferred::escaped(&deferred::shown(key));
         let near = || crate::suggest::nearest(key, PLAYBOOK_KEYS);
         let foreign = foreign::playbook_key(key);
         let hint = match foreign.or_else(|| near().map(|near| format!("did you mean `{near}`?"))) {
@@ -157,12 +159,12 @@ fn unknown_keys(all: &mut Look<'_, '_>, object: &Map<String, Value>) {
     }
 }
 
-fn order_of(look: &mut Look<'_, '_>) -> Order {
-    match look.value().as_str() {
+fn order_of(cursor: &mut Cursor<'_, '_>) -> Order {
+    match cursor.value().as_str() {
         Some("sequence") => Order::Sequence,
         Some("graph") => Order::Graph,
         _ => {
-            look.expected(
+            cursor.expected(
                 "`sequence` or `graph`",
                 Some("in a `sequence` each task waits for the one before, in a `graph` only for those in its `after`".into()),
             );
@@ -172,24 +174,25 @@ fn order_of(look: &mut Look<'_, '_>) -> Order {
 }
 
 impl Task {
-    fn read(index: usize, look: &mut Look<'_, '_>, order: Order) -> Option<Task> {
-        let Some(object) = look.value().as_object() else {
+    fn read(index: usize, cursor: &mut Cursor<'_, '_>, order: Order) -> Option<Task> {
+        let Some(object) = cursor.value().as_object() else {
             let hint = "write `{ name: …, args: { … } }`".to_owned();
-            look.problem(
-                format!("a task is {}, expected an object", super::fit::told(look.value())),
+            cursor.problem(
+                format!("a task is {}, expected an object", super::schema_check::told(cursor.value())),
                 Some(hint),
             );
             return None;
         };
         let unknown = object.keys().filter(|key| !TASK_KEYS.contains(&key.as_str())).cloned().collect();
         let name = match object.get("name") {
-            Some(name) => name_of(&mut look.key("name", name)),
+            Some(name) => name_of(&mut cursor.key("name", name)),
             None => {
-                look.problem("the task has no `name`", Some("`dojob types` lists what there is".to_owned()));
+                cursor
+                    .problem("the task has no `name`", Some("`dojob types` lists what there is".to_owned()));
                 None
             }
         };
-        let are_args_readable = look.within("args", |look| look.object().is_some());
+        let are_args_readable = cursor.within("args", |cursor| cursor.object().is_some());
         Some(Task {
             index,
             name,
@@ -197,23 +200,23 @@ impl Task {
             are_args_readable: are_args_readable.unwrap_or(true),
             args: Value::Object(Map::new()),
             roots: Roots::default(),
-            id: look.within("id", id_of).flatten(),
-            after: look.within("after", |look| after_of(look, order)).unwrap_or_default(),
-            tries: look.within("tries", tries_of).flatten(),
-            retry_delay: look.within("retry_delay", duration).flatten(),
-            timeout: look.within("timeout", timeout_of).flatten(),
+            id: cursor.within("id", id_of).flatten(),
+            after: cursor.within("after", |cursor| after_of(cursor, order)).unwrap_or_default(),
+            tries: cursor.within("tries", tries_of).flatten(),
+            retry_delay: cursor.within("retry_delay", duration).flatten(),
+            timeout: cursor.within("timeout", timeout_of).flatten(),
             r#become: object.get("become").cloned(),
-            for_each: look.within("for_each", |look| elements(look).unwrap_or_default()),
-            register: look.within("register", register_of).flatten(),
-            tags: look.within("tags", tags_of).unwrap_or_default(),
-            may_share_target: look.within("same_target", shares_target).unwrap_or_default(),
-            verbatim: look.within("verbatim", truth).unwrap_or_default(),
+            for_each: cursor.within("for_each", |cursor| elements(cursor).unwrap_or_default()),
+            register: cursor.within("register", register_of).flatten(),
+            tags: cursor.within("tags", tags_of).unwrap_or_default(),
+            may_share_target: cursor.within("same_target", shares_target).unwrap_or_default(),
+            verbatim: cursor.within("verbatim", truth).unwrap_or_default(),
             unknown,
         })
     }
 
     /// The parts in which there may be values that come later, each with the way to it from the task.
-    pub(super) fn late_parts(&self) -> impl Iterator<Item = (Vec<Step<'static>>, &Value)> {
+    pub(super) fn deferrable_parts(&self) -> impl Iterator<Item = (Vec<Step<'static>>, &Value)> {
         let own = [("args", Some(&self.args)), ("become", self.r#become.as_ref())].into_iter();
         let own = own.filter_map(|(key, value)| Some((vec![Step::Key(key)], value?)));
         let elements = self.for_each.iter().flatten().enumerate();
@@ -221,15 +224,16 @@ impl Task {
     }
 
     /// The values in it that come later, each with the way to it from the task.
-    pub(super) fn marks(&self) -> impl Iterator<Item = (Vec<ArgumentStep>, Mark)> {
-        let parts = self.late_parts().filter(|(_, value)| self.roots.any() && late::roots(value).any());
+    pub(super) fn placeholders(&self) -> impl Iterator<Item = (Vec<ArgumentStep>, Placeholder)> {
+        let parts =
+            self.deferrable_parts().filter(|(_, value)| self.roots.any() && deferred::roots(value).any());
         parts.flat_map(|(way, value)| {
-            late::marks(value).into_iter().map(move |(path, mark)| {
+            deferred::placeholders(value).into_iter().map(move |(path, placeholder)| {
                 let way = way.iter().map(|step| match step {
                     Step::Key(key) => ArgumentStep::Key((*key).to_owned()),
                     Step::Index(index) => ArgumentStep::Index(*index),
                 });
-                (way.chain(path).collect(), mark)
+                (way.chain(path).collect(), placeholder)
             })
         })
     }
@@ -240,10 +244,10 @@ impl Task {
     }
 }
 
-fn name_of(look: &mut Look<'_, '_>) -> Option<String> {
-    let name = look.text("the name of a task type")?;
+fn name_of(cursor: &mut Cursor<'_, '_>) -> Option<String> {
+    let name = cursor.text("the name of a task type")?;
     if name.trim().is_empty() {
-        look.problem(
+        cursor.problem(
             "the `name` of a task cannot be empty",
             Some("`dojob types` lists what there is".to_owned()),
         );
@@ -252,14 +256,14 @@ fn name_of(look: &mut Look<'_, '_>) -> Option<String> {
     Some(name)
 }
 
-fn tags_of(look: &mut Look<'_, '_>) -> Vec<String> {
-    look.texts("a tag, or a list of tags").unwrap_or_default()
+fn tags_of(cursor: &mut Cursor<'_, '_>) -> Vec<String> {
+    cursor.texts("a tag, or a list of tags").unwrap_or_default()
 }
 
 /// What stands for a task in messages and pictures: short, in one line.
-fn id_of(look: &mut Look<'_, '_>) -> Option<String> {
+fn id_of(cursor: &mut Cursor<'_, '_>) -> Option<String> {
     const LONGEST: usize = 100;
-    let id = look.text("a name for the task")?;
+    let id = cursor.text("a name for the task")?;
     let problem = if id.trim().is_empty() {
         "an `id` cannot be empty".to_owned()
     } else if id.chars().count() > LONGEST {
@@ -269,95 +273,95 @@ fn id_of(look: &mut Look<'_, '_>) -> Option<String> {
     } else {
         return Some(id);
     };
-    look.problem(problem, None);
+    cursor.problem(problem, None);
     None
 }
 
-fn after_of(look: &mut Look<'_, '_>, order: Order) -> Vec<String> {
+fn after_of(cursor: &mut Cursor<'_, '_>, order: Order) -> Vec<String> {
     if order == Order::Sequence {
-        look.problem_at_key(
+        cursor.problem_at_key(
             "`after` says nothing in a sequence, where each task waits for the one before",
             Some("write `order: graph` at the root of the playbook, or leave `after` out".to_owned()),
         );
         return Vec::new();
     }
-    look.texts("the id of a task, or a list of ids").unwrap_or_default()
+    cursor.texts("the id of a task, or a list of ids").unwrap_or_default()
 }
 
-fn shares_target(look: &mut Look<'_, '_>) -> bool {
-    let is_allowed = look.value() == "allowed";
+fn shares_target(cursor: &mut Cursor<'_, '_>) -> bool {
+    let is_allowed = cursor.value() == "allowed";
     if !is_allowed {
-        look.expected("`allowed`", Some("leave it out where no other task has the same target".to_owned()));
+        cursor.expected("`allowed`", Some("leave it out where no other task has the same target".to_owned()));
     }
     is_allowed
 }
 
-fn truth(look: &mut Look<'_, '_>) -> bool {
-    match look.value() {
+fn truth(cursor: &mut Cursor<'_, '_>) -> bool {
+    match cursor.value() {
         Value::Bool(truth) => *truth,
         _ => {
-            look.expected("true or false", None);
+            cursor.expected("true or false", None);
             false
         }
     }
 }
 
-fn tries_of(look: &mut Look<'_, '_>) -> Option<u32> {
-    let number = match look.value() {
+fn tries_of(cursor: &mut Cursor<'_, '_>) -> Option<u32> {
+    let number = match cursor.value() {
         Value::String(text) => text.trim().parse::<u64>().ok(),
         value => value.as_u64(),
     };
     let tries = number.and_then(|number| u32::try_from(number).ok()).filter(|tries| *tries > 0);
     if tries.is_none() {
-        look.expected(&format!("a whole number from 1 to {}", u32::MAX), None);
+        cursor.expected(&format!("a whole number from 1 to {}", u32::MAX), None);
     }
     tries
 }
 
-fn duration(look: &mut Look<'_, '_>) -> Option<Duration> {
+fn duration(cursor: &mut Cursor<'_, '_>) -> Option<Duration> {
     const WANTED: &str = "a duration such as `5s`";
-    match look.value() {
+    match cursor.value() {
         Value::String(text) => match units::parse_duration(text) {
             Ok(duration) => return Some(duration),
-            Err(UnitError::Shape { wanted, .. }) => look.expected(wanted, None),
-            Err(other) => look.expected(WANTED, Some(other.to_string())),
+            Err(UnitError::Shape { wanted, .. }) => cursor.expected(wanted, None),
+            Err(other) => cursor.expected(WANTED, Some(other.to_string())),
         },
-        Value::Number(number) => look.expected(WANTED, Some(format!("it needs a unit: `{number}s`"))),
-        _ => look.expected(WANTED, None),
+        Value::Number(number) => cursor.expected(WANTED, Some(format!("it needs a unit: `{number}s`"))),
+        _ => cursor.expected(WANTED, None),
     }
     None
 }
 
 /// A time that something may take.
-pub(super) fn timeout_of(look: &mut Look<'_, '_>) -> Option<Duration> {
-    let timeout = duration(look)?;
+pub(super) fn timeout_of(cursor: &mut Cursor<'_, '_>) -> Option<Duration> {
+    let timeout = duration(cursor)?;
     if timeout.is_zero() {
-        look.expected("a duration longer than nothing, such as `5s`", None);
+        cursor.expected("a duration longer than nothing, such as `5s`", None);
         return None;
     }
     Some(timeout)
 }
 
-fn elements(look: &mut Look<'_, '_>) -> Option<Vec<Value>> {
-    if late::is_open(look.value()) {
-        let shown = late::shown(look.value().as_str().unwrap_or_default()).into_owned();
+fn elements(cursor: &mut Cursor<'_, '_>) -> Option<Vec<Value>> {
+    if deferred::is_open(cursor.value()) {
+        let shown = deferred::shown(cursor.value().as_str().unwrap_or_default()).into_owned();
         let hint = "how many jobs there are has to be known before the first of them runs".to_owned();
-        look.problem(
+        cursor.problem(
             format!("`for_each` cannot be `{shown}`, which is not known before the run"),
             Some(hint),
         );
         return None;
     }
-    look.list().cloned()
+    cursor.list().cloned()
 }
 
 /// A name that stands in `${results.NAME}`.
-fn register_of(look: &mut Look<'_, '_>) -> Option<String> {
-    let name = look.text("a name")?;
+fn register_of(cursor: &mut Cursor<'_, '_>) -> Option<String> {
+    let name = cursor.text("a name")?;
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if name.is_empty() || !name.chars().all(plain) {
         let hint = "it is used as `${results.NAME}`".to_owned();
-        look.expected("a name of letters, digits, `_` and `-`", Some(hint));
+        cursor.expected("a name of letters, digits, `_` and `-`", Some(hint));
         return None;
     }
     Some(name)
@@ -375,7 +379,7 @@ mod tests {
     fn durations_are_numbers_with_units_as_people_write_them() {
         let parsed = |value: Value| {
             let mut problems = Vec::new();
-            duration(&mut look(&value, &Places::default(), &mut problems))
+            duration(&mut cursor(&value, &Places::default(), &mut problems))
         };
         for (text, millis) in [
             ("20ms", 20),

@@ -10,9 +10,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::following;
+use super::job_refs;
 use super::schema::{self, View};
-use super::target::Spec;
+use super::target::TargetSpec;
 use crate::job::{AnyJob, IntoJob, JobKind, marker};
 
 /// What the schema of an argument says that is a template.
@@ -186,7 +186,7 @@ pub(super) fn secret_arguments() -> BTreeSet<String> {
     names
 }
 
-/// The arguments whose schema has this mark.
+/// The arguments whose schema has this key.
 fn marked(schema: View<'_>, mark: &str) -> Vec<String> {
     let is_marked = |schema: &Value| schema.get(mark) == Some(&Value::Bool(true));
     let properties = schema.properties().into_iter().flatten();
@@ -269,28 +269,28 @@ pub struct TaskType {
     fields: Vec<Field>,
     job_fields: Vec<String>,
     template_fields: Vec<String>,
-    target: Option<Spec>,
-    result: Option<Handed>,
+    target: Option<TargetSpec>,
+    result: Option<ResultShape>,
 }
 
 /// What the jobs of a type hand on as their result.
 #[derive(Clone, Debug)]
-pub(super) enum Handed {
+pub(super) enum ResultShape {
     Nothing,
     Text,
     /// An object with these parts, each of which may have parts of its own or not.
     Parts(BTreeMap<String, bool>),
 }
 
-impl Handed {
+impl ResultShape {
     /// As a schema says it: `false`, `"text"`, or an object with `true` for each part that may have parts.
-    fn of(schema: &Value) -> Option<Handed> {
+    fn of(schema: &Value) -> Option<ResultShape> {
         match schema.get(RESULT)? {
-            Value::Bool(false) => Some(Handed::Nothing),
-            Value::String(_) => Some(Handed::Text),
+            Value::Bool(false) => Some(ResultShape::Nothing),
+            Value::String(_) => Some(ResultShape::Text),
             Value::Object(parts) => {
                 let parts = parts.iter().map(|(name, deeper)| (name.clone(), deeper == &Value::Bool(true)));
-                Some(Handed::Parts(parts.collect()))
+                Some(ResultShape::Parts(parts.collect()))
             }
             _ => None,
         }
@@ -334,10 +334,10 @@ impl TaskType {
             str::to_owned,
         );
         let fields = schema::fields(View::new(&schema));
-        let job_fields = marked(View::new(&schema), following::MARK);
+        let job_fields = marked(View::new(&schema), job_refs::SCHEMA_KEY);
         let template_fields = marked(View::new(&schema), TEMPLATE);
-        let target = Spec::of(&schema);
-        let result = Handed::of(&schema);
+        let target = TargetSpec::of(&schema);
+        let result = ResultShape::of(&schema);
         TaskType {
             name,
             registration: *registration,
@@ -362,7 +362,7 @@ impl TaskType {
 
     /// The first sentence of its documentation.
     pub fn summary(&self) -> String {
-        super::fault::first_sentence(self.doc())
+        super::violation::first_sentence(self.doc())
     }
 
     /// Which kind of job it makes.
@@ -406,12 +406,12 @@ impl TaskType {
     }
 
     /// What its jobs are about, where it says so.
-    pub(super) fn target(&self) -> Option<&Spec> {
+    pub(super) fn target(&self) -> Option<&TargetSpec> {
         self.target.as_ref()
     }
 
     /// What its jobs hand on, where it says so.
-    pub(super) fn result(&self) -> Option<&Handed> {
+    pub(super) fn result(&self) -> Option<&ResultShape> {
         self.result.as_ref()
     }
 

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use dojob::playbook::hocon::Entry;
+use dojob::playbook::hocon::Input;
 use hocon::{HoconValue, ScalarType};
 use serde_json::Value;
 
-pub(crate) fn text(text: &str) -> Entry {
-    Entry::Text { name: "playbook".to_owned(), text: text.as_bytes().to_vec() }
+pub(crate) fn text(text: &str) -> Input {
+    Input::Text { name: "playbook".to_owned(), text: text.as_bytes().to_vec() }
 }
 
 /// What hocon-parser makes of a text; its includes are relative to the working directory.

@@ -1,7 +1,7 @@
 //! The arguments of one job of a task, as far as its playbook says them: with the element of `for_each` filled in, and
 //! numbers that are meant as texts as they were written.
 //!
-//! Knows values and where they were written; neither results nor secrets, whose marks stay.
+//! Knows values and where they were written; neither results nor secrets, whose placeholders stay.
 
 use std::borrow::Cow;
 
@@ -9,27 +9,27 @@ use serde_json::{Map, Value};
 
 use super::argument_steps;
 use crate::playbook::arguments;
-use crate::playbook::fault::around;
+use crate::playbook::cursor;
+use crate::playbook::deferred::{self, Filled, Placeholder, ShiftedIndices, Unfilled};
 use crate::playbook::hocon::{Places, Step};
-use crate::playbook::late::{self, Filled, Mark, Moved, Unfilled};
-use crate::playbook::look;
-use crate::playbook::names::Element;
+use crate::playbook::job_names::Element;
 use crate::playbook::task::Task;
 use crate::playbook::task_type::{ArgumentStep, TaskType};
+use crate::playbook::violation::around;
 use crate::suggest;
 
 /// The arguments of one job.
 pub(super) struct Said<'v> {
     pub(super) args: Cow<'v, Value>,
     /// Where they stand otherwise than in the playbook.
-    pub(super) moved: Moved,
+    pub(super) moved: ShiftedIndices,
 }
 
 /// Where the arguments of a task and its elements were written.
 pub(super) struct Origin<'v> {
     pub(super) task: &'v Task,
     pub(super) places: &'v Places,
-    /// The arguments with all their marks.
+    /// The arguments with all their placeholders.
     pub(super) args: &'v Value,
     pub(super) element: Option<&'v Element<'v>>,
 }
@@ -37,14 +37,15 @@ pub(super) struct Origin<'v> {
 impl<'v> Origin<'v> {
     /// With the element filled in.
     pub(super) fn said(&self, kind: &TaskType, has_item: bool) -> Result<Said<'v>, Vec<Unfilled>> {
-        let mut said = Said { args: Cow::Borrowed(self.args), moved: Moved::default() };
+        let mut said = Said { args: Cow::Borrowed(self.args), moved: ShiftedIndices::default() };
         if has_item {
             let mut unfilled = Vec::new();
-            let mut filler = |path: &[ArgumentStep], mark: &Mark| match (mark.root(), self.element) {
-                ("item", Some(element)) => self.item(path, mark, element),
-                _ => Ok(Filled::Later),
-            };
-            let (args, moved) = late::fill_and_note(self.args, &mut filler, &mut unfilled);
+            let mut filler =
+                |path: &[ArgumentStep], placeholder: &Placeholder| match (placeholder.root(), self.element) {
+                    ("item", Some(element)) => self.item(path, placeholder, element),
+                    _ => Ok(Filled::Later),
+                };
+            let (args, moved) = deferred::fill_and_note(self.args, &mut filler, &mut unfilled);
             if !unfilled.is_empty() {
                 return Err(unfilled);
             }
@@ -59,14 +60,19 @@ impl<'v> Origin<'v> {
         Ok(said)
     }
 
-    /// What there is of an element at a mark.
-    fn item(&self, path: &[ArgumentStep], mark: &Mark, element: &Element<'_>) -> Result<Filled, Unfilled> {
-        let below = mark.path.get(1..).unwrap_or_default();
-        let Some(value) = late::below_late(element.value, below) else {
-            if mark.is_optional {
+    /// What there is of an element at a placeholder.
+    fn item(
+        &self,
+        path: &[ArgumentStep],
+        placeholder: &Placeholder,
+        element: &Element<'_>,
+    ) -> Result<Filled, Unfilled> {
+        let below = placeholder.path.get(1..).unwrap_or_default();
+        let Some(value) = deferred::below_deferred(element.value, below) else {
+            if placeholder.is_optional {
                 return Ok(Filled::Missing);
             }
-            let message = format!("`{}` has no value", mark.shown());
+            let message = format!("`{}` has no value", placeholder.shown());
             let hint = element.value.as_object().and_then(|object| {
                 let known = object.keys().map(String::as_str);
                 let near = below.first().and_then(|name| suggest::nearest(name, known));
@@ -74,9 +80,9 @@ impl<'v> Origin<'v> {
             });
             return Err(Unfilled::new(path, message).hint(hint));
         };
-        let written = value
-            .as_number()
-            .and_then(|number| look::written(self.places, &element_steps(self.task, element, below), number));
+        let written = value.as_number().and_then(|number| {
+            cursor::written(self.places, &element_steps(self.task, element, below), number)
+        });
         Ok(match written {
             Some(written) => Filled::Written(value.into_owned(), written),
             None => Filled::Now(value.into_owned()),
@@ -87,11 +93,12 @@ impl<'v> Origin<'v> {
     fn written(&self, said: &Said<'_>, path: &[ArgumentStep]) -> Option<String> {
         let number = around(&said.args, path)?.as_number()?;
         let path = said.moved.before(path);
-        let mark = (0..=path.len()).find_map(|at| Some((at, self.mark_at(&path[..at])?)));
-        let steps = match (&mark, self.element) {
-            (Some((at, mark)), Some(element)) => {
-                let mut steps = element_steps(self.task, element, mark.path.get(1..).unwrap_or_default());
-                steps.extend(look::as_steps(&path[*at..]));
+        let placeholder = (0..=path.len()).find_map(|at| Some((at, self.placeholder_at(&path[..at])?)));
+        let steps = match (&placeholder, self.element) {
+            (Some((at, placeholder)), Some(element)) => {
+                let mut steps =
+                    element_steps(self.task, element, placeholder.path.get(1..).unwrap_or_default());
+                steps.extend(cursor::as_steps(&path[*at..]));
                 steps
             }
             _ => {
@@ -100,12 +107,12 @@ impl<'v> Origin<'v> {
                 steps
             }
         };
-        look::written(self.places, &steps, number)
+        cursor::written(self.places, &steps, number)
     }
 
-    /// The mark of an element that is all of what stands at this path.
-    fn mark_at(&self, path: &[ArgumentStep]) -> Option<Mark> {
-        late::open(around(self.args, path)?).filter(|mark| mark.root() == "item")
+    /// The placeholder of an element that is all of what stands at this path.
+    fn placeholder_at(&self, path: &[ArgumentStep]) -> Option<Placeholder> {
+        deferred::open(around(self.args, path)?).filter(|placeholder| placeholder.root() == "item")
     }
 }
 
@@ -117,7 +124,7 @@ fn element_steps<'s>(task: &Task, element: &Element<'_>, below: &'s [String]) ->
     for name in below {
         let index = here.and_then(Value::as_array).and_then(|_| name.parse().ok());
         steps.push(index.map_or(Step::Key(name), Step::Index));
-        here = here.and_then(|value| late::below(value, std::slice::from_ref(name)));
+        here = here.and_then(|value| deferred::below(value, std::slice::from_ref(name)));
     }
     steps
 }
@@ -126,7 +133,7 @@ fn element_steps<'s>(task: &Task, element: &Element<'_>, below: &'s [String]) ->
 pub(super) fn as_named<'v>(task: &Task, places: &Places, element: &Element<'v>) -> Cow<'v, Value> {
     let written = |value: &Value, below: &[String]| {
         let number = value.as_number()?;
-        look::written(places, &element_steps(task, element, below), number).map(Value::String)
+        cursor::written(places, &element_steps(task, element, below), number).map(Value::String)
     };
     match element.value {
         Value::Object(object) => {

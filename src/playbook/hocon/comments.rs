@@ -5,11 +5,11 @@
 
 use std::collections::HashSet;
 
-use super::fault::{At, Fault};
 use super::lex::{Token, TokenKind};
+use super::syntax_error::{At, SyntaxError};
 
 /// The comments that are glued to a text.
-pub(super) fn glued(text: &str, tokens: &[Token<'_>]) -> Vec<Fault> {
+pub(super) fn glued(text: &str, tokens: &[Token<'_>]) -> Vec<SyntaxError> {
     let begins = beginnings(text);
     if begins.is_empty() {
         return Vec::new();
@@ -18,7 +18,7 @@ pub(super) fn glued(text: &str, tokens: &[Token<'_>]) -> Vec<Fault> {
     let ends = texts.map(|token| (token.line, token.col + token.value.chars().count().max(1)));
     let hint = "put the text in quotes; or, if a comment is meant, a space before it";
     ends.filter(|end| begins.contains(end))
-        .map(|at| Fault::new(at, "a comment begins here, right behind a text", Some(hint.to_owned())))
+        .map(|at| SyntaxError::new(at, "a comment begins here, right behind a text", Some(hint.to_owned())))
         .collect()
 }
 

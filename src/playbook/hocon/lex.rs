@@ -4,9 +4,9 @@
 
 use std::borrow::Cow;
 
-use super::fault::{At, Fault};
-use super::names::{self, Names};
-use super::private;
+use super::path::{self, PathParts};
+use super::sentinel;
+use super::syntax_error::{At, SyntaxError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenKind {
@@ -37,12 +37,12 @@ pub(super) struct Token<'t> {
     pub(super) space: &'t str,
     /// Of what is not in quotes: whether it is a literal or one word, and not such that stand together, as in `true1`.
     pub(super) is_single: bool,
-    pub(super) wanted: Option<Wanted>,
+    pub(super) wanted: Option<SubstitutionToken>,
 }
 
 /// What is within `${…}`.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct SubstitutionToken {
     pub(super) path: Vec<String>,
     pub(super) optional: bool,
     /// Written with `[]` behind the path.
@@ -68,7 +68,7 @@ pub(super) fn is_space(each: char) -> bool {
 }
 
 /// All tokens, the last one [`TokenKind::Eof`]; or the first thing that is none.
-pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Fault> {
+pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, SyntaxError> {
     let mut lexer = Lexer { text, at: 0, line: 1, column: 1 };
     let mut tokens: Vec<Token<'_>> = Vec::new();
     loop {
@@ -88,8 +88,8 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Fault> {
 
 const RESERVED: &str = "put text with signs such as `$ * @ & ? ! + \\ ^` in quotes";
 
-fn fault(at: At, message: &str, hint: &str) -> Fault {
-    Fault::new(at, message, (!hint.is_empty()).then(|| hint.to_owned()))
+fn error(at: At, message: &str, hint: &str) -> SyntaxError {
+    SyntaxError::new(at, message, (!hint.is_empty()).then(|| hint.to_owned()))
 }
 
 struct Lexer<'t> {
@@ -147,7 +147,7 @@ impl<'t> Lexer<'t> {
         space
     }
 
-    fn token(&mut self, space: &'t str) -> Result<Token<'t>, Fault> {
+    fn token(&mut self, space: &'t str) -> Result<Token<'t>, SyntaxError> {
         let (line, col) = self.place();
         let token = |kind, value| Token { kind, value, line, col, space, is_single: false, wanted: None };
         let Some(first) = self.peek() else { return Ok(token(TokenKind::Eof, Cow::Borrowed(""))) };
@@ -184,7 +184,7 @@ impl<'t> Lexer<'t> {
 
     /// Words that stand together without quotes, and whether it is one. A number ends where no more of it can come, and
     /// `true`, `false` and `null` end with their last letter; `+` can be part of a number alone.
-    fn unquoted(&mut self) -> Result<(&'t str, bool), Fault> {
+    fn unquoted(&mut self) -> Result<(&'t str, bool), SyntaxError> {
         let from = self.at;
         let mut words = 0;
         while let Some(first) = self.peek().filter(|each| is_plain(*each)) {
@@ -212,7 +212,7 @@ impl<'t> Lexer<'t> {
     }
 
     /// What consists of the characters of numbers; a word if it is none.
-    fn number(&mut self) -> Result<(), Fault> {
+    fn number(&mut self) -> Result<(), SyntaxError> {
         let from = (self.at, self.column);
         let number = self.take_while(|each| each.is_ascii_digit() || "eE+-.".contains(each));
         // No float has a sign, a point or an exponent where this one would not be a number any more.
@@ -224,17 +224,17 @@ impl<'t> Lexer<'t> {
         Ok(())
     }
 
-    fn sign(&self, sign: char) -> Fault {
-        fault(self.place(), &format!("`{}` cannot stand outside of quotes", sign.escape_debug()), RESERVED)
+    fn sign(&self, sign: char) -> SyntaxError {
+        error(self.place(), &format!("`{}` cannot stand outside of quotes", sign.escape_debug()), RESERVED)
     }
 
-    fn quoted(&mut self) -> Result<Cow<'t, str>, Fault> {
+    fn quoted(&mut self) -> Result<Cow<'t, str>, SyntaxError> {
         if self.rest().starts_with("\"\"\"") {
             return self.thrice_quoted().map(Cow::Borrowed);
         }
         let open = self.place();
         let unclosed = || {
-            fault(
+            error(
                 open,
                 "this text is never closed with a quote",
                 "text of more than one line stands in `\"\"\"`",
@@ -254,7 +254,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn thrice_quoted(&mut self) -> Result<&'t str, Fault> {
+    fn thrice_quoted(&mut self) -> Result<&'t str, SyntaxError> {
         let open = self.place();
         self.skip(3);
         let from = self.at;
@@ -266,12 +266,12 @@ impl<'t> Lexer<'t> {
                 return Ok(&self.text[from..self.at - 3]);
             }
             if quotes == 0 {
-                return Err(fault(open, "this text is never closed with `\"\"\"`", ""));
+                return Err(error(open, "this text is never closed with `\"\"\"`", ""));
             }
         }
     }
 
-    fn escape(&mut self, at: At, unclosed: &dyn Fn() -> Fault) -> Result<char, Fault> {
+    fn escape(&mut self, at: At, unclosed: &dyn Fn() -> SyntaxError) -> Result<char, SyntaxError> {
         Ok(match self.next() {
             Some('n') => '\n',
             Some('t') => '\t',
@@ -284,16 +284,16 @@ impl<'t> Lexer<'t> {
             Some(_) => {
                 let hint =
                     "write `\\\\` for a backslash, or use `\"\"\"`, in which a backslash stands for itself";
-                return Err(fault(at, "there is no such escape in quotes", hint));
+                return Err(error(at, "there is no such escape in quotes", hint));
             }
         })
     }
 
     /// The character of `\u` and four digits, or of two of these that are the halves of one.
-    fn unit(&mut self, at: At) -> Result<char, Fault> {
+    fn unit(&mut self, at: At) -> Result<char, SyntaxError> {
         let wrong = || {
             let message = "`\\u` needs four hexadecimal digits of a character";
-            fault(at, message, "half of a surrogate pair is none; write the character itself")
+            error(at, message, "half of a surrogate pair is none; write the character itself")
         };
         let first = self.digits().ok_or_else(wrong)?;
         let mut units = vec![first];
@@ -303,11 +303,11 @@ impl<'t> Lexer<'t> {
         }
         let mut characters = char::decode_utf16(units);
         match (characters.next(), characters.next()) {
-            (Some(Ok(character)), None) => match private::find(character.encode_utf8(&mut [0; 4])) {
+            (Some(Ok(character)), None) => match sentinel::find(character.encode_utf8(&mut [0; 4])) {
                 None => Ok(character),
                 Some((_, found)) => {
-                    let message = format!("there is the character {} here", private::named(found));
-                    Err(fault(at, &message, private::HINT))
+                    let message = format!("there is the character {} here", sentinel::named(found));
+                    Err(error(at, &message, sentinel::HINT))
                 }
             },
             _ => Err(wrong()),
@@ -322,15 +322,15 @@ impl<'t> Lexer<'t> {
     }
 
     /// `${…}`, whose path is written as a key is.
-    fn substitution(&mut self) -> Result<Wanted, Fault> {
+    fn substitution(&mut self) -> Result<SubstitutionToken, SyntaxError> {
         let open = self.place();
-        let unclosed = || fault(open, "this substitution is never closed with `}`", "");
+        let unclosed = || error(open, "this substitution is never closed with `}`", "");
         self.skip(2);
         let optional = self.peek() == Some('?');
         if optional {
             self.next();
         }
-        let mut names = Names::default();
+        let mut names = PathParts::default();
         let mut numbered = false;
         loop {
             let space = self.take_while(|each| each != '\n' && is_space(each));
@@ -343,7 +343,7 @@ impl<'t> Lexer<'t> {
                     self.skip(brackets.map_or(0, str::len));
                     numbered = brackets.is_some();
                     if !numbered || self.peek() != Some('}') {
-                        return Err(fault(at, "a substitution cannot have this sign", ""));
+                        return Err(error(at, "a substitution cannot have this sign", ""));
                     }
                     break;
                 }
@@ -352,7 +352,7 @@ impl<'t> Lexer<'t> {
                     names.quoted(space, &text, at);
                 }
                 Some(sign) if !is_plain(sign) || begins_comment(self.rest()) => {
-                    return Err(fault(at, "a substitution cannot have this sign", ""));
+                    return Err(error(at, "a substitution cannot have this sign", ""));
                 }
                 Some(_) => {
                     let (text, _) = self.unquoted()?;
@@ -362,10 +362,10 @@ impl<'t> Lexer<'t> {
         }
         self.next();
         if names.is_empty() {
-            return Err(fault(open, "`${}` names nothing", ""));
+            return Err(error(open, "`${}` names nothing", ""));
         }
-        let path = names.path().map_err(|at| fault(at, names::MISSING, names::MISSING_HINT))?;
-        Ok(Wanted { path, optional, numbered })
+        let path = names.path().map_err(|at| error(at, path::MISSING, path::MISSING_HINT))?;
+        Ok(SubstitutionToken { path, optional, numbered })
     }
 }
 

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use super::comments;
-use super::fault::{At, Fault};
-use super::guard;
 use super::lex;
 use super::lexeme;
 use super::limits;
 use super::syntax::{self, AstField};
+use super::syntax_error::{At, SyntaxError};
+use super::token_lint;
 use crate::playbook::problem::{Place, Problem, Source};
 use hashbrown::HashMap;
 
@@ -27,27 +27,27 @@ pub(super) fn parse(source: &Arc<Source>) -> Result<Parsed, Vec<Problem>> {
         let message = format!("{} has more than {} words and signs", source.name(), limits::WORDS);
         return Err(vec![Problem::new(None, message)]);
     }
-    let mut tokens = lex::tokens(source.text()).map_err(|fault| vec![told(source, fault)])?;
+    let mut tokens = lex::tokens(source.text()).map_err(|error| vec![told(source, error)])?;
     let glued = comments::glued(source.text(), &tokens);
-    let mut seen = guard::inspect(&mut tokens);
+    let mut seen = token_lint::inspect(&mut tokens);
     if !glued.is_empty() {
         // What they have cut off may have closed a bracket.
-        seen.faults.retain(|fault| !fault.is_unclosed);
-        seen.faults.extend(glued);
+        seen.errors.retain(|error| !error.is_unclosed);
+        seen.errors.extend(glued);
     }
-    if !seen.faults.is_empty() {
-        return Err(seen.faults.into_iter().map(|fault| told(source, fault)).collect());
+    if !seen.errors.is_empty() {
+        return Err(seen.errors.into_iter().map(|error| told(source, error)).collect());
     }
     match syntax::fields(tokens) {
         Ok(fields) => Ok(Parsed { fields, includes: seen.includes }),
-        Err(fault) => Err(vec![told(source, fault)]),
+        Err(error) => Err(vec![told(source, error)]),
     }
 }
 
-fn told(source: &Arc<Source>, fault: Fault) -> Problem {
-    let is_yaml = fault.is_separator && source.line(fault.at.0).trim_start().starts_with("- ");
-    let hint = if is_yaml { Some(YAML.to_owned()) } else { fault.hint };
-    let problem = Problem::new(place(source, fault.at.0, fault.at.1), fault.message);
+fn told(source: &Arc<Source>, error: SyntaxError) -> Problem {
+    let is_yaml = error.is_separator && source.line(error.at.0).trim_start().starts_with("- ");
+    let hint = if is_yaml { Some(YAML.to_owned()) } else { error.hint };
+    let problem = Problem::new(place(source, error.at.0, error.at.1), error.message);
     Problem { hint, ..problem }
 }
 

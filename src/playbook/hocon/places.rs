@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
+use super::located::{Data, Located, Member, Pos};
 use super::parse;
-use super::value::{Kind, Member, Pos, Val};
 use crate::playbook::problem::{Place, Source};
 
 /// One step of the way to a value.
@@ -21,7 +21,7 @@ pub enum Step<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Places {
     pub(super) sources: Arc<[Arc<Source>]>,
-    pub(super) root: Option<Val>,
+    pub(super) root: Option<Located>,
 }
 
 impl Places {
@@ -60,22 +60,22 @@ impl Places {
 
     /// The keys of the object at this path, in the order in which they were written first.
     pub fn keys(&self, path: &[Step<'_>]) -> impl Iterator<Item = &str> {
-        let object = self.find(path).and_then(|(_, val)| match &val.kind {
-            Kind::Object(object) => Some(object),
+        let object = self.find(path).and_then(|(_, val)| match &val.data {
+            Data::Object(object) => Some(object),
             _ => None,
         });
         object.into_iter().flat_map(|object| object.members.keys()).map(AsRef::as_ref)
     }
 
-    fn find(&self, path: &[Step<'_>]) -> Option<(Option<&Member>, &Val)> {
-        let mut found: (Option<&Member>, &Val) = (None, self.root.as_ref()?);
+    fn find(&self, path: &[Step<'_>]) -> Option<(Option<&Member>, &Located)> {
+        let mut found: (Option<&Member>, &Located) = (None, self.root.as_ref()?);
         for step in path {
-            found = match (step, &found.1.kind) {
-                (Step::Key(key), Kind::Object(object)) => {
+            found = match (step, &found.1.data) {
+                (Step::Key(key), Data::Object(object)) => {
                     let member = object.members.get(key)?;
                     (Some(member), &member.val)
                 }
-                (Step::Index(index), Kind::List(list)) => (None, list.items.get(*index)?),
+                (Step::Index(index), Data::List(list)) => (None, list.items.get(*index)?),
                 _ => return None,
             };
         }

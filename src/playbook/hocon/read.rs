@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::limits;
-use super::private;
+use super::sentinel;
 use crate::playbook::problem::{Place, Problem, Source};
 
 /// Why there is no source.
@@ -59,8 +59,8 @@ pub(super) fn source(name: &str, mut bytes: Vec<u8>) -> Result<Arc<Source>, Unre
                 .find('\0')
                 .map(|at| (at, "there is a NUL character here".to_owned(), "is this a text file?"));
             let private = || {
-                let (at, found) = private::find(&text)?;
-                Some((at, format!("there is the character {} here", private::named(found)), private::HINT))
+                let (at, found) = sentinel::find(&text)?;
+                Some((at, format!("there is the character {} here", sentinel::named(found)), sentinel::HINT))
             };
             let bad = nul.or_else(private);
             (text, bad)

@@ -2,8 +2,8 @@
 //!
 //! Knows nothing of secrets or of values that come later: the caller says how each text is shown.
 
+use super::located::{Data, Located};
 use super::places::{Places, Step};
-use super::value::{Kind, Val};
 
 /// How a scalar at a path is shown: as this text, or as it is.
 pub(crate) type Shown<'f> = dyn Fn(&[Step<'_>], &str) -> Option<String> + 'f;
@@ -22,24 +22,24 @@ impl Places {
 }
 
 /// Recursive: no value is deeper than was allowed when it was made.
-fn value<'v>(val: &'v Val, path: &mut Vec<Step<'v>>, shown: &Shown<'_>, rendered: &mut String) {
-    match &val.kind {
-        Kind::List(list) => {
+fn value<'v>(val: &'v Located, path: &mut Vec<Step<'v>>, shown: &Shown<'_>, rendered: &mut String) {
+    match &val.data {
+        Data::List(list) => {
             let items = list.items.iter().enumerate();
             let items = items.map(|(index, item)| (Step::Index(index), item));
             members(items, ('[', ']'), path, shown, rendered);
         }
-        Kind::Object(object) => {
+        Data::Object(object) => {
             let items = object.members.iter().map(|(key, member)| (Step::Key(key), &member.val));
             members(items, ('{', '}'), path, shown, rendered);
         }
-        kind => {
+        data => {
             let written = val.written().unwrap_or("null");
-            match (shown(path, written), kind) {
+            match (shown(path, written), data) {
                 (Some(text), _) => string(&text, rendered),
-                (None, Kind::Text(text)) => string(text, rendered),
+                (None, Data::Text(text)) => string(text, rendered),
                 // HOCON has numbers that JSON has not, such as `01`.
-                (None, Kind::Number(text)) if !is_number(text) => {
+                (None, Data::Number(text)) if !is_number(text) => {
                     rendered.push_str(&val.to_json().to_string())
                 }
                 (None, _) => rendered.push_str(written),
@@ -49,7 +49,7 @@ fn value<'v>(val: &'v Val, path: &mut Vec<Step<'v>>, shown: &Shown<'_>, rendered
 }
 
 fn members<'v>(
-    items: impl ExactSizeIterator<Item = (Step<'v>, &'v Val)>,
+    items: impl ExactSizeIterator<Item = (Step<'v>, &'v Located)>,
     (open, close): (char, char),
     path: &mut Vec<Step<'v>>,
     shown: &Shown<'_>,

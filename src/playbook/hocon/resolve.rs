@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::join;
+use super::concat;
 use super::limits;
-use super::private;
+use super::located::{Data, Located, Member, Members, Pos};
+use super::sentinel;
 use super::tree::{FieldId, Mount, Node, ObjectId, Substitution, Tree};
-use super::value::{Kind, Member, Members, Pos, Val};
-use super::{Settings, words};
-use crate::playbook::late;
+use super::{Settings, suggestions};
+use crate::playbook::deferred;
 
 #[cfg(test)]
 mod growth_tests;
@@ -30,7 +30,7 @@ pub(super) struct Wrong {
 
 /// What a tree comes to.
 pub(super) struct Resolved<'t> {
-    pub(super) root: Val,
+    pub(super) root: Located,
     pub(super) wrong: Vec<Wrong>,
     /// It would have taken too much, and the rest of the value is missing.
     pub(super) is_halted: bool,
@@ -54,7 +54,7 @@ pub(super) fn resolve<'t>(tree: &'t Tree, settings: &'t Settings) -> Resolved<'t
         looked_back: 0,
         bases: HashMap::new(),
         found: vec![None; tree.substitutions()],
-        late_first: tree.members(Tree::ROOT).get("tasks").is_some(),
+        deferred_first: tree.members(Tree::ROOT).get("tasks").is_some(),
         frames: Vec::new(),
         lowest: usize::MAX,
         closing: None,
@@ -66,7 +66,7 @@ pub(super) fn resolve<'t>(tree: &'t Tree, settings: &'t Settings) -> Resolved<'t
         halted: false,
     };
     let pos = Pos { source: 0, line: 1, column: 1 };
-    let root = resolver.object(Tree::ROOT, pos).unwrap_or_else(|_| Val::new(Kind::Bad, pos));
+    let root = resolver.object(Tree::ROOT, pos).unwrap_or_else(|_| Located::new(Data::Bad, pos));
     Resolved {
         root,
         wrong: resolver.wrong,
@@ -78,9 +78,9 @@ pub(super) fn resolve<'t>(tree: &'t Tree, settings: &'t Settings) -> Resolved<'t
 }
 
 /// The value of a field is needed for itself, and looking back does not help: the frame in which it is being looked for.
-struct Circle(usize);
+struct Cycle(usize);
 
-type Found = Result<Option<Val>, Circle>;
+type Evaluated = Result<Option<Located>, Cycle>;
 
 /// How a circle came about: the fields on the way, and the substitution that leads back.
 struct Closing {
@@ -100,7 +100,7 @@ struct Frame {
     /// Whether what is looked for meanwhile sees only what was written before.
     cuts: bool,
     /// Of `+=` upon `+=`, what there is already.
-    sofar: Option<Vec<Val>>,
+    sofar: Option<Vec<Located>>,
     /// The frame of the same field around this one.
     outer: Option<usize>,
 }
@@ -117,22 +117,22 @@ const HINTS: usize = 200;
 struct Resolver<'t> {
     tree: &'t Tree,
     settings: &'t Settings,
-    given: HashMap<&'t str, Option<Val>>,
+    given: HashMap<&'t str, Option<Located>>,
     environment: BTreeMap<&'t str, BTreeSet<Pos>>,
     /// By field, its value, where that depends on nothing that is being looked for.
-    known: Vec<Option<Option<Val>>>,
+    known: Vec<Option<Option<Located>>>,
     /// By field, its innermost frame.
     open: Vec<Option<usize>>,
     /// By substitution, what it stands for: one value, however it is reached.
-    found: Vec<Option<Option<Val>>>,
+    found: Vec<Option<Option<Located>>>,
     /// By object, its value, unless a part of it was what a field had been before: that is seen from within the field alone.
-    objects: Vec<Option<Val>>,
+    objects: Vec<Option<Located>>,
     /// How often a part of an object was what a field had been before.
     looked_back: usize,
     /// By field and the first `+=` of several, what these add to; as with substitutions, one value.
-    bases: HashMap<(usize, usize), Option<Val>>,
+    bases: HashMap<(usize, usize), Option<Located>>,
     /// Whether the names of values that come later mean these in any case, as they do in a playbook.
-    late_first: bool,
+    deferred_first: bool,
     frames: Vec<Frame>,
     /// The outermost frame that what is being computed depends on.
     lowest: usize,
@@ -149,15 +149,15 @@ struct Resolver<'t> {
 }
 
 impl<'t> Resolver<'t> {
-    fn wrong(&mut self, pos: Pos, message: impl Into<String>, hint: Option<String>) -> Val {
+    fn wrong(&mut self, pos: Pos, message: impl Into<String>, hint: Option<String>) -> Located {
         if self.wrong.len() < limits::PROBLEMS && !self.halted {
             self.wrong.push(Wrong { pos, message: message.into(), hint });
         }
-        Val::new(Kind::Bad, pos)
+        Located::new(Data::Bad, pos)
     }
 
     /// Ends all, since it would take too much.
-    fn halt(&mut self, pos: Pos, message: String) -> Val {
+    fn halt(&mut self, pos: Pos, message: String) -> Located {
         let hint = "what refers to what, and how often?".to_owned();
         let bad = self.wrong(pos, message, Some(hint));
         self.halted = true;
@@ -203,7 +203,7 @@ impl<'t> Resolver<'t> {
     }
 
     /// A new value, unless it is too large or too deep.
-    fn checked(&mut self, val: Val, pos: Pos) -> Val {
+    fn checked(&mut self, val: Located, pos: Pos) -> Located {
         let size = val.size();
         if size.weight > limits::WEIGHT {
             let message =
@@ -218,7 +218,7 @@ impl<'t> Resolver<'t> {
     }
 
     /// All of an object that was written.
-    fn object(&mut self, object: ObjectId, pos: Pos) -> Result<Val, Circle> {
+    fn object(&mut self, object: ObjectId, pos: Pos) -> Result<Located, Cycle> {
         if let Some(known) = &self.objects[object.index()] {
             return Ok(known.clone());
         }
@@ -250,9 +250,9 @@ impl<'t> Resolver<'t> {
             }
         }
         if !self.spend(members.len() * 32, pos) {
-            return Ok(Val::new(Kind::Bad, pos));
+            return Ok(Located::new(Data::Bad, pos));
         }
-        let object_val = self.checked(Val::object(members, pos), pos);
+        let object_val = self.checked(Located::object(members, pos), pos);
         if self.looked_back == looked_back && !self.halted {
             self.objects[object.index()] = Some(object_val.clone());
         }
@@ -260,7 +260,7 @@ impl<'t> Resolver<'t> {
     }
 
     /// The value of all that was written to a field.
-    fn whole(&mut self, field: FieldId) -> Found {
+    fn whole(&mut self, field: FieldId) -> Evaluated {
         if let Some(known) = &self.known[field.index()] {
             return Ok(known.clone());
         }
@@ -281,14 +281,14 @@ impl<'t> Resolver<'t> {
     }
 
     /// One value that was written to a field.
-    fn write(&mut self, field: FieldId, index: usize) -> Found {
+    fn write(&mut self, field: FieldId, index: usize) -> Evaluated {
         let tree = self.tree;
         let write = &tree.field(field).writes[index];
         if let Node::Plain(val) = &write.node {
             return Ok(Some(val.clone()));
         }
         if !self.step(write.key) {
-            return Ok(Some(Val::new(Kind::Bad, write.key)));
+            return Ok(Some(Located::new(Data::Bad, write.key)));
         }
         // An object may need itself, as long as no field of it does.
         if !matches!(write.node, Node::Object(..)) {
@@ -303,7 +303,7 @@ impl<'t> Resolver<'t> {
                 walked += 1;
             }
             if !self.walked(walked, write.key) {
-                return Ok(Some(Val::new(Kind::Bad, write.key)));
+                return Ok(Some(Located::new(Data::Bad, write.key)));
             }
         }
         if self.frames.len() >= limits::CHAIN {
@@ -320,14 +320,14 @@ impl<'t> Resolver<'t> {
         self.frames.pop();
         self.open[field.index()] = outer;
         let found = match found {
-            Err(Circle(frame)) if frame >= self.frames.len() => {
+            Err(Cycle(frame)) if frame >= self.frames.len() => {
                 return Ok(Some(self.circular(write.key)));
             }
             found => found?,
         };
         // A part of what is joined with an object has to be one itself, or a list if the object can be one.
         if let (Some(_), Some(val), Node::Substitution(_)) = (write.since, &found, &write.node)
-            && !matches!(val.kind, Kind::Object(_) | Kind::List(_) | Kind::Bad)
+            && !matches!(val.data, Data::Object(_) | Data::List(_) | Data::Bad)
         {
             let message = format!("{} cannot be joined with an object", val.what());
             return Ok(Some(self.wrong(val.pos, message, None)));
@@ -335,7 +335,7 @@ impl<'t> Resolver<'t> {
         Ok(found)
     }
 
-    fn node(&mut self, node: &Node) -> Found {
+    fn node(&mut self, node: &Node) -> Evaluated {
         match node {
             Node::Plain(val) => Ok(Some(val.clone())),
             Node::Object(object, pos) => self.object(*object, *pos).map(Some),
@@ -347,11 +347,11 @@ impl<'t> Resolver<'t> {
                     vals.extend(self.node(item)?);
                 }
                 if !self.spend(vals.len() * 32, *pos) {
-                    return Ok(Some(Val::new(Kind::Bad, *pos)));
+                    return Ok(Some(Located::new(Data::Bad, *pos)));
                 }
-                Ok(Some(self.checked(Val::list(vals, *pos), *pos)))
+                Ok(Some(self.checked(Located::list(vals, *pos), *pos)))
             }
-            Node::Joined(pieces, pos) => {
+            Node::Concat(pieces, pos) => {
                 let mut vals = Vec::with_capacity(pieces.len());
                 for piece in pieces {
                     vals.extend(self.node(&piece.node)?.map(|val| (val, piece.space)));
@@ -369,12 +369,12 @@ impl<'t> Resolver<'t> {
     }
 
     /// Values that stand together; white space among them is marked.
-    fn joined(&mut self, vals: Vec<(Val, bool)>, pos: Pos) -> Option<Val> {
-        let weight = vals.iter().fold(0_usize, |sum, (val, _)| sum.saturating_add(join::weight(val)));
+    fn joined(&mut self, vals: Vec<(Located, bool)>, pos: Pos) -> Option<Located> {
+        let weight = vals.iter().fold(0_usize, |sum, (val, _)| sum.saturating_add(concat::weight(val)));
         if !self.spend(weight, pos) {
-            return Some(Val::new(Kind::Bad, pos));
+            return Some(Located::new(Data::Bad, pos));
         }
-        match join::join(vals, pos) {
+        match concat::concat(vals, pos) {
             Ok(None) => None,
             Ok(Some(val)) => Some(self.checked(val, pos)),
             Err((at, message)) => {
@@ -385,7 +385,7 @@ impl<'t> Resolver<'t> {
     }
 
     /// `+=`, with those directly before it, so that many do not need many frames.
-    fn append(&mut self, field: FieldId, index: usize) -> Found {
+    fn append(&mut self, field: FieldId, index: usize) -> Evaluated {
         let tree = self.tree;
         let writes = &tree.field(field).writes;
         let appended = |write: &&super::tree::Write| matches!(write.node, Node::Append(_));
@@ -403,8 +403,8 @@ impl<'t> Resolver<'t> {
         let mut seen = base.is_some();
         let mut items = match base {
             None => Vec::new(),
-            Some(base) if base.is_bad() => return Ok(Some(Val::new(Kind::Bad, pos))),
-            Some(base) => match join::elements(&base) {
+            Some(base) if base.is_bad() => return Ok(Some(Located::new(Data::Bad, pos))),
+            Some(base) => match concat::elements(&base) {
                 Some(items) => items,
                 None => {
                     let message = format!("`+=` adds to a list, and this is {} so far", base.what());
@@ -428,19 +428,19 @@ impl<'t> Resolver<'t> {
             seen = true;
         }
         if !self.spend(items.len() * 32, pos) {
-            return Ok(Some(Val::new(Kind::Bad, pos)));
+            return Ok(Some(Located::new(Data::Bad, pos)));
         }
-        Ok(Some(self.checked(Val::list(items, pos), pos)))
+        Ok(Some(self.checked(Located::list(items, pos), pos)))
     }
 
     /// What a substitution stands for. It has one value, however it is reached: the first that is found stays, also when
     /// that was found by looking back.
-    fn substitution(&mut self, wanted: &Substitution) -> Found {
+    fn substitution(&mut self, wanted: &Substitution) -> Evaluated {
         if let Some(found) = &self.found[wanted.id] {
             return Ok(found.clone());
         }
         if !self.step(wanted.pos) {
-            return Ok(Some(Val::new(Kind::Bad, wanted.pos)));
+            return Ok(Some(Located::new(Data::Bad, wanted.pos)));
         }
         let before = (self.cut.take(), std::mem::replace(&mut self.lowest, usize::MAX));
         let found = self.search(wanted);
@@ -448,7 +448,7 @@ impl<'t> Resolver<'t> {
         let depends = self.lowest.saturating_add(1) < self.frames.len();
         self.lowest = self.lowest.min(before.1);
         let circle = match (&found, cut) {
-            (&Err(Circle(frame)), _) | (Ok(None), Some(frame)) => Some(frame),
+            (&Err(Cycle(frame)), _) | (Ok(None), Some(frame)) => Some(frame),
             _ => None,
         };
         if let Some(frame) = circle
@@ -460,12 +460,12 @@ impl<'t> Resolver<'t> {
         if let Some(frame) = circle
             && !self.walked(self.frames.len().saturating_sub(frame), wanted.pos)
         {
-            return Ok(Some(Val::new(Kind::Bad, wanted.pos)));
+            return Ok(Some(Located::new(Data::Bad, wanted.pos)));
         }
         if let Some(frame) = circle
             && (self.can_look_back(frame) || !wanted.optional && frame + 1 < self.frames.len())
         {
-            return Err(Circle(frame));
+            return Err(Cycle(frame));
         }
         let is_final = !depends || matches!(found, Ok(Some(_)));
         let found = match (found, circle) {
@@ -473,9 +473,9 @@ impl<'t> Resolver<'t> {
             (Ok(None) | Err(_), _) if wanted.optional => None,
             (_, Some(_)) => Some(self.circular(wanted.pos)),
             (_, None) => {
-                let name = words::path(&wanted.path);
-                let hint =
-                    (self.wrong.len() < HINTS).then(|| words::undefined(wanted, self.tree, self.settings));
+                let name = suggestions::path(&wanted.path);
+                let hint = (self.wrong.len() < HINTS)
+                    .then(|| suggestions::undefined(wanted, self.tree, self.settings));
                 Some(self.wrong(wanted.pos, format!("`{name}` is not defined"), hint))
             }
         };
@@ -495,9 +495,9 @@ impl<'t> Resolver<'t> {
     }
 
     /// A circle that is told of where it is closed, if anything is to be told of it.
-    fn circle(&mut self, frame: usize) -> Circle {
+    fn circle(&mut self, frame: usize) -> Cycle {
         self.closing = None;
-        Circle(frame)
+        Cycle(frame)
     }
 
     fn closing(&self, frame: usize, wanted: &Substitution) -> Closing {
@@ -508,21 +508,22 @@ impl<'t> Resolver<'t> {
     }
 
     /// Tells of a circle.
-    fn circular(&mut self, pos: Pos) -> Val {
+    fn circular(&mut self, pos: Pos) -> Located {
         let Some(Closing { fields, wanted, pos }) = self.closing.take() else {
             return self.wrong(pos, "this refers to itself", None);
         };
-        let name = words::path(&wanted);
-        let mut way: Vec<String> = fields.iter().map(|field| words::path(&self.tree.path(*field))).collect();
+        let name = suggestions::path(&wanted);
+        let mut way: Vec<String> =
+            fields.iter().map(|field| suggestions::path(&self.tree.path(*field))).collect();
         way.insert(0, name.clone());
         way.push(name.clone());
         way.dedup();
-        let way = if way.len() < 2 { format!("{name} -> {name}") } else { words::way(&way) };
+        let way = if way.len() < 2 { format!("{name} -> {name}") } else { suggestions::way(&way) };
         self.wrong(pos, format!("`{name}` refers to itself: {way}"), None)
     }
 
     /// What a substitution stands for: the playbook's own, else what is given, else the environment.
-    fn search(&mut self, wanted: &Substitution) -> Found {
+    fn search(&mut self, wanted: &Substitution) -> Evaluated {
         let Mount { object, names } = &wanted.mount;
         if !wanted.mount.is_root() {
             let path: Vec<Arc<str>> = names.iter().chain(&wanted.path).cloned().collect();
@@ -530,16 +531,18 @@ impl<'t> Resolver<'t> {
                 return Ok(Some(val));
             }
         }
-        let is_late =
-            wanted.path.first().is_some_and(|first| self.settings.late.iter().any(|late| **late == **first));
-        if !(is_late && self.late_first)
+        let is_deferred = wanted
+            .path
+            .first()
+            .is_some_and(|first| self.settings.deferred.iter().any(|deferred| **deferred == **first));
+        if !(is_deferred && self.deferred_first)
             && let Some(val) = self.lookup(Tree::ROOT, &wanted.path, wanted.part)?
         {
             return Ok(Some(val));
         }
-        if is_late {
-            let mark = late::mark(&wanted.path, wanted.optional);
-            return Ok(Some(Val::new(Kind::Text(mark.into()), wanted.pos)));
+        if is_deferred {
+            let placeholder = deferred::placeholder(&wanted.path, wanted.optional);
+            return Ok(Some(Located::new(Data::Text(placeholder.into()), wanted.pos)));
         }
         if wanted.numbered {
             return Ok(self.numbered(wanted));
@@ -550,18 +553,19 @@ impl<'t> Resolver<'t> {
         Ok(self.variable(&wanted.path.join("."), wanted.pos))
     }
 
-    fn given(&mut self, wanted: &Substitution) -> Option<Val> {
+    fn given(&mut self, wanted: &Substitution) -> Option<Located> {
         let (first, rest) = wanted.path.split_first()?;
         let (name, value) = self.settings.given.get_key_value(first.as_ref())?;
         if !self.given.contains_key(name.as_str()) {
-            let found = private::within(value).is_some();
-            let bad = || Some(Val::new(Kind::Bad, Pos::NOWHERE));
-            let val = if found { bad() } else { Val::of_json(value, limits::DEPTH) };
+            let found = sentinel::within(value).is_some();
+            let bad = || Some(Located::new(Data::Bad, Pos::NOWHERE));
+            let val = if found { bad() } else { Located::of_json(value, limits::DEPTH) };
             self.given.insert(name, val);
         }
         let mut val = self.given.get(name.as_str())?.as_ref()?;
         if val.is_bad() {
-            return private::within(value).map(|found| self.private(&format!("`{name}`"), found, wanted.pos));
+            return sentinel::within(value)
+                .map(|found| self.private(&format!("`{name}`"), found, wanted.pos));
         }
         for name in rest {
             val = &val.member(name)?.val;
@@ -570,25 +574,25 @@ impl<'t> Resolver<'t> {
     }
 
     /// A variable of the environment.
-    fn variable(&mut self, name: &str, pos: Pos) -> Option<Val> {
+    fn variable(&mut self, name: &str, pos: Pos) -> Option<Located> {
         let (name, text) = self.settings.environment.get_key_value(name)?;
         self.environment.entry(name).or_default().insert(pos);
-        Some(match private::find(text) {
+        Some(match sentinel::find(text) {
             Some((_, found)) => self.private(&format!("the variable `{name}`"), found, pos),
-            None => Val::new(Kind::Text(text.as_str().into()), pos),
+            None => Located::new(Data::Text(text.as_str().into()), pos),
         })
     }
 
-    fn private(&mut self, what: &str, found: char, pos: Pos) -> Val {
-        let message = format!("{what} has the character {}", private::named(found));
-        self.wrong(pos, message, Some(private::HINT.to_owned()))
+    fn private(&mut self, what: &str, found: char, pos: Pos) -> Located {
+        let message = format!("{what} has the character {}", sentinel::named(found));
+        self.wrong(pos, message, Some(sentinel::HINT.to_owned()))
     }
 
     /// `x_0`, `x_1`, … of the environment.
-    fn numbered(&mut self, wanted: &Substitution) -> Option<Val> {
+    fn numbered(&mut self, wanted: &Substitution) -> Option<Located> {
         let name = wanted.path.join(".");
         let items = (0..).map_while(|index| self.variable(&format!("{name}_{index}"), wanted.pos));
-        let items: Vec<Val> = items.collect();
-        (!items.is_empty()).then(|| Val::list(items, wanted.pos))
+        let items: Vec<Located> = items.collect();
+        (!items.is_empty()).then(|| Located::list(items, wanted.pos))
     }
 }

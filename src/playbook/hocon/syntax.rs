@@ -2,9 +2,9 @@
 //!
 //! What brackets and separators are wrong has been found before. Knows what may stand where; not what it means.
 
-use super::fault::{At, Fault};
-use super::lex::{Token, TokenKind, Wanted};
-use super::names::{self, Names};
+use super::lex::{SubstitutionToken, Token, TokenKind};
+use super::path::{self, PathParts};
+use super::syntax_error::{At, SyntaxError};
 
 #[derive(Debug)]
 pub(super) enum AstNode {
@@ -31,7 +31,7 @@ pub(super) enum AstNode {
         pos: At,
     },
     Substitution {
-        wanted: Wanted,
+        wanted: SubstitutionToken,
         pos: At,
     },
     Include {
@@ -71,7 +71,7 @@ impl AstNode {
 }
 
 /// The fields of a file's object, or the first thing that is wrong.
-pub(super) fn fields(tokens: Vec<Token<'_>>) -> Result<Vec<AstField>, Fault> {
+pub(super) fn fields(tokens: Vec<Token<'_>>) -> Result<Vec<AstField>, SyntaxError> {
     let mut parser = Parser { tokens, at: 0 };
     parser.lines();
     if parser.kind() == TokenKind::LBrace {
@@ -80,8 +80,8 @@ pub(super) fn fields(tokens: Vec<Token<'_>>) -> Result<Vec<AstField>, Fault> {
     parser.object()
 }
 
-fn fault<T>(at: At, message: &str, hint: &str) -> Result<T, Fault> {
-    Err(Fault::new(at, message, (!hint.is_empty()).then(|| hint.to_owned())))
+fn error<T>(at: At, message: &str, hint: &str) -> Result<T, SyntaxError> {
+    Err(SyntaxError::new(at, message, (!hint.is_empty()).then(|| hint.to_owned())))
 }
 
 struct Parser<'t> {
@@ -118,8 +118,8 @@ impl<'t> Parser<'t> {
         self.lines();
     }
 
-    /// All fields up to the bracket that closes the object, or to the end. Recursive: the guard bounds the brackets.
-    fn object(&mut self) -> Result<Vec<AstField>, Fault> {
+    /// All fields up to the bracket that closes the object, or to the end. Recursive: the token lint bounds the brackets.
+    fn object(&mut self) -> Result<Vec<AstField>, SyntaxError> {
         let mut fields = Vec::new();
         self.lines();
         while !matches!(self.kind(), TokenKind::Eof | TokenKind::RBrace) {
@@ -130,7 +130,7 @@ impl<'t> Parser<'t> {
         Ok(fields)
     }
 
-    fn field(&mut self) -> Result<AstField, Fault> {
+    fn field(&mut self) -> Result<AstField, SyntaxError> {
         let pos = self.pos();
         if self.kind() == TokenKind::Unquoted && self.token().value == "include" {
             self.at += 1;
@@ -142,26 +142,26 @@ impl<'t> Parser<'t> {
         match self.kind() {
             TokenKind::Equals | TokenKind::Colon | TokenKind::PlusEquals => self.at += 1,
             TokenKind::LBrace => {}
-            TokenKind::Eof => return fault(self.pos(), "a value is missing here", ""),
-            _ => return fault(self.pos(), "this key has no value", "write `key: value`, or `key { … }`"),
+            TokenKind::Eof => return error(self.pos(), "a value is missing here", ""),
+            _ => return error(self.pos(), "this key has no value", "write `key: value`, or `key { … }`"),
         }
         self.lines();
         Ok(AstField { key, value: self.value()?, append, pos })
     }
 
-    fn include(&mut self, pos: At) -> Result<AstField, Fault> {
+    fn include(&mut self, pos: At) -> Result<AstField, SyntaxError> {
         let path = self.token();
         if path.kind != TokenKind::Quoted {
-            return fault(pos, "`include` needs a file", "");
+            return error(pos, "`include` needs a file", "");
         }
         let value = AstNode::Include { path: path.value.to_string(), pos: path.at() };
         self.at += 1;
         Ok(AstField { key: Vec::new(), value, append: false, pos })
     }
 
-    fn key(&mut self) -> Result<Vec<String>, Fault> {
+    fn key(&mut self) -> Result<Vec<String>, SyntaxError> {
         let pos = self.pos();
-        let mut names = Names::default();
+        let mut names = PathParts::default();
         let is_quoted = self.kind() == TokenKind::Quoted;
         loop {
             let token = self.token();
@@ -177,19 +177,19 @@ impl<'t> Parser<'t> {
                 TokenKind::Comma => "a comma with nothing before it",
                 _ => "a key is missing here",
             };
-            return fault(pos, message, "");
+            return error(pos, message, "");
         }
         match names.path() {
-            Err(at) => fault(at, names::MISSING, names::MISSING_HINT),
+            Err(at) => error(at, path::MISSING, path::MISSING_HINT),
             Ok(path) if !is_quoted && path[0] == "include" => {
-                fault(pos, "`include` cannot begin a path", "put it in quotes if a key has this name")
+                error(pos, "`include` cannot begin a path", "put it in quotes if a key has this name")
             }
             Ok(path) => Ok(path),
         }
     }
 
     /// A value, and all that is joined to it.
-    fn value(&mut self) -> Result<AstNode, Fault> {
+    fn value(&mut self) -> Result<AstNode, SyntaxError> {
         let pos = self.pos();
         let mut nodes: Vec<AstNode> = Vec::new();
         let mut is_simple = false;
@@ -218,7 +218,7 @@ impl<'t> Parser<'t> {
                     let raw = self.take();
                     let scalar = if is_single { scalar(&raw) } else { Some(Scalar::Text) };
                     let Some(scalar) = scalar else {
-                        return fault(at, "this number is too large", "put it in quotes if it is text");
+                        return error(at, "this number is too large", "put it in quotes if it is text");
                     };
                     AstNode::Scalar { scalar, raw: raw.into_owned(), pos: at }
                 }
@@ -233,7 +233,7 @@ impl<'t> Parser<'t> {
             nodes.push(node);
         }
         match nodes.len() {
-            0 => fault(pos, "a value is missing here", ""),
+            0 => error(pos, "a value is missing here", ""),
             1 => Ok(nodes.remove(0)),
             _ => Ok(AstNode::Concat { nodes, pos }),
         }
@@ -246,7 +246,7 @@ impl<'t> Parser<'t> {
         value
     }
 
-    fn items(&mut self) -> Result<Vec<AstNode>, Fault> {
+    fn items(&mut self) -> Result<Vec<AstNode>, SyntaxError> {
         let mut items = Vec::new();
         self.lines();
         while !matches!(self.kind(), TokenKind::Eof | TokenKind::RBracket) {

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use super::named::Named;
-use super::value::{Pos, Val};
+use super::located::{Located, Pos};
+use super::small_map::SmallMap;
 
 /// An object of a [`Tree`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) struct Tree {
 
 #[derive(Debug)]
 struct Object {
-    members: Named<FieldId>,
+    members: SmallMap<FieldId>,
     /// The field that it is a value of; `None` for the root.
     owner: Option<FieldId>,
     /// Whether it can be reached by a path, as nothing in a list can.
@@ -65,11 +65,11 @@ pub(super) struct Write {
 
 #[derive(Debug)]
 pub(super) enum Node {
-    Plain(Val),
+    Plain(Located),
     List(Vec<Node>, Pos),
     Object(ObjectId, Pos),
     Substitution(Box<Substitution>),
-    Joined(Vec<Piece>, Pos),
+    Concat(Vec<ConcatPart>, Pos),
     /// `+=`
     Append(Box<Node>),
     /// What several files have under one name, each by itself, joined.
@@ -109,7 +109,7 @@ impl Mount {
 }
 
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(super) struct ConcatPart {
     pub(super) node: Node,
     /// White space between two others, which counts in text alone.
     pub(super) space: bool,
@@ -119,7 +119,7 @@ impl Node {
     /// Whether what refers to the field whose value this is means, within it, what the field was before. Neither a list
     /// nor an object looks back, only what is in it.
     pub(super) fn looks_back(&self) -> bool {
-        matches!(self, Node::Substitution(_) | Node::Joined(..) | Node::Append(_))
+        matches!(self, Node::Substitution(_) | Node::Concat(..) | Node::Append(_))
     }
 
     /// Whether it is something else than an object, whatever its parts come to.
@@ -134,7 +134,7 @@ impl Node {
             Node::List(items, _) => items.iter().all(Node::is_plain),
             Node::Object(..)
             | Node::Substitution(_)
-            | Node::Joined(..)
+            | Node::Concat(..)
             | Node::Append(_)
             | Node::Parts(..) => false,
         }
@@ -151,7 +151,7 @@ impl Tree {
     }
 
     fn object(&mut self, owner: Option<FieldId>, reachable: bool, is_item: bool) -> ObjectId {
-        self.objects.push(Object { members: Named::default(), owner, reachable, is_item });
+        self.objects.push(Object { members: SmallMap::default(), owner, reachable, is_item });
         ObjectId(self.objects.len() as u32 - 1)
     }
 
@@ -192,7 +192,7 @@ impl Tree {
         Mount { object, names: names.into() }
     }
 
-    pub(super) fn members(&self, object: ObjectId) -> &Named<FieldId> {
+    pub(super) fn members(&self, object: ObjectId) -> &SmallMap<FieldId> {
         &self.objects[object.0 as usize].members
     }
 
@@ -226,7 +226,7 @@ impl Tree {
     }
 
     /// Makes the value under a name of the root that of these parts.
-    pub(super) fn join(&mut self, name: &Arc<str>, parts: Vec<FieldId>) {
+    pub(super) fn concat(&mut self, name: &Arc<str>, parts: Vec<FieldId>) {
         let last = parts.iter().rev().find_map(|part| self.field(*part).writes.last());
         let key = last.map_or(Pos::NOWHERE, |write| write.key);
         let whole = self.part(name);

@@ -28,7 +28,7 @@ pub(super) fn text(words: &[String], longest: u64, time: Duration) -> Result<Str
     withheld(&mut command);
     let mut child = command.spawn().map_err(|error| format!("`{program}` does not start: {error}"))?;
     let watched = watch(&mut child, longest, time);
-    if !matches!(watched, Ok(Seen { is_over: true, .. })) {
+    if !matches!(watched, Ok(Printed { is_over: true, .. })) {
         let _ = child.kill();
     }
     let status = child.wait().map_err(|error| format!("`{program}` is lost: {error}"))?;
@@ -45,13 +45,13 @@ pub(super) fn text(words: &[String], longest: u64, time: Duration) -> Result<Str
     String::from_utf8(seen.printed).map_err(|_| format!("what `{program}` printed is not UTF-8"))
 }
 
-struct Seen {
+struct Printed {
     printed: Vec<u8>,
     /// It has ended by itself.
     is_over: bool,
 }
 
-fn watch(child: &mut Child, longest: u64, time: Duration) -> io::Result<Seen> {
+fn watch(child: &mut Child, longest: u64, time: Duration) -> io::Result<Printed> {
     let clock = SystemClock::new();
     let until = clock.now().saturating_add(time);
     let left = || until.checked_sub(clock.now()).filter(|left| !left.is_zero());
@@ -60,7 +60,7 @@ fn watch(child: &mut Child, longest: u64, time: Duration) -> io::Result<Seen> {
     while let Some(left) = left() {
         let Some(open) = &mut stdout else {
             if child.try_wait()?.is_some() {
-                return Ok(Seen { printed, is_over: true });
+                return Ok(Printed { printed, is_over: true });
             }
             pause(&mut [], Some(GLANCE.min(left)))?;
             continue;
@@ -70,7 +70,7 @@ fn watch(child: &mut Child, longest: u64, time: Duration) -> io::Result<Seen> {
         if polled[0].revents().is_empty() {
             // What it has left in the background may hold on to the pipe.
             if child.try_wait()?.is_some() {
-                return Ok(Seen { printed, is_over: true });
+                return Ok(Printed { printed, is_over: true });
             }
             continue;
         }
@@ -83,7 +83,7 @@ fn watch(child: &mut Child, longest: u64, time: Duration) -> io::Result<Seen> {
             break;
         }
     }
-    Ok(Seen { printed, is_over: false })
+    Ok(Printed { printed, is_over: false })
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! The work of resolving grows as the text does.
 
 use super::*;
-use crate::playbook::hocon::{Entry, Settings, build};
+use crate::playbook::hocon::{Input, Settings, tree_builder};
 
 /// How much work a text is.
 fn work(text: &str) -> usize {
     let settings = Settings::default();
-    let entry = Entry::Text { name: "text".to_owned(), text: text.as_bytes().to_vec() };
-    let built = build::build(&entry, &settings);
+    let entry = Input::Text { name: "text".to_owned(), text: text.as_bytes().to_vec() };
+    let built = tree_builder::build(&entry, &settings);
     assert!(built.problems.is_empty());
     let resolved = resolve(&built.tree, &settings);
     assert!(resolved.wrong.is_empty(), "{}", resolved.wrong[0].message);

@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 
-use super::super::join;
+use super::super::concat;
+use super::super::located::{Data, Located};
 use super::super::tree::{FieldId, Node, ObjectId, Tree};
-use super::super::value::{Kind, Val};
-use super::{Circle, Found, Resolver};
+use super::{Cycle, Evaluated, Resolver};
 
 /// Where a value may come from; of several, the first counts, and objects merge.
 pub(super) enum Layer {
-    Value(Val),
+    Value(Located),
     /// The first so many writes of a field.
     Field(FieldId, usize),
     /// What is at a path in one write of a field, which has to be evaluated for it: the names from here on.
@@ -34,7 +34,7 @@ impl<'p> Layers<'p> {
 
 impl Resolver<'_> {
     /// What is at a path from an object; in a part of a joined field of the root, its name is that of the part.
-    pub(super) fn lookup(&mut self, object: ObjectId, path: &[Arc<str>], part: Option<FieldId>) -> Found {
+    pub(super) fn lookup(&mut self, object: ObjectId, path: &[Arc<str>], part: Option<FieldId>) -> Evaluated {
         let Some((first, rest)) = path.split_first() else { return Ok(None) };
         let own = part.filter(|part| object == Tree::ROOT && self.tree.field(*part).name == *first);
         let Some(field) = own.or_else(|| self.tree.members(object).get(first).copied()) else {
@@ -44,7 +44,7 @@ impl Resolver<'_> {
     }
 
     /// What is at a path from a field.
-    pub(super) fn below(&mut self, field: FieldId, names: &[Arc<str>]) -> Found {
+    pub(super) fn below(&mut self, field: FieldId, names: &[Arc<str>]) -> Evaluated {
         let (layer, _) = self.enter(field, names.is_empty());
         self.first(Layers::of(layer, names))
     }
@@ -61,9 +61,9 @@ impl Resolver<'_> {
                 && seen == frame.write
             {
                 let key = self.tree.field(field).writes[frame.write].key;
-                let items = Val::list(items.clone(), key);
-                let affordable = self.spend(join::weight(&items), key);
-                return (Layer::Value(if affordable { items } else { Val::new(Kind::Bad, key) }), true);
+                let items = Located::list(items.clone(), key);
+                let affordable = self.spend(concat::weight(&items), key);
+                return (Layer::Value(if affordable { items } else { Located::new(Data::Bad, key) }), true);
             }
             until = seen;
         }
@@ -103,8 +103,8 @@ impl Resolver<'_> {
             let Some(name) = layers.names.get(level) else { return Some(layer) };
             match layer {
                 Layer::Within(..) => return Some(layer),
-                Layer::Value(val) => match val.kind {
-                    Kind::Object(_) => {
+                Layer::Value(val) => match val.data {
+                    Data::Object(_) => {
                         if val.is_closed() {
                             layers.open.clear();
                         }
@@ -137,7 +137,7 @@ impl Resolver<'_> {
                             }
                             layers.open.push((below, level + 1));
                         }
-                        Node::Substitution(_) | Node::Joined(..) | Node::Parts(..) => {
+                        Node::Substitution(_) | Node::Concat(..) | Node::Parts(..) => {
                             return Some(Layer::Within(field, until - 1, level));
                         }
                         Node::Plain(_) | Node::List(..) | Node::Append(_) => layers.open.clear(),
@@ -149,7 +149,7 @@ impl Resolver<'_> {
     }
 
     /// The value of layers: the first that there is; objects merge until something else comes.
-    pub(super) fn first(&mut self, mut layers: Layers<'_>) -> Found {
+    pub(super) fn first(&mut self, mut layers: Layers<'_>) -> Evaluated {
         let Some(first) = self.next(&mut layers) else { return Ok(None) };
         if let Layer::Field(field, until) = first
             && until == self.tree.written(field)
@@ -162,7 +162,7 @@ impl Resolver<'_> {
         self.layered(Some(first), layers)
     }
 
-    pub(super) fn layered(&mut self, first: Option<Layer>, mut layers: Layers<'_>) -> Found {
+    pub(super) fn layered(&mut self, first: Option<Layer>, mut layers: Layers<'_>) -> Evaluated {
         let mut merging = Merging::default();
         let mut next = first.or_else(|| self.next(&mut layers));
         while let Some(layer) = next {
@@ -184,7 +184,7 @@ impl Resolver<'_> {
     }
 
     /// The first so many values of a field, latest first.
-    fn writes(&mut self, field: FieldId, until: usize, merging: &mut Merging) -> Result<(), Circle> {
+    fn writes(&mut self, field: FieldId, until: usize, merging: &mut Merging) -> Result<(), Cycle> {
         let tree = self.tree;
         let writes = &tree.field(field).writes;
         let mut index = until;
@@ -205,7 +205,7 @@ impl Resolver<'_> {
             }
             let was = merging.circle;
             match self.unless_circle(field, index, merging)? {
-                Some(val) if since.is_some() && matches!(val.kind, Kind::List(_)) => {
+                Some(val) if since.is_some() && matches!(val.data, Data::List(_)) => {
                     merging.objects.truncate(group.2);
                     let mut vals = Vec::new();
                     for part in group.0..group.1 {
@@ -228,9 +228,9 @@ impl Resolver<'_> {
     }
 
     /// One value of a field; `None` also where it leads to itself and what was before it may count.
-    fn unless_circle(&mut self, field: FieldId, write: usize, merging: &mut Merging) -> Found {
+    fn unless_circle(&mut self, field: FieldId, write: usize, merging: &mut Merging) -> Evaluated {
         match self.write(field, write) {
-            Err(Circle(frame)) if self.tree.field(field).writes[write].node.looks_back() => {
+            Err(Cycle(frame)) if self.tree.field(field).writes[write].node.looks_back() => {
                 merging.circle = Some(frame);
                 Ok(None)
             }
@@ -238,23 +238,23 @@ impl Resolver<'_> {
         }
     }
 
-    fn merged(&mut self, merging: Merging) -> Found {
+    fn merged(&mut self, merging: Merging) -> Evaluated {
         let Merging { mut objects, end, is_over, circle } = merging;
         if end.is_some() {
             return Ok(end);
         }
         let Some(mut merged) = objects.pop() else {
-            return circle.map_or(Ok(None), |frame| Err(Circle(frame)));
+            return circle.map_or(Ok(None), |frame| Err(Cycle(frame)));
         };
         if is_over {
             merged = merged.closed();
         }
         while let Some(over) = objects.pop() {
             let pos = over.pos;
-            if !self.spend(join::weight(&merged).saturating_add(join::weight(&over)), pos) {
-                return Ok(Some(Val::new(Kind::Bad, pos)));
+            if !self.spend(concat::weight(&merged).saturating_add(concat::weight(&over)), pos) {
+                return Ok(Some(Located::new(Data::Bad, pos)));
             }
-            merged = join::merge(&merged, over);
+            merged = concat::merge(&merged, over);
             merged = self.checked(merged, pos);
         }
         Ok(Some(merged))
@@ -264,9 +264,9 @@ impl Resolver<'_> {
 /// Objects that merge, the latest first, until something else comes.
 #[derive(Default)]
 struct Merging {
-    objects: Vec<Val>,
+    objects: Vec<Located>,
     /// What there is in place of objects.
-    end: Option<Val>,
+    end: Option<Located>,
     /// Nothing that was before counts.
     is_over: bool,
     /// A circle that stood in the way of one of them.
@@ -274,8 +274,8 @@ struct Merging {
 }
 
 impl Merging {
-    fn take(&mut self, val: Val) {
-        if matches!(val.kind, Kind::Object(_)) {
+    fn take(&mut self, val: Located) {
+        if matches!(val.data, Data::Object(_)) {
             self.is_over = val.is_closed();
             self.objects.push(val);
         } else {
@@ -288,10 +288,10 @@ impl Merging {
 }
 
 /// Takes what is at a path in a value. Something else than an object on the way hides all before it.
-fn within(mut val: Val, path: &[Arc<str>], merging: &mut Merging) {
+fn within(mut val: Located, path: &[Arc<str>], merging: &mut Merging) {
     let mut is_closed = false;
     for name in path {
-        let Kind::Object(object) = &val.kind else {
+        let Data::Object(object) = &val.data else {
             merging.is_over = true;
             merging.end = val.is_bad().then_some(val);
             return;

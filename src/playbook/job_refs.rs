@@ -1,6 +1,6 @@
 //! Arguments that name jobs, in a playbook by the ids of their tasks: what a service is restarted after, say.
 //!
-//! Such an argument is a list of texts whose schema says so ([`MARK`]). Knows ids and names; not what follows on what, and
+//! Such an argument is a list of texts whose schema says so ([`SCHEMA_KEY`]). Knows ids and names; not what follows on what, and
 //! no places.
 
 use std::cell::Cell;
@@ -9,15 +9,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::fault::{Fault, What};
-use super::late;
+use super::deferred;
 use super::registry::Registry;
 use super::task::Task;
 use super::task_type::{ArgumentStep, TaskType};
+use super::violation::{Violation, ViolationKind};
 use crate::suggest;
 
 /// What the schema of an argument says that names jobs.
-pub(super) const MARK: &str = "x-dojob-jobs";
+pub(super) const SCHEMA_KEY: &str = "x-dojob-jobs";
 
 /// How many names that mean nothing are given a similar one.
 const MOST_HINTS: usize = 100;
@@ -77,7 +77,7 @@ pub(super) fn in_order(
 }
 
 /// A task that has an id.
-struct Target {
+struct NamedTask {
     jobs: Vec<Arc<str>>,
     is_left_out: bool,
     number: usize,
@@ -85,20 +85,20 @@ struct Target {
 
 /// What can be named.
 #[derive(Default)]
-pub(super) struct Targets<'a> {
-    by_id: BTreeMap<&'a str, Target>,
+pub(super) struct NamedTasks<'a> {
+    by_id: BTreeMap<&'a str, NamedTask>,
     /// The names of all jobs so far, and whether each is left out.
     jobs: HashMap<Arc<str>, bool>,
     /// How often a similar name was looked for, which takes a look at all of them.
     hints: Cell<usize>,
 }
 
-impl<'a> Targets<'a> {
+impl<'a> NamedTasks<'a> {
     /// Notes the jobs of a task; `number`: its place in the list.
     pub(super) fn add(&mut self, task: &'a Task, number: usize, jobs: Vec<Arc<str>>, is_left_out: bool) {
         self.jobs.extend(jobs.iter().map(|job| (job.clone(), is_left_out)));
         if let Some(id) = &task.id {
-            self.by_id.insert(id, Target { jobs, is_left_out, number });
+            self.by_id.insert(id, NamedTask { jobs, is_left_out, number });
         }
     }
 
@@ -112,13 +112,13 @@ impl<'a> Targets<'a> {
         kind: &TaskType,
         args: &Value,
         before: Option<usize>,
-    ) -> Result<Option<Value>, Vec<Fault>> {
+    ) -> Result<Option<Value>, Vec<Violation>> {
         let is_given = |field: &&String| args.get(*field).is_some_and(Value::is_array);
         let given: Vec<&String> = kind.job_fields().iter().filter(is_given).collect();
         if given.is_empty() {
             return Ok(None);
         }
-        let (mut args, mut faults) = (args.clone(), Vec::new());
+        let (mut args, mut violations) = (args.clone(), Vec::new());
         for field in given {
             let Some(values) = args.get_mut(field).and_then(Value::as_array_mut) else { continue };
             let mut named = Vec::with_capacity(values.len());
@@ -136,34 +136,34 @@ impl<'a> Targets<'a> {
                     Ok(jobs) => named.extend(jobs),
                     Err(what) => {
                         let path = vec![ArgumentStep::Key(field.clone()), ArgumentStep::Index(index)];
-                        faults.push(Fault { path, what });
+                        violations.push(Violation { path, what });
                     }
                 }
             }
             *values = named;
         }
-        if faults.is_empty() { Ok(Some(args)) } else { Err(faults) }
+        if violations.is_empty() { Ok(Some(args)) } else { Err(violations) }
     }
 
-    fn find(&self, name: &str, before: Option<usize>) -> Result<Vec<Value>, What> {
+    fn find(&self, name: &str, before: Option<usize>) -> Result<Vec<Value>, ViolationKind> {
         match self.by_id.get(name) {
             Some(target) if before.is_some_and(|before| target.number >= before) => {
-                let message = format!("`{}` is not before this task", late::escaped(name));
+                let message = format!("`{}` is not before this task", deferred::escaped(name));
                 let hint = "in a sequence each task waits for the one before".to_owned();
-                Err(What::Unfilled { message, hint: Some(hint) })
+                Err(ViolationKind::Unfilled { message, hint: Some(hint) })
             }
             Some(target) if target.is_left_out => Ok(Vec::new()),
             Some(target) => Ok(target.jobs.iter().map(|job| Value::from(&**job)).collect()),
             None => match self.jobs.get(name) {
                 Some(true) => Ok(Vec::new()),
                 Some(false) => Ok(vec![Value::from(name)]),
-                None if late::has_mark(name) => Ok(vec![Value::from(name)]),
+                None if deferred::has_placeholder(name) => Ok(vec![Value::from(name)]),
                 None => Err(self.unknown(name)),
             },
         }
     }
 
-    fn unknown(&self, name: &str) -> What {
+    fn unknown(&self, name: &str) -> ViolationKind {
         let known = self.by_id.keys().copied().chain(self.jobs.keys().map(|job| &**job));
         self.hints.set(self.hints.get() + 1);
         let near = if self.hints.get() <= MOST_HINTS { suggest::nearest(name, known) } else { None };
@@ -171,7 +171,7 @@ impl<'a> Targets<'a> {
             Some(near) => format!("did you mean `{near}`?"),
             None => "give the task that is meant an `id`".to_owned(),
         };
-        let message = format!("no task has the id `{}`, and no job is called so", late::escaped(name));
-        What::Unfilled { message, hint: Some(hint) }
+        let message = format!("no task has the id `{}`, and no job is called so", deferred::escaped(name));
+        ViolationKind::Unfilled { message, hint: Some(hint) }
     }
 }

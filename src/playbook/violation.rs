@@ -4,22 +4,22 @@
 
 use serde_json::Value;
 
-use super::late;
-use super::look::listed;
-use super::schema::{Kind, View};
+use super::cursor::listed;
+use super::deferred;
+use super::schema::{JsonType, View};
 use super::task_type::{ArgumentStep, TaskType, shown_path};
 use crate::suggest;
 
 /// An argument that does not fit.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Fault {
+pub(super) struct Violation {
     pub(super) path: Vec<ArgumentStep>,
-    pub(super) what: What,
+    pub(super) what: ViolationKind,
 }
 
 /// What does not fit about it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum What {
+pub(super) enum ViolationKind {
     /// The key at the end of the path is not known.
     UnknownKey { known: Vec<String> },
     /// The object at the path ought to have a key, which has this documentation.
@@ -33,37 +33,39 @@ pub(super) enum What {
 }
 
 /// A message, and what to do about it.
-pub(super) type Told = (String, Option<String>);
+pub(super) type Explanation = (String, Option<String>);
 
-impl From<late::Unfilled> for Fault {
-    fn from(why: late::Unfilled) -> Self {
-        Fault { path: why.path, what: What::Unfilled { message: why.message, hint: why.hint } }
+impl From<deferred::Unfilled> for Violation {
+    fn from(why: deferred::Unfilled) -> Self {
+        Violation { path: why.path, what: ViolationKind::Unfilled { message: why.message, hint: why.hint } }
     }
 }
 
 /// Why a message says nothing of a value.
 const UNSEEN: &str = "its value is secret, and not shown";
 
-impl Fault {
+impl Violation {
     /// About the key itself, or its absence, and not about a value.
     pub(super) fn is_about_key(&self) -> bool {
-        matches!(self.what, What::UnknownKey { .. } | What::MissingKey { .. })
+        matches!(self.what, ViolationKind::UnknownKey { .. } | ViolationKind::MissingKey { .. })
     }
 
     /// In words; `path` is where it was written.
-    pub(super) fn told(&self, kind: &TaskType, path: &[ArgumentStep]) -> Told {
+    pub(super) fn explain(&self, kind: &TaskType, path: &[ArgumentStep]) -> Explanation {
         let shown = shown_path(path);
-        if let What::Wrong { expected, .. } = &self.what
+        if let ViolationKind::Wrong { expected, .. } = &self.what
             && View::new(kind.schema()).is_secret(&self.path)
         {
             return (format!("`{shown}` is not {expected}"), Some(UNSEEN.to_owned()));
         }
-        if matches!(self.what, What::Refused { .. }) && View::new(kind.schema()).is_secret(&self.path) {
+        if matches!(self.what, ViolationKind::Refused { .. })
+            && View::new(kind.schema()).is_secret(&self.path)
+        {
             return (format!("`{shown}` does not take this value"), Some(UNSEEN.to_owned()));
         }
         match &self.what {
-            What::UnknownKey { known } => unknown_key(kind, path, known),
-            What::MissingKey { name, doc } => {
+            ViolationKind::UnknownKey { known } => unknown_key(kind, path, known),
+            ViolationKind::MissingKey { name, doc } => {
                 let message = if shown.is_empty() {
                     format!("`{}` needs the argument `{name}`", kind.name())
                 } else {
@@ -71,7 +73,7 @@ impl Fault {
                 };
                 (message, about(name, doc))
             }
-            What::Wrong { found, expected, hint } => {
+            ViolationKind::Wrong { found, expected, hint } => {
                 let message = if shown.is_empty() {
                     format!("this is {found}, expected {expected}")
                 } else {
@@ -79,26 +81,26 @@ impl Fault {
                 };
                 (message, hint.clone())
             }
-            What::Refused { message } => {
-                let message = late::escaped(message);
+            ViolationKind::Refused { message } => {
+                let message = deferred::escaped(message);
                 (if shown.is_empty() { message } else { format!("`{shown}`: {message}") }, None)
             }
-            What::Unfilled { message, hint } => (message.clone(), hint.clone()),
+            ViolationKind::Unfilled { message, hint } => (message.clone(), hint.clone()),
         }
     }
 
     /// In words that have nothing of the value, in which there are these secrets (or others, which have no name here). It
     /// is not masked afterwards: of a value that was cut, quoted or escaped a mask would find nothing.
-    pub(super) fn told_without_value(
+    pub(super) fn explain_without_value(
         &self,
         kind: &TaskType,
         path: &[ArgumentStep],
         secrets: &[String],
-    ) -> Told {
+    ) -> Explanation {
         let expected = match &self.what {
-            What::Wrong { expected, .. } => Some(expected.clone()),
-            What::Refused { .. } => expected(kind, path),
-            _ => return self.told(kind, path),
+            ViolationKind::Wrong { expected, .. } => Some(expected.clone()),
+            ViolationKind::Refused { .. } => expected(kind, path),
+            _ => return self.explain(kind, path),
         };
         let shown = shown_path(path);
         let named = |before: &str| match secrets {
@@ -136,18 +138,19 @@ fn about(name: &str, doc: &str) -> Option<String> {
 /// What is taken at a path, unless every text is as far as anybody says.
 fn expected(kind: &TaskType, path: &[ArgumentStep]) -> Option<String> {
     let view = View::new(kind.schema()).below(path)?;
-    let takes_text = view.kinds().contains(&Kind::Text) && view.choices().is_none();
-    let takes_text = takes_text || view.alternatives().iter().any(|one| one.kinds().contains(&Kind::Text));
+    let takes_text = view.types().contains(&JsonType::Text) && view.choices().is_none();
+    let takes_text =
+        takes_text || view.alternatives().iter().any(|one| one.types().contains(&JsonType::Text));
     Some(view.in_words()).filter(|words| !takes_text && words != "anything")
 }
 
-fn unknown_key(kind: &TaskType, path: &[ArgumentStep], known: &[String]) -> Told {
+fn unknown_key(kind: &TaskType, path: &[ArgumentStep], known: &[String]) -> Explanation {
     let (name, before) = match path.split_last() {
         Some((ArgumentStep::Key(name), before)) => (name.clone(), before),
         Some((step, before)) => (shown_path(std::slice::from_ref(step)), before),
         None => (String::new(), path),
     };
-    let shown = late::escaped(&late::shown(&name));
+    let shown = deferred::escaped(&deferred::shown(&name));
     let message = match shown_path(before) {
         path if path.is_empty() => format!("`{}` has no argument `{shown}`", kind.name()),
         path => format!("`{path}` has no `{shown}`"),
@@ -169,11 +172,11 @@ pub(super) fn first_sentence(doc: &str) -> String {
     paragraph[..end].trim_end_matches('.').to_owned()
 }
 
-/// What is at the end of a path, or the mark on the way there that stands for all that is below it.
+/// What is at the end of a path, or the placeholder on the way there that stands for all that is below it.
 pub(super) fn around<'v>(value: &'v Value, path: &[ArgumentStep]) -> Option<&'v Value> {
     let mut here = value;
     for step in path {
-        if late::is_open(here) {
+        if deferred::is_open(here) {
             break;
         }
         here = match step {
@@ -187,8 +190,8 @@ pub(super) fn around<'v>(value: &'v Value, path: &[ArgumentStep]) -> Option<&'v 
 /// The names of the secrets that are in what is at the end of a path; of all of them, where that leads nowhere.
 pub(super) fn secrets_at(value: &Value, path: &[ArgumentStep]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for (_, mark) in late::marks(around(value, path).unwrap_or(value)) {
-        names.extend(mark.secret().filter(|name| !names.contains(name)).cloned());
+    for (_, placeholder) in deferred::placeholders(around(value, path).unwrap_or(value)) {
+        names.extend(placeholder.secret().filter(|name| !names.contains(name)).cloned());
     }
     names
 }

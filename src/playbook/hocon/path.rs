@@ -3,7 +3,7 @@
 //! A dot outside of quotes divides names. White space between two parts of a path belongs to the name that it stands in, so
 //! that `a. b` has the names `a` and ` b`. Knows parts of paths; not where a path may stand.
 
-use super::fault::At;
+use super::syntax_error::At;
 
 /// What is wrong with a path such as `a..b`.
 pub(super) const MISSING: &str = "a name is missing in this path";
@@ -12,7 +12,7 @@ pub(super) const MISSING_HINT: &str = "a dot is part of a name only in quotes";
 
 /// A path that is being read.
 #[derive(Default)]
-pub(super) struct Names {
+pub(super) struct PathParts {
     names: Vec<Name>,
 }
 
@@ -24,7 +24,7 @@ struct Name {
     at: At,
 }
 
-impl Names {
+impl PathParts {
     pub(super) fn is_empty(&self) -> bool {
         self.names.is_empty()
     }

@@ -4,7 +4,7 @@
 pub(super) type At = (usize, usize);
 
 /// What is wrong, and what to do.
-pub(super) struct Fault {
+pub(super) struct SyntaxError {
     pub(super) at: At,
     pub(super) message: String,
     pub(super) hint: Option<String>,
@@ -14,8 +14,8 @@ pub(super) struct Fault {
     pub(super) is_separator: bool,
 }
 
-impl Fault {
+impl SyntaxError {
     pub(super) fn new(at: At, message: impl Into<String>, hint: Option<String>) -> Self {
-        Fault { at, message: message.into(), hint, is_unclosed: false, is_separator: false }
+        SyntaxError { at, message: message.into(), hint, is_unclosed: false, is_separator: false }
     }
 }

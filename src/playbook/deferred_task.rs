@@ -13,12 +13,12 @@ use anyhow::{Result, anyhow};
 use serde_json::{Map, Value};
 
 use super::arguments;
-use super::fault::{Fault, secrets_at};
+use super::deferred::{self, Filled, Placeholder, ShiftedIndices, Unfilled};
 use super::hocon::{Places, Step};
-use super::late::{self, Filled, Mark, Moved, Unfilled};
 use super::literal::literal;
 use super::secrets::Fetched;
 use super::task_type::{ArgumentStep, TaskType};
+use super::violation::{Violation, secrets_at};
 use crate::context::{Context, ResultError};
 use crate::event::Phase;
 use crate::job::reason::{CouldNotFindOut, Permanent};
@@ -35,21 +35,21 @@ const RESULT: &str = "dojob.result.";
 
 /// Jobs whose results are known under a name.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Registered {
+pub(super) struct RegisteredResult {
     pub(super) jobs: Vec<Arc<str>>,
     /// The task is done for each of several elements, so that its result is a list.
     pub(super) is_list: bool,
 }
 
 /// What is to be a job once all of its arguments are known.
-pub(super) struct Late {
+pub(super) struct DeferredJob {
     pub(super) kind: Arc<TaskType>,
-    /// With the marks of results and secrets.
+    /// With the placeholders of results and secrets.
     pub(super) args: Value,
     /// Where they stand otherwise than in the playbook.
-    pub(super) moved: Moved,
+    pub(super) moved: ShiftedIndices,
     /// Those that are used.
-    pub(super) results: BTreeMap<String, Arc<Registered>>,
+    pub(super) results: BTreeMap<String, Arc<RegisteredResult>>,
     pub(super) places: Places,
     /// The number of the task, for its place.
     pub(super) task: usize,
@@ -57,14 +57,14 @@ pub(super) struct Late {
 
 /// The body of a task.
 pub(super) struct TaskBody {
-    pub(super) made: Made,
+    pub(super) made: TaskBodyState,
     pub(super) timeout: Option<Duration>,
     pub(super) secrets: Arc<Fetched>,
 }
 
-pub(super) enum Made {
+pub(super) enum TaskBodyState {
     Ready(Box<dyn Erased>),
-    Later(Arc<Late>, Option<Box<dyn Erased>>),
+    Deferred(Arc<DeferredJob>, Option<Box<dyn Erased>>),
 }
 
 impl TaskBody {
@@ -118,15 +118,15 @@ fn over(timeout: Duration, phase: Phase) -> anyhow::Error {
     }
 }
 
-impl Made {
+impl TaskBodyState {
     /// The body, made if that was not done before; `None` for the cleanup or revert of what never was one.
     fn body(&mut self, secrets: &Fetched, cx: &mut Context) -> Result<Option<&mut dyn Erased>> {
         match self {
-            Made::Ready(body) | Made::Later(_, Some(body)) => Ok(Some(body.as_mut())),
-            Made::Later(late, none) => {
+            TaskBodyState::Ready(body) | TaskBodyState::Deferred(_, Some(body)) => Ok(Some(body.as_mut())),
+            TaskBodyState::Deferred(deferred, none) => {
                 let made = match cx.phase() {
-                    Phase::Cleanup | Phase::Revert => late.make_again(secrets, cx)?,
-                    _ => Some(late.make(secrets, cx)?),
+                    Phase::Cleanup | Phase::Revert => deferred.make_again(secrets, cx)?,
+                    _ => Some(deferred.make(secrets, cx)?),
                 };
                 match made {
                     Some(body) => Ok(Some(none.insert(body).as_mut())),
@@ -137,13 +137,13 @@ impl Made {
     }
 }
 
-impl Late {
+impl DeferredJob {
     fn make(&self, secrets: &Fetched, cx: &Context) -> Result<Box<dyn Erased>> {
         let mut used = BTreeMap::new();
-        let (args, moved) = self.fill(&self.args, secrets, |path, mark| {
-            let filled = self.result(cx, path, mark)?;
+        let (args, moved) = self.fill(&self.args, secrets, |path, placeholder| {
+            let filled = self.result(cx, path, placeholder)?;
             if let Filled::Now(value) = &filled {
-                used.insert(mark.shown(), value.clone());
+                used.insert(placeholder.shown(), value.clone());
             }
             Ok(filled)
         })?;
@@ -152,30 +152,30 @@ impl Late {
         Ok(body)
     }
 
-    fn body(&self, cx: &Context, args: &Value, moved: &Moved) -> Result<Box<dyn Erased>> {
+    fn body(&self, cx: &Context, args: &Value, moved: &ShiftedIndices) -> Result<Box<dyn Erased>> {
         match arguments::read(&self.kind, args) {
             Ok(AnyJob { body, .. }) if body.deps().is_empty() => Ok(body),
             Ok(_) => Err(self.refuse(&[
                 "it needs other jobs, which cannot be found once the run has begun; give it arguments that are known before"
                     .to_owned(),
             ])),
-            Err(faults) => {
-                let told = |fault: &Fault| self.told(cx, fault, args, moved);
-                Err(self.refuse(&faults.iter().map(told).collect::<Vec<_>>()))
+            Err(violations) => {
+                let told = |violation: &Violation| self.told(cx, violation, args, moved);
+                Err(self.refuse(&violations.iter().map(told).collect::<Vec<_>>()))
             }
         }
     }
 
-    /// A fault in words, without a value in which there is a secret: what of it would be masked is not known here.
-    fn told(&self, cx: &Context, fault: &Fault, args: &Value, moved: &Moved) -> String {
-        let before = moved.before(&fault.path);
+    /// A violation in words, without a value in which there is a secret: what of it would be masked is not known here.
+    fn told(&self, cx: &Context, violation: &Violation, args: &Value, moved: &ShiftedIndices) -> String {
+        let before = moved.before(&violation.path);
         let secrets = secrets_at(&self.args, &before);
-        let found = super::fault::around(args, &fault.path).unwrap_or(args);
+        let found = super::violation::around(args, &violation.path).unwrap_or(args);
         let has_secret = !secrets.is_empty() || cx.run_of().emitter.redactor().finds_in_value(found);
         let path = self.moved.before(&before);
         match has_secret {
-            true => fault.told_without_value(&self.kind, &path, &secrets).0,
-            false => fault.told(&self.kind, &path).0,
+            true => violation.explain_without_value(&self.kind, &path, &secrets).0,
+            false => violation.explain(&self.kind, &path).0,
         }
     }
 
@@ -184,12 +184,12 @@ impl Late {
         let Some(object) = args.as_object() else { return Ok(()) };
         for (name, value) in object {
             let said = self.args.get(name).unwrap_or(&Value::Null);
-            if !late::roots(said).secrets {
+            if !deferred::roots(said).secrets {
                 cx.local().set(&format!("{ARGUMENT}{name}"), value)?;
                 continue;
             }
-            for (_, mark) in late::marks(said) {
-                let shown = mark.shown();
+            for (_, placeholder) in deferred::placeholders(said) {
+                let shown = placeholder.shown();
                 if let Some(value) = used.get(&shown) {
                     cx.local().set(&format!("{RESULT}{shown}"), value)?;
                 }
@@ -211,12 +211,13 @@ impl Late {
             }
             // It had a secret, which is not written down.
             let said: Map<String, Value> = std::iter::once((name.clone(), said.clone())).collect();
-            let (filled, _) = self.fill(&Value::Object(said), secrets, |path, mark| {
-                match cx.local().get(&format!("{RESULT}{}", mark.shown())) {
+            let (filled, _) = self.fill(&Value::Object(said), secrets, |path, placeholder| {
+                match cx.local().get(&format!("{RESULT}{}", placeholder.shown())) {
                     Ok(Some(value)) => Ok(Filled::Now(value)),
-                    Ok(None) if mark.is_optional => Ok(Filled::Missing),
+                    Ok(None) if placeholder.is_optional => Ok(Filled::Missing),
                     _ => {
-                        let message = format!("`{}` had a secret, and was not written down", mark.shown());
+                        let message =
+                            format!("`{}` had a secret, and was not written down", placeholder.shown());
                         Err(Unfilled::new(path, message))
                     }
                 }
@@ -225,47 +226,52 @@ impl Late {
                 args.extend(filled);
             }
         }
-        self.body(cx, &Value::Object(args), &Moved::default()).map(Some)
+        self.body(cx, &Value::Object(args), &ShiftedIndices::default()).map(Some)
     }
 
-    fn refuse(&self, faults: &[String]) -> anyhow::Error {
+    fn refuse(&self, violations: &[String]) -> anyhow::Error {
         let place = self.places.near(&[Step::Key("tasks"), Step::Index(self.task)]);
         let place = place.map_or_else(|| format!("task {}", self.task + 1), |place| place.to_string());
-        let message = format!("the arguments do not fit ({place}): {}", faults.join("; "));
+        let message = format!("the arguments do not fit ({place}): {}", violations.join("; "));
         // What was handed on stays as it is, however often this is tried.
         CouldNotFindOut::new("what is wanted").permanent().because(anyhow!(message)).into()
     }
 
-    /// Fills in results and secrets, both at once: what is filled in is data, and no mark is looked for in it.
+    /// Fills in results and secrets, both at once: what is filled in is data, and no placeholder is looked for in it.
     fn fill(
         &self,
         args: &Value,
         secrets: &Fetched,
-        mut result: impl FnMut(&[ArgumentStep], &Mark) -> Result<Filled, Unfilled>,
-    ) -> Result<(Value, Moved)> {
+        mut result: impl FnMut(&[ArgumentStep], &Placeholder) -> Result<Filled, Unfilled>,
+    ) -> Result<(Value, ShiftedIndices)> {
         let mut unfilled = Vec::new();
-        let mut filler = |path: &[ArgumentStep], mark: &Mark| {
-            let filled = match mark.secret().map(|name| secrets.get(name)) {
+        let mut filler = |path: &[ArgumentStep], placeholder: &Placeholder| {
+            let filled = match placeholder.secret().map(|name| secrets.get(name)) {
                 Some(Some(secret)) => Filled::Now(Value::String(secret.expose().clone())),
                 Some(None) => Filled::Missing,
-                None => result(path, mark)?,
+                None => result(path, placeholder)?,
             };
             match filled {
-                Filled::Now(value) => literal(&self.kind, path, mark, value).map(Filled::Now),
+                Filled::Now(value) => literal(&self.kind, path, placeholder, value).map(Filled::Now),
                 other => Ok(other),
             }
         };
-        let filled = late::fill_and_note(args, &mut filler, &mut unfilled);
+        let filled = deferred::fill_and_note(args, &mut filler, &mut unfilled);
         if unfilled.is_empty() {
             return Ok(filled);
         }
         Err(self.refuse(&unfilled.into_iter().map(|why| why.message).collect::<Vec<_>>()))
     }
 
-    fn result(&self, cx: &Context, path: &[ArgumentStep], mark: &Mark) -> Result<Filled, Unfilled> {
-        let registered = mark.path.get(1).and_then(|name| self.results.get(name));
+    fn result(
+        &self,
+        cx: &Context,
+        path: &[ArgumentStep],
+        placeholder: &Placeholder,
+    ) -> Result<Filled, Unfilled> {
+        let registered = placeholder.path.get(1).and_then(|name| self.results.get(name));
         let Some(registered) = registered else { return Ok(Filled::Missing) };
-        let mut below = mark.path.get(2..).unwrap_or_default();
+        let mut below = placeholder.path.get(2..).unwrap_or_default();
         let ask = |job: &str| match cx.result::<Value>(job) {
             Ok(value) => Ok(Some(value)),
             Err(ResultError::Missing { .. }) => Ok(None),
@@ -287,49 +293,52 @@ impl Late {
             _ => registered.jobs.first().map(|job| ask(job)).transpose()?.flatten(),
         };
         let Some(value) = value else {
-            if mark.is_optional {
+            if placeholder.is_optional {
                 return Ok(Filled::Missing);
             }
             let job = registered.jobs.first().map_or("", |job| job);
-            return Err(Unfilled::new(path, format!("`{}`: `{job}` has handed on no result", mark.shown())));
+            return Err(Unfilled::new(
+                path,
+                format!("`{}`: `{job}` has handed on no result", placeholder.shown()),
+            ));
         };
-        Ok(late::below(&value, below).map_or(Filled::Missing, |value| Filled::Now(value.clone())))
+        Ok(deferred::below(&value, below).map_or(Filled::Missing, |value| Filled::Now(value.clone())))
     }
 }
 
 impl Erased for TaskBody {
     fn has_cleanup(&self) -> Option<bool> {
         match &self.made {
-            Made::Ready(body) | Made::Later(_, Some(body)) => body.has_cleanup(),
-            Made::Later(_, None) => None,
+            TaskBodyState::Ready(body) | TaskBodyState::Deferred(_, Some(body)) => body.has_cleanup(),
+            TaskBodyState::Deferred(_, None) => None,
         }
     }
 
     fn has_revert(&self) -> Option<bool> {
         match &self.made {
-            Made::Ready(body) | Made::Later(_, Some(body)) => body.has_revert(),
-            Made::Later(_, None) => None,
+            TaskBodyState::Ready(body) | TaskBodyState::Deferred(_, Some(body)) => body.has_revert(),
+            TaskBodyState::Deferred(_, None) => None,
         }
     }
 
     fn kind(&self) -> JobKind {
         match &self.made {
-            Made::Ready(body) => body.kind(),
-            Made::Later(late, _) => late.kind.kind(),
+            TaskBodyState::Ready(body) => body.kind(),
+            TaskBodyState::Deferred(deferred, _) => deferred.kind.kind(),
         }
     }
 
     fn type_name(&self) -> &'static str {
         match &self.made {
-            Made::Ready(body) => body.type_name(),
-            Made::Later(late, _) => late.kind.type_name(),
+            TaskBodyState::Ready(body) => body.type_name(),
+            TaskBodyState::Deferred(deferred, _) => deferred.kind.type_name(),
         }
     }
 
     fn deps(&self) -> Deps {
         match &self.made {
-            Made::Ready(body) => body.deps(),
-            Made::Later(..) => Deps::new(),
+            TaskBodyState::Ready(body) => body.deps(),
+            TaskBodyState::Deferred(..) => Deps::new(),
         }
     }
 
@@ -351,24 +360,26 @@ impl Erased for TaskBody {
 
     fn clone_box(&self) -> Box<dyn Erased> {
         let made = match &self.made {
-            Made::Ready(body) => Made::Ready(body.clone_box()),
-            Made::Later(late, body) => Made::Later(late.clone(), body.as_ref().map(|body| body.clone_box())),
+            TaskBodyState::Ready(body) => TaskBodyState::Ready(body.clone_box()),
+            TaskBodyState::Deferred(deferred, body) => {
+                TaskBodyState::Deferred(deferred.clone(), body.as_ref().map(|body| body.clone_box()))
+            }
         };
         Box::new(TaskBody { made, timeout: self.timeout, secrets: self.secrets.clone() })
     }
 
     fn value(&self) -> &dyn Any {
         match &self.made {
-            Made::Ready(body) => body.value(),
-            Made::Later(late, _) => late,
+            TaskBodyState::Ready(body) => body.value(),
+            TaskBodyState::Deferred(deferred, _) => deferred,
         }
     }
 
     fn compare(&self, other: &dyn Erased) -> Sameness {
         match &self.made {
-            Made::Ready(body) => body.compare(other),
-            Made::Later(late, _) => match other.value().downcast_ref::<Arc<Late>>() {
-                Some(other) if Arc::ptr_eq(late, other) => Sameness::Same,
+            TaskBodyState::Ready(body) => body.compare(other),
+            TaskBodyState::Deferred(deferred, _) => match other.value().downcast_ref::<Arc<DeferredJob>>() {
+                Some(other) if Arc::ptr_eq(deferred, other) => Sameness::Same,
                 Some(_) => Sameness::OtherValue,
                 None => Sameness::OtherType,
             },

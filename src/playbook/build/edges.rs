@@ -4,26 +4,26 @@
 
 use std::sync::Arc;
 
-use super::look_again::Look;
-use super::{Plan, Unlinked};
+use super::final_check::FinalCheck;
+use super::{BuildInput, Unlinked};
 use crate::graph::builder::GraphBuilder;
 use crate::job::AnyJob;
 use crate::job::retry::Retry;
-use crate::playbook::names::Names;
+use crate::playbook::job_names::JobNames;
 use crate::playbook::task::Order;
 
 /// Puts the jobs in order.
 pub(super) fn link(
-    plan: &Plan<'_>,
+    plan: &BuildInput<'_>,
     made: Vec<Vec<Unlinked>>,
-    mut names: Names,
-    looks: Vec<(Arc<str>, Look)>,
+    mut names: JobNames,
+    final_checks: Vec<(Arc<str>, FinalCheck)>,
 ) -> GraphBuilder {
     let mut graph = GraphBuilder::default();
-    let all: Vec<Arc<str>> = match looks.is_empty() {
+    let all: Vec<Arc<str>> = match final_checks.is_empty() {
         true => Vec::new(),
         false => {
-            let wanted = made.iter().zip(&plan.links.wanted).filter(|(_, wanted)| **wanted);
+            let wanted = made.iter().zip(&plan.dependencies.wanted).filter(|(_, wanted)| **wanted);
             wanted.flat_map(|(jobs, _)| jobs.iter().map(|job| job.0.name.clone())).collect()
         }
     };
@@ -31,14 +31,14 @@ pub(super) fn link(
         Order::Sequence => {
             let mut before: Option<Arc<str>> = None;
             for (number, jobs) in made.into_iter().enumerate() {
-                for Unlinked(job) in jobs.into_iter().filter(|_| plan.links.wanted[number]) {
+                for Unlinked(job) in jobs.into_iter().filter(|_| plan.dependencies.wanted[number]) {
                     let name = job.name.clone();
                     graph.add(job).after(before.replace(name));
                 }
             }
         }
         Order::Graph => {
-            let waits = plan.links.among_wanted(Order::Graph);
+            let waits = plan.dependencies.among_wanted(Order::Graph);
             let mut awaited = vec![false; waits.len()];
             waits.iter().flatten().for_each(|other| awaited[*other] = true);
             // Who waits for several jobs waits for one that stands for them.
@@ -57,7 +57,7 @@ pub(super) fn link(
                 })
                 .collect();
             for (number, jobs) in
-                made.into_iter().enumerate().filter(|(number, _)| plan.links.wanted[*number])
+                made.into_iter().enumerate().filter(|(number, _)| plan.dependencies.wanted[*number])
             {
                 let before: Vec<Arc<str>> =
                     waits[number].iter().filter_map(|other| last[*other].clone()).collect();
@@ -71,9 +71,9 @@ pub(super) fn link(
             }
         }
     }
-    for (name, look) in looks {
+    for (name, cursor) in final_checks {
         graph
-            .add(AnyJob { name, retry: Retry::tries(1), durable: false, body: Box::new(look) })
+            .add(AnyJob { name, retry: Retry::tries(1), durable: false, body: Box::new(cursor) })
             .after(all.iter().cloned());
     }
     graph

@@ -2,19 +2,19 @@
 //!
 //! Knows values only; that their sizes are bounded is the caller's care.
 
-use super::value::{Kind, Member, Pos, Val};
+use super::located::{Data, Located, Member, Pos};
 
 /// What joining it costs: its own part, not what it shares.
-pub(super) fn weight(val: &Val) -> usize {
-    match &val.kind {
-        Kind::List(list) => 64 + 32 * list.items.len(),
-        Kind::Object(object) => 64 + 64 * object.members.len(),
+pub(super) fn weight(val: &Located) -> usize {
+    match &val.data {
+        Data::List(list) => 64 + 32 * list.items.len(),
+        Data::Object(object) => 64 + 64 * object.members.len(),
         _ => val.written().map_or(0, str::len),
     }
 }
 
 /// One value of several, white space between them marked; `None` of none. Else the place of what does not fit, and why.
-pub(super) fn join(mut vals: Vec<(Val, bool)>, pos: Pos) -> Result<Option<Val>, (Pos, String)> {
+pub(super) fn concat(mut vals: Vec<(Located, bool)>, pos: Pos) -> Result<Option<Located>, (Pos, String)> {
     if vals.len() < 2 {
         return Ok(vals.pop().map(|(val, _)| val));
     }
@@ -23,21 +23,21 @@ pub(super) fn join(mut vals: Vec<(Val, bool)>, pos: Pos) -> Result<Option<Val>, 
     }
     if vals.iter().all(|(val, _)| val.written().is_some()) {
         let text: String = vals.iter().filter_map(|(val, _)| val.written()).collect();
-        return Ok(Some(Val::new(Kind::Text(text.into()), pos)));
+        return Ok(Some(Located::new(Data::Text(text.into()), pos)));
     }
     let mut parts = vals.into_iter().filter(|(_, space)| !space).map(|(val, _)| val);
     let Some(mut joined) = parts.next() else { return Ok(None) };
-    let mut items: Option<Vec<Val>> = None;
+    let mut items: Option<Vec<Located>> = None;
     for part in parts {
         let whats = (if items.is_some() { "a list" } else { joined.what() }, part.what());
         let at = part.pos;
-        if items.is_none() && matches!((&joined.kind, &part.kind), (Kind::Object(_), Kind::Object(_))) {
+        if items.is_none() && matches!((&joined.data, &part.data), (Data::Object(_), Data::Object(_))) {
             joined = merge(&joined, part);
             continue;
         }
         if items.is_none() && joined.written().is_some() && part.written().is_some() {
             // Text it stays; which of the parts does not go with it is still to come.
-            joined = Val::new(Kind::Text("".into()), joined.pos);
+            joined = Located::new(Data::Text("".into()), joined.pos);
             continue;
         }
         let before = items.take().or_else(|| elements(&joined));
@@ -49,18 +49,18 @@ pub(super) fn join(mut vals: Vec<(Val, bool)>, pos: Pos) -> Result<Option<Val>, 
             _ => return Err((at, format!("{} and {} cannot be joined", whats.0, whats.1))),
         }
     }
-    Ok(Some(items.map_or(joined, |items| Val::list(items, pos))))
+    Ok(Some(items.map_or(joined, |items| Located::list(items, pos))))
 }
 
 /// The items of a list, or of an object whose keys are numbers, in their order.
-pub(super) fn elements(val: &Val) -> Option<Vec<Val>> {
-    match &val.kind {
-        Kind::List(list) => Some(list.items.clone()),
-        Kind::Object(object) => {
+pub(super) fn elements(val: &Located) -> Option<Vec<Located>> {
+    match &val.data {
+        Data::List(list) => Some(list.items.clone()),
+        Data::Object(object) => {
             let numbered = object.members.iter().filter_map(|(key, member)| Some((number(key)?, member)));
             let mut numbered: Vec<(u32, &Member)> = numbered.collect();
             numbered.sort_by_key(|(number, _)| *number);
-            let items: Vec<Val> = numbered.into_iter().map(|(_, member)| member.val.clone()).collect();
+            let items: Vec<Located> = numbered.into_iter().map(|(_, member)| member.val.clone()).collect();
             (!items.is_empty()).then_some(items)
         }
         _ => None,
@@ -72,8 +72,8 @@ fn number(key: &str) -> Option<u32> {
 }
 
 /// An object with another over it. Recursive: no value is deeper than was allowed when it was made.
-pub(super) fn merge(under: &Val, over: Val) -> Val {
-    let (Kind::Object(below), Kind::Object(above)) = (&under.kind, &over.kind) else { return over };
+pub(super) fn merge(under: &Located, over: Located) -> Located {
+    let (Data::Object(below), Data::Object(above)) = (&under.data, &over.data) else { return over };
     if above.closed {
         return over;
     }
@@ -89,6 +89,6 @@ pub(super) fn merge(under: &Val, over: Val) -> Val {
             }
         }
     }
-    let merged = Val::object_of(members, below.closed, over.pos);
-    Val { origin: over.origin, ..merged }
+    let merged = Located::object_of(members, below.closed, over.pos);
+    Located { origin: over.origin, ..merged }
 }

@@ -1,27 +1,27 @@
 //! The values of a task that come later, before any of them is there: whether they can come at all.
 //!
-//! Knows names of secrets and where elements are known; results are the business of the links between tasks.
+//! Knows names of secrets and where elements are known; results are the business of the dependencies between tasks.
 
 use super::Builder;
-use crate::playbook::late::{Mark, quoted};
-use crate::playbook::look::{as_steps, listed};
+use crate::playbook::cursor::{as_steps, listed};
+use crate::playbook::deferred::{Placeholder, quoted};
 use crate::playbook::task::Task;
-use crate::playbook::task_type::{ArgumentStep, Handed};
+use crate::playbook::task_type::{ArgumentStep, ResultShape};
 use crate::suggest;
 
-/// What is wrong with a mark, and what to do about it.
+/// What is wrong with a placeholder, and what to do about it.
 type Wrong = (String, Option<String>);
 
 impl<'a> Builder<'a, '_> {
-    /// Tells of marks that cannot have a value where they are; returns the secrets that are used.
-    pub(super) fn check_marks(&mut self, task: &'a Task) -> Vec<String> {
+    /// Tells of placeholders that cannot have a value where they are; returns the secrets that are used.
+    pub(super) fn check_placeholders(&mut self, task: &'a Task) -> Vec<String> {
         let mut secrets = Vec::new();
-        for (path, mark) in task.marks() {
+        for (path, placeholder) in task.placeholders() {
             let is_in_element = path.first() == Some(&ArgumentStep::Key("for_each".to_owned()));
-            let wrong = match mark.root() {
-                "item" => item(task, &mark, is_in_element),
-                "results" => self.result(&mark),
-                "secrets" => match self.secret(&mark) {
+            let wrong = match placeholder.root() {
+                "item" => item(task, &placeholder, is_in_element),
+                "results" => self.result(&placeholder),
+                "secrets" => match self.secret(&placeholder) {
                     Ok(name) => {
                         if !secrets.contains(name) {
                             secrets.push(name.clone());
@@ -41,14 +41,14 @@ impl<'a> Builder<'a, '_> {
     }
 
     /// A part of a result that its task never hands on.
-    fn result(&self, mark: &Mark) -> Option<Wrong> {
-        if mark.is_optional {
+    fn result(&self, placeholder: &Placeholder) -> Option<Wrong> {
+        if placeholder.is_optional {
             return None;
         }
-        let name = mark.path.get(1)?;
-        let task = &self.plan.tasks.tasks[*self.plan.links.registered.get(name)?];
+        let name = placeholder.path.get(1)?;
+        let task = &self.plan.tasks.tasks[*self.plan.dependencies.registered.get(name)?];
         let kind = self.plan.registry.shared(task.name.as_ref()?).ok()?;
-        let mut below = mark.path.get(2..).unwrap_or_default();
+        let mut below = placeholder.path.get(2..).unwrap_or_default();
         if let (Some(elements), [first, rest @ ..]) = (&task.for_each, below) {
             if first.parse::<usize>().is_err() {
                 let message = format!("`{name}` is the result of a task with `for_each`, and is a list");
@@ -66,12 +66,12 @@ impl<'a> Builder<'a, '_> {
         }
         let kind_of = || format!("`{name}` is the result of `{}`", kind.name());
         match (kind.result()?, below) {
-            (Handed::Nothing, _) => Some((format!("`{}` hands on no result", kind.name()), None)),
-            (Handed::Text, [part, ..]) => Some((
+            (ResultShape::Nothing, _) => Some((format!("`{}` hands on no result", kind.name()), None)),
+            (ResultShape::Text, [part, ..]) => Some((
                 format!("{}, a string, and has no part `{part}`", kind_of()),
                 Some(format!("write `${{results.{name}}}`")),
             )),
-            (Handed::Parts(parts), [part, more @ ..]) => {
+            (ResultShape::Parts(parts), [part, more @ ..]) => {
                 let known: Vec<&str> = parts.keys().map(String::as_str).collect();
                 match (parts.get(part), more) {
                     (None, _) => {
@@ -97,9 +97,9 @@ impl<'a> Builder<'a, '_> {
         (self.problems.len() < MOST_HINTS).then(|| suggest::nearest(name, known.iter().copied()))?
     }
 
-    /// The name of the secret that a mark stands for.
-    fn secret<'m>(&self, mark: &'m Mark) -> Result<&'m String, Wrong> {
-        match mark.path.get(1..).unwrap_or_default() {
+    /// The name of the secret that a placeholder stands for.
+    fn secret<'m>(&self, placeholder: &'m Placeholder) -> Result<&'m String, Wrong> {
+        match placeholder.path.get(1..).unwrap_or_default() {
             [] => Err(("`${secrets}` has no value of its own".to_owned(), None)),
             [name] if self.plan.tasks.secrets.has(name) => Ok(name),
             names => {
@@ -123,12 +123,12 @@ impl<'a> Builder<'a, '_> {
     }
 }
 
-fn item(task: &Task, mark: &Mark, is_in_element: bool) -> Option<Wrong> {
+fn item(task: &Task, placeholder: &Placeholder, is_in_element: bool) -> Option<Wrong> {
     if is_in_element {
-        let message = format!("`{}` is only known in `args` and `become`", mark.shown());
+        let message = format!("`{}` is only known in `args` and `become`", placeholder.shown());
         Some((message, Some("what stands in `for_each` are the elements themselves".to_owned())))
     } else if task.for_each.is_none() {
-        let message = format!("`{}` is only known in a task with `for_each`", mark.shown());
+        let message = format!("`{}` is only known in a task with `for_each`", placeholder.shown());
         Some((message, Some("write `for_each: [ … ]` beside `args`".to_owned())))
     } else {
         None

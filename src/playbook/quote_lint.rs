@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use self::pieces::{Piece, pieces};
+use super::deferred;
 use super::hocon::{Places, Step};
-use super::late;
 use super::problem::{Place, Problem};
 
 /// First names of substitutions that no shell has, since a dot follows.
@@ -177,8 +177,8 @@ impl<'a> Checking<'a, '_> {
                 let literal = found.replacen('$', "\\u0024", 1);
                 let hint = format!(
                     "write it outside of them: `{}`; if it is meant as it stands, `\"{}\"`, {}",
-                    late::escaped(&outside),
-                    late::escaped(&literal),
+                    deferred::escaped(&outside),
+                    deferred::escaped(&literal),
                     if self.is_task {
                         format!("three quotes, or {VERBATIM}")
                     } else {
@@ -189,7 +189,7 @@ impl<'a> Checking<'a, '_> {
             }
             Piece::Tripled(text) => {
                 let found = substitution(text, |name| self.is_own(name))?;
-                let shown = late::escaped(found);
+                let shown = deferred::escaped(found);
                 let hint = format!(
                     "write it outside of them: `\"\"\"…\"\"\"{shown}\"\"\"…\"\"\"`; if it is meant as it stands, {}",
                     if self.is_task { VERBATIM } else { "`\"…\\u0024{…}…\"` between single `\"`" }
@@ -208,7 +208,7 @@ impl<'a> Checking<'a, '_> {
                     return None;
                 }
                 let problem = Problem::new(None, "single quotes are part of a string in HOCON");
-                Some(problem.hint(format!("write `\"{}\"`", late::escaped(inner))))
+                Some(problem.hint(format!("write `\"{}\"`", deferred::escaped(inner))))
             }
         }
     }
@@ -245,12 +245,12 @@ fn of_key(problem: Problem) -> Problem {
 fn within(found: &str) -> Problem {
     Problem::new(
         None,
-        format!("`{}` stands within quotes, where nothing is substituted", late::escaped(found)),
+        format!("`{}` stands within quotes, where nothing is substituted", deferred::escaped(found)),
     )
 }
 
 fn shortened(text: &str) -> String {
-    super::fit::short(text)
+    super::schema_check::short(text)
 }
 
 /// Whether it is worth a look at the source.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde_json::{Map as JsonMap, Number, Value};
 
-use super::named::Named;
-use crate::playbook::late;
+use super::small_map::SmallMap;
+use crate::playbook::deferred;
 
 /// Where something begins: a source by its number, line and column from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,8 +25,8 @@ impl Pos {
 
 /// A value and its place.
 #[derive(Clone, Debug)]
-pub(crate) struct Val {
-    pub(crate) kind: Kind,
+pub(crate) struct Located {
+    pub(crate) data: Data,
     /// Where it stands: for what was substituted, the place of the substitution.
     pub(crate) pos: Pos,
     /// Where it was written, when that is elsewhere.
@@ -34,7 +34,7 @@ pub(crate) struct Val {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Kind {
+pub(crate) enum Data {
     Null,
     Bool(bool),
     /// As it was written: `1.10` stays what it is where text is wanted.
@@ -48,7 +48,7 @@ pub(crate) enum Kind {
 
 #[derive(Debug, Default)]
 pub(crate) struct List {
-    pub(crate) items: Vec<Val>,
+    pub(crate) items: Vec<Located>,
     size: Size,
 }
 
@@ -60,12 +60,12 @@ pub(crate) struct Object {
     size: Size,
 }
 
-pub(crate) type Members = Named<Member>;
+pub(crate) type Members = SmallMap<Member>;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) key: Pos,
-    pub(crate) val: Val,
+    pub(crate) val: Located,
 }
 
 /// How much there is of a value, counted as if nothing were shared.
@@ -79,104 +79,104 @@ pub(crate) struct Size {
 /// About what a value takes beside its text.
 const OVERHEAD: usize = 64;
 
-impl Val {
-    pub(crate) fn new(kind: Kind, pos: Pos) -> Val {
-        Val { kind, pos, origin: Pos::NOWHERE }
+impl Located {
+    pub(crate) fn new(data: Data, pos: Pos) -> Located {
+        Located { data, pos, origin: Pos::NOWHERE }
     }
 
-    pub(crate) fn list(items: Vec<Val>, pos: Pos) -> Val {
-        let size = whole(items.iter().map(Val::size));
-        Val::new(Kind::List(Arc::new(List { items, size })), pos)
+    pub(crate) fn list(items: Vec<Located>, pos: Pos) -> Located {
+        let size = whole(items.iter().map(Located::size));
+        Located::new(Data::List(Arc::new(List { items, size })), pos)
     }
 
-    pub(crate) fn object(members: Members, pos: Pos) -> Val {
-        Val::object_of(members, false, pos)
+    pub(crate) fn object(members: Members, pos: Pos) -> Located {
+        Located::object_of(members, false, pos)
     }
 
     /// An object that may be cut off from what was before it.
-    pub(crate) fn object_of(members: Members, closed: bool, pos: Pos) -> Val {
+    pub(crate) fn object_of(members: Members, closed: bool, pos: Pos) -> Located {
         let size = whole(members.iter().map(|(key, member)| {
             let size = member.val.size();
             Size { weight: size.weight.saturating_add(key.len()), ..size }
         }));
-        Val::new(Kind::Object(Arc::new(Object { members, closed, size })), pos)
+        Located::new(Data::Object(Arc::new(Object { members, closed, size })), pos)
     }
 
     /// The same value, with which nothing from before merges.
-    pub(crate) fn closed(self) -> Val {
-        match &self.kind {
-            Kind::Object(object) if !object.closed => {
+    pub(crate) fn closed(self) -> Located {
+        match &self.data {
+            Data::Object(object) if !object.closed => {
                 let Object { members, size, .. } = &**object;
                 let object = Object { members: members.clone(), closed: true, size: *size };
-                Val { kind: Kind::Object(Arc::new(object)), ..self }
+                Located { data: Data::Object(Arc::new(object)), ..self }
             }
             _ => self,
         }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        matches!(&self.kind, Kind::Object(object) if object.closed)
+        matches!(&self.data, Data::Object(object) if object.closed)
     }
 
     /// The same value where it is substituted.
-    pub(crate) fn at(&self, pos: Pos) -> Val {
+    pub(crate) fn at(&self, pos: Pos) -> Located {
         let origin = if self.origin == Pos::NOWHERE { self.pos } else { self.origin };
-        Val { kind: self.kind.clone(), pos, origin }
+        Located { data: self.data.clone(), pos, origin }
     }
 
     pub(crate) fn size(&self) -> Size {
-        match &self.kind {
-            Kind::Null | Kind::Bool(_) | Kind::Bad => Size { weight: OVERHEAD, depth: 0 },
-            Kind::Number(text) | Kind::Text(text) => Size { weight: OVERHEAD + text.len(), depth: 0 },
-            Kind::List(list) => list.size,
-            Kind::Object(object) => object.size,
+        match &self.data {
+            Data::Null | Data::Bool(_) | Data::Bad => Size { weight: OVERHEAD, depth: 0 },
+            Data::Number(text) | Data::Text(text) => Size { weight: OVERHEAD + text.len(), depth: 0 },
+            Data::List(list) => list.size,
+            Data::Object(object) => object.size,
         }
     }
 
     pub(crate) fn is_bad(&self) -> bool {
-        matches!(self.kind, Kind::Bad)
+        matches!(self.data, Data::Bad)
     }
 
     /// What it is, for people.
     pub(crate) fn what(&self) -> &'static str {
-        match self.kind {
-            Kind::Null => "null",
-            Kind::Bool(_) => "a truth value",
-            Kind::Number(_) => "a number",
-            Kind::Text(_) => "text",
-            Kind::List(_) => "a list",
-            Kind::Object(_) => "an object",
-            Kind::Bad => "something wrong",
+        match self.data {
+            Data::Null => "null",
+            Data::Bool(_) => "a truth value",
+            Data::Number(_) => "a number",
+            Data::Text(_) => "text",
+            Data::List(_) => "a list",
+            Data::Object(_) => "an object",
+            Data::Bad => "something wrong",
         }
     }
 
     /// As it was written, where it is not made of others.
     pub(crate) fn written(&self) -> Option<&str> {
-        match &self.kind {
-            Kind::Null => Some("null"),
-            Kind::Bool(value) => Some(if *value { "true" } else { "false" }),
-            Kind::Number(text) | Kind::Text(text) => Some(text),
-            Kind::List(_) | Kind::Object(_) | Kind::Bad => None,
+        match &self.data {
+            Data::Null => Some("null"),
+            Data::Bool(value) => Some(if *value { "true" } else { "false" }),
+            Data::Number(text) | Data::Text(text) => Some(text),
+            Data::List(_) | Data::Object(_) | Data::Bad => None,
         }
     }
 
     pub(crate) fn member(&self, key: &str) -> Option<&Member> {
-        match &self.kind {
-            Kind::Object(object) => object.members.get(key),
+        match &self.data {
+            Data::Object(object) => object.members.get(key),
             _ => None,
         }
     }
 
     /// As JSON. Recursive: no value is deeper than was allowed when it was made.
     pub(crate) fn to_json(&self) -> Value {
-        match &self.kind {
-            Kind::Null => Value::Null,
-            Kind::Bad => Value::String(late::undefined()),
-            Kind::Bool(value) => Value::Bool(*value),
-            Kind::Number(text) => number(text),
-            Kind::Text(text) => Value::String(text.to_string()),
-            Kind::List(list) => Value::Array(list.items.iter().map(Val::to_json).collect()),
-            Kind::Object(object) => {
+        match &self.data {
+            Data::Null => Value::Null,
+            Data::Bad => Value::String(deferred::undefined()),
+            Data::Bool(value) => Value::Bool(*value),
+            Data::Number(text) => number(text),
+            Data::Text(text) => Value::String(text.to_string()),
+            Data::List(list) => Value::Array(list.items.iter().map(Located::to_json).collect()),
+            Data::Object(object) => {
                 let members = object.members.iter();
                 Value::Object(
                     members
@@ -188,29 +188,30 @@ impl Val {
     }
 
     /// Of JSON that was given from outside; `None` where it is deeper than `depth`.
-    pub(crate) fn of_json(value: &Value, depth: usize) -> Option<Val> {
+    pub(crate) fn of_json(value: &Value, depth: usize) -> Option<Located> {
         let deeper = depth.checked_sub(1);
-        let kind = match value {
-            Value::Null => Kind::Null,
-            Value::Bool(value) => Kind::Bool(*value),
-            Value::Number(number) => Kind::Number(number.to_string().into()),
-            Value::String(text) => Kind::Text(text.as_str().into()),
+        let data = match value {
+            Value::Null => Data::Null,
+            Value::Bool(value) => Data::Bool(*value),
+            Value::Number(number) => Data::Number(number.to_string().into()),
+            Value::String(text) => Data::Text(text.as_str().into()),
             Value::Array(items) => {
-                let items: Option<Vec<Val>> = items.iter().map(|item| Val::of_json(item, deeper?)).collect();
-                return Some(Val::list(items?, Pos::NOWHERE));
+                let items: Option<Vec<Located>> =
+                    items.iter().map(|item| Located::of_json(item, deeper?)).collect();
+                return Some(Located::list(items?, Pos::NOWHERE));
             }
             Value::Object(members) => {
                 let members: Option<Members> = members
                     .iter()
                     .map(|(key, value)| {
-                        let val = Val::of_json(value, deeper?)?;
+                        let val = Located::of_json(value, deeper?)?;
                         Some((Arc::from(key.as_str()), Member { key: Pos::NOWHERE, val }))
                     })
                     .collect();
-                return Some(Val::object(members?, Pos::NOWHERE));
+                return Some(Located::object(members?, Pos::NOWHERE));
             }
         };
-        Some(Val::new(kind, Pos::NOWHERE))
+        Some(Located::new(data, Pos::NOWHERE))
     }
 }
 

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use petgraph::graph::DiGraph;
 
+use super::cursor::{as_steps, listed};
+use super::deferred;
 use super::hocon::{Places, Step};
-use super::late;
-use super::look::{as_steps, listed};
 use super::problem::{Place, Problem};
 use super::task::{Order, Task, Tasks};
 use crate::suggest;
@@ -37,7 +37,7 @@ impl Selection {
         asked
             .filter(|tag| !known.contains(tag.as_str()))
             .map(|tag| {
-                let problem = Problem::new(None, format!("no task has the tag `{}`", late::escaped(tag)));
+                let problem = Problem::new(None, format!("no task has the tag `{}`", deferred::escaped(tag)));
                 match suggest::nearest(tag, known.iter().copied()) {
                     Some(near) => problem.hint(format!("did you mean `{near}`?")),
                     None if known.is_empty() => problem,
@@ -48,8 +48,8 @@ impl Selection {
     }
 }
 
-/// The links between tasks, each by its number in the list of tasks.
-pub(super) struct Links {
+/// The dependencies between tasks, each by its number in the list of tasks.
+pub(super) struct Dependencies {
     /// What each task waits for.
     pub(super) waits: Vec<Vec<usize>>,
     /// The tasks whose results are handed on, by name.
@@ -64,7 +64,7 @@ pub(super) fn find(
     places: &Places,
     selection: &Selection,
     problems: &mut Vec<Problem>,
-) -> Links {
+) -> Dependencies {
     let mut finder = Finder { tasks, places, problems, hints: 0 };
     let ids = finder.names("id", |task| task.id.as_deref());
     let registered = finder.names("register", |task| task.register.as_deref());
@@ -82,7 +82,7 @@ pub(super) fn find(
         finder.cycles(&waits);
     }
     let registered = registered.into_iter().map(|(name, number)| (name.to_owned(), number)).collect();
-    Links { waits, registered, wanted }
+    Dependencies { waits, registered, wanted }
 }
 
 struct Finder<'a, 'p> {
@@ -159,7 +159,7 @@ impl<'a> Finder<'a, '_> {
                 Some(other) => waits.push(*other),
                 None => {
                     let place = self.place(task, way);
-                    let message = format!("no task has the id `{}`", late::escaped(id));
+                    let message = format!("no task has the id `{}`", deferred::escaped(id));
                     self.unknown(place, message, id, ids, "give the task that is meant an `id`");
                 }
             }
@@ -178,8 +178,10 @@ impl<'a> Finder<'a, '_> {
         if !task.roots.results {
             return;
         }
-        for (path, mark) in task.marks().filter(|(_, mark)| mark.root() == "results") {
-            let Some(name) = mark.path.get(1) else {
+        for (path, placeholder) in
+            task.placeholders().filter(|(_, placeholder)| placeholder.root() == "results")
+        {
+            let Some(name) = placeholder.path.get(1) else {
                 let hint = "write `${results.NAME}`, with a name that a task has under `register`";
                 let place = self.place(task, as_steps(&path));
                 self.problems.push(Problem::new(place, "`${results}` has no value of its own").hint(hint));
@@ -278,7 +280,7 @@ fn shortened(names: &[String]) -> String {
     format!("{} -> … {} more … -> {}", first.join(" -> "), names.len() - 2 * ENDS, last.join(" -> "))
 }
 
-impl Links {
+impl Dependencies {
     /// What each wanted task waits for among those that are wanted: what a task waits for that is left out, it waits for
     /// itself.
     pub(super) fn among_wanted(&self, order: Order) -> Vec<Vec<usize>> {

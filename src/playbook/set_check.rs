@@ -7,15 +7,15 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::hocon::{self, Entry, Override, Places, Settings};
-use super::late;
+use super::deferred;
+use super::hocon::{self, Input, Override, Places, Settings};
 use super::problem::Problem;
 use crate::suggest;
 
 /// Reports variables that are set although the playbook neither defines nor uses them.
 pub(super) fn check(
     set: &[String],
-    entry: &Entry,
+    entry: &Input,
     settings: &Settings,
     places: &Places,
     problems: &mut Vec<Problem>,
@@ -42,7 +42,8 @@ pub(super) fn check(
             continue;
         }
         let shown = hocon::path(&names);
-        let problem = Problem::new(None, format!("the playbook has no variable `{}`", late::escaped(&shown)));
+        let problem =
+            Problem::new(None, format!("the playbook has no variable `{}`", deferred::escaped(&shown)));
         let mut known: BTreeSet<String> = used.iter().map(|path| path.join(".")).collect();
         defined(&loaded.value["vars"], &mut vec!["vars".to_owned()], &mut known);
         problems.push(match suggest::nearest(&path.join("."), known.iter().map(String::as_str)) {

@@ -11,21 +11,21 @@ use hashbrown::HashMap;
 const FEW: usize = 8;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Named<T> {
+pub(crate) struct SmallMap<T> {
     entries: Vec<(Arc<str>, T)>,
     /// Of more than a few, where each is.
     index: Option<Box<HashMap<Arc<str>, usize>>>,
 }
 
-impl<T> Default for Named<T> {
+impl<T> Default for SmallMap<T> {
     fn default() -> Self {
-        Named { entries: Vec::new(), index: None }
+        SmallMap { entries: Vec::new(), index: None }
     }
 }
 
-impl<T> Named<T> {
+impl<T> SmallMap<T> {
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Named { entries: Vec::with_capacity(capacity), index: None }
+        SmallMap { entries: Vec::with_capacity(capacity), index: None }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -76,9 +76,9 @@ impl<T> Named<T> {
     }
 }
 
-impl<T> FromIterator<(Arc<str>, T)> for Named<T> {
+impl<T> FromIterator<(Arc<str>, T)> for SmallMap<T> {
     fn from_iter<I: IntoIterator<Item = (Arc<str>, T)>>(members: I) -> Self {
-        let mut named = Named::default();
+        let mut named = SmallMap::default();
         members.into_iter().for_each(|(name, value)| named.insert(name, value));
         named
     }
@@ -93,7 +93,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_map_that_keeps_the_order(names in prop::collection::vec("[a-e]{1,2}", 0..40)) {
-            let mut named = Named::default();
+            let mut named = SmallMap::default();
             let mut model: Vec<(String, usize)> = Vec::new();
             for (value, name) in names.iter().enumerate() {
                 named.insert(Arc::from(name.as_str()), value);
@@ -110,7 +110,7 @@ mod tests {
             }
             prop_assert_eq!(named.get("zz"), None);
             prop_assert_eq!(named.len(), model.len());
-            let again: Named<usize> = all.into_iter().map(|(name, value)| (Arc::from(name), value)).collect();
+            let again: SmallMap<usize> = all.into_iter().map(|(name, value)| (Arc::from(name), value)).collect();
             prop_assert!(again.keys().eq(named.keys()));
         }
     }

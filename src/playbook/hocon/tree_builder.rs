@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::fault::At;
-use super::lex::Wanted;
+use super::lex::SubstitutionToken;
+use super::located::{Data, Located, Pos};
 use super::parse::{self, Parsed};
 use super::read::{self, Unread};
 use super::syntax::{AstField, AstNode, Scalar};
-use super::tree::{FieldId, Mount, Node, ObjectId, Piece, Substitution, Tree};
-use super::value::{Kind, Pos, Val};
-use super::{Entry, Override, Settings, limits};
+use super::syntax_error::At;
+use super::tree::{ConcatPart, FieldId, Mount, Node, ObjectId, Substitution, Tree};
+use super::{Input, Override, Settings, limits};
 use crate::playbook::problem::{Place, Problem, Source};
 
 /// What is made of all files.
@@ -25,8 +25,8 @@ pub(super) struct Built {
 }
 
 /// Reads everything.
-pub(super) fn build(entry: &Entry, settings: &Settings) -> Built {
-    let mut builder = Builder {
+pub(super) fn build(entry: &Input, settings: &Settings) -> Built {
+    let mut builder = TreeBuilder {
         built: Built { tree: Tree::new(), sources: Vec::new(), problems: Vec::new() },
         names: HashSet::new(),
         open: Vec::new(),
@@ -37,17 +37,17 @@ pub(super) fn build(entry: &Entry, settings: &Settings) -> Built {
         bytes: 0,
     };
     match entry {
-        Entry::File(path) => builder.named(path),
-        Entry::Files(paths) => {
+        Input::File(path) => builder.named(path),
+        Input::Files(paths) => {
             builder.parts = settings.joined.iter().map(|name| Parts::of(name)).collect();
             for path in paths {
                 builder.parts.iter_mut().for_each(|parts| parts.is_new = true);
                 builder.once.values_mut().for_each(|first| *first = None);
                 builder.named(path);
             }
-            builder.join();
+            builder.concat();
         }
-        Entry::Text { name, text } => {
+        Input::Text { name, text } => {
             let source = read::source(name, text.clone());
             builder.root(source, Path::new(name), None);
         }
@@ -64,15 +64,15 @@ pub(super) fn build(entry: &Entry, settings: &Settings) -> Built {
 }
 
 /// What a file is read into.
-struct Target {
+struct Destination {
     object: ObjectId,
     mount: Mount,
     depth: usize,
 }
 
-impl Target {
-    fn root() -> Target {
-        Target { object: Tree::ROOT, mount: Mount::root(), depth: 0 }
+impl Destination {
+    fn root() -> Destination {
+        Destination { object: Tree::ROOT, mount: Mount::root(), depth: 0 }
     }
 }
 
@@ -92,7 +92,7 @@ impl File {
     }
 }
 
-struct Builder {
+struct TreeBuilder {
     built: Built,
     /// Names that have been seen, so that each is kept once.
     names: HashSet<Arc<str>>,
@@ -122,13 +122,13 @@ impl Parts {
     }
 }
 
-impl Builder {
+impl TreeBuilder {
     /// All files have been read, whose parts are one from now on.
-    fn join(&mut self) {
+    fn concat(&mut self) {
         for Parts { name, mut fields, .. } in std::mem::take(&mut self.parts) {
             fields.retain(|field| self.built.tree.written(*field) > 0);
             if fields.len() > 1 {
-                self.built.tree.join(&name, fields);
+                self.built.tree.concat(&name, fields);
             }
         }
     }
@@ -159,7 +159,7 @@ impl Builder {
 
     fn root(&mut self, source: Result<Arc<Source>, Unread>, name: &Path, path: Option<PathBuf>) {
         match source {
-            Ok(source) => self.file(source, Target::root(), path),
+            Ok(source) => self.file(source, Destination::root(), path),
             Err(Unread::Missing) => {
                 self.problem(Problem::new(None, format!("there is no file {}", name.display())));
             }
@@ -187,7 +187,7 @@ impl Builder {
         };
         match parse::parse(&source) {
             Ok(parsed) if matches!(parsed.fields.as_slice(), [only] if !only.key.is_empty()) => {
-                self.parsed(source, parsed, Target::root(), None);
+                self.parsed(source, parsed, Destination::root(), None);
             }
             Ok(_) => self.problem(Problem::new(parse::place(&source, 1, 1), "this is not one `key=value`")),
             Err(problems) => problems.into_iter().for_each(|problem| self.problem(problem)),
@@ -195,7 +195,7 @@ impl Builder {
     }
 
     /// All that a file has, into an object.
-    fn file(&mut self, source: Arc<Source>, target: Target, path: Option<PathBuf>) {
+    fn file(&mut self, source: Arc<Source>, target: Destination, path: Option<PathBuf>) {
         self.bytes = self.bytes.saturating_add(source.text().len());
         if self.bytes > limits::FILES {
             let message = format!("all files together have more than {} MiB", limits::FILES >> 20);
@@ -207,7 +207,7 @@ impl Builder {
         }
     }
 
-    fn parsed(&mut self, source: Arc<Source>, parsed: Parsed, target: Target, path: Option<PathBuf>) {
+    fn parsed(&mut self, source: Arc<Source>, parsed: Parsed, target: Destination, path: Option<PathBuf>) {
         let number = u32::try_from(self.built.sources.len()).unwrap_or(u32::MAX);
         self.built.sources.push(source);
         let Parsed { fields, includes } = parsed;
@@ -335,7 +335,7 @@ impl Builder {
         }
     }
 
-    /// A value that is not a field's object. Recursive: the guard bounds the brackets.
+    /// A value that is not a field's object. Recursive: the token lint bounds the brackets.
     fn node(&mut self, file: &File, node: AstNode, field: FieldId, depth: usize) -> Node {
         match node {
             AstNode::Scalar { scalar, raw, pos } => Node::Plain(self.scalar(scalar, raw, file.pos(pos))),
@@ -357,11 +357,11 @@ impl Builder {
                 let first = nodes.first().map_or(file.pos(pos), |first| start(file, first));
                 let pieces = nodes.into_iter().map(|node| {
                     let space = is_space(&node);
-                    Piece { node: self.node(file, node, field, depth), space }
+                    ConcatPart { node: self.node(file, node, field, depth), space }
                 });
-                Node::Joined(pieces.collect(), first)
+                Node::Concat(pieces.collect(), first)
             }
-            AstNode::Substitution { wanted: Wanted { path, optional, numbered }, pos } => {
+            AstNode::Substitution { wanted: SubstitutionToken { path, optional, numbered }, pos } => {
                 let pos = file.pos(pos);
                 if path.len() > limits::PATH {
                     let message = format!("this path has more than {} names", limits::PATH);
@@ -379,20 +379,20 @@ impl Builder {
                 }))
             }
             // An include stands where a key may; the parser gives it nowhere else.
-            AstNode::Include { pos, .. } => Node::Plain(Val::new(Kind::Bad, file.pos(pos))),
+            AstNode::Include { pos, .. } => Node::Plain(Located::new(Data::Bad, file.pos(pos))),
         }
     }
 
-    fn scalar(&mut self, scalar: Scalar, raw: String, pos: Pos) -> Val {
-        let kind = match scalar {
-            Scalar::Null => Kind::Null,
-            Scalar::Boolean => Kind::Bool(raw == "true"),
-            Scalar::Number => Kind::Number(raw.into()),
+    fn scalar(&mut self, scalar: Scalar, raw: String, pos: Pos) -> Located {
+        let data = match scalar {
+            Scalar::Null => Data::Null,
+            Scalar::Boolean => Data::Bool(raw == "true"),
+            Scalar::Number => Data::Number(raw.into()),
             // Short ones come again and again.
-            Scalar::Text if raw.len() < 24 => Kind::Text(self.name(&raw)),
-            Scalar::Text => Kind::Text(raw.into()),
+            Scalar::Text if raw.len() < 24 => Data::Text(self.name(&raw)),
+            Scalar::Text => Data::Text(raw.into()),
         };
-        Val::new(kind, pos)
+        Located::new(data, pos)
     }
 
     fn name(&mut self, name: &str) -> Arc<str> {
@@ -417,7 +417,7 @@ impl Builder {
         }
         let problem = match read::file(&found, false) {
             Ok(source) => {
-                let target = Target { object, mount: self.built.tree.mount(object), depth };
+                let target = Destination { object, mount: self.built.tree.mount(object), depth };
                 self.open.push((identity, place));
                 self.file(source, target, Some(found));
                 self.open.pop();

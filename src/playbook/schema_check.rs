@@ -6,10 +6,10 @@
 
 use serde_json::{Map, Value};
 
-use super::fault::{Fault, What};
-use super::late;
-use super::schema::{Kind, View, plain};
+use super::deferred;
+use super::schema::{JsonType, View, plain};
 use super::task_type::ArgumentStep;
+use super::violation::{Violation, ViolationKind};
 use crate::suggest;
 
 /// What a schema says whose texts are octal digits, so that a number may mean two things.
@@ -19,47 +19,47 @@ const OCTAL: &str = "x-dojob-octal";
 const DEEPEST: usize = 128;
 
 /// All that does not fit.
-pub(super) fn misfits(value: &Value, schema: View<'_>) -> Vec<Fault> {
-    let mut fitting = Fitting { path: Vec::new(), found: Vec::new() };
-    fitting.look(value, schema);
-    fitting.found
+pub(super) fn violations(value: &Value, schema: View<'_>) -> Vec<Violation> {
+    let mut checker = Checker { path: Vec::new(), found: Vec::new() };
+    checker.check(value, schema);
+    checker.found
 }
 
-struct Fitting {
+struct Checker {
     path: Vec<ArgumentStep>,
-    found: Vec<Fault>,
+    found: Vec<Violation>,
 }
 
-impl Fitting {
-    fn look(&mut self, value: &Value, schema: View<'_>) {
-        if self.path.len() > DEEPEST || late::is_open(value) {
+impl Checker {
+    fn check(&mut self, value: &Value, schema: View<'_>) {
+        if self.path.len() > DEEPEST || deferred::is_open(value) {
             return;
         }
-        let is_partly_open = value.is_string() && late::roots(value).any();
+        let is_partly_open = value.is_string() && deferred::roots(value).any();
         if is_partly_open && !takes_no_text(schema) {
             return;
         }
         if let Some(choices) = schema.choices() {
-            return self.look_among(value, &choices, schema);
+            return self.check_choice(value, &choices, schema);
         }
         let alternatives = schema.alternatives();
         if !alternatives.is_empty() {
             match meant(value, &alternatives) {
                 Meant::None if value.is_null() => {}
                 Meant::None => self.wrong_kind(value, schema),
-                Meant::One(one) => self.look(value, one),
+                Meant::One(one) => self.check(value, one),
                 // The type itself says it best.
                 Meant::AnyOf => {}
             }
             return;
         }
-        let kinds = schema.kinds();
-        let kind = Kind::of(value);
-        if !kinds.is_empty() && !kinds.iter().any(|wanted| kind.is(*wanted)) {
+        let types = schema.types();
+        let kind = JsonType::of(value);
+        if !types.is_empty() && !types.iter().any(|wanted| kind.is(*wanted)) {
             return self.wrong_kind(value, schema);
         }
         match value {
-            Value::Number(number) => self.look_at_number(number, schema),
+            Value::Number(number) => self.check_number(number, schema),
             Value::Array(values) => {
                 if let Some(items) = schema.get("items").filter(|items| items.is_object()) {
                     for (index, value) in values.iter().enumerate() {
@@ -67,18 +67,18 @@ impl Fitting {
                     }
                 }
             }
-            Value::Object(_) => self.look_at_object(value, schema),
+            Value::Object(_) => self.check_object(value, schema),
             Value::Null | Value::Bool(_) | Value::String(_) => {}
         }
     }
 
     fn within(&mut self, step: ArgumentStep, value: &Value, schema: View<'_>) {
         self.path.push(step);
-        self.look(value, schema);
+        self.check(value, schema);
         self.path.pop();
     }
 
-    fn look_at_object(&mut self, value: &Value, schema: View<'_>) {
+    fn check_object(&mut self, value: &Value, schema: View<'_>) {
         let Some(object) = value.as_object() else { return };
         let properties = schema.properties();
         for name in schema.required().filter(|name| !object.contains_key(*name)) {
@@ -87,7 +87,7 @@ impl Fitting {
                 property.get("description").or_else(|| schema.at(property).get("description"))
             });
             let doc = doc.and_then(Value::as_str).unwrap_or_default().to_owned();
-            self.push(What::MissingKey { name: name.to_owned(), doc });
+            self.push(ViolationKind::MissingKey { name: name.to_owned(), doc });
         }
         let more = schema.get("additionalProperties");
         let is_closed = more == Some(&Value::Bool(false));
@@ -98,7 +98,7 @@ impl Fitting {
                 None if is_closed => {
                     let known = properties.into_iter().flat_map(|known| known.keys().cloned()).collect();
                     self.path.push(step);
-                    self.push(What::UnknownKey { known });
+                    self.push(ViolationKind::UnknownKey { known });
                     self.path.pop();
                 }
                 None => {
@@ -110,7 +110,7 @@ impl Fitting {
         }
     }
 
-    fn look_at_number(&mut self, number: &serde_json::Number, schema: View<'_>) {
+    fn check_number(&mut self, number: &serde_json::Number, schema: View<'_>) {
         let Some(value) = number.as_f64() else { return };
         let (low, high) = schema.range();
         if low.is_some_and(|low| value < low) || high.is_some_and(|high| value > high) {
@@ -118,7 +118,7 @@ impl Fitting {
         }
     }
 
-    fn look_among(&mut self, value: &Value, choices: &[&Value], schema: View<'_>) {
+    fn check_choice(&mut self, value: &Value, choices: &[&Value], schema: View<'_>) {
         let is_null = value.is_null() && takes_null(schema);
         if is_null || choices.contains(&value) {
             return;
@@ -138,11 +138,11 @@ impl Fitting {
     }
 
     fn wrong(&mut self, found: String, schema: View<'_>, hint: Option<String>) {
-        self.push(What::Wrong { found, expected: schema.in_words(), hint });
+        self.push(ViolationKind::Wrong { found, expected: schema.in_words(), hint });
     }
 
-    fn push(&mut self, what: What) {
-        self.found.push(Fault { path: self.path.clone(), what });
+    fn push(&mut self, what: ViolationKind) {
+        self.found.push(Violation { path: self.path.clone(), what });
     }
 }
 
@@ -168,16 +168,16 @@ enum Meant<'s> {
 }
 
 fn meant<'s>(value: &Value, alternatives: &[View<'s>]) -> Meant<'s> {
-    let kind = Kind::of(value);
-    let fitting: Vec<View<'s>> = alternatives.iter().copied().filter(|view| takes(*view, kind)).collect();
-    match fitting.as_slice() {
+    let kind = JsonType::of(value);
+    let checker: Vec<View<'s>> = alternatives.iter().copied().filter(|view| takes(*view, kind)).collect();
+    match checker.as_slice() {
         [] => return Meant::None,
         [one] => return Meant::One(*one),
         _ => {}
     }
     // Objects tell themselves apart by their keys.
     let Some(object) = value.as_object().filter(|object| !object.is_empty()) else { return Meant::AnyOf };
-    let mut knowing = fitting.iter().filter(|view| {
+    let mut knowing = checker.iter().filter(|view| {
         view.properties().is_some_and(|known| object.keys().all(|name| known.contains_key(name)))
     });
     match (knowing.next(), knowing.next()) {
@@ -188,28 +188,28 @@ fn meant<'s>(value: &Value, alternatives: &[View<'s>]) -> Meant<'s> {
 
 /// Whether no text can ever be converted to what is wanted.
 fn takes_no_text(schema: View<'_>) -> bool {
-    let kinds = schema.kinds();
-    let closed = |kind: &Kind| matches!(kind, Kind::List | Kind::Object | Kind::Null);
-    !kinds.is_empty() && kinds.iter().all(closed)
+    let types = schema.types();
+    let closed = |kind: &JsonType| matches!(kind, JsonType::List | JsonType::Object | JsonType::Null);
+    !types.is_empty() && types.iter().all(closed)
 }
 
 fn takes_null(schema: View<'_>) -> bool {
-    schema.kinds().contains(&Kind::Null)
-        || schema.list("anyOf").iter().any(|one| schema.at(one).kinds() == [Kind::Null])
+    schema.types().contains(&JsonType::Null)
+        || schema.list("anyOf").iter().any(|one| schema.at(one).types() == [JsonType::Null])
 }
 
 /// Whether a value of this kind may be meant by the schema.
-fn takes(schema: View<'_>, kind: Kind) -> bool {
+fn takes(schema: View<'_>, kind: JsonType) -> bool {
     if let Some(choices) = schema.choices() {
-        return choices.iter().any(|choice| kind.is(Kind::of(choice)));
+        return choices.iter().any(|choice| kind.is(JsonType::of(choice)));
     }
     let alternatives = schema.alternatives();
     if !alternatives.is_empty() {
         // Not deeper: better too much than too little is passed on to the type itself.
         return true;
     }
-    let kinds = schema.kinds();
-    kinds.is_empty() || kinds.iter().any(|wanted| kind.is(*wanted))
+    let types = schema.types();
+    types.is_empty() || types.iter().any(|wanted| kind.is(*wanted))
 }
 
 /// What a value is, for a message: short, in one line.
@@ -218,7 +218,7 @@ pub(super) fn told(value: &Value) -> String {
         Value::Null => "null".to_owned(),
         Value::Bool(value) => value.to_string(),
         Value::Number(number) => format!("the number {number}"),
-        Value::String(text) => format!("the string `{}`", late::shown(&short(text))),
+        Value::String(text) => format!("the string `{}`", deferred::shown(&short(text))),
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "an object".to_owned(),
     }
@@ -232,7 +232,7 @@ pub(super) fn short(text: &str) -> String {
     if chars.next().is_some() {
         short.push('…');
     }
-    late::escaped(&short)
+    deferred::escaped(&short)
 }
 
 /// The value with what HOCON converts where another kind is wanted: a text that is a number or a truth value, and those
@@ -269,14 +269,16 @@ pub(super) fn as_written(
             let text = if value.is_number() { written(path)? } else { return None };
             return Some(Value::Object(Map::from_iter([(key.to_owned(), Value::String(text))])));
         }
-        let wants = |view: View<'_>, kind: Kind| view.kinds().iter().any(|wanted| kind.is(*wanted));
+        let wants = |view: View<'_>, kind: JsonType| view.types().iter().any(|wanted| kind.is(*wanted));
         let alternatives = schema.alternatives();
         let is_meant = match (takes_text, schema.choices(), alternatives.as_slice()) {
-            (_, _, []) | (_, Some(_), _) => wants(schema, Kind::Text) && !wants(schema, Kind::of(value)),
+            (_, _, []) | (_, Some(_), _) => {
+                wants(schema, JsonType::Text) && !wants(schema, JsonType::of(value))
+            }
             (TakesText::Alone, None, _) => false,
             (TakesText::AmongOthers, None, several) => {
-                several.iter().any(|view| wants(*view, Kind::Text))
-                    && !several.iter().any(|view| wants(*view, Kind::of(value)))
+                several.iter().any(|view| wants(*view, JsonType::Text))
+                    && !several.iter().any(|view| wants(*view, JsonType::of(value)))
             }
         };
         if !value.is_number() || !is_meant {
@@ -354,26 +356,26 @@ impl Converting<'_> {
 }
 
 fn scalar(value: &Value, schema: View<'_>) -> Option<Value> {
-    let wanted = schema.kinds();
-    let takes = |kind: Kind| wanted.iter().any(|wanted| kind.is(*wanted));
+    let wanted = schema.types();
+    let takes = |kind: JsonType| wanted.iter().any(|wanted| kind.is(*wanted));
     let has_choice = !schema.alternatives().is_empty();
     if value.is_number() && schema.get(OCTAL).is_some() {
         return None;
     }
-    if wanted.is_empty() || has_choice || takes(Kind::of(value)) {
+    if wanted.is_empty() || has_choice || takes(JsonType::of(value)) {
         return None;
     }
     match value {
-        Value::String(text) if takes(Kind::Integer) => {
+        Value::String(text) if takes(JsonType::Integer) => {
             let number = serde_json::from_str::<serde_json::Number>(text.trim()).ok()?;
-            takes(Kind::of(&Value::Number(number.clone()))).then_some(Value::Number(number))
+            takes(JsonType::of(&Value::Number(number.clone()))).then_some(Value::Number(number))
         }
-        Value::String(text) if takes(Kind::Bool) => match text.as_str() {
+        Value::String(text) if takes(JsonType::Bool) => match text.as_str() {
             "true" | "yes" | "on" => Some(Value::Bool(true)),
             "false" | "no" | "off" => Some(Value::Bool(false)),
             _ => None,
         },
-        Value::Number(_) | Value::Bool(_) if takes(Kind::Text) => Some(Value::String(plain(value))),
+        Value::Number(_) | Value::Bool(_) if takes(JsonType::Text) => Some(Value::String(plain(value))),
         _ => None,
     }
 }
@@ -383,11 +385,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::playbook::late::mark;
+    use crate::playbook::deferred::placeholder;
     use crate::playbook::task_type::shown_path;
 
     fn found(value: &Value, schema: &Value) -> Vec<String> {
-        misfits(value, View::new(schema)).iter().map(|fault| shown_path(&fault.path)).collect()
+        violations(value, View::new(schema)).iter().map(|violation| shown_path(&violation.path)).collect()
     }
 
     #[test]
@@ -405,7 +407,7 @@ mod tests {
 
     #[test]
     fn a_text_of_which_a_part_is_not_known_may_be_anything_that_a_text_is_converted_to() {
-        let text = json!(format!("8{}", mark(&["results", "r"], false)));
+        let text = json!(format!("8{}", placeholder(&["results", "r"], false)));
         for kind in ["integer", "number", "boolean", "string"] {
             assert!(found(&text, &json!({ "type": kind })).is_empty(), "{kind}");
         }

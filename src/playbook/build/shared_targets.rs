@@ -9,12 +9,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Builder;
-use super::job::Making;
-use super::look_again::Look;
+use super::final_check::FinalCheck;
+use super::task_jobs::TaskJobs;
 use crate::job::Erased;
 use crate::playbook::arguments;
+use crate::playbook::deferred;
 use crate::playbook::hocon::Step;
-use crate::playbook::late;
 use crate::playbook::problem::{Place, Problem};
 use crate::playbook::target::Target;
 use crate::playbook::task_type::TaskType;
@@ -78,13 +78,13 @@ impl Sharing {
     }
 
     /// What is to be looked at once more when all is done.
-    pub(super) fn looks(&self) -> Vec<(String, Look)> {
-        let looks = self.shared.iter().map(|(name, jobs)| {
+    pub(super) fn final_checks(&self) -> Vec<(String, FinalCheck)> {
+        let final_checks = self.shared.iter().map(|(name, jobs)| {
             let jobs = jobs.iter().map(|job| &self.jobs[*job]);
             let jobs = jobs.filter_map(|job| Some((job.name.clone(), job.body.as_ref()?.clone_box())));
-            (name.clone(), Look::new(name.clone(), jobs.collect()))
+            (name.clone(), FinalCheck::new(name.clone(), jobs.collect()))
         });
-        looks.collect()
+        final_checks.collect()
     }
 }
 
@@ -98,13 +98,13 @@ impl<'a> Builder<'a, '_> {
     /// What a job is about, where its type says so and it is wanted.
     pub(super) fn sharing_of(
         &self,
-        making: &Making<'a>,
+        making: &TaskJobs<'a>,
         element: Option<usize>,
         args: &Value,
         name: &Arc<str>,
     ) -> Option<Sharer> {
         let (task, kind) = (making.task, &making.kind);
-        let spec = kind.target().filter(|_| self.plan.links.wanted[making.number])?;
+        let spec = kind.target().filter(|_| self.plan.dependencies.wanted[making.number])?;
         let targets = spec.targets(args, &self.sharing.directory);
         let first = targets.first()?;
         let owner = Owner {
@@ -132,7 +132,7 @@ impl<'a> Builder<'a, '_> {
     }
 
     /// Notes what a job is about, and reports another that is about the same.
-    pub(super) fn share(&mut self, making: &Making<'a>, sharer: Sharer, body: &dyn Erased) {
+    pub(super) fn share(&mut self, making: &TaskJobs<'a>, sharer: Sharer, body: &dyn Erased) {
         let (task, kind) = (making.task, &making.kind);
         let Sharer { mut owner, targets } = sharer;
         // Kept only where it may be needed: one that is not allowed is refused.
@@ -142,7 +142,7 @@ impl<'a> Builder<'a, '_> {
         let (argument, element) = (owner.argument.clone(), owner.element);
         let Some((other, target)) = self.sharing.add(owner, targets) else { return };
         let other = &self.sharing.jobs[other];
-        let shown = late::escaped(&late::shown(&target));
+        let shown = deferred::escaped(&deferred::shown(&target));
         let message = format!("two tasks of the type `{}` have the same target, `{shown}`", kind.name());
         let of_element = |element: Option<usize>| {
             element.map_or_else(String::new, |index| format!(" (element {} of `for_each`)", index + 1))

@@ -5,22 +5,22 @@
 
 use hashbrown::HashMap;
 
-use super::fault::{At, Fault};
 use super::lex::{Token, TokenKind};
 use super::limits;
+use super::syntax_error::{At, SyntaxError};
 
 /// What was seen on the way.
 #[derive(Default)]
-pub(super) struct Seen {
-    pub(super) faults: Vec<Fault>,
+pub(super) struct Findings {
+    pub(super) errors: Vec<SyntaxError>,
     /// Of each `include`, by the place of its path, whether the file may be missing.
     pub(super) includes: HashMap<At, bool>,
 }
 
 /// Looks at all tokens; takes the words around an include's path out of them.
-pub(super) fn inspect(tokens: &mut Vec<Token<'_>>) -> Seen {
-    let mut guard = Guard {
-        seen: Seen::default(),
+pub(super) fn inspect(tokens: &mut Vec<Token<'_>>) -> Findings {
+    let mut lint = TokenLint {
+        seen: Findings::default(),
         open: Vec::new(),
         state: State::Key,
         dropped: Vec::new(),
@@ -28,15 +28,15 @@ pub(super) fn inspect(tokens: &mut Vec<Token<'_>>) -> Seen {
     };
     let mut index = 0;
     while index < tokens.len() {
-        if guard.given_up || guard.seen.faults.len() >= limits::PROBLEMS {
-            return guard.seen;
+        if lint.given_up || lint.seen.errors.len() >= limits::PROBLEMS {
+            return lint.seen;
         }
-        index = guard.token(tokens, index);
+        index = lint.token(tokens, index);
     }
-    guard.unclosed(tokens);
-    after_root(tokens, &mut guard.seen);
-    take_out(tokens, &guard.dropped);
-    guard.seen
+    lint.unclosed(tokens);
+    after_root(tokens, &mut lint.seen);
+    take_out(tokens, &lint.dropped);
+    lint.seen
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -49,8 +49,8 @@ enum State {
     Value,
 }
 
-struct Guard {
-    seen: Seen,
+struct TokenLint {
+    seen: Findings,
     /// The tokens of the brackets that are open.
     open: Vec<(TokenKind, At)>,
     state: State,
@@ -59,16 +59,16 @@ struct Guard {
     given_up: bool,
 }
 
-impl Guard {
-    fn fault(&mut self, at: At, message: impl Into<String>, hint: &str) {
+impl TokenLint {
+    fn error(&mut self, at: At, message: impl Into<String>, hint: &str) {
         let hint = (!hint.is_empty()).then(|| hint.to_owned());
-        self.seen.faults.push(Fault::new(at, message, hint));
+        self.seen.errors.push(SyntaxError::new(at, message, hint));
     }
 
     /// A separator where none can be.
     fn misplaced(&mut self, at: At, message: String, hint: &str) {
-        let fault = Fault::new(at, message, Some(hint.to_owned()));
-        self.seen.faults.push(Fault { is_separator: true, ..fault });
+        let error = SyntaxError::new(at, message, Some(hint.to_owned()));
+        self.seen.errors.push(SyntaxError { is_separator: true, ..error });
     }
 
     fn in_list(&self) -> bool {
@@ -102,7 +102,7 @@ impl Guard {
     fn opened(&mut self, tokens: &[Token<'_>], index: usize, at: At) {
         if self.open.len() == limits::DEPTH {
             let message = format!("brackets are nested more than {} deep here", limits::DEPTH);
-            self.fault(at, message, "");
+            self.error(at, message, "");
             // What else might be wrong with them is not worth the while.
             self.given_up = true;
         }
@@ -121,11 +121,11 @@ impl Guard {
                 let wanted = sign(&kind);
                 let message =
                     format!("`{close}` closes the `{}` of line {}, column {}", wanted.0, from.0, from.1);
-                self.fault(at, message, &format!("is a `{}` missing, or one bracket too many?", wanted.1));
+                self.error(at, message, &format!("is a `{}` missing, or one bracket too many?", wanted.1));
                 // As if it had been closed in the right way, so that one slip is one problem.
                 self.open.pop();
             }
-            None => self.fault(at, format!("`{close}` closes nothing"), "is there one too many?"),
+            None => self.error(at, format!("`{close}` closes nothing"), "is there one too many?"),
         }
         self.state = State::Value;
     }
@@ -149,8 +149,8 @@ impl Guard {
     fn unclosed(&mut self, tokens: &[Token<'_>]) {
         for (kind, at) in std::mem::take(&mut self.open).into_iter().take(3) {
             let sign = if kind == TokenKind::LBrace { '{' } else { '[' };
-            let fault = Fault::new(at, format!("`{sign}` is never closed"), None);
-            self.seen.faults.push(Fault { is_unclosed: true, ..fault });
+            let error = SyntaxError::new(at, format!("`{sign}` is never closed"), None);
+            self.seen.errors.push(SyntaxError { is_unclosed: true, ..error });
         }
         debug_assert!(tokens.last().is_none_or(|last| last.kind == TokenKind::Eof));
     }
@@ -177,14 +177,14 @@ impl Guard {
             return line_end(tokens, closing.end);
         };
         if closing.text != ")".repeat(brackets) {
-            self.fault(at, "the brackets of this include do not match", HOW);
+            self.error(at, "the brackets of this include do not match", HOW);
         }
         let ends = matches!(
             tokens.get(closing.end).map(|token| &token.kind),
             None | Some(TokenKind::Newline | TokenKind::Comma | TokenKind::RBrace | TokenKind::Eof)
         );
         if !ends && closing.text == ")".repeat(brackets) {
-            self.fault(at, "there is more on the line of this include", HOW);
+            self.error(at, "there is more on the line of this include", HOW);
         }
         self.seen.includes.insert((path.line, path.col), optional);
         self.dropped.extend((index + 1..closing.end).filter(|each| *each != words.end));
@@ -194,9 +194,9 @@ impl Guard {
     fn bad_include(&mut self, at: At, words: &str) {
         let kind = words.trim_start_matches("required(").split('(').next().unwrap_or_default();
         if ["url", "classpath", "package"].contains(&kind) {
-            self.fault(at, format!("`{kind}(…)` cannot be included, only files can"), HOW);
+            self.error(at, format!("`{kind}(…)` cannot be included, only files can"), HOW);
         } else {
-            self.fault(at, "`include` needs a file", HOW);
+            self.error(at, "`include` needs a file", HOW);
         }
     }
 }
@@ -249,7 +249,7 @@ fn form(words: &str) -> Option<(usize, bool)> {
 }
 
 /// The root is an object, and behind the bracket that closes it there is nothing.
-fn after_root(tokens: &[Token<'_>], seen: &mut Seen) {
+fn after_root(tokens: &[Token<'_>], seen: &mut Findings) {
     let mut rest =
         tokens.iter().filter(|token| !matches!(token.kind, TokenKind::Newline | TokenKind::Eof)).peekable();
     let Some(root) = rest.next_if(|token| matches!(token.kind, TokenKind::LBrace | TokenKind::LBracket))
@@ -258,7 +258,7 @@ fn after_root(tokens: &[Token<'_>], seen: &mut Seen) {
     };
     if root.kind == TokenKind::LBracket {
         let message = "this is a list; a playbook is an object, such as `tasks: [ … ]`".to_owned();
-        return seen.faults.push(Fault::new((root.line, root.col), message, None));
+        return seen.errors.push(SyntaxError::new((root.line, root.col), message, None));
     }
     let mut depth = 1_usize;
     for token in rest {
@@ -270,8 +270,8 @@ fn after_root(tokens: &[Token<'_>], seen: &mut Seen) {
                 let hint = format!("the `{{` of line {}, column {} is closed before it", root.line, root.col);
                 let at = (token.line, token.col);
                 // What else is wrong with it would say the same once more.
-                seen.faults.retain(|fault| fault.at < at);
-                return seen.faults.push(Fault::new(at, message, Some(hint)));
+                seen.errors.retain(|error| error.at < at);
+                return seen.errors.push(SyntaxError::new(at, message, Some(hint)));
             }
             TokenKind::LBrace | TokenKind::LBracket => depth += 1,
             TokenKind::RBrace | TokenKind::RBracket => depth -= 1,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::late;
+use super::deferred;
 use super::schema::plain;
 use super::task::Task;
 use super::task_type::TaskType;
@@ -22,7 +22,7 @@ const LONGEST: usize = 60;
 const SECOND: usize = 2;
 
 /// Gives names, each once.
-pub(super) struct Names {
+pub(super) struct JobNames {
     /// Each name, with the number that the next of its kind gets at the least.
     given: HashMap<Arc<str>, usize>,
     /// How many names were made to find these, for the tests of growth.
@@ -38,9 +38,9 @@ pub(super) struct Element<'v> {
     pub(super) value: &'v Value,
 }
 
-impl Names {
+impl JobNames {
     pub(super) fn new(today: Option<String>) -> Self {
-        Names {
+        JobNames {
             given: HashMap::new(),
             #[cfg(test)]
             made: 0,
@@ -107,7 +107,7 @@ impl Names {
             return (String::new(), false);
         };
         let written = task.args.get(&field.name).or(task.r#become.as_ref());
-        (self.short(&in_words(value)), written.is_some_and(|written| late::roots(written).item))
+        (self.short(&in_words(value)), written.is_some_and(|written| deferred::roots(written).item))
     }
 
     /// What an element of a `for_each` is about.
@@ -126,7 +126,7 @@ impl Names {
     }
 
     fn short(&self, text: &str) -> String {
-        let text = late::shown(text);
+        let text = deferred::shown(text);
         // Before anything is cut, which would leave a part of one.
         let text = without_passwords(&text);
         let text = self.without_today(&text);
@@ -136,7 +136,7 @@ impl Names {
         if chars.next().is_some() {
             short.push('…');
         }
-        late::escaped(&short)
+        deferred::escaped(&short)
     }
 
     /// Tomorrow's job is today's, and owes what that owes.
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn equal_names_are_numbered_around_those_that_are_taken() {
-        let mut names = Names::new(None);
+        let mut names = JobNames::new(None);
         let given =
             ["a", "a #3", "a", "a", "a #2", "a"].map(|name| names.unique(name.to_owned()).to_string());
         assert_eq!(given, ["a", "a #3", "a #2", "a #4", "a #2 #2", "a #5"]);
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn many_equal_names_take_no_more_work_each_than_few() {
         let made = |count: usize| {
-            let mut names = Names::new(None);
+            let mut names = JobNames::new(None);
             (0..count).for_each(|_| drop(names.unique("x".to_owned())));
             names.made
         };

@@ -14,19 +14,19 @@ use super::{Builder, Unlinked, argument_steps};
 use crate::job::retry::Retry;
 use crate::job::{AnyJob, JobKind};
 use crate::playbook::arguments;
-use crate::playbook::body::{Late, Made, Registered, TaskBody};
-use crate::playbook::fault::{Fault, What, around, secrets_at};
+use crate::playbook::deferred::{self, Filled, Placeholder, Roots, Unfilled};
+use crate::playbook::deferred_task::{DeferredJob, RegisteredResult, TaskBody, TaskBodyState};
 use crate::playbook::hocon::Step;
-use crate::playbook::late::{self, Filled, Mark, Roots, Unfilled};
+use crate::playbook::job_names::Element;
 use crate::playbook::literal::literal;
-use crate::playbook::names::Element;
 use crate::playbook::problem::Problem;
 use crate::playbook::secrets::Fetched;
 use crate::playbook::task::{Order, Task};
 use crate::playbook::task_type::{ArgumentStep, TaskType, shown_path};
+use crate::playbook::violation::{Violation, ViolationKind, around, secrets_at};
 
 /// What the jobs of one task have in common.
-pub(super) struct Making<'a> {
+pub(super) struct TaskJobs<'a> {
     pub(super) task: &'a Task,
     /// Its place among the tasks.
     pub(super) number: usize,
@@ -42,8 +42,8 @@ pub(super) struct Making<'a> {
     pub(super) faulty: usize,
 }
 
-/// A fault in words, where it was written.
-struct Told {
+/// A violation in words, where it was written.
+struct Finding {
     path: Vec<ArgumentStep>,
     is_unknown_key: bool,
     /// Of a value that comes from the element.
@@ -54,13 +54,17 @@ struct Told {
 
 impl<'a> Builder<'a, '_> {
     /// One job of a task.
-    pub(super) fn job(&mut self, making: &mut Making<'a>, element: Option<&Element<'_>>) -> Option<Unlinked> {
+    pub(super) fn job(
+        &mut self,
+        making: &mut TaskJobs<'a>,
+        element: Option<&Element<'_>>,
+    ) -> Option<Unlinked> {
         self.jobs += 1;
         match self.made(making, element) {
             Ok(job) => job,
-            Err(faults) => {
+            Err(violations) => {
                 making.faulty += 1;
-                faults.into_iter().for_each(|told| self.tell(making, told, element));
+                violations.into_iter().for_each(|told| self.tell(making, told, element));
                 None
             }
         }
@@ -68,37 +72,39 @@ impl<'a> Builder<'a, '_> {
 
     fn made(
         &mut self,
-        making: &Making<'a>,
+        making: &TaskJobs<'a>,
         element: Option<&Element<'_>>,
-    ) -> Result<Option<Unlinked>, Vec<Told>> {
+    ) -> Result<Option<Unlinked>, Vec<Finding>> {
         let (task, kind) = (making.task, &making.kind);
         let origin = Origin { task, places: self.plan.places, args: &making.args, element };
-        let tell = |fault| told(making, fault, None);
+        let tell = |violation| told(making, violation, None);
         let mut said = origin
             .said(kind, making.has_item)
-            .map_err(|unfilled| unfilled.into_iter().map(Fault::from).map(tell).collect::<Vec<_>>())?;
+            .map_err(|unfilled| unfilled.into_iter().map(Violation::from).map(tell).collect::<Vec<_>>())?;
         let before = (self.plan.tasks.order == Order::Sequence).then_some(making.number);
         let named = self.targets.named(kind, &said.args, before);
-        if let Some(args) = named.map_err(|faults| faults.into_iter().map(tell).collect::<Vec<_>>())? {
+        if let Some(args) =
+            named.map_err(|violations| violations.into_iter().map(tell).collect::<Vec<_>>())?
+        {
             said.args = Cow::Owned(args);
         }
         if let Some(args) = hidden(kind, &said.args) {
             said.args = Cow::Owned(args);
         }
-        let roots = if task.roots.any() { late::roots(&said.args) } else { Roots::default() };
+        let roots = if task.roots.any() { deferred::roots(&said.args) } else { Roots::default() };
         let mut refused = Vec::new();
         let known = Known::of(kind, &said.args, roots, &making.secrets, &mut refused);
         if !refused.is_empty() {
-            return Err(refused.into_iter().map(Fault::from).map(tell).collect());
+            return Err(refused.into_iter().map(Violation::from).map(tell).collect());
         }
         let fitting = if known.is_all {
             arguments::read(kind, &known.args).map(Fitting::Job)
         } else {
             arguments::foresee(kind, &known.args).map(Fitting::Later)
         };
-        let fitting = fitting.map_err(|faults| {
+        let fitting = fitting.map_err(|violations| {
             let said = Some((&said, known.has_secret));
-            faults.into_iter().map(|fault| told(making, fault, said)).collect::<Vec<_>>()
+            violations.into_iter().map(|violation| told(making, violation, said)).collect::<Vec<_>>()
         })?;
         // Named by what the playbook says, so that no secret can be in it.
         let name = match element {
@@ -111,7 +117,7 @@ impl<'a> Builder<'a, '_> {
         };
         let mut sharing = self.sharing_of(making, element.map(|element| element.index), &said.args, &name);
         let (made, own, durable) = match fitting {
-            Fitting::Job(AnyJob { retry, durable, body, .. }) => (Made::Ready(body), retry, durable),
+            Fitting::Job(AnyJob { retry, durable, body, .. }) => (TaskBodyState::Ready(body), retry, durable),
             Fitting::Later(_) if kind.kind() == JobKind::Dummy && roots.results => {
                 let message =
                     format!("`{}` only holds others together, and cannot wait for results", kind.name());
@@ -127,12 +133,12 @@ impl<'a> Builder<'a, '_> {
             Fitting::Later(like) => {
                 let (retry, durable) =
                     like.map_or((Retry::default(), false), |like| (like.retry, like.durable));
-                (Made::Later(Arc::new(self.late(making, said)), None), retry, durable)
+                (TaskBodyState::Deferred(Arc::new(self.deferred(making, said)), None), retry, durable)
             }
         };
         let is_plain = task.timeout.is_none() && making.secrets.is_empty();
         let body = match made {
-            Made::Ready(body) if is_plain => body,
+            TaskBodyState::Ready(body) if is_plain => body,
             made => Box::new(TaskBody { made, timeout: task.timeout, secrets: making.secrets.clone() }),
         };
         if let Some(sharing) = sharing.take() {
@@ -141,16 +147,16 @@ impl<'a> Builder<'a, '_> {
         Ok(Some(Unlinked(AnyJob { name, retry: retry(task, kind.kind(), own), durable, body })))
     }
 
-    fn late(&self, making: &Making<'a>, said: Said<'_>) -> Late {
-        let mut results: BTreeMap<String, Arc<Registered>> = BTreeMap::new();
-        for (_, mark) in late::marks(&said.args) {
-            if let ("results", Some(name)) = (mark.root(), mark.path.get(1))
+    fn deferred(&self, making: &TaskJobs<'a>, said: Said<'_>) -> DeferredJob {
+        let mut results: BTreeMap<String, Arc<RegisteredResult>> = BTreeMap::new();
+        for (_, placeholder) in deferred::placeholders(&said.args) {
+            if let ("results", Some(name)) = (placeholder.root(), placeholder.path.get(1))
                 && let Some(registered) = self.results.get(name.as_str())
             {
                 results.insert(name.clone(), registered.clone());
             }
         }
-        Late {
+        DeferredJob {
             kind: making.kind.clone(),
             args: said.args.into_owned(),
             moved: said.moved,
@@ -160,7 +166,7 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
-    fn tell(&mut self, making: &mut Making<'a>, told: Told, element: Option<&Element<'_>>) {
+    fn tell(&mut self, making: &mut TaskJobs<'a>, told: Finding, element: Option<&Element<'_>>) {
         let mut message = told.message;
         if let Some(element) = element.filter(|_| told.is_of_element) {
             message = format!("{message} (element {} of `for_each`)", element.index + 1);
@@ -203,14 +209,14 @@ impl<'v> Known<'v> {
             is_all: !roots.item && !roots.results && !roots.facts,
         };
         if roots.secrets {
-            let mut filler = |path: &[ArgumentStep], mark: &Mark| {
-                let secret = mark.secret().and_then(|name| secrets.get(name));
+            let mut filler = |path: &[ArgumentStep], placeholder: &Placeholder| {
+                let secret = placeholder.secret().and_then(|name| secrets.get(name));
                 known.has_secret |= secret.is_some();
                 known.is_all &= secret.is_some();
                 let Some(secret) = secret else { return Ok(Filled::Later) };
-                literal(kind, path, mark, Value::String(secret.expose().clone())).map(Filled::Now)
+                literal(kind, path, placeholder, Value::String(secret.expose().clone())).map(Filled::Now)
             };
-            known.args = Cow::Owned(late::fill(said, &mut filler, refused));
+            known.args = Cow::Owned(deferred::fill(said, &mut filler, refused));
         }
         known
     }
@@ -222,22 +228,22 @@ enum Fitting {
     Later(Option<AnyJob>),
 }
 
-fn told(making: &Making<'_>, fault: Fault, said: Option<(&Said<'_>, bool)>) -> Told {
-    let path = said.map_or_else(|| fault.path.clone(), |(said, _)| said.moved.before(&fault.path));
+fn told(making: &TaskJobs<'_>, violation: Violation, said: Option<(&Said<'_>, bool)>) -> Finding {
+    let path = said.map_or_else(|| violation.path.clone(), |(said, _)| said.moved.before(&violation.path));
     let is_of_element = match path.as_slice() {
         [] => making.has_item,
-        path => around(&making.args, path).is_none_or(|value| late::roots(value).item),
+        path => around(&making.args, path).is_none_or(|value| deferred::roots(value).item),
     };
     let secrets = said.filter(|(_, has_secret)| *has_secret);
-    let secrets = secrets.map_or_else(Vec::new, |(said, _)| secrets_at(&said.args, &fault.path));
+    let secrets = secrets.map_or_else(Vec::new, |(said, _)| secrets_at(&said.args, &violation.path));
     let (message, hint) = if secrets.is_empty() {
-        fault.told(&making.kind, &path)
+        violation.explain(&making.kind, &path)
     } else {
-        fault.told_without_value(&making.kind, &path, &secrets)
+        violation.explain_without_value(&making.kind, &path, &secrets)
     };
-    Told {
-        is_of_element: is_of_element && !fault.is_about_key(),
-        is_unknown_key: matches!(fault.what, What::UnknownKey { .. }),
+    Finding {
+        is_of_element: is_of_element && !violation.is_about_key(),
+        is_unknown_key: matches!(violation.what, ViolationKind::UnknownKey { .. }),
         path,
         message,
         hint,
@@ -259,7 +265,7 @@ fn retry(task: &Task, kind: JobKind, own: Retry) -> Retry {
 fn hidden(kind: &TaskType, args: &Value) -> Option<Value> {
     const HIDE: &str = "hide";
     let can_hide = kind.fields().iter().any(|field| field.name == HIDE && field.takes == "true or false");
-    if !can_hide || args.get(HIDE).is_some() || !late::roots(args).secrets {
+    if !can_hide || args.get(HIDE).is_some() || !deferred::roots(args).secrets {
         return None;
     }
     let mut hidden = args.clone();

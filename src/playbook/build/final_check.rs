@@ -14,18 +14,18 @@ use crate::job::{Deps, JobKind};
 use crate::job::{Erased, Sameness};
 
 /// The jobs of one target.
-pub(super) struct Look {
+pub(super) struct FinalCheck {
     target: String,
     jobs: Vec<(Arc<str>, Box<dyn Erased>)>,
 }
 
-impl Look {
+impl FinalCheck {
     pub(super) fn new(target: String, jobs: Vec<(Arc<str>, Box<dyn Erased>)>) -> Self {
-        Look { target, jobs }
+        FinalCheck { target, jobs }
     }
 }
 
-impl Erased for Look {
+impl Erased for FinalCheck {
     fn kind(&self) -> JobKind {
         JobKind::Job
     }
@@ -71,7 +71,7 @@ impl Erased for Look {
 
     fn clone_box(&self) -> Box<dyn Erased> {
         let jobs = self.jobs.iter().map(|(name, body)| (name.clone(), body.clone_box()));
-        Box::new(Look { target: self.target.clone(), jobs: jobs.collect() })
+        Box::new(FinalCheck { target: self.target.clone(), jobs: jobs.collect() })
     }
 
     fn value(&self) -> &dyn Any {

@@ -1,11 +1,11 @@
 //! Substitutions that HOCON cannot resolve, since their values come later: `${item}` of a `for_each`, `${results.…}` of
 //! tasks that have run, `${secrets.…}`, and `${facts.…}` of the machine.
 //!
-//! Where HOCON is resolved, [`mark`] puts a text of private characters in the place of each of them. Such a text goes
+//! Where HOCON is resolved, [`placeholder`] puts a text of private characters in the place of each of them. Such a text goes
 //! through concatenation, merging and other substitutions as any text does, and is filled in when its value is known:
-//! facts first, then elements, which may have marks of their own, and results and secrets last. What is filled in last
-//! is data, and nobody looks for marks in it; a fact that has such characters is refused. Knows values, and how the
-//! marks are written; not what stands behind the names, nor what a value is for.
+//! facts first, then elements, which may have placeholders of their own, and results and secrets last. What is filled in last
+//! is data, and nobody looks for placeholders in it; a fact that has such characters is refused. Knows values, and how the
+//! placeholders are written; not what stands behind the names, nor what a value is for.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -21,9 +21,9 @@ pub(super) const NAMES: [&str; 4] = ["item", "results", "secrets", "facts"];
 /// The name of what a problem was reported for already: it never gets a value, and no other problem is seen in it.
 const UNDEFINED: &str = "undefined";
 
-/// Begins a mark; no text for people has it.
+/// Begins a placeholder; no text for people has it.
 const BEGIN: char = '\u{F0000}';
-/// Ends a mark.
+/// Ends a placeholder.
 const END: char = '\u{F0001}';
 /// Between the names of its path.
 const NEXT: char = '\u{F0002}';
@@ -31,40 +31,40 @@ const NEXT: char = '\u{F0002}';
 const OPTIONAL: char = '\u{F0003}';
 
 /// The text that stands for a substitution until its value is known.
-pub(super) fn mark<N: AsRef<str>>(path: &[N], is_optional: bool) -> String {
-    let mut mark = String::from(BEGIN);
-    mark.extend(is_optional.then_some(OPTIONAL));
+pub(super) fn placeholder<N: AsRef<str>>(path: &[N], is_optional: bool) -> String {
+    let mut placeholder = String::from(BEGIN);
+    placeholder.extend(is_optional.then_some(OPTIONAL));
     for (index, name) in path.iter().enumerate() {
-        mark.extend((index > 0).then_some(NEXT));
-        mark.push_str(name.as_ref());
+        placeholder.extend((index > 0).then_some(NEXT));
+        placeholder.push_str(name.as_ref());
     }
-    mark.push(END);
-    mark
+    placeholder.push(END);
+    placeholder
 }
 
 /// The text in the place of a value that is wrong, which was reported.
 pub(super) fn undefined() -> String {
-    mark(&[UNDEFINED], false)
+    placeholder(&[UNDEFINED], false)
 }
 
 /// Whether a value is wrong, which was reported.
 pub(super) fn is_undefined(value: &Value) -> bool {
-    open(value).is_some_and(|mark| mark.path == [UNDEFINED])
+    open(value).is_some_and(|placeholder| placeholder.path == [UNDEFINED])
 }
 
 /// A value that comes later.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Mark {
+pub(super) struct Placeholder {
     /// `results`, and what follows.
     pub(super) path: Vec<String>,
     /// Written as `${?…}`: it may be missing.
     pub(super) is_optional: bool,
 }
 
-impl Mark {
+impl Placeholder {
     fn new(inner: &str) -> Self {
         let (inner, is_optional) = inner.strip_prefix(OPTIONAL).map_or((inner, false), |inner| (inner, true));
-        Mark { path: inner.split(NEXT).map(str::to_owned).collect(), is_optional }
+        Placeholder { path: inner.split(NEXT).map(str::to_owned).collect(), is_optional }
     }
 
     /// The first name.
@@ -86,7 +86,7 @@ impl Mark {
     }
 
     fn text(&self) -> String {
-        mark(&self.path, self.is_optional)
+        placeholder(&self.path, self.is_optional)
     }
 }
 
@@ -104,7 +104,7 @@ pub(super) fn quoted<N: AsRef<str>>(path: &[N]) -> String {
 /// A part of a text.
 enum Part<'t> {
     Text(&'t str),
-    Mark(Mark),
+    Placeholder(Placeholder),
 }
 
 fn parts(text: &str) -> Vec<Part<'_>> {
@@ -116,7 +116,7 @@ fn parts(text: &str) -> Vec<Part<'_>> {
         }
         rest = &rest[at + BEGIN.len_utf8()..];
         let (inner, after) = rest.split_once(END).unwrap_or((rest, ""));
-        parts.push(Part::Mark(Mark::new(inner)));
+        parts.push(Part::Placeholder(Placeholder::new(inner)));
         rest = after;
     }
     if !rest.is_empty() {
@@ -125,40 +125,40 @@ fn parts(text: &str) -> Vec<Part<'_>> {
     parts
 }
 
-/// A text for people: each mark as it is written, those of secrets as `mask`.
+/// A text for people: each placeholder as it is written, those of secrets as `mask`.
 pub(super) fn masked(text: &str, mask: &str) -> String {
     let parts = parts(text).into_iter().map(|part| match part {
         Part::Text(text) => text.to_owned(),
-        Part::Mark(mark) if mark.root() == "secrets" => mask.to_owned(),
-        Part::Mark(mark) => mark.shown(),
+        Part::Placeholder(placeholder) if placeholder.root() == "secrets" => mask.to_owned(),
+        Part::Placeholder(placeholder) => placeholder.shown(),
     });
     parts.collect()
 }
 
-/// Whether there is a mark in a text.
-pub(super) fn has_mark(text: &str) -> bool {
+/// Whether there is a placeholder in a text.
+pub(super) fn has_placeholder(text: &str) -> bool {
     // The first byte of the private characters, which hardly any text has, is found much sooner than one of them.
     text.as_bytes().contains(&0xF3) && text.contains(BEGIN)
 }
 
-/// The mark that is all of a value, so that its kind is not known.
-pub(super) fn open(value: &Value) -> Option<Mark> {
+/// The placeholder that is all of a value, so that its kind is not known.
+pub(super) fn open(value: &Value) -> Option<Placeholder> {
     let Value::String(text) = value else { return None };
-    if !has_mark(text) {
+    if !has_placeholder(text) {
         return None;
     }
     match <[Part<'_>; 1]>::try_from(parts(text)) {
-        Ok([Part::Mark(mark)]) => Some(mark),
+        Ok([Part::Placeholder(placeholder)]) => Some(placeholder),
         _ => None,
     }
 }
 
-/// Whether the value is nothing but a mark.
+/// Whether the value is nothing but a placeholder.
 pub(super) fn is_open(value: &Value) -> bool {
     open(value).is_some()
 }
 
-/// The first names of all marks in a value.
+/// The first names of all placeholders in a value.
 pub(super) fn roots(value: &Value) -> Roots {
     let mut roots = Roots::default();
     let mut open = vec![value];
@@ -175,7 +175,7 @@ pub(super) fn roots(value: &Value) -> Roots {
     roots
 }
 
-/// What the marks of a value wait for.
+/// What the placeholders of a value wait for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Roots {
     pub(super) item: bool,
@@ -186,12 +186,12 @@ pub(super) struct Roots {
 
 impl Roots {
     fn add(&mut self, text: &str) {
-        if !has_mark(text) {
+        if !has_placeholder(text) {
             return;
         }
         for part in parts(text) {
-            if let Part::Mark(mark) = part {
-                match mark.root() {
+            if let Part::Placeholder(placeholder) = part {
+                match placeholder.root() {
                     "item" => self.item = true,
                     "results" => self.results = true,
                     "secrets" => self.secrets = true,
@@ -216,18 +216,18 @@ impl Roots {
     }
 }
 
-/// All marks in a value, each with the way to the text that it is in.
-pub(super) fn marks(value: &Value) -> Vec<(Vec<ArgumentStep>, Mark)> {
+/// All placeholders in a value, each with the way to the text that it is in.
+pub(super) fn placeholders(value: &Value) -> Vec<(Vec<ArgumentStep>, Placeholder)> {
     let mut found = Vec::new();
-    let mut nobody = |path: &[ArgumentStep], mark: &Mark| {
-        found.push((path.to_vec(), mark.clone()));
+    let mut nobody = |path: &[ArgumentStep], placeholder: &Placeholder| {
+        found.push((path.to_vec(), placeholder.clone()));
         Ok(Filled::Later)
     };
     fill(value, &mut nobody, &mut Vec::new());
     found
 }
 
-/// What is known of a mark's value.
+/// What is known of a placeholder's value.
 pub(super) enum Filled {
     /// It is there.
     Now(Value),
@@ -239,7 +239,7 @@ pub(super) enum Filled {
     Missing,
 }
 
-/// Why a mark cannot be filled in.
+/// Why a placeholder cannot be filled in.
 #[derive(Debug, PartialEq)]
 pub(super) struct Unfilled {
     pub(super) path: Vec<ArgumentStep>,
@@ -258,10 +258,10 @@ impl Unfilled {
     }
 }
 
-/// Says what is known of a mark at this path.
-pub(super) type Filler<'f> = dyn FnMut(&[ArgumentStep], &Mark) -> Result<Filled, Unfilled> + 'f;
+/// Says what is known of a placeholder at this path.
+pub(super) type Filler<'f> = dyn FnMut(&[ArgumentStep], &Placeholder) -> Result<Filled, Unfilled> + 'f;
 
-/// The value with what is known of its marks filled in; what cannot be is noted. A value that is missing and may be is
+/// The value with what is known of its placeholders filled in; what cannot be is noted. A value that is missing and may be is
 /// left out of its object or list, or is an empty part of its text.
 pub(super) fn fill(value: &Value, filler: &mut Filler<'_>, unfilled: &mut Vec<Unfilled>) -> Value {
     fill_and_note(value, filler, unfilled).0
@@ -272,21 +272,21 @@ pub(super) fn fill_and_note(
     value: &Value,
     filler: &mut Filler<'_>,
     unfilled: &mut Vec<Unfilled>,
-) -> (Value, Moved) {
+) -> (Value, ShiftedIndices) {
     let mut filling =
-        Filling { filler, unfilled, path: Vec::new(), filled: Vec::new(), moved: Moved::default() };
+        Filling { filler, unfilled, path: Vec::new(), filled: Vec::new(), moved: ShiftedIndices::default() };
     let value = filling.value(value).unwrap_or(Value::Null);
     (value, filling.moved)
 }
 
 /// Which entries of lists stand elsewhere than before they were filled in, since others were left out.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Moved {
+pub(super) struct ShiftedIndices {
     /// By the path of a list as it is now: of each entry, which one it was.
     lists: HashMap<Vec<ArgumentStep>, Vec<usize>>,
 }
 
-impl Moved {
+impl ShiftedIndices {
     /// The path that something had before.
     pub(super) fn before(&self, path: &[ArgumentStep]) -> Vec<ArgumentStep> {
         if self.lists.is_empty() {
@@ -310,14 +310,14 @@ struct Filling<'a, 'f> {
     path: Vec<ArgumentStep>,
     /// Where that is in what comes out.
     filled: Vec<ArgumentStep>,
-    moved: Moved,
+    moved: ShiftedIndices,
 }
 
 impl Filling<'_, '_> {
     /// As deep as the value, which a parser has bounded.
     fn value(&mut self, value: &Value) -> Option<Value> {
         Some(match value {
-            Value::String(text) if has_mark(text) => return self.text(text),
+            Value::String(text) if has_placeholder(text) => return self.text(text),
             Value::Array(values) => {
                 let mut filled = Vec::with_capacity(values.len());
                 let mut kept = Vec::new();
@@ -364,8 +364,8 @@ impl Filling<'_, '_> {
 
     fn text(&mut self, text: &str) -> Option<Value> {
         let parts = parts(text);
-        if let [Part::Mark(mark)] = parts.as_slice() {
-            return match self.ask(mark) {
+        if let [Part::Placeholder(placeholder)] = parts.as_slice() {
+            return match self.ask(placeholder) {
                 Some(Filled::Now(value) | Filled::Written(value, _)) => Some(value),
                 Some(Filled::Later) => Some(Value::String(text.to_owned())),
                 Some(Filled::Missing) | None => None,
@@ -375,7 +375,7 @@ impl Filling<'_, '_> {
         for part in &parts {
             match part {
                 Part::Text(text) => filled.push_str(text),
-                Part::Mark(mark) => match self.ask(mark) {
+                Part::Placeholder(placeholder) => match self.ask(placeholder) {
                     Some(Filled::Now(Value::String(text)) | Filled::Written(_, text)) => {
                         filled.push_str(&text);
                     }
@@ -383,11 +383,14 @@ impl Filling<'_, '_> {
                         let _ = write!(filled, "{value}");
                     }
                     Some(Filled::Now(value)) => {
-                        let message =
-                            format!("`{}` is {} and cannot be part of a string", mark.shown(), kind(&value));
+                        let message = format!(
+                            "`{}` is {} and cannot be part of a string",
+                            placeholder.shown(),
+                            kind(&value)
+                        );
                         self.unfilled.push(Unfilled::new(&self.path, message));
                     }
-                    Some(Filled::Later) => filled.push_str(&mark.text()),
+                    Some(Filled::Later) => filled.push_str(&placeholder.text()),
                     Some(Filled::Missing) | None => {}
                 },
             }
@@ -395,18 +398,18 @@ impl Filling<'_, '_> {
         Some(Value::String(filled))
     }
 
-    fn ask(&mut self, mark: &Mark) -> Option<Filled> {
-        match (self.filler)(&self.path, mark) {
-            Ok(Filled::Missing) if !mark.is_optional => {
-                let message = format!("`{}` has no value", mark.shown());
+    fn ask(&mut self, placeholder: &Placeholder) -> Option<Filled> {
+        match (self.filler)(&self.path, placeholder) {
+            Ok(Filled::Missing) if !placeholder.is_optional => {
+                let message = format!("`{}` has no value", placeholder.shown());
                 self.unfilled.push(Unfilled::new(&self.path, message));
                 None
             }
             // Others are filled in after this, and what a machine tells of itself must not be taken for them.
-            Ok(Filled::Now(value)) if mark.root() == "facts" && roots(&value).any() => {
+            Ok(Filled::Now(value)) if placeholder.root() == "facts" && roots(&value).any() => {
                 let message = format!(
                     "`{}` has the character U+{:X}, which a playbook cannot take",
-                    mark.shown(),
+                    placeholder.shown(),
                     u32::from(BEGIN)
                 );
                 self.unfilled.push(Unfilled::new(&self.path, message));
@@ -430,14 +433,14 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// A text with its marks as they were written.
+/// A text with its placeholders as they were written.
 pub(super) fn shown(text: &str) -> Cow<'_, str> {
-    if !has_mark(text) {
+    if !has_placeholder(text) {
         return Cow::Borrowed(text);
     }
     let shown = parts(text).into_iter().map(|part| match part {
         Part::Text(text) => Cow::Borrowed(text),
-        Part::Mark(mark) => Cow::Owned(mark.shown()),
+        Part::Placeholder(placeholder) => Cow::Owned(placeholder.shown()),
     });
     Cow::Owned(shown.collect())
 }
@@ -465,15 +468,15 @@ pub(super) fn below<'v>(value: &'v Value, path: &[String]) -> Option<&'v Value> 
 }
 
 /// As [`below`], where a part of a result that is still to come is one, too.
-pub(super) fn below_late<'v>(value: &'v Value, path: &[String]) -> Option<Cow<'v, Value>> {
+pub(super) fn below_deferred<'v>(value: &'v Value, path: &[String]) -> Option<Cow<'v, Value>> {
     if let Some(found) = below(value, path) {
         return Some(Cow::Borrowed(found));
     }
     let longest = (0..path.len()).rev().find_map(|length| Some((length, below(value, &path[..length])?)));
     let (length, found) = longest?;
-    let mut mark = open(found).filter(|mark| mark.root() == "results")?;
-    mark.path.extend_from_slice(&path[length..]);
-    Some(Cow::Owned(Value::String(mark.text())))
+    let mut placeholder = open(found).filter(|placeholder| placeholder.root() == "results")?;
+    placeholder.path.extend_from_slice(&path[length..]);
+    Some(Cow::Owned(Value::String(placeholder.text())))
 }
 
 #[cfg(test)]
@@ -481,18 +484,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::playbook::hocon::{Entry, Settings, load};
+    use crate::playbook::hocon::{Input, Settings, load};
 
     fn parsed(text: &str) -> Value {
-        let entry = Entry::Text { name: "text".to_owned(), text: text.as_bytes().to_vec() };
-        let settings = Settings { late: NAMES.map(str::to_owned).to_vec(), ..Settings::default() };
+        let entry = Input::Text { name: "text".to_owned(), text: text.as_bytes().to_vec() };
+        let settings = Settings { deferred: NAMES.map(str::to_owned).to_vec(), ..Settings::default() };
         load(&entry, &settings).unwrap().value
     }
 
     fn filled(value: &Value) -> (Value, Vec<String>) {
         let mut why = Vec::new();
-        let mut filler = |_: &[ArgumentStep], mark: &Mark| {
-            Ok(match (mark.root(), mark.path.get(1).map(String::as_str)) {
+        let mut filler = |_: &[ArgumentStep], placeholder: &Placeholder| {
+            Ok(match (placeholder.root(), placeholder.path.get(1).map(String::as_str)) {
                 ("item", None) => Filled::Now(json!({ "name": "ann" })),
                 ("item", Some("name")) => Filled::Now(json!("ann")),
                 ("facts", _) => Filled::Now(json!(4)),
@@ -534,7 +537,7 @@ mod tests {
     #[test]
     fn what_is_left_out_of_a_list_moves_what_stands_behind_it() {
         let value = parsed("a = [${?item.b}, 1, ${?item.c}, [${?item.d}, 2]], b = [1]");
-        let mut filler = |_: &[ArgumentStep], _: &Mark| Ok(Filled::Missing);
+        let mut filler = |_: &[ArgumentStep], _: &Placeholder| Ok(Filled::Missing);
         let (value, moved) = fill_and_note(&value, &mut filler, &mut Vec::new());
         assert_eq!(value, json!({ "a": [1, [2]], "b": [1] }));
         let before = |path: &[usize]| {
@@ -548,18 +551,21 @@ mod tests {
     #[test]
     fn a_fact_is_not_taken_for_a_mark() {
         let mut why = Vec::new();
-        let evil = mark(&["secrets", "t"], false);
-        let mut filler = |_: &[ArgumentStep], _: &Mark| Ok(Filled::Now(json!([evil.clone()])));
+        let evil = placeholder(&["secrets", "t"], false);
+        let mut filler = |_: &[ArgumentStep], _: &Placeholder| Ok(Filled::Now(json!([evil.clone()])));
         fill(&parsed("a = ${facts.host}"), &mut filler, &mut why);
         assert_eq!(why[0].message, "`${facts.host}` has the character U+F0000, which a playbook cannot take");
     }
 
     #[test]
     fn a_part_of_what_comes_later_comes_later() {
-        let value = json!({ "a": mark(&["results", "r"], false), "b": mark(&["secrets", "s"], false) });
+        let value =
+            json!({ "a": placeholder(&["results", "r"], false), "b": placeholder(&["secrets", "s"], false) });
         let below = |path: &[&str]| {
             let path: Vec<String> = path.iter().map(|name| (*name).to_owned()).collect();
-            below_late(&value, &path).and_then(|value| open(&value)).map(|mark| mark.shown())
+            below_deferred(&value, &path)
+                .and_then(|value| open(&value))
+                .map(|placeholder| placeholder.shown())
         };
         assert_eq!(below(&["a", "x.y", "0"]).as_deref(), Some("${results.r.\"x.y\".0}"));
         assert_eq!((below(&["b", "x"]), below(&["c"])), (None, None));

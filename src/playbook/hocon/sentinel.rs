@@ -1,7 +1,7 @@
 //! Characters that stand for nothing in a playbook's text: with them, the playbook's other parts mark values that come
-//! later, so that what is data could be taken for such a mark.
+//! later, so that what is data could be taken for such a placeholder.
 //!
-//! Knows the characters; not what the marks mean.
+//! Knows the characters; not what the placeholders mean.
 
 use std::ops::RangeInclusive;
 
@@ -56,13 +56,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::playbook::late;
+    use crate::playbook::deferred;
 
     #[test]
     fn all_that_a_mark_is_made_of_is_found() {
-        let mark = late::mark(&["a", "b"], true);
-        let private = mark.chars().filter(|each| find(&each.to_string()).is_some()).count();
-        assert_eq!(private, mark.chars().count() - "ab".len());
+        let placeholder = deferred::placeholder(&["a", "b"], true);
+        let private = placeholder.chars().filter(|each| find(&each.to_string()).is_some()).count();
+        assert_eq!(private, placeholder.chars().count() - "ab".len());
         assert_eq!(find("ü\u{F0002}"), Some((2, '\u{F0002}')));
         assert_eq!(find("\u{F0004}\u{EFFFF}"), None);
         assert_eq!(named('\u{F0002}'), "U+F0002");

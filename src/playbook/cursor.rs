@@ -4,10 +4,10 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::fit::told;
+use super::deferred;
 use super::hocon::{Places, Step};
-use super::late;
 use super::problem::{Place, Problem};
+use super::schema_check::told;
 use super::task_type::ArgumentStep;
 use crate::suggest;
 
@@ -45,41 +45,41 @@ pub(super) fn as_steps(path: &[ArgumentStep]) -> impl Iterator<Item = Step<'_>> 
     })
 }
 
-/// A look at a value.
-pub(super) struct Look<'a, 'p> {
+/// A cursor on a value.
+pub(super) struct Cursor<'a, 'p> {
     value: &'a Value,
     way: Way<'a>,
     places: &'a Places,
     problems: &'p mut Vec<Problem>,
 }
 
-impl<'a> Look<'a, '_> {
-    pub(super) fn key<'b>(&'b mut self, key: &'b str, value: &'b Value) -> Look<'b, 'b>
+impl<'a> Cursor<'a, '_> {
+    pub(super) fn key<'b>(&'b mut self, key: &'b str, value: &'b Value) -> Cursor<'b, 'b>
     where
         'a: 'b,
     {
         self.step(Step::Key(key), value)
     }
 
-    pub(super) fn index<'b>(&'b mut self, index: usize, value: &'b Value) -> Look<'b, 'b>
+    pub(super) fn index<'b>(&'b mut self, index: usize, value: &'b Value) -> Cursor<'b, 'b>
     where
         'a: 'b,
     {
         self.step(Step::Index(index), value)
     }
 
-    fn step<'b>(&'b mut self, step: Step<'b>, value: &'b Value) -> Look<'b, 'b>
+    fn step<'b>(&'b mut self, step: Step<'b>, value: &'b Value) -> Cursor<'b, 'b>
     where
         'a: 'b,
     {
-        Look { value, way: self.way.then(step), places: self.places, problems: self.problems }
+        Cursor { value, way: self.way.then(step), places: self.places, problems: self.problems }
     }
 
     /// What `read` makes of the value under `key`, where there is one.
     pub(super) fn within<T>(
         &mut self,
         key: &'static str,
-        read: impl FnOnce(&mut Look<'_, '_>) -> T,
+        read: impl FnOnce(&mut Cursor<'_, '_>) -> T,
     ) -> Option<T> {
         let value = self.value.as_object()?.get(key)?;
         Some(read(&mut self.key(key, value)))
@@ -100,7 +100,7 @@ impl<'a> Look<'a, '_> {
 
     /// A problem at the value.
     pub(super) fn problem(&mut self, message: impl Into<String>, hint: Option<String>) {
-        if late::is_undefined(self.value) {
+        if deferred::is_undefined(self.value) {
             return;
         }
         let place = self.place();
@@ -118,7 +118,7 @@ impl<'a> Look<'a, '_> {
         let steps = self.way.steps();
         let last = steps.iter().rposition(|step| matches!(step, Step::Key(_))).unwrap_or(0);
         let steps = steps.iter().skip(last).map(|step| match step {
-            Step::Key(key) => late::escaped(key),
+            Step::Key(key) => deferred::escaped(key),
             Step::Index(index) => format!("[{index}]"),
         });
         steps.collect()
@@ -126,7 +126,7 @@ impl<'a> Look<'a, '_> {
 
     /// Something else is wanted here.
     pub(super) fn expected(&mut self, expected: &str, hint: Option<String>) {
-        if self.value.is_string() && late::roots(self.value).any() {
+        if self.value.is_string() && deferred::roots(self.value).any() {
             return self.not_known();
         }
         let message = format!("`{}` is {}, expected {expected}", self.name(), told(self.value));
@@ -147,7 +147,7 @@ impl<'a> Look<'a, '_> {
 
     /// What stands here comes later than it is needed.
     fn not_known(&mut self) {
-        let shown = late::shown(self.value.as_str().unwrap_or_default());
+        let shown = deferred::shown(self.value.as_str().unwrap_or_default());
         let hint = "such values can be used in `args` (and `${facts.…}` everywhere)".to_owned();
         self.problem(format!("`{shown}` is not known here"), Some(hint));
     }
@@ -171,7 +171,7 @@ impl<'a> Look<'a, '_> {
     /// A text; a number or a truth value is one, too, as in all HOCON. It may not wait for anything.
     pub(super) fn text(&mut self, expected: &str) -> Option<String> {
         match self.value {
-            Value::String(_) if late::roots(self.value).any() => {
+            Value::String(_) if deferred::roots(self.value).any() => {
                 self.not_known();
                 None
             }
@@ -209,7 +209,7 @@ impl<'a> Look<'a, '_> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("{of} has {}", listed(known)),
             };
-            let message = format!("{of} has no `{}`", late::escaped(&late::shown(key)));
+            let message = format!("{of} has no `{}`", deferred::escaped(&deferred::shown(key)));
             self.key(key, value).problem_at_key(message, Some(hint));
         }
         self.problems.len() > before
@@ -227,13 +227,13 @@ pub(super) fn written(places: &Places, path: &[Step<'_>], number: &Number) -> Op
     (is_same && (number.is_f64() || written != number.to_string())).then(|| written.to_owned())
 }
 
-/// A look at all of a playbook.
-pub(super) fn look<'a, 'p>(
+/// A cursor on all of a playbook.
+pub(super) fn cursor<'a, 'p>(
     value: &'a Value,
     places: &'a Places,
     problems: &'p mut Vec<Problem>,
-) -> Look<'a, 'p> {
-    Look { value, way: Way::ROOT, places, problems }
+) -> Cursor<'a, 'p> {
+    Cursor { value, way: Way::ROOT, places, problems }
 }
 
 /// `a`, `b` and `c`.
