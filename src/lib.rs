@@ -113,6 +113,8 @@ mod readme {}
 pub mod cli;
 mod clock;
 mod context;
+#[cfg(feature = "playbook")]
+mod diagnostic;
 mod engine;
 mod event;
 mod graph;

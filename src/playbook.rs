@@ -4,6 +4,7 @@
 //! becomes a task type by [`task_type!`](crate::task_type), a [`Registry`] is all of them, and a [`Playbook`] is read by
 //! [`Playbook::load`], and made a graph with a registry.
 
+mod argument_path;
 mod arguments;
 mod build;
 mod config;
@@ -11,6 +12,8 @@ mod cursor;
 mod deferred;
 mod deferred_task;
 mod dependencies;
+mod durations;
+mod field;
 mod foreign;
 pub mod hocon;
 mod job_names;
@@ -18,11 +21,12 @@ mod job_refs;
 mod literal;
 mod load;
 mod playbook_schema;
-pub mod problem;
+mod prose;
 mod quote_lint;
 mod registry;
 mod schema;
 mod schema_check;
+mod schema_keys;
 mod secrets;
 mod set_check;
 mod target;
@@ -30,12 +34,14 @@ mod task;
 mod task_type;
 mod violation;
 
+pub use self::argument_path::ArgumentStep;
 #[cfg(feature = "cli")]
 pub(crate) use self::build::Ids;
+pub use self::field::Field;
 pub use self::load::{Facts, NoSuchFact, Options, Playbook};
-pub use self::problem::{Place, Problem, Problems, Source};
 pub use self::registry::{CreateError, NotRegistered, Registry, RegistryErrors, SameName};
-pub use self::task_type::{ArgumentError, ArgumentStep, Field, Registration, TaskType};
+pub use self::task_type::{ArgumentError, Registration, TaskType};
+pub use crate::diagnostic::{Place, Problem, Problems, Source};
 
 /// What [`task_type!`](crate::task_type) needs wherever it is called.
 #[doc(hidden)]

@@ -25,7 +25,7 @@ fn of_key(loaded: &Loaded, path: &str) -> String {
     shown(loaded.places.of_key(&steps(path)))
 }
 
-fn shown(place: Option<dojob::playbook::problem::Place>) -> String {
+fn shown(place: Option<dojob::playbook::Place>) -> String {
     let Some(place) = place else { return "nowhere".to_owned() };
     let text: String =
         place.source.line(place.line).chars().skip(place.column - 1).take(place.length).collect();

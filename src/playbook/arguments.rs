@@ -7,11 +7,14 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::argument_path::ArgumentStep;
 use super::deferred;
+use super::deferred::around;
 use super::schema::View;
 use super::schema_check::{self, TakesText};
-use super::task_type::{ArgumentStep, Decoded, TaskType};
-use super::violation::{Violation, ViolationKind, around};
+use super::task_type::{Decoded, TaskType};
+use super::violation::Violation;
+use super::violation::ViolationKind;
 use crate::job::AnyJob;
 
 /// The job that a task type makes of these arguments, all of which are known.

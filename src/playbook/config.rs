@@ -6,13 +6,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::argument_path::ArgumentStep;
 use super::deferred;
 use super::hocon::{Loaded, Step};
 use super::load::{self, Options};
-use super::problem::{Problem, Problems};
 use super::registry::Registry;
 use super::schema::View;
-use super::task_type::ArgumentStep;
+use crate::diagnostic::{Problem, Problems};
 use crate::secret::without_passwords;
 
 /// What is shown in the place of a secret.

@@ -6,9 +6,8 @@ use serde_json::{Map, Number, Value};
 
 use super::deferred;
 use super::hocon::{Places, Step};
-use super::problem::{Place, Problem};
-use super::schema_check::told;
-use super::task_type::ArgumentStep;
+use super::prose::{described, escaped, listed};
+use crate::diagnostic::{Place, Problem};
 use crate::suggest;
 
 /// The way to a value.
@@ -37,14 +36,6 @@ impl<'w> Way<'w> {
     }
 }
 
-/// Steps on the way to an argument as those of a place.
-pub(super) fn as_steps(path: &[ArgumentStep]) -> impl Iterator<Item = Step<'_>> {
-    path.iter().map(|step| match step {
-        ArgumentStep::Key(key) => Step::Key(key),
-        ArgumentStep::Index(index) => Step::Index(*index),
-    })
-}
-
 /// A cursor on a value.
 pub(super) struct Cursor<'a, 'p> {
     value: &'a Value,
@@ -53,7 +44,12 @@ pub(super) struct Cursor<'a, 'p> {
     problems: &'p mut Vec<Problem>,
 }
 
-impl<'a> Cursor<'a, '_> {
+impl<'a, 'p> Cursor<'a, 'p> {
+    /// On all of a playbook.
+    pub(super) fn root(value: &'a Value, places: &'a Places, problems: &'p mut Vec<Problem>) -> Self {
+        Cursor { value, way: Way::ROOT, places, problems }
+    }
+
     pub(super) fn key<'b>(&'b mut self, key: &'b str, value: &'b Value) -> Cursor<'b, 'b>
     where
         'a: 'b,
@@ -118,7 +114,7 @@ impl<'a> Cursor<'a, '_> {
         let steps = self.way.steps();
         let last = steps.iter().rposition(|step| matches!(step, Step::Key(_))).unwrap_or(0);
         let steps = steps.iter().skip(last).map(|step| match step {
-            Step::Key(key) => deferred::escaped(key),
+            Step::Key(key) => escaped(key),
             Step::Index(index) => format!("[{index}]"),
         });
         steps.collect()
@@ -129,7 +125,7 @@ impl<'a> Cursor<'a, '_> {
         if self.value.is_string() && deferred::roots(self.value).any() {
             return self.not_known();
         }
-        let message = format!("`{}` is {}, expected {expected}", self.name(), told(self.value));
+        let message = format!("`{}` is {}, expected {expected}", self.name(), described(self.value));
         self.problem(message, hint);
     }
 
@@ -209,7 +205,7 @@ impl<'a> Cursor<'a, '_> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("{of} has {}", listed(known)),
             };
-            let message = format!("{of} has no `{}`", deferred::escaped(&deferred::shown(key)));
+            let message = format!("{of} has no `{}`", escaped(&deferred::shown(key)));
             self.key(key, value).problem_at_key(message, Some(hint));
         }
         self.problems.len() > before
@@ -225,23 +221,4 @@ pub(super) fn written(places: &Places, path: &[Step<'_>], number: &Number) -> Op
         None => written.parse().ok() == number.as_f64(),
     };
     (is_same && (number.is_f64() || written != number.to_string())).then(|| written.to_owned())
-}
-
-/// A cursor on all of a playbook.
-pub(super) fn cursor<'a, 'p>(
-    value: &'a Value,
-    places: &'a Places,
-    problems: &'p mut Vec<Problem>,
-) -> Cursor<'a, 'p> {
-    Cursor { value, way: Way::ROOT, places, problems }
-}
-
-/// `a`, `b` and `c`.
-pub(super) fn listed<T: AsRef<str>>(names: &[T]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
-    match quoted.as_slice() {
-        [] => "nothing".to_owned(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
 }

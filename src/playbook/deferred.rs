@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::task_type::ArgumentStep;
+use super::argument_path::ArgumentStep;
 
 /// The first names of such substitutions.
 pub(super) const NAMES: [&str; 4] = ["item", "results", "secrets", "facts"];
@@ -445,19 +445,6 @@ pub(super) fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown.collect())
 }
 
-/// A text in one line, without control characters.
-pub(super) fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() {
-            escaped.extend(c.escape_debug());
-        } else {
-            escaped.push(c);
-        }
-    }
-    escaped
-}
-
 /// What is below `value` at the end of a path; `None` where there is nothing.
 pub(super) fn below<'v>(value: &'v Value, path: &[String]) -> Option<&'v Value> {
     path.iter().try_fold(value, |value, name| match value {
@@ -477,6 +464,30 @@ pub(super) fn below_deferred<'v>(value: &'v Value, path: &[String]) -> Option<Co
     let mut placeholder = open(found).filter(|placeholder| placeholder.root() == "results")?;
     placeholder.path.extend_from_slice(&path[length..]);
     Some(Cow::Owned(Value::String(placeholder.text())))
+}
+
+/// What is at the end of a path, or the placeholder on the way there that stands for all that is below it.
+pub(super) fn around<'v>(value: &'v Value, path: &[ArgumentStep]) -> Option<&'v Value> {
+    let mut here = value;
+    for step in path {
+        if is_open(here) {
+            break;
+        }
+        here = match step {
+            ArgumentStep::Key(key) => here.get(key)?,
+            ArgumentStep::Index(index) => here.get(index)?,
+        };
+    }
+    Some(here)
+}
+
+/// The names of the secrets that are in what is at the end of a path; of all of them, where that leads nowhere.
+pub(super) fn secrets_at(value: &Value, path: &[ArgumentStep]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (_, placeholder) in placeholders(around(value, path).unwrap_or(value)) {
+        names.extend(placeholder.secret().filter(|name| !names.contains(name)).cloned());
+    }
+    names
 }
 
 #[cfg(test)]
@@ -544,7 +555,7 @@ mod tests {
             let steps = path.iter().map(|index| ArgumentStep::Index(*index));
             moved.before(&std::iter::once(ArgumentStep::Key("a".to_owned())).chain(steps).collect::<Vec<_>>())
         };
-        let told = |path: &[usize]| crate::playbook::task_type::shown_path(&before(path));
+        let told = |path: &[usize]| crate::playbook::argument_path::shown_path(&before(path));
         assert_eq!([told(&[0]), told(&[1]), told(&[1, 0])], ["a[1]", "a[3]", "a[3][1]"]);
     }
 

@@ -12,13 +12,15 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use serde_json::{Map, Value};
 
+use super::argument_path::ArgumentStep;
 use super::arguments;
+use super::deferred::secrets_at;
 use super::deferred::{self, Filled, Placeholder, ShiftedIndices, Unfilled};
 use super::hocon::{Places, Step};
 use super::literal::literal;
 use super::secrets::Fetched;
-use super::task_type::{ArgumentStep, TaskType};
-use super::violation::{Violation, secrets_at};
+use super::task_type::TaskType;
+use super::violation::Violation;
 use crate::context::{Context, ResultError};
 use crate::event::Phase;
 use crate::job::reason::{CouldNotFindOut, Permanent};
@@ -170,7 +172,7 @@ impl DeferredJob {
     fn told(&self, cx: &Context, violation: &Violation, args: &Value, moved: &ShiftedIndices) -> String {
         let before = moved.before(&violation.path);
         let secrets = secrets_at(&self.args, &before);
-        let found = super::violation::around(args, &violation.path).unwrap_or(args);
+        let found = deferred::around(args, &violation.path).unwrap_or(args);
         let has_secret = !secrets.is_empty() || cx.run_of().emitter.redactor().finds_in_value(found);
         let path = self.moved.before(&before);
         match has_secret {

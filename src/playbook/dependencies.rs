@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use petgraph::graph::DiGraph;
 
-use super::cursor::{as_steps, listed};
-use super::deferred;
+use super::argument_path::as_steps;
 use super::hocon::{Places, Step};
-use super::problem::{Place, Problem};
+use super::prose::escaped;
+use super::prose::listed;
 use super::task::{Order, Task, Tasks};
+use crate::diagnostic::{Place, Problem};
 use crate::suggest;
 
 /// How many problems are given a similar name, which takes a look at all names.
@@ -37,7 +38,7 @@ impl Selection {
         asked
             .filter(|tag| !known.contains(tag.as_str()))
             .map(|tag| {
-                let problem = Problem::new(None, format!("no task has the tag `{}`", deferred::escaped(tag)));
+                let problem = Problem::new(None, format!("no task has the tag `{}`", escaped(tag)));
                 match suggest::nearest(tag, known.iter().copied()) {
                     Some(near) => problem.hint(format!("did you mean `{near}`?")),
                     None if known.is_empty() => problem,
@@ -159,7 +160,7 @@ impl<'a> Finder<'a, '_> {
                 Some(other) => waits.push(*other),
                 None => {
                     let place = self.place(task, way);
-                    let message = format!("no task has the id `{}`", deferred::escaped(id));
+                    let message = format!("no task has the id `{}`", escaped(id));
                     self.unknown(place, message, id, ids, "give the task that is meant an `id`");
                 }
             }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::problem::{Place, Problem, Problems};
+use crate::diagnostic::{Place, Problem, Problems};
 
 mod comments;
 mod concat;

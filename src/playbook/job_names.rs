@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::deferred;
+use super::prose::escaped;
 use super::schema::plain;
 use super::task::Task;
 use super::task_type::TaskType;
@@ -136,7 +137,7 @@ impl JobNames {
         if chars.next().is_some() {
             short.push('…');
         }
-        deferred::escaped(&short)
+        escaped(&short)
     }
 
     /// Tomorrow's job is today's, and owes what that owes.

@@ -1,6 +1,6 @@
 //! Arguments that name jobs, in a playbook by the ids of their tasks: what a service is restarted after, say.
 //!
-//! Such an argument is a list of texts whose schema says so ([`SCHEMA_KEY`]). Knows ids and names; not what follows on what, and
+//! Such an argument is a list of texts whose schema says so (`x-dojob-jobs`). Knows ids and names; not what follows on what, and
 //! no places.
 
 use std::cell::Cell;
@@ -9,15 +9,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::argument_path::ArgumentStep;
 use super::deferred;
+use super::prose::escaped;
 use super::registry::Registry;
 use super::task::Task;
-use super::task_type::{ArgumentStep, TaskType};
-use super::violation::{Violation, ViolationKind};
+use super::task_type::TaskType;
+use super::violation::Violation;
+use super::violation::ViolationKind;
 use crate::suggest;
-
-/// What the schema of an argument says that names jobs.
-pub(super) const SCHEMA_KEY: &str = "x-dojob-jobs";
 
 /// How many names that mean nothing are given a similar one.
 const MOST_HINTS: usize = 100;
@@ -148,7 +148,7 @@ impl<'a> NamedTasks<'a> {
     fn find(&self, name: &str, before: Option<usize>) -> Result<Vec<Value>, ViolationKind> {
         match self.by_id.get(name) {
             Some(target) if before.is_some_and(|before| target.number >= before) => {
-                let message = format!("`{}` is not before this task", deferred::escaped(name));
+                let message = format!("`{}` is not before this task", escaped(name));
                 let hint = "in a sequence each task waits for the one before".to_owned();
                 Err(ViolationKind::Unfilled { message, hint: Some(hint) })
             }
@@ -171,7 +171,7 @@ impl<'a> NamedTasks<'a> {
             Some(near) => format!("did you mean `{near}`?"),
             None => "give the task that is meant an `id`".to_owned(),
         };
-        let message = format!("no task has the id `{}`, and no job is called so", deferred::escaped(name));
+        let message = format!("no task has the id `{}`, and no job is called so", escaped(name));
         ViolationKind::Unfilled { message, hint: Some(hint) }
     }
 }

@@ -7,12 +7,11 @@
 
 use serde_json::Value;
 
+use super::argument_path::ArgumentStep;
 use super::deferred::{Placeholder, Unfilled};
 use super::schema::View;
-use super::task_type::{ArgumentStep, TaskType};
-
-/// In a schema: how the text is read.
-const LITERAL: &str = "x-literal";
+use super::schema_keys;
+use super::task_type::TaskType;
 
 /// The value as it has to be written at this path to stand for itself.
 pub(super) fn literal(
@@ -22,7 +21,8 @@ pub(super) fn literal(
     value: Value,
 ) -> Result<Value, Unfilled> {
     let Value::String(text) = &value else { return Ok(value) };
-    let notation = View::new(kind.schema()).below(path).and_then(|schema| schema.get(LITERAL)?.as_str());
+    let notation =
+        View::new(kind.schema()).below(path).and_then(|schema| schema.get(schema_keys::LITERAL)?.as_str());
     match notation {
         Some("regex") => match escaped(text) {
             same if same == *text => Ok(value),

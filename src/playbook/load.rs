@@ -11,19 +11,19 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::argument_path::ArgumentStep;
+use super::argument_path::as_steps;
 use super::build::{self, BuildInput, Ids};
-use super::cursor::as_steps;
 use super::deferred::{self, Filled, Placeholder};
 use super::dependencies::{self, Dependencies, Selection};
 use super::hocon::{self, Input, Loaded, Override, Places, Settings, sentinel};
-use super::problem::{Place, Problem, Problems};
 use super::quote_lint;
 use super::registry::Registry;
 use super::secrets::Fetched;
 use super::set_check;
 use super::task::Tasks;
-use super::task_type::ArgumentStep;
 use crate::clock::{Clock, SystemClock};
+use crate::diagnostic::{Place, Problem, Problems};
 use crate::engine::Engine;
 use crate::graph::JobGraph;
 use crate::graph::error::GraphErrors;
@@ -210,7 +210,7 @@ impl Options {
 
     /// What entries are read with; the options are used up by it.
     fn settings(&mut self) -> Result<Settings, Problems> {
-        super::problem::hidden::hide_arguments(super::task_type::secret_arguments);
+        crate::diagnostic::hide_arguments(super::task_type::secret_arguments);
         if !self.failed.is_empty() {
             return Err(std::mem::take(&mut self.failed).into());
         }

@@ -5,9 +5,9 @@
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
+use super::prose::first_sentence;
 use super::registry::Registry;
 use super::task_type::TaskType;
-use super::violation::first_sentence;
 use crate::units;
 
 impl Registry {

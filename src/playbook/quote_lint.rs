@@ -11,9 +11,10 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use self::pieces::{Piece, pieces};
-use super::deferred;
 use super::hocon::{Places, Step};
-use super::problem::{Place, Problem};
+use super::prose::escaped;
+use super::prose::short;
+use crate::diagnostic::{Place, Problem};
 
 /// First names of substitutions that no shell has, since a dot follows.
 const OWN: [&str; 5] = ["vars", "item", "secrets", "results", "facts"];
@@ -177,8 +178,8 @@ impl<'a> Checking<'a, '_> {
                 let literal = found.replacen('$', "\\u0024", 1);
                 let hint = format!(
                     "write it outside of them: `{}`; if it is meant as it stands, `\"{}\"`, {}",
-                    deferred::escaped(&outside),
-                    deferred::escaped(&literal),
+                    escaped(&outside),
+                    escaped(&literal),
                     if self.is_task {
                         format!("three quotes, or {VERBATIM}")
                     } else {
@@ -189,7 +190,7 @@ impl<'a> Checking<'a, '_> {
             }
             Piece::Tripled(text) => {
                 let found = substitution(text, |name| self.is_own(name))?;
-                let shown = deferred::escaped(found);
+                let shown = escaped(found);
                 let hint = format!(
                     "write it outside of them: `\"\"\"…\"\"\"{shown}\"\"\"…\"\"\"`; if it is meant as it stands, {}",
                     if self.is_task { VERBATIM } else { "`\"…\\u0024{…}…\"` between single `\"`" }
@@ -208,7 +209,7 @@ impl<'a> Checking<'a, '_> {
                     return None;
                 }
                 let problem = Problem::new(None, "single quotes are part of a string in HOCON");
-                Some(problem.hint(format!("write `\"{}\"`", deferred::escaped(inner))))
+                Some(problem.hint(format!("write `\"{}\"`", escaped(inner))))
             }
         }
     }
@@ -243,14 +244,11 @@ fn of_key(problem: Problem) -> Problem {
 }
 
 fn within(found: &str) -> Problem {
-    Problem::new(
-        None,
-        format!("`{}` stands within quotes, where nothing is substituted", deferred::escaped(found)),
-    )
+    Problem::new(None, format!("`{}` stands within quotes, where nothing is substituted", escaped(found)))
 }
 
 fn shortened(text: &str) -> String {
-    super::schema_check::short(text)
+    short(text)
 }
 
 /// Whether it is worth a look at the source.

@@ -5,7 +5,8 @@
 
 use serde_json::{Map, Value};
 
-use super::task_type::{ArgumentStep, Field};
+use super::argument_path::ArgumentStep;
+use super::field::Field;
 
 /// How many references are followed from one schema to the next; more are a circle.
 const MOST_REFERENCES: usize = 32;

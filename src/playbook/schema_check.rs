@@ -6,14 +6,14 @@
 
 use serde_json::{Map, Value};
 
+use super::argument_path::ArgumentStep;
 use super::deferred;
+use super::prose::described;
 use super::schema::{JsonType, View, plain};
-use super::task_type::ArgumentStep;
-use super::violation::{Violation, ViolationKind};
+use super::schema_keys;
+use super::violation::Violation;
+use super::violation::ViolationKind;
 use crate::suggest;
-
-/// What a schema says whose texts are octal digits, so that a number may mean two things.
-const OCTAL: &str = "x-dojob-octal";
 
 /// How deep a value is looked into; a parser has refused what is deeper.
 const DEEPEST: usize = 128;
@@ -127,14 +127,14 @@ impl Checker {
             let known = choices.iter().filter_map(|choice| choice.as_str());
             suggest::nearest(text, known).map(|near| format!("did you mean `{near}`?"))
         });
-        self.wrong(told(value), schema, hint);
+        self.wrong(described(value), schema, hint);
     }
 
     fn wrong_kind(&mut self, value: &Value, schema: View<'_>) {
-        let is_octal = |view: View<'_>| view.get(OCTAL).is_some();
+        let is_octal = |view: View<'_>| view.get(schema_keys::OCTAL).is_some();
         let is_mode = is_octal(schema) || schema.alternatives().iter().any(|view| is_octal(*view));
         let hint = value.as_u64().filter(|_| is_mode).map(octal);
-        self.wrong(told(value), schema, hint);
+        self.wrong(described(value), schema, hint);
     }
 
     fn wrong(&mut self, found: String, schema: View<'_>, hint: Option<String>) {
@@ -212,29 +212,6 @@ fn takes(schema: View<'_>, kind: JsonType) -> bool {
     types.is_empty() || types.iter().any(|wanted| kind.is(*wanted))
 }
 
-/// What a value is, for a message: short, in one line.
-pub(super) fn told(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(value) => value.to_string(),
-        Value::Number(number) => format!("the number {number}"),
-        Value::String(text) => format!("the string `{}`", deferred::shown(&short(text))),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
-    }
-}
-
-/// The beginning of a text, in one line.
-pub(super) fn short(text: &str) -> String {
-    const LONGEST: usize = 60;
-    let mut chars = text.chars();
-    let mut short: String = chars.by_ref().take(LONGEST).collect();
-    if chars.next().is_some() {
-        short.push('…');
-    }
-    deferred::escaped(&short)
-}
-
 /// The value with what HOCON converts where another kind is wanted: a text that is a number or a truth value, and those
 /// where a text is wanted. `None` where there is nothing to convert.
 pub(super) fn converted(value: &Value, schema: View<'_>) -> Option<Value> {
@@ -252,12 +229,8 @@ pub(super) enum TakesText {
     AmongOthers,
 }
 
-/// In a schema: numbers are handed over as they were written, in lists and objects as well, each as an object with this one
-/// key and a text behind it.
-const WRITTEN: &str = "x-written-number";
-
 /// The value with the numbers that are meant as texts as those, as they were written: `1.10`; and so are those for which
-/// the schema says [`WRITTEN`]. `None` where there are none that were written otherwise than they would be.
+/// the schema says [`WRITTEN`](schema_keys::WRITTEN). `None` where there are none that were written otherwise than they would be.
 pub(super) fn as_written(
     value: &Value,
     schema: View<'_>,
@@ -265,7 +238,7 @@ pub(super) fn as_written(
     written: &mut dyn FnMut(&[ArgumentStep]) -> Option<String>,
 ) -> Option<Value> {
     let mut scalar = |value: &Value, path: &[ArgumentStep], schema: View<'_>| {
-        if let Some(key) = schema.get(WRITTEN).and_then(Value::as_str) {
+        if let Some(key) = schema.get(schema_keys::WRITTEN).and_then(Value::as_str) {
             let text = if value.is_number() { written(path)? } else { return None };
             return Some(Value::Object(Map::from_iter([(key.to_owned(), Value::String(text))])));
         }
@@ -309,7 +282,7 @@ impl Converting<'_> {
             _ => schema,
         };
         // What is said of numbers goes for all that is in a value.
-        let all_below = schema.get(WRITTEN).map(|_| schema);
+        let all_below = schema.get(schema_keys::WRITTEN).map(|_| schema);
         match value {
             Value::Object(object) => {
                 let properties = schema.properties();
@@ -359,7 +332,7 @@ fn scalar(value: &Value, schema: View<'_>) -> Option<Value> {
     let wanted = schema.types();
     let takes = |kind: JsonType| wanted.iter().any(|wanted| kind.is(*wanted));
     let has_choice = !schema.alternatives().is_empty();
-    if value.is_number() && schema.get(OCTAL).is_some() {
+    if value.is_number() && schema.get(schema_keys::OCTAL).is_some() {
         return None;
     }
     if wanted.is_empty() || has_choice || takes(JsonType::of(value)) {
@@ -385,8 +358,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::playbook::argument_path::shown_path;
     use crate::playbook::deferred::placeholder;
-    use crate::playbook::task_type::shown_path;
 
     fn found(value: &Value, schema: &Value) -> Vec<String> {
         violations(value, View::new(schema)).iter().map(|violation| shown_path(&violation.path)).collect()

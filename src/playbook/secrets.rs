@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::cursor::Cursor;
-use super::problem::{Place, Problem, Problems};
-use super::task;
+use super::durations;
+use crate::diagnostic::{Place, Problem, Problems};
 use crate::secret::{Secret, withhold};
 
 mod printed;
@@ -131,7 +131,9 @@ fn source(name: &str, cursor: &mut Cursor<'_, '_>) -> Option<SecretSource> {
     };
     let timeout = match object.get("timeout") {
         None => PATIENCE,
-        Some(timeout) if key == "command" => task::timeout_of(&mut cursor.key("timeout", timeout))?,
+        Some(timeout) if key == "command" => {
+            durations::positive_duration(&mut cursor.key("timeout", timeout))?
+        }
         Some(timeout) => {
             let hint = format!("leave it out beside `{key}`");
             cursor.key("timeout", timeout).problem_at_key("`timeout` is for a `command`", Some(hint));

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::deferred;
 use super::hocon::{self, Input, Override, Places, Settings};
-use super::problem::Problem;
+use super::prose::escaped;
+use crate::diagnostic::Problem;
 use crate::suggest;
 
 /// Reports variables that are set although the playbook neither defines nor uses them.
@@ -42,8 +42,7 @@ pub(super) fn check(
             continue;
         }
         let shown = hocon::path(&names);
-        let problem =
-            Problem::new(None, format!("the playbook has no variable `{}`", deferred::escaped(&shown)));
+        let problem = Problem::new(None, format!("the playbook has no variable `{}`", escaped(&shown)));
         let mut known: BTreeSet<String> = used.iter().map(|path| path.join(".")).collect();
         defined(&loaded.value["vars"], &mut vec!["vars".to_owned()], &mut known);
         problems.push(match suggest::nearest(&path.join("."), known.iter().map(String::as_str)) {

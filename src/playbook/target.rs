@@ -1,6 +1,6 @@
 //! What a task is about on the machine: its target, of which no other task may want something else.
 //!
-//! A task type says by its schema which of its arguments name the target ([`SCHEMA_KEY`]). Knows arguments and schemas; neither
+//! A task type says by its schema which of its arguments name the target ([`TARGET`](schema_keys::TARGET)). Knows arguments and schemas; neither
 //! tasks nor places.
 
 use std::path::{Component, Path, PathBuf};
@@ -10,9 +10,7 @@ use serde_json::Value;
 
 use super::deferred;
 use super::schema::plain;
-
-/// What the schema of a task type says about its target.
-pub(super) const SCHEMA_KEY: &str = "x-dojob-target";
+use super::schema_keys;
 
 /// How a task type names its target.
 #[derive(Clone, Debug, Deserialize)]
@@ -64,10 +62,10 @@ impl TargetSpec {
     ///
     /// Panics where that says something that is no target: a mistake of the type's author, found by its first use.
     pub(super) fn of(schema: &Value) -> Option<TargetSpec> {
-        let spec = schema.get(SCHEMA_KEY)?;
+        let spec = schema.get(schema_keys::TARGET)?;
         Some(
             TargetSpec::deserialize(spec)
-                .unwrap_or_else(|error| panic!("`{SCHEMA_KEY}` is no target: {error}")),
+                .unwrap_or_else(|error| panic!("`{}` is no target: {error}", schema_keys::TARGET)),
         )
     }
 
@@ -166,7 +164,7 @@ mod tests {
     use super::*;
 
     fn names(spec: Value, args: Value) -> Vec<(String, Vec<String>)> {
-        let spec = TargetSpec::of(&json!({ SCHEMA_KEY: spec })).unwrap();
+        let spec = TargetSpec::of(&json!({ schema_keys::TARGET: spec })).unwrap();
         let targets = spec.targets(&args, Path::new("/here")).into_iter();
         targets.map(|target| (target.name, target.part)).collect()
     }

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::cursor::{Cursor, cursor};
+use super::argument_path::{ArgumentStep, as_steps};
+use super::cursor::Cursor;
 use super::deferred::{self, Placeholder, Roots};
+use super::durations::{duration, positive_duration};
 use super::foreign;
 use super::hocon::{Places, Step};
-use super::problem::Problem;
+use super::prose::{described, escaped};
 use super::quote_lint;
 use super::secrets::Sources;
-use super::task_type::ArgumentStep;
-use crate::units::{self, UnitError};
+use crate::diagnostic::Problem;
 
 /// The keys of a playbook.
 pub(super) const PLAYBOOK_KEYS: [&str; 4] = ["tasks", "order", "vars", "secrets"];
@@ -109,7 +110,7 @@ impl Tasks {
     }
 
     fn without_args(value: &Value, places: &Places, problems: &mut Vec<Problem>) -> Self {
-        let mut all = cursor(value, places, problems);
+        let mut all = Cursor::root(value, places, problems);
         let Some(object) = value.as_object() else {
             all.problem("a playbook is an object", Some("write `tasks: [ … ]`".to_owned()));
             return Tasks::default();
@@ -146,7 +147,7 @@ fn unknown_keys(all: &mut Cursor<'_, '_>, object: &Map<String, Value>) {
         if is_known || key == "$schema" {
             continue;
         }
-        let shown = deferred::escaped(&deferred::shown(key));
+        let shown = escaped(&deferred::shown(key));
         let near = || crate::suggest::nearest(key, PLAYBOOK_KEYS);
         let foreign = foreign::playbook_key(key);
         let hint = match foreign.or_else(|| near().map(|near| format!("did you mean `{near}`?"))) {
@@ -177,10 +178,8 @@ impl Task {
     fn read(index: usize, cursor: &mut Cursor<'_, '_>, order: Order) -> Option<Task> {
         let Some(object) = cursor.value().as_object() else {
             let hint = "write `{ name: …, args: { … } }`".to_owned();
-            cursor.problem(
-                format!("a task is {}, expected an object", super::schema_check::told(cursor.value())),
-                Some(hint),
-            );
+            cursor
+                .problem(format!("a task is {}, expected an object", described(cursor.value())), Some(hint));
             return None;
         };
         let unknown = object.keys().filter(|key| !TASK_KEYS.contains(&key.as_str())).cloned().collect();
@@ -204,7 +203,7 @@ impl Task {
             after: cursor.within("after", |cursor| after_of(cursor, order)).unwrap_or_default(),
             tries: cursor.within("tries", tries_of).flatten(),
             retry_delay: cursor.within("retry_delay", duration).flatten(),
-            timeout: cursor.within("timeout", timeout_of).flatten(),
+            timeout: cursor.within("timeout", positive_duration).flatten(),
             r#become: object.get("become").cloned(),
             for_each: cursor.within("for_each", |cursor| elements(cursor).unwrap_or_default()),
             register: cursor.within("register", register_of).flatten(),
@@ -236,6 +235,14 @@ impl Task {
                 (way.chain(path).collect(), placeholder)
             })
         })
+    }
+
+    /// The way from the task to one of its arguments, where that was written.
+    pub(super) fn argument_steps<'s>(&self, path: &'s [ArgumentStep]) -> Vec<Step<'s>> {
+        let is_become =
+            path.first() == Some(&ArgumentStep::Key("become".to_owned())) && self.r#become.is_some();
+        let args = (!is_become).then_some(Step::Key("args"));
+        args.into_iter().chain(as_steps(path)).collect()
     }
 
     /// What it is called in messages.
@@ -318,30 +325,6 @@ fn tries_of(cursor: &mut Cursor<'_, '_>) -> Option<u32> {
     tries
 }
 
-fn duration(cursor: &mut Cursor<'_, '_>) -> Option<Duration> {
-    const WANTED: &str = "a duration such as `5s`";
-    match cursor.value() {
-        Value::String(text) => match units::parse_duration(text) {
-            Ok(duration) => return Some(duration),
-            Err(UnitError::Shape { wanted, .. }) => cursor.expected(wanted, None),
-            Err(other) => cursor.expected(WANTED, Some(other.to_string())),
-        },
-        Value::Number(number) => cursor.expected(WANTED, Some(format!("it needs a unit: `{number}s`"))),
-        _ => cursor.expected(WANTED, None),
-    }
-    None
-}
-
-/// A time that something may take.
-pub(super) fn timeout_of(cursor: &mut Cursor<'_, '_>) -> Option<Duration> {
-    let timeout = duration(cursor)?;
-    if timeout.is_zero() {
-        cursor.expected("a duration longer than nothing, such as `5s`", None);
-        return None;
-    }
-    Some(timeout)
-}
-
 fn elements(cursor: &mut Cursor<'_, '_>) -> Option<Vec<Value>> {
     if deferred::is_open(cursor.value()) {
         let shown = deferred::shown(cursor.value().as_str().unwrap_or_default()).into_owned();
@@ -365,37 +348,4 @@ fn register_of(cursor: &mut Cursor<'_, '_>) -> Option<String> {
         return None;
     }
     Some(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn durations_are_numbers_with_units_as_people_write_them() {
-        let parsed = |value: Value| {
-            let mut problems = Vec::new();
-            duration(&mut cursor(&value, &Places::default(), &mut problems))
-        };
-        for (text, millis) in [
-            ("20ms", 20),
-            ("5s", 5_000),
-            ("0s", 0),
-            ("1.5 minutes", 90_000),
-            ("2 min", 120_000),
-            ("1h 30m", 5_400_000),
-            ("2 days", 172_800_000),
-            ("1.5 d", 129_600_000),
-            ("2 weeks", 1_209_600_000),
-        ] {
-            assert_eq!(parsed(json!(text)), Some(Duration::from_millis(millis)), "{text}");
-        }
-        for wrong in [json!(5), json!("5"), json!("-5s"), json!("1 month"), json!("soon"), json!(null)] {
-            assert_eq!(parsed(wrong.clone()), None, "{wrong}");
-        }
-    }
 }

@@ -10,16 +10,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::job_refs;
+use super::argument_path::{ArgumentStep, shown_path};
+use super::field::Field;
+use super::prose;
 use super::schema::{self, View};
+use super::schema_keys;
 use super::target::TargetSpec;
 use crate::job::{AnyJob, IntoJob, JobKind, marker};
-
-/// What the schema of an argument says that is a template.
-const TEMPLATE: &str = "x-dojob-template";
-
-/// What the schema of a type says of the result of its jobs.
-const RESULT: &str = "x-dojob-result";
 
 /// Registers a job type as a task type, so that playbooks can ask for it by name: outside of any function,
 /// `dojob::task_type!(Type);`. The type is a job of any kind that derives `serde::Deserialize` and
@@ -96,15 +93,6 @@ pub struct ArgumentError {
     pub message: String,
 }
 
-/// A step on the way to an argument.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ArgumentStep {
-    /// Into an object.
-    Key(String),
-    /// Into a list, from 0.
-    Index(usize),
-}
-
 impl fmt::Display for ArgumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.path.is_empty() {
@@ -115,19 +103,6 @@ impl fmt::Display for ArgumentError {
 }
 
 impl std::error::Error for ArgumentError {}
-
-/// As people write it: `users[0].name`.
-pub(super) fn shown_path(path: &[ArgumentStep]) -> String {
-    let mut shown = String::new();
-    for step in path {
-        match step {
-            ArgumentStep::Key(key) if shown.is_empty() => shown.push_str(key),
-            ArgumentStep::Key(key) => shown.extend([".", key]),
-            ArgumentStep::Index(index) => shown.push_str(&format!("[{index}]")),
-        }
-    }
-    shown
-}
 
 impl Registration {
     /// The registration of `T`.
@@ -285,7 +260,7 @@ pub(super) enum ResultShape {
 impl ResultShape {
     /// As a schema says it: `false`, `"text"`, or an object with `true` for each part that may have parts.
     fn of(schema: &Value) -> Option<ResultShape> {
-        match schema.get(RESULT)? {
+        match schema.get(schema_keys::RESULT)? {
             Value::Bool(false) => Some(ResultShape::Nothing),
             Value::String(_) => Some(ResultShape::Text),
             Value::Object(parts) => {
@@ -295,24 +270,6 @@ impl ResultShape {
             _ => None,
         }
     }
-}
-
-/// An argument of a task type.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Field {
-    /// Its name.
-    pub name: String,
-    /// Its documentation.
-    pub doc: String,
-    /// What it takes, in words: `text`, `list of texts`.
-    pub takes: String,
-    /// Whether it has to be given.
-    pub required: bool,
-    /// What it is when it is not given, where the type says so.
-    pub default: Option<Value>,
-    /// The values that it can have, where they can be counted.
-    pub choices: Vec<Value>,
 }
 
 impl TaskType {
@@ -334,8 +291,8 @@ impl TaskType {
             str::to_owned,
         );
         let fields = schema::fields(View::new(&schema));
-        let job_fields = marked(View::new(&schema), job_refs::SCHEMA_KEY);
-        let template_fields = marked(View::new(&schema), TEMPLATE);
+        let job_fields = marked(View::new(&schema), schema_keys::JOBS);
+        let template_fields = marked(View::new(&schema), schema_keys::TEMPLATE);
         let target = TargetSpec::of(&schema);
         let result = ResultShape::of(&schema);
         TaskType {
@@ -362,7 +319,7 @@ impl TaskType {
 
     /// The first sentence of its documentation.
     pub fn summary(&self) -> String {
-        super::violation::first_sentence(self.doc())
+        prose::first_sentence(self.doc())
     }
 
     /// Which kind of job it makes.

@@ -2,12 +2,11 @@
 //!
 //! Knows values, types and the ways to arguments; neither places nor why somebody asks.
 
-use serde_json::Value;
-
-use super::cursor::listed;
+use super::argument_path::{ArgumentStep, shown_path};
 use super::deferred;
+use super::prose::{escaped, first_sentence, listed};
 use super::schema::{JsonType, View};
-use super::task_type::{ArgumentStep, TaskType, shown_path};
+use super::task_type::TaskType;
 use crate::suggest;
 
 /// An argument that does not fit.
@@ -82,7 +81,7 @@ impl Violation {
                 (message, hint.clone())
             }
             ViolationKind::Refused { message } => {
-                let message = deferred::escaped(message);
+                let message = escaped(message);
                 (if shown.is_empty() { message } else { format!("`{shown}`: {message}") }, None)
             }
             ViolationKind::Unfilled { message, hint } => (message.clone(), hint.clone()),
@@ -150,7 +149,7 @@ fn unknown_key(kind: &TaskType, path: &[ArgumentStep], known: &[String]) -> Expl
         Some((step, before)) => (shown_path(std::slice::from_ref(step)), before),
         None => (String::new(), path),
     };
-    let shown = deferred::escaped(&deferred::shown(&name));
+    let shown = escaped(&deferred::shown(&name));
     let message = match shown_path(before) {
         path if path.is_empty() => format!("`{}` has no argument `{shown}`", kind.name()),
         path => format!("`{path}` has no `{shown}`"),
@@ -163,35 +162,4 @@ fn unknown_key(kind: &TaskType, path: &[ArgumentStep], known: &[String]) -> Expl
         None => Some(format!("there are {}", listed(known))),
     };
     (message, hint)
-}
-
-/// The beginning of a doc comment, up to its first full stop, in one line.
-pub(super) fn first_sentence(doc: &str) -> String {
-    let paragraph = doc.split("\n\n").next().unwrap_or(doc).split_whitespace().collect::<Vec<_>>().join(" ");
-    let end = paragraph.find(". ").unwrap_or(paragraph.len());
-    paragraph[..end].trim_end_matches('.').to_owned()
-}
-
-/// What is at the end of a path, or the placeholder on the way there that stands for all that is below it.
-pub(super) fn around<'v>(value: &'v Value, path: &[ArgumentStep]) -> Option<&'v Value> {
-    let mut here = value;
-    for step in path {
-        if deferred::is_open(here) {
-            break;
-        }
-        here = match step {
-            ArgumentStep::Key(key) => here.get(key)?,
-            ArgumentStep::Index(index) => here.get(index)?,
-        };
-    }
-    Some(here)
-}
-
-/// The names of the secrets that are in what is at the end of a path; of all of them, where that leads nowhere.
-pub(super) fn secrets_at(value: &Value, path: &[ArgumentStep]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for (_, placeholder) in deferred::placeholders(around(value, path).unwrap_or(value)) {
-        names.extend(placeholder.secret().filter(|name| !names.contains(name)).cloned());
-    }
-    names
 }

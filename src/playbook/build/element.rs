@@ -7,15 +7,16 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::argument_steps;
+use crate::playbook::argument_path::ArgumentStep;
+use crate::playbook::argument_path::as_steps;
 use crate::playbook::arguments;
 use crate::playbook::cursor;
+use crate::playbook::deferred::around;
 use crate::playbook::deferred::{self, Filled, Placeholder, ShiftedIndices, Unfilled};
 use crate::playbook::hocon::{Places, Step};
 use crate::playbook::job_names::Element;
 use crate::playbook::task::Task;
-use crate::playbook::task_type::{ArgumentStep, TaskType};
-use crate::playbook::violation::around;
+use crate::playbook::task_type::TaskType;
 use crate::suggest;
 
 /// The arguments of one job.
@@ -98,12 +99,12 @@ impl<'v> Origin<'v> {
             (Some((at, placeholder)), Some(element)) => {
                 let mut steps =
                     element_steps(self.task, element, placeholder.path.get(1..).unwrap_or_default());
-                steps.extend(cursor::as_steps(&path[*at..]));
+                steps.extend(as_steps(&path[*at..]));
                 steps
             }
             _ => {
                 let mut steps = vec![Step::Key("tasks"), Step::Index(self.task.index)];
-                steps.extend(argument_steps(self.task, &path));
+                steps.extend(self.task.argument_steps(&path));
                 steps
             }
         };

@@ -2,19 +2,28 @@
 //!
 //! Knows names of secrets and where elements are known; results are the business of the dependencies between tasks.
 
-use super::Builder;
-use crate::playbook::cursor::{as_steps, listed};
+use super::input::BuildInput;
+use crate::diagnostic::Problem;
+use crate::playbook::argument_path::ArgumentStep;
+use crate::playbook::argument_path::as_steps;
 use crate::playbook::deferred::{Placeholder, quoted};
+use crate::playbook::prose::listed;
 use crate::playbook::task::Task;
-use crate::playbook::task_type::{ArgumentStep, ResultShape};
+use crate::playbook::task_type::ResultShape;
 use crate::suggest;
 
 /// What is wrong with a placeholder, and what to do about it.
 type Wrong = (String, Option<String>);
 
-impl<'a> Builder<'a, '_> {
+/// Checks the placeholders of one task after the other.
+pub(super) struct PlaceholderCheck<'a, 'p> {
+    pub(super) input: &'a BuildInput<'a>,
+    pub(super) problems: &'p mut Vec<Problem>,
+}
+
+impl<'a> PlaceholderCheck<'a, '_> {
     /// Tells of placeholders that cannot have a value where they are; returns the secrets that are used.
-    pub(super) fn check_placeholders(&mut self, task: &'a Task) -> Vec<String> {
+    pub(super) fn check(&mut self, task: &'a Task) -> Vec<String> {
         let mut secrets = Vec::new();
         for (path, placeholder) in task.placeholders() {
             let is_in_element = path.first() == Some(&ArgumentStep::Key("for_each".to_owned()));
@@ -34,7 +43,7 @@ impl<'a> Builder<'a, '_> {
             };
             if let Some((message, hint)) = wrong {
                 let steps: Vec<_> = as_steps(&path).collect();
-                self.problem(task, &steps, message, hint);
+                self.problems.push(self.input.problem(task, &steps, message, hint));
             }
         }
         secrets
@@ -46,8 +55,8 @@ impl<'a> Builder<'a, '_> {
             return None;
         }
         let name = placeholder.path.get(1)?;
-        let task = &self.plan.tasks.tasks[*self.plan.dependencies.registered.get(name)?];
-        let kind = self.plan.registry.shared(task.name.as_ref()?).ok()?;
+        let task = &self.input.tasks.tasks[*self.input.dependencies.registered.get(name)?];
+        let kind = self.input.registry.shared(task.name.as_ref()?).ok()?;
         let mut below = placeholder.path.get(2..).unwrap_or_default();
         if let (Some(elements), [first, rest @ ..]) = (&task.for_each, below) {
             if first.parse::<usize>().is_err() {
@@ -101,13 +110,13 @@ impl<'a> Builder<'a, '_> {
     fn secret<'m>(&self, placeholder: &'m Placeholder) -> Result<&'m String, Wrong> {
         match placeholder.path.get(1..).unwrap_or_default() {
             [] => Err(("`${secrets}` has no value of its own".to_owned(), None)),
-            [name] if self.plan.tasks.secrets.has(name) => Ok(name),
+            [name] if self.input.tasks.secrets.has(name) => Ok(name),
             names => {
-                let known: Vec<&str> = self.plan.tasks.secrets.names().collect();
+                let known: Vec<&str> = self.input.tasks.secrets.names().collect();
                 let joined = names.join(".");
                 let hint = if known.contains(&joined.as_str()) {
                     Some(format!("write `${{secrets.{}}}`", quoted(&[&joined])))
-                } else if names.len() > 1 && self.plan.tasks.secrets.has(&names[0]) {
+                } else if names.len() > 1 && self.input.tasks.secrets.has(&names[0]) {
                     Some(format!("`{}` is a string, and has no parts", names[0]))
                 } else if let Some(near) = self.near(&joined, &known) {
                     Some(format!("did you mean `{}`?", quoted(&[near])))

@@ -8,21 +8,23 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::Builder;
 use super::final_check::FinalCheck;
-use super::task_jobs::TaskJobs;
+use crate::diagnostic::{Place, Problem};
 use crate::job::Erased;
 use crate::playbook::arguments;
 use crate::playbook::deferred;
-use crate::playbook::hocon::Step;
-use crate::playbook::problem::{Place, Problem};
+use crate::playbook::hocon::{Places, Step};
+use crate::playbook::prose::escaped;
 use crate::playbook::target::Target;
+use crate::playbook::task::Task;
 use crate::playbook::task_type::TaskType;
 
 /// The targets of the jobs so far.
 #[derive(Default)]
-pub(super) struct Sharing {
+pub(super) struct SharedTargets {
     directory: PathBuf,
+    /// Some task may share its target.
+    is_allowed: bool,
     jobs: Vec<Owner>,
     /// By type, and by what names a target in full, the first job that has it.
     same: HashMap<(String, String, Vec<String>), usize>,
@@ -43,13 +45,71 @@ struct Owner {
     body: Option<Box<dyn Erased>>,
 }
 
-impl Sharing {
-    pub(super) fn new() -> Self {
-        Sharing { directory: std::env::current_dir().unwrap_or_default(), ..Sharing::default() }
+impl SharedTargets {
+    /// None yet; `is_allowed`: some task may share its target, so that jobs are kept to be checked once more.
+    pub(super) fn new(is_allowed: bool) -> Self {
+        let directory = std::env::current_dir().unwrap_or_default();
+        SharedTargets { directory, is_allowed, ..SharedTargets::default() }
+    }
+
+    /// What a job is about, where its type says so.
+    pub(super) fn claim(&self, about: JobTargets<'_>) -> Option<Claim> {
+        let JobTargets { task, kind, element, args, name } = about;
+        let targets = kind.target()?.targets(args, &self.directory);
+        let first = targets.first()?;
+        let owner = Owner {
+            name: name.clone(),
+            type_name: kind.name().to_owned(),
+            task: task.index,
+            element,
+            argument: first.argument.clone(),
+            wish: first.wish.clone(),
+            may_share: task.may_share_target,
+            body: self.without_jobs(kind, args),
+        };
+        Some(Claim { owner, targets })
+    }
+
+    /// A job that does not follow others: what has changed was seen by the job itself.
+    fn without_jobs(&self, kind: &TaskType, args: &Value) -> Option<Box<dyn Erased>> {
+        if !self.is_allowed || kind.job_fields().is_empty() {
+            return None;
+        }
+        let mut args = args.clone();
+        let object = args.as_object_mut()?;
+        kind.job_fields().iter().for_each(|field| drop(object.remove(field)));
+        arguments::read(kind, &args).ok().map(|job| job.body)
+    }
+
+    /// Notes what a job is about; returns a problem where another job is about the same.
+    pub(super) fn add(&mut self, claim: Claim, body: &dyn Erased, places: &Places) -> Option<Problem> {
+        let Claim { mut owner, targets } = claim;
+        // Kept only where it may be needed: one that is not allowed is refused.
+        if self.is_allowed && owner.body.is_none() {
+            owner.body = Some(body.clone_box());
+        }
+        let (argument, element, task) = (owner.argument.clone(), owner.element, owner.task);
+        let type_name = owner.type_name.clone();
+        let (other, target) = self.note(owner, targets)?;
+        let other = &self.jobs[other];
+        let shown = escaped(&deferred::shown(&target));
+        let message = format!("two tasks of the type `{type_name}` have the same target, `{shown}`");
+        let of_element = |element: Option<usize>| {
+            element.map_or_else(String::new, |index| format!(" (element {} of `for_each`)", index + 1))
+        };
+        let there = place_of_argument(places, other.task, &other.argument);
+        let there = there.map_or_else(|| format!("task {}", other.task + 1), |place| place.to_string());
+        let hint = format!(
+            "the other is at {there}{}; if both are meant, say `same_target: allowed`",
+            of_element(other.element)
+        );
+        let place = place_of_argument(places, task, &argument);
+        let message = format!("{message}{}", of_element(element));
+        Some(Problem { place, message, hint: Some(hint) })
     }
 
     /// Notes the targets of a job; returns one that another job has, which is at odds with it.
-    fn add(&mut self, owner: Owner, targets: Vec<Target>) -> Option<(usize, String)> {
+    fn note(&mut self, owner: Owner, targets: Vec<Target>) -> Option<(usize, String)> {
         let number = self.jobs.len();
         let mut at_odds = None;
         let mut shared = Vec::new();
@@ -88,78 +148,21 @@ impl Sharing {
     }
 }
 
+/// A job and what says what it is about.
+pub(super) struct JobTargets<'j> {
+    pub(super) task: &'j Task,
+    pub(super) kind: &'j TaskType,
+    pub(super) element: Option<usize>,
+    pub(super) args: &'j Value,
+    pub(super) name: &'j Arc<str>,
+}
+
 /// A job whose targets are known, before it is made.
-pub(super) struct Sharer {
+pub(super) struct Claim {
     owner: Owner,
     targets: Vec<Target>,
 }
 
-impl<'a> Builder<'a, '_> {
-    /// What a job is about, where its type says so and it is wanted.
-    pub(super) fn sharing_of(
-        &self,
-        making: &TaskJobs<'a>,
-        element: Option<usize>,
-        args: &Value,
-        name: &Arc<str>,
-    ) -> Option<Sharer> {
-        let (task, kind) = (making.task, &making.kind);
-        let spec = kind.target().filter(|_| self.plan.dependencies.wanted[making.number])?;
-        let targets = spec.targets(args, &self.sharing.directory);
-        let first = targets.first()?;
-        let owner = Owner {
-            name: name.clone(),
-            type_name: kind.name().to_owned(),
-            task: task.index,
-            element,
-            argument: first.argument.clone(),
-            wish: first.wish.clone(),
-            may_share: task.may_share_target,
-            body: self.without_jobs(kind, args),
-        };
-        Some(Sharer { owner, targets })
-    }
-
-    /// A job that does not follow others: what has changed was seen by the job itself.
-    fn without_jobs(&self, kind: &TaskType, args: &Value) -> Option<Box<dyn Erased>> {
-        if !self.shares_somewhere || kind.job_fields().is_empty() {
-            return None;
-        }
-        let mut args = args.clone();
-        let object = args.as_object_mut()?;
-        kind.job_fields().iter().for_each(|field| drop(object.remove(field)));
-        arguments::read(kind, &args).ok().map(|job| job.body)
-    }
-
-    /// Notes what a job is about, and reports another that is about the same.
-    pub(super) fn share(&mut self, making: &TaskJobs<'a>, sharer: Sharer, body: &dyn Erased) {
-        let (task, kind) = (making.task, &making.kind);
-        let Sharer { mut owner, targets } = sharer;
-        // Kept only where it may be needed: one that is not allowed is refused.
-        if self.shares_somewhere && owner.body.is_none() {
-            owner.body = Some(body.clone_box());
-        }
-        let (argument, element) = (owner.argument.clone(), owner.element);
-        let Some((other, target)) = self.sharing.add(owner, targets) else { return };
-        let other = &self.sharing.jobs[other];
-        let shown = deferred::escaped(&deferred::shown(&target));
-        let message = format!("two tasks of the type `{}` have the same target, `{shown}`", kind.name());
-        let of_element = |element: Option<usize>| {
-            element.map_or_else(String::new, |index| format!(" (element {} of `for_each`)", index + 1))
-        };
-        let there = self.place_of_argument(other.task, &other.argument);
-        let there = there.map_or_else(|| format!("task {}", other.task + 1), |place| place.to_string());
-        let hint = format!(
-            "the other is at {there}{}; if both are meant, say `same_target: allowed`",
-            of_element(other.element)
-        );
-        let place = self.place_of_argument(task.index, &argument);
-        let message = format!("{message}{}", of_element(element));
-        self.problems.push(Problem { place, message, hint: Some(hint) });
-    }
-
-    fn place_of_argument(&self, task: usize, argument: &str) -> Option<Place> {
-        let steps = [Step::Key("tasks"), Step::Index(task), Step::Key("args"), Step::Key(argument)];
-        self.plan.places.near(&steps)
-    }
+fn place_of_argument(places: &Places, task: usize, argument: &str) -> Option<Place> {
+    places.near(&[Step::Key("tasks"), Step::Index(task), Step::Key("args"), Step::Key(argument)])
 }

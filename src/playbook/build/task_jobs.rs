@@ -10,20 +10,27 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::element::{Origin, Said, as_named};
-use super::{Builder, Unlinked, argument_steps};
+use super::input::BuildInput;
+use super::shared_targets::{JobTargets, SharedTargets};
+use crate::diagnostic::Problem;
 use crate::job::retry::Retry;
 use crate::job::{AnyJob, JobKind};
+use crate::playbook::argument_path::{ArgumentStep, shown_path};
 use crate::playbook::arguments;
+use crate::playbook::deferred::around;
+use crate::playbook::deferred::secrets_at;
 use crate::playbook::deferred::{self, Filled, Placeholder, Roots, Unfilled};
 use crate::playbook::deferred_task::{DeferredJob, RegisteredResult, TaskBody, TaskBodyState};
 use crate::playbook::hocon::Step;
 use crate::playbook::job_names::Element;
+use crate::playbook::job_names::JobNames;
+use crate::playbook::job_refs::NamedTasks;
 use crate::playbook::literal::literal;
-use crate::playbook::problem::Problem;
 use crate::playbook::secrets::Fetched;
 use crate::playbook::task::{Order, Task};
-use crate::playbook::task_type::{ArgumentStep, TaskType, shown_path};
-use crate::playbook::violation::{Violation, ViolationKind, around, secrets_at};
+use crate::playbook::task_type::TaskType;
+use crate::playbook::violation::Violation;
+use crate::playbook::violation::ViolationKind;
 
 /// What the jobs of one task have in common.
 pub(super) struct TaskJobs<'a> {
@@ -52,7 +59,49 @@ struct Finding {
     hint: Option<String>,
 }
 
-impl<'a> Builder<'a, '_> {
+/// Makes jobs of tasks, one after the other.
+pub(super) struct JobBuilder<'a, 'p> {
+    pub(super) input: &'a BuildInput<'a>,
+    pub(super) problems: &'p mut Vec<Problem>,
+    pub(super) names: JobNames,
+    /// The jobs behind the names of results, of the tasks so far.
+    pub(super) results: BTreeMap<&'a str, Arc<RegisteredResult>>,
+    /// What tasks so far can be named by others.
+    pub(super) targets: NamedTasks<'a>,
+    /// What the jobs so far are about.
+    pub(super) shared_targets: SharedTargets,
+    /// How many jobs there were so far.
+    pub(super) jobs: usize,
+}
+
+/// A job that does not know yet what it waits for.
+pub(super) struct Unlinked(pub(super) AnyJob);
+
+impl<'a, 'p> JobBuilder<'a, 'p> {
+    pub(super) fn new(input: &'a BuildInput<'a>, problems: &'p mut Vec<Problem>) -> Self {
+        let shares_somewhere = input.tasks.tasks.iter().any(|task| task.may_share_target);
+        JobBuilder {
+            input,
+            problems,
+            names: JobNames::new(input.today.clone()),
+            results: BTreeMap::new(),
+            targets: NamedTasks::default(),
+            shared_targets: SharedTargets::new(shares_somewhere),
+            jobs: 0,
+        }
+    }
+
+    /// Reports a problem with a part of a task.
+    pub(super) fn report(
+        &mut self,
+        task: &Task,
+        rest: &[Step<'_>],
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        self.problems.push(self.input.problem(task, rest, message, hint));
+    }
+
     /// One job of a task.
     pub(super) fn job(
         &mut self,
@@ -76,12 +125,12 @@ impl<'a> Builder<'a, '_> {
         element: Option<&Element<'_>>,
     ) -> Result<Option<Unlinked>, Vec<Finding>> {
         let (task, kind) = (making.task, &making.kind);
-        let origin = Origin { task, places: self.plan.places, args: &making.args, element };
+        let origin = Origin { task, places: self.input.places, args: &making.args, element };
         let tell = |violation| told(making, violation, None);
         let mut said = origin
             .said(kind, making.has_item)
             .map_err(|unfilled| unfilled.into_iter().map(Violation::from).map(tell).collect::<Vec<_>>())?;
-        let before = (self.plan.tasks.order == Order::Sequence).then_some(making.number);
+        let before = (self.input.tasks.order == Order::Sequence).then_some(making.number);
         let named = self.targets.named(kind, &said.args, before);
         if let Some(args) =
             named.map_err(|violations| violations.into_iter().map(tell).collect::<Vec<_>>())?
@@ -109,25 +158,28 @@ impl<'a> Builder<'a, '_> {
         // Named by what the playbook says, so that no secret can be in it.
         let name = match element {
             Some(element) => {
-                let value = as_named(task, self.plan.places, element);
+                let value = as_named(task, self.input.places, element);
                 let element = Element { index: element.index, value: &value };
                 self.names.name(task, kind, &said.args, Some(&element))
             }
             None => self.names.name(task, kind, &said.args, None),
         };
-        let mut sharing = self.sharing_of(making, element.map(|element| element.index), &said.args, &name);
+        let element = element.map(|element| element.index);
+        let is_wanted = self.input.dependencies.wanted[making.number];
+        let about = JobTargets { task, kind, element, args: &said.args, name: &name };
+        let mut claim = is_wanted.then(|| self.shared_targets.claim(about)).flatten();
         let (made, own, durable) = match fitting {
             Fitting::Job(AnyJob { retry, durable, body, .. }) => (TaskBodyState::Ready(body), retry, durable),
             Fitting::Later(_) if kind.kind() == JobKind::Dummy && roots.results => {
                 let message =
                     format!("`{}` only holds others together, and cannot wait for results", kind.name());
-                self.problem(task, &[Step::Key("args")], message, None);
+                self.report(task, &[Step::Key("args")], message, None);
                 return Ok(None);
             }
             Fitting::Later(Some(like)) if !like.body.deps().is_empty() => {
                 let message = format!("`{}` needs other jobs, and cannot wait for results", kind.name());
                 let hint = "those are found before the run: give it arguments that are known then".to_owned();
-                self.problem(task, &[Step::Key("args")], message, Some(hint));
+                self.report(task, &[Step::Key("args")], message, Some(hint));
                 return Ok(None);
             }
             Fitting::Later(like) => {
@@ -141,8 +193,8 @@ impl<'a> Builder<'a, '_> {
             TaskBodyState::Ready(body) if is_plain => body,
             made => Box::new(TaskBody { made, timeout: task.timeout, secrets: making.secrets.clone() }),
         };
-        if let Some(sharing) = sharing.take() {
-            self.share(making, sharing, &*body);
+        if let Some(claim) = claim.take() {
+            self.problems.extend(self.shared_targets.add(claim, &*body, self.input.places));
         }
         Ok(Some(Unlinked(AnyJob { name, retry: retry(task, kind.kind(), own), durable, body })))
     }
@@ -161,7 +213,7 @@ impl<'a> Builder<'a, '_> {
             args: said.args.into_owned(),
             moved: said.moved,
             results,
-            places: self.plan.places.clone(),
+            places: self.input.places.clone(),
             task: making.task.index,
         }
     }
@@ -176,11 +228,11 @@ impl<'a> Builder<'a, '_> {
         }
         let task = making.task;
         let mut way = vec![Step::Key("tasks"), Step::Index(task.index)];
-        let places = self.plan.places;
+        let places = self.input.places;
         let place = if told.path.is_empty() && !task.has_args {
-            self.place(task, &[Step::Key("name")])
+            self.input.place(task, &[Step::Key("name")])
         } else {
-            way.extend(argument_steps(task, &told.path));
+            way.extend(task.argument_steps(&told.path));
             let key = if told.is_unknown_key || told.path.is_empty() { places.of_key(&way) } else { None };
             key.or_else(|| places.near(&way))
         };

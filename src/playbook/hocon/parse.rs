@@ -11,7 +11,7 @@ use super::limits;
 use super::syntax::{self, AstField};
 use super::syntax_error::{At, SyntaxError};
 use super::token_lint;
-use crate::playbook::problem::{Place, Problem, Source};
+use crate::diagnostic::{Place, Problem, Source};
 use hashbrown::HashMap;
 
 /// A file's fields, and what the tree does not keep of them.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::located::{Data, Located, Member, Pos};
 use super::parse;
-use crate::playbook::problem::{Place, Source};
+use crate::diagnostic::{Place, Source};
 
 /// One step of the way to a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::limits;
 use super::sentinel;
-use crate::playbook::problem::{Place, Problem, Source};
+use crate::diagnostic::{Place, Problem, Source};
 
 /// Why there is no source.
 pub(super) enum Unread {

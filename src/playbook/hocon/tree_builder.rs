@@ -15,7 +15,7 @@ use super::syntax::{AstField, AstNode, Scalar};
 use super::syntax_error::At;
 use super::tree::{ConcatPart, FieldId, Mount, Node, ObjectId, Substitution, Tree};
 use super::{Input, Override, Settings, limits};
-use crate::playbook::problem::{Place, Problem, Source};
+use crate::diagnostic::{Place, Problem, Source};
 
 /// What is made of all files.
 pub(super) struct Built {

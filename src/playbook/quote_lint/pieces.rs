@@ -2,7 +2,7 @@
 //!
 //! Knows as much of HOCON's text as it takes to find where a quoted text begins and ends; the parser has found it right.
 
-use crate::playbook::problem::Source;
+use crate::diagnostic::Source;
 
 /// A piece of a value that is a text, as it was written.
 #[derive(Debug, PartialEq)]

@@ -32,7 +32,7 @@ const SOURCES: [&str; 4] = ["env", "file", "command", "timeout"];
 static ARGUMENTS: OnceLock<fn() -> BTreeSet<String>> = OnceLock::new();
 
 /// Hides the values of the keys that `names` returns, in lower case. Only the first call counts.
-pub(in crate::playbook) fn hide_arguments(names: fn() -> BTreeSet<String>) {
+pub(crate) fn hide_arguments(names: fn() -> BTreeSet<String>) {
     let _ = ARGUMENTS.set(names);
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use unicode_width::UnicodeWidthChar;
 
-use super::Place;
+use super::place::Place;
 use crate::secret::MASK;
 
 /// The widest part of a line that is shown, in columns of the terminal.
@@ -108,7 +108,7 @@ fn cell(character: char, first: bool) -> (String, usize) {
 /// Characters that change how others are shown, or cannot be seen.
 fn is_invisible(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{f0000}'..='\u{f0003}')
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 fn escape(character: char) -> String {

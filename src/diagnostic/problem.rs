@@ -1,37 +1,13 @@
-//! What is wrong with a playbook, and where: rendered for people, with the line and a caret below it.
+//! What is wrong with a text, and where: one problem, or all of them in order of place.
 //!
-//! Knows text and places only; nothing of HOCON or of tasks.
+//! Knows places; nothing of what the text means.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 
+use super::place::Place;
+use super::render;
 use crate::secret::without_passwords;
-
-pub(super) mod hidden;
-mod render;
-mod source;
-
-pub use source::Source;
-
-/// Where in a source something is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The text.
-    pub source: Arc<Source>,
-    /// The line, from 1.
-    pub line: usize,
-    /// The column, from 1, in characters.
-    pub column: usize,
-    /// How many characters of the line it covers; at least 1.
-    pub length: usize,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.source.name(), self.line, self.column)
-    }
-}
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,7 +138,10 @@ impl std::error::Error for Problems {}
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::diagnostic::Source;
 
     fn at(text: &str, line: usize, column: usize, length: usize) -> String {
         let source = Source::new("site.conf", text);
