@@ -3,6 +3,7 @@
 //! A [`Context`] belongs to one try of one job. It knows its run, but neither the graph nor the engine: what it needs of
 //! the graph it asks a [`Lineage`].
 
+pub(crate) mod ahead;
 pub(crate) mod args;
 pub(crate) mod cancel;
 pub(crate) mod command;
@@ -29,6 +30,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use self::ahead::Ahead;
 use self::args::{ArgError, Args};
 use self::cancel::Cancel;
 use self::diary::{Diary, Page};
@@ -74,6 +76,8 @@ pub(crate) struct Run {
     /// Where the run began.
     pub(crate) directory: Directory,
     pub(crate) no_act: bool,
+    /// In a look ahead: what is not in place.
+    pub(crate) ahead: Option<Ahead>,
     /// Whether what is run may have to be reverted.
     pub(crate) reverts: bool,
 }
@@ -102,6 +106,7 @@ impl Run {
             groups: self.groups.clone(),
             directory,
             no_act: self.no_act,
+            ahead: None,
             reverts: self.reverts,
         }
     }
@@ -128,6 +133,13 @@ pub enum ResultError {
     NotADependency {
         /// The job that asks.
         reader: String,
+        /// The job asked for.
+        name: String,
+    },
+    /// In a look ahead: the job is not in place, so that its result is not known yet. A check that ends with this error
+    /// has not found out how things are.
+    #[error("the result of `{name}` is not known before it is in place")]
+    NotYet {
         /// The job asked for.
         name: String,
     },
@@ -224,6 +236,13 @@ impl Context {
     /// Whether this is a dry run. Only checks are called in one, and they should change nothing in any run.
     pub fn is_no_act(&self) -> bool {
         self.run.no_act
+    }
+
+    /// Whether this is a [look ahead](crate::Engine::look_ahead): the jobs before this one need not be in place. What is
+    /// not there because they have not run is best told as a difference, or where it decides what is wanted, as a
+    /// [`CouldNotFindOut`](crate::CouldNotFindOut).
+    pub fn is_look_ahead(&self) -> bool {
+        self.run.ahead.is_some()
     }
 
     /// Whether the job's [`revert`](crate::Job::revert) may be called for this run, should another job fail for good
@@ -388,16 +407,30 @@ impl Context {
     /// The result of the job `name`, which this job has to depend on, directly or through others.
     ///
     /// # Errors
-    /// When there is no such job, no such dependency, no result, or it is not a `T`.
+    /// When there is no such job, no such dependency, no result, none [yet](ResultError::NotYet), or it is not a `T`.
     pub fn result<T: DeserializeOwned>(&self, name: &str) -> Result<T, ResultError> {
         let id = self.dependency(name)?;
         let results = self.run.results();
-        let value = results.get(&id).ok_or_else(|| ResultError::Missing { name: name.to_owned() })?;
+        let value = results.get(&id).ok_or_else(|| {
+            let name = name.to_owned();
+            if self.is_awaited(id) { ResultError::NotYet { name } } else { ResultError::Missing { name } }
+        })?;
         T::deserialize(value).map_err(|source| ResultError::WrongType {
             name: name.to_owned(),
             expected: std::any::type_name::<T>(),
             source,
         })
+    }
+
+    /// In a look ahead: whether a job is not in place, so that what it hands on is not known.
+    fn is_awaited(&self, job: u32) -> bool {
+        self.run.ahead.as_ref().is_some_and(|ahead| ahead.is_open(job))
+    }
+
+    /// The first of these jobs whose result is [not known yet](ResultError::NotYet).
+    #[cfg(feature = "playbook")]
+    pub(crate) fn first_awaited<'n>(&self, mut names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+        names.find(|name| self.run.lineage.find(name).is_some_and(|id| self.is_awaited(id)))
     }
 
     fn dependency(&self, name: &str) -> Result<u32, ResultError> {
@@ -416,7 +449,7 @@ impl Context {
     /// Whether the job `name`, which this job has to depend on, has changed something that this job has not seen yet: it
     /// was converged by a run in this convergence, or, where the engine has a [`Journal`](crate::Journal), run in an
     /// earlier one after which this job did not converge. So that which follows on a change (a restart) is not lost when
-    /// something fails in between.
+    /// something fails in between. In a [look ahead](crate::Engine::look_ahead) a job that would run counts as changed.
     ///
     /// It stays true until this job has converged, in its recheck, too; so note in the local storage what was done:
     ///
@@ -445,7 +478,8 @@ impl Context {
     pub fn changed(&self, name: &str) -> Result<bool, ResultError> {
         let id = self.dependency(name)?;
         let is_unseen = || self.run.diary.as_ref().is_some_and(|diary| diary.is_unseen(name, self.name()));
-        let changed = self.run.changed().contains(&id) || is_unseen();
+        let would_change = || self.run.ahead.as_ref().is_some_and(|ahead| ahead.would_run(id));
+        let changed = self.run.changed().contains(&id) || would_change() || is_unseen();
         if changed {
             self.was_told.set(true);
         }

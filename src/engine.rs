@@ -95,6 +95,7 @@ impl Engine {
             workers: 1,
             settings: Settings {
                 no_act: false,
+                look_ahead: false,
                 cleanup: true,
                 durable: false,
                 on_failure: OnFailure::Keep,
@@ -190,6 +191,30 @@ impl Engine {
     #[must_use]
     pub fn no_act(mut self, no_act: bool) -> Self {
         self.setup.settings.no_act = no_act;
+        self
+    }
+
+    /// Whether a [dry run](Engine::no_act) also calls the checks of jobs behind one that is not in place. Their answers
+    /// then are given as things stand, with the jobs before them that are not in place
+    /// ([`because_of`](crate::JobReport::because_of)): [`WouldRun`](crate::Outcome::WouldRun),
+    /// [`InPlace`](crate::Outcome::InPlace) (it may change after those), or where the check could not find out
+    /// [`Unknown`](crate::Outcome::Unknown). Not unless this is called: then such a job is unknown, and its check is not
+    /// called. Without effect where jobs are run.
+    ///
+    /// ```
+    /// # use dojob::{Engine, JobGraph, Outcome};
+    /// # use anyhow::bail;
+    /// let mut graph = JobGraph::builder();
+    /// graph.job("directory", |_| bail!("does not exist"), |_| Ok(()));
+    /// graph.job("file", |_| bail!("does not exist"), |_| Ok(())).after(["directory"]);
+    /// let report = Engine::with_graph(graph.build()?).no_act(true).look_ahead(true).converge();
+    /// assert_eq!(report.job("file").outcome(), Outcome::WouldRun);
+    /// assert_eq!(report.job("file").because_of(), ["directory".into()]);
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    #[must_use]
+    pub fn look_ahead(mut self, look_ahead: bool) -> Self {
+        self.setup.settings.look_ahead = look_ahead;
         self
     }
 

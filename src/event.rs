@@ -71,7 +71,8 @@ pub enum Outcome {
     WouldRun,
     /// No-act: its check could not find out how things are.
     CouldNotFindOut,
-    /// No-act: a dependency is not in place, so its own check was not called.
+    /// No-act: a dependency is not in place, so its own check was not called; in a
+    /// [look ahead](crate::Engine::look_ahead): or could not find out.
     Unknown,
     /// Begun, but not settled when the run was stopped.
     Stopped,
@@ -198,6 +199,8 @@ pub enum Event {
         workers: usize,
         /// Whether this is a dry run.
         no_act: bool,
+        /// Whether it also calls the checks behind jobs that are not in place.
+        look_ahead: bool,
         /// Whether it only calls the cleanups that earlier runs left pending.
         only_pending: bool,
     },
@@ -286,7 +289,8 @@ pub enum Event {
         /// Why: the reason of the last failure, or of the check that made a changed job run.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
-        /// The direct dependencies that block it, or until which it is unknown.
+        /// The direct dependencies that block it, or until which it is unknown. In a look ahead: the jobs before it that
+        /// are not in place, so that the outcome is one as things stand.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         because_of: Vec<Arc<str>>,
         /// What it hands on to its dependents, where it does.
@@ -404,6 +408,8 @@ pub struct Counts {
     pub stopped: usize,
     /// Not begun when the run was stopped.
     pub not_started: usize,
+    /// No-act with a look ahead: how many of those in place may change, since a job before them is not in place.
+    pub may_change: usize,
 }
 
 impl Counts {

@@ -2,6 +2,8 @@
 //!
 //! Knows the graph and what was recorded; not how it came about, nor how it is shown.
 
+mod hindrances;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::Value;
 
+pub(crate) use self::hindrances::Hindrances;
 use crate::event::{Counts, Failure, Outcome, Phase, seconds};
 use crate::graph::{Node, SharedGraph};
 
@@ -41,6 +44,7 @@ pub(crate) struct Detail {
 pub struct Report {
     pub(crate) graph: SharedGraph,
     pub(crate) records: Vec<Record>,
+    pub(crate) hindrances: Hindrances,
     pub(crate) reverts: Vec<RevertReport>,
     pub(crate) cleanups: Vec<CleanupReport>,
     pub(crate) pending: Vec<PendingCleanup>,
@@ -168,24 +172,6 @@ impl Report {
             1
         }
     }
-
-    /// The direct dependencies of a job that are not in their wanted state.
-    fn hindrances(&self, node: Node<'_>) -> Vec<Arc<str>> {
-        hindrances(&self.graph, node.id(), |id| Some(self.records[id as usize].outcome))
-    }
-}
-
-/// The direct dependencies of a job that have an outcome and have not converged.
-pub(crate) fn hindrances(
-    graph: &SharedGraph,
-    job: u32,
-    outcome: impl Fn(u32) -> Option<Outcome>,
-) -> Vec<Arc<str>> {
-    let dependencies = graph.dependencies().of(job).iter();
-    dependencies
-        .filter(|id| outcome(**id).is_some_and(|outcome| !outcome.is_converged()))
-        .map(|id| graph.job(*id).name.clone())
-        .collect()
 }
 
 impl std::fmt::Debug for Report {
@@ -260,12 +246,17 @@ impl<'r> JobReport<'r> {
         self.record.detail.as_ref().map_or(&[], |detail| &detail.failures)
     }
 
-    /// The direct dependencies that block it, or until which it is unknown.
+    /// The direct dependencies that block it, or until which it is unknown. In a [look ahead](crate::Engine::look_ahead)
+    /// the jobs before it that are not in place, so that the outcome is one as things stand: the direct dependencies among
+    /// them, and behind one that is in place the first that it waits for itself.
     pub fn because_of(self) -> Vec<Arc<str>> {
-        match self.record.outcome {
-            Outcome::Blocked | Outcome::Unknown => self.report.hindrances(self.node),
-            _ => Vec::new(),
-        }
+        let Report { graph, records, hindrances, .. } = self.report;
+        hindrances.of(graph, self.node.id(), |id| Some(records[id as usize].outcome))
+    }
+
+    /// Whether a look ahead has found it in place, and a job before it is not, so that it may change.
+    pub fn may_change(self) -> bool {
+        self.outcome() == Outcome::InPlace && self.report.hindrances.has(self.node.id())
     }
 
     /// What it has handed on, secrets masked.

@@ -50,6 +50,10 @@ pub struct Flags {
     #[arg(id = "dojob_no_act", short = 'n', long = "no-act")]
     pub no_act: bool,
 
+    /// With --no-act: do not call the checks behind a job that would run
+    #[arg(id = "dojob_no_look_ahead", long = "no-look-ahead")]
+    pub no_look_ahead: bool,
+
     /// Show how the world differs from what is wanted, where a check can tell
     #[arg(id = "dojob_diff", long = "diff")]
     pub diff: bool,
@@ -101,7 +105,7 @@ pub struct Flags {
     pub declined: bool,
 
     /// Show the cleanups that earlier starts left pending, and run nothing
-    #[arg(id = "dojob_pending", long = "pending", alias = "debts", conflicts_with_all = ["dojob_cleanup_only", "dojob_list"])]
+    #[arg(id = "dojob_pending", long = "pending", alias = "pending", conflicts_with_all = ["dojob_cleanup_only", "dojob_list"])]
     pub pending: bool,
 
     /// Where pending cleanups are recorded [default: the platform's place for state, below it the program's name]

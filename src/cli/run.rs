@@ -234,6 +234,10 @@ impl Flags {
             anyhow::ensure!(!(json && given), "{flag} says nothing with --format json, which has all of it");
         }
         anyhow::ensure!(
+            self.no_act || !self.no_look_ahead,
+            "--no-look-ahead says nothing without --no-act, since only a dry run looks ahead"
+        );
+        anyhow::ensure!(
             !(json && to_stdout && !self.list),
             "--graph - and --format json both want standard output; give --graph a file"
         );
@@ -265,7 +269,7 @@ impl Flags {
             engine = engine.retry_delay(delay);
         }
         if self.no_act {
-            engine = engine.no_act(true);
+            engine = engine.no_act(true).look_ahead(!self.no_look_ahead);
         }
         if self.no_cleanup {
             engine = engine.cleanup(false);

@@ -28,7 +28,7 @@ use crate::context::directory::Directory;
 use crate::context::storage::Global;
 use crate::event::{Counts, Event, Outcome, Phase};
 use crate::graph::SharedGraph;
-use crate::report::{Detail, Record as JobRecord, Report, decisive_failure, hindrances};
+use crate::report::{Detail, Hindrances, Record as JobRecord, Report, decisive_failure};
 
 /// A run in progress.
 pub(super) struct Convergence<'e> {
@@ -36,6 +36,7 @@ pub(super) struct Convergence<'e> {
     context: Arc<RunContext>,
     wake: Arc<Wake>,
     records: Vec<JobRecord>,
+    hindrances: Hindrances,
     counts: Counts,
     aftermath: Aftermath,
     /// A span for each job in progress; filled only where somebody subscribes to them.
@@ -78,6 +79,7 @@ impl<'e> Convergence<'e> {
             groups: setup.stop.groups.clone(),
             directory,
             no_act: settings.no_act,
+            ahead: settings.looks_ahead().then(Default::default),
             reverts: settings.reverts(),
         };
         let context = RunContext {
@@ -113,6 +115,7 @@ impl<'e> Convergence<'e> {
         };
         Convergence {
             records: vec![unsettled; setup.graph.len()],
+            hindrances: Hindrances::new(settings.looks_ahead().then_some(setup.graph.len())),
             counts: Counts::default(),
             aftermath,
             spans: HashMap::new(),
@@ -135,6 +138,7 @@ impl<'e> Convergence<'e> {
         };
         let mut scheduler =
             Scheduler::new(graph.dependencies(), graph.dependents(), policy, self.setup.settings.no_act);
+        scheduler.look_ahead(self.setup.settings.looks_ahead());
         self.begin(&graph, false);
         if let Some(refusal) = self.unreadable() {
             self.leave_all();
@@ -212,6 +216,7 @@ impl<'e> Convergence<'e> {
             jobs: graph.len(),
             workers: self.setup.workers,
             no_act: self.setup.settings.no_act,
+            look_ahead: self.setup.settings.looks_ahead(),
             only_pending,
         });
         if tracing::enabled!(tracing::Level::DEBUG) {
@@ -262,6 +267,11 @@ impl<'e> Convergence<'e> {
         if end == TryEnd::Changed {
             self.context.run.changed().insert(job);
         }
+        match (&self.context.run.ahead, end) {
+            (Some(ahead), TryEnd::WouldRun) => ahead.note_would_run(job),
+            (Some(ahead), TryEnd::CouldNotFindOut) => ahead.note_unknown(job),
+            _ => {}
+        }
         if done.was_told && matches!(end, TryEnd::InPlace | TryEnd::Changed) {
             self.note_seen(job);
         }
@@ -299,16 +309,13 @@ impl<'e> Convergence<'e> {
             let Some(outcome) = scheduler.outcome(job) else { continue };
             self.records[job as usize].outcome = outcome;
             self.counts.add(outcome);
+            let may_change = self.hindrances.note(&self.context.graph, job, |id| scheduler.outcome(id));
+            self.counts.may_change += usize::from(may_change && outcome == Outcome::InPlace);
             self.aftermath.is_undoing |= outcome == Outcome::Failed && self.context.settings.reverts();
             self.spans.remove(&job);
             let emitter = &self.context.run.emitter;
             if emitter.is_observed() || tracing::enabled!(tracing::Level::DEBUG) {
-                let because_of = match outcome {
-                    Outcome::Blocked | Outcome::Unknown => {
-                        hindrances(&self.context.graph, job, |id| scheduler.outcome(id))
-                    }
-                    _ => Vec::new(),
-                };
+                let because_of = self.hindrances.of(&self.context.graph, job, |id| scheduler.outcome(id));
                 let record = &self.records[job as usize];
                 let detail = record.detail.as_deref();
                 let name = &self.context.graph.job(job).name;
@@ -396,6 +403,7 @@ impl<'e> Convergence<'e> {
         let report = Report {
             graph: self.context.graph.clone(),
             records: std::mem::take(&mut self.records),
+            hindrances: self.hindrances,
             reverts: self.aftermath.reverts,
             cleanups: self.aftermath.cleanups,
             pending: self.aftermath.pending,

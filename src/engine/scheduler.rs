@@ -6,6 +6,7 @@
 //! The rule: jobs are numbered in depth-first post-order. Among those whose dependencies have all converged and whose
 //! delay is over, the next is the one with the lowest (pass, number). A job starts in pass 1, or in the pass in which
 //! the last of its dependencies converged; one that fails moves to the pass after both its own and the highest begun.
+//! In a look ahead, "converged" reads "settled".
 //!
 //! ```text
 //!             dependencies            started             converged
@@ -88,7 +89,7 @@ struct Slot {
     pass: u32,
     /// Tries begun.
     attempts: u32,
-    /// Whether a dependency has settled without converging.
+    /// Whether a dependency has settled without converging, or is hindered itself.
     hindered: bool,
 }
 
@@ -106,6 +107,8 @@ pub(crate) struct Scheduler<'g> {
     highest_pass: u32,
     at_work: usize,
     no_act: bool,
+    /// Whether jobs are tried, too, of which a dependency is not in place.
+    look_ahead: bool,
     stopped: bool,
 }
 
@@ -129,6 +132,7 @@ impl<'g> Scheduler<'g> {
             highest_pass: 0,
             at_work: 0,
             no_act,
+            look_ahead: false,
             stopped: false,
         };
         for job in 0..jobs as u32 {
@@ -144,6 +148,11 @@ impl<'g> Scheduler<'g> {
             }
         }
         scheduler
+    }
+
+    /// In no-act: a job has its try also where a dependency is not in place. Where it could not find out, it is unknown.
+    pub(crate) fn look_ahead(&mut self, look_ahead: bool) {
+        self.look_ahead = look_ahead && self.no_act;
     }
 
     /// What to do now. After [`Next::Try`] the try counts as begun; ask again for another worker.
@@ -186,6 +195,8 @@ impl<'g> Scheduler<'g> {
             TryEnd::InPlace => Outcome::InPlace,
             TryEnd::Changed => Outcome::Changed,
             TryEnd::WouldRun => Outcome::WouldRun,
+            // Only a look ahead tries a job that is hindered.
+            TryEnd::CouldNotFindOut if slot.hindered => Outcome::Unknown,
             TryEnd::CouldNotFindOut => Outcome::CouldNotFindOut,
             TryEnd::Stopped => Outcome::Stopped,
             TryEnd::GivenUp => Outcome::Failed,
@@ -274,7 +285,8 @@ impl<'g> Scheduler<'g> {
         while at < self.news.len() {
             let settled = self.news[at];
             at += 1;
-            let converged = self.outcome(settled).is_some_and(Outcome::is_converged);
+            let is_hindered = self.slots[settled as usize].hindered;
+            let converged = !is_hindered && self.outcome(settled).is_some_and(Outcome::is_converged);
             let dependents = self.dependents;
             for &dependent in dependents.of(settled) {
                 self.dependency_settled(dependent, converged, pass);
@@ -293,6 +305,7 @@ impl<'g> Scheduler<'g> {
         let hindered = slot.hindered;
         match (open - 1, hindered) {
             (0, false) => self.make_ready(job, pass),
+            (0, true) if self.look_ahead => self.make_ready(job, pass),
             (0, true) => {
                 let outcome = if self.no_act { Outcome::Unknown } else { Outcome::Blocked };
                 self.set(job, State::Settled(outcome));

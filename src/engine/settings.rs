@@ -6,6 +6,8 @@ use super::policy::OnFailure;
 #[derive(Clone, Copy)]
 pub(super) struct Settings {
     pub(super) no_act: bool,
+    /// Whether a dry run calls the checks behind a job that is not in place, too.
+    pub(super) look_ahead: bool,
     /// Whether cleanups are called.
     pub(super) cleanup: bool,
     /// Whether what is written down has to survive power loss, also for jobs that do not ask for it.
@@ -16,6 +18,11 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// Whether this is a dry run that calls all checks.
+    pub(super) fn looks_ahead(self) -> bool {
+        self.no_act && self.look_ahead
+    }
+
     /// Whether runs are reverted when a job has failed for good.
     pub(super) fn reverts(self) -> bool {
         self.on_failure == OnFailure::Revert

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use similar::TextDiff;
 
+use crate::context::ResultError;
 use crate::context::command::CommandError;
 
 /// A diff that is not found within this time is made coarser: showing it must not take longer than making it so.
@@ -226,6 +227,8 @@ pub(crate) fn could_not_find_out(error: &anyhow::Error) -> bool {
             if cause.is::<NotAsWanted>() {
                 Some(false)
             } else if cause.is::<CouldNotFindOut>() {
+                Some(true)
+            } else if let Some(ResultError::NotYet { .. }) = cause.downcast_ref() {
                 Some(true)
             } else if let Some(error) = cause.downcast_ref::<CommandError>() {
                 Some(!matches!(error, CommandError::Failed(_)))

@@ -141,6 +141,11 @@ impl TaskBodyState {
 
 impl DeferredJob {
     fn make(&self, secrets: &Fetched, cx: &Context) -> Result<Box<dyn Erased>> {
+        let jobs = self.results.values().flat_map(|registered| registered.jobs.iter());
+        if let Some(awaited) = cx.first_awaited(jobs.map(|job| &**job)) {
+            let why = ResultError::NotYet { name: awaited.to_owned() };
+            return Err(CouldNotFindOut::new("what is wanted").because(why).into());
+        }
         let mut used = BTreeMap::new();
         let (args, moved) = self.fill(&self.args, secrets, |path, placeholder| {
             let filled = self.result(cx, path, placeholder)?;

@@ -70,9 +70,12 @@ pub struct Console {
     color: bool,
     diff: bool,
     no_act: bool,
-    /// Jobs that never had their turn, for the summary: the first few, and how many.
+    /// Jobs that never had their turn or are unknown, for the summary: the first few, and how many.
     waiting: Vec<Waiting>,
     waiting_more: usize,
+    /// Jobs that are in place and may change: the first few, and how many.
+    tentative: Vec<Waiting>,
+    tentative_more: usize,
     /// What the last runs of jobs said that are not settled.
     run_errors: HashMap<Arc<str>, String>,
     /// Jobs whose last check could not find out.
@@ -92,6 +95,7 @@ pub struct Console {
 struct Waiting {
     job: Arc<str>,
     outcome: Outcome,
+    reason: Option<String>,
     because_of: Vec<Arc<str>>,
 }
 
@@ -127,6 +131,8 @@ impl Console {
             no_act: false,
             waiting: Vec::new(),
             waiting_more: 0,
+            tentative: Vec::new(),
+            tentative_more: 0,
             run_errors: HashMap::new(),
             blind: HashSet::new(),
             failed: Vec::new(),
@@ -273,11 +279,13 @@ impl Console {
             Outcome::Failed | Outcome::CouldNotFindOut => BAD,
             Outcome::Stopped if tries > 0 => TODO,
             Outcome::Blocked | Outcome::Unknown => {
-                if self.waiting.len() < SHOWN {
-                    self.waiting.push(Waiting { job: job.clone(), outcome, because_of: because_of.to_vec() });
-                } else {
-                    self.waiting_more += 1;
-                }
+                let waiting = waiting(job, outcome, reason, because_of);
+                keep(&mut self.waiting, &mut self.waiting_more, waiting);
+                return;
+            }
+            Outcome::InPlace if !because_of.is_empty() => {
+                let waiting = waiting(job, outcome, None, because_of);
+                keep(&mut self.tentative, &mut self.tentative_more, waiting);
                 return;
             }
             _ => return,
@@ -296,6 +304,9 @@ impl Console {
         if !said.is_empty() {
             line.push_str(&format!(": {}", text::name(&said)));
         }
+        if !because_of.is_empty() {
+            line.push_str(&format!(" (after {})", text::some_of(because_of.iter().map(|name| &**name))));
+        }
         if tries > 1 {
             line.push_str(&format!(" ({tries} tries)"));
         }
@@ -306,6 +317,25 @@ impl Console {
                 self.written_since = 0;
             }
             self.failed.push(line);
+        }
+    }
+
+    fn write_waiting(&mut self, waiting: &Waiting) {
+        let names = text::some_of(waiting.because_of.iter().map(|name| &**name));
+        let (style, link) = match waiting.outcome {
+            Outcome::InPlace => (GOOD, format!("(may change after {names})")),
+            Outcome::Blocked => (TODO, format!("by {names}")),
+            _ => (TODO, format!("until {names}")),
+        };
+        let word = self.paint(style, waiting.outcome.as_str());
+        let why =
+            waiting.reason.as_deref().map_or(String::new(), |reason| format!(": {}", text::name(reason)));
+        self.write(&format!("{word} {} {link}{why}\n", text::name(&waiting.job)));
+    }
+
+    fn write_more(&mut self, more: usize, what: &str) {
+        if more > 0 {
+            self.write(&format!("… and {more} more {what}\n"));
         }
     }
 
@@ -321,20 +351,15 @@ impl Console {
         if self.written_since > OUT_OF_SIGHT {
             failed.iter().for_each(|line| self.write(line));
         }
-        for waiting in std::mem::take(&mut self.waiting) {
-            let (word, link) = match waiting.outcome {
-                Outcome::Blocked => ("blocked", "by"),
-                _ => ("unknown", "until"),
-            };
-            let word = self.paint(TODO, word);
-            let names = text::some_of(waiting.because_of.iter().map(|name| &**name));
-            self.write(&format!("{word} {} {link} {names}\n", text::name(&waiting.job)));
-        }
-        if self.waiting_more > 0 {
-            let more = std::mem::take(&mut self.waiting_more);
-            let word = if self.no_act { "unknown" } else { "blocked" };
-            self.write(&format!("… and {more} more {word}\n"));
-        }
+        let tentative = std::mem::take(&mut self.tentative);
+        tentative.into_iter().for_each(|waiting| self.write_waiting(&waiting));
+        let more = std::mem::take(&mut self.tentative_more);
+        self.write_more(more, "in place that may change");
+        let waiting = std::mem::take(&mut self.waiting);
+        waiting.into_iter().for_each(|waiting| self.write_waiting(&waiting));
+        let word = if self.no_act { "unknown" } else { "blocked" };
+        let more = std::mem::take(&mut self.waiting_more);
+        self.write_more(more, word);
         let total = text::count(counts.total(), "job");
         let parts: Vec<String> = counts
             .iter()
@@ -421,6 +446,14 @@ impl Console {
             ));
         }
     }
+}
+
+fn waiting(job: &Arc<str>, outcome: Outcome, reason: Option<&str>, because_of: &[Arc<str>]) -> Waiting {
+    Waiting { job: job.clone(), outcome, reason: reason.map(str::to_owned), because_of: because_of.to_vec() }
+}
+
+fn keep(kept: &mut Vec<Waiting>, more: &mut usize, waiting: Waiting) {
+    if kept.len() < SHOWN { kept.push(waiting) } else { *more += 1 }
 }
 
 /// Which earlier run left it.

@@ -61,7 +61,8 @@ fn id(node: Node<'_>) -> String {
 }
 
 fn box_for(picture: &mut Scope<'_, '_>, node: Node<'_>, report: Option<JobReport<'_>>) {
-    let look = report.map_or(PLAIN, |report| look(report.outcome()));
+    let mut look = report.map_or(PLAIN, |report| look(report.outcome()));
+    look.dashed |= report.is_some_and(JobReport::may_change);
     let mut shape = picture.node_named(id(node));
     shape.set("label", &label(node.name(), report), true);
     paint(&mut shape, look, node.kind());
@@ -94,9 +95,13 @@ fn label(name: &str, report: Option<JobReport<'_>>) -> String {
     label
 }
 
-/// How often a job was tried and how long that took; nothing for one that never was.
+/// How often a job was tried and how long that took; nothing for one that never was. Of one that a look ahead found in
+/// place: whether that may change.
 pub(crate) fn second_line(report: JobReport<'_>) -> Option<String> {
     let took = text::duration(report.duration());
+    if report.may_change() {
+        return Some("may change".to_owned());
+    }
     match (report.tries(), report.outcome()) {
         (0, Outcome::Blocked | Outcome::Unknown | Outcome::NotStarted) => Some(report.outcome().to_string()),
         (0, _) => None,

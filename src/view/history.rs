@@ -84,7 +84,14 @@ mod tests {
     }
 
     fn run(jobs: usize, no_act: bool) -> Event {
-        Event::RunStarted { at: jiff::Timestamp::UNIX_EPOCH, jobs, workers: 1, no_act, only_pending: false }
+        Event::RunStarted {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            jobs,
+            workers: 1,
+            no_act,
+            look_ahead: false,
+            only_pending: false,
+        }
     }
 
     #[test]

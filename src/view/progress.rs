@@ -358,7 +358,14 @@ mod tests {
         let mut shown = Shown { style: Drawn { color: false, unicode: true }, ..Shown::default() };
         let at = jiff::Timestamp::UNIX_EPOCH;
         shown.hear(
-            &Event::RunStarted { at, jobs: 22, workers: 4, no_act: false, only_pending: false },
+            &Event::RunStarted {
+                at,
+                jobs: 22,
+                workers: 4,
+                no_act: false,
+                look_ahead: false,
+                only_pending: false,
+            },
             seconds(0),
         );
         let starts = |job: &str| Event::TryStarted { job: job.into(), attempt: 1, tries: 3 };

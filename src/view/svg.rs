@@ -217,7 +217,8 @@ fn push_job(
     size: Size,
     report: Option<JobReport<'_>>,
 ) {
-    let _ = write!(svg, "<g class=\"{}\">", style::class(report.map(JobReport::outcome)));
+    let dashes = if report.is_some_and(JobReport::may_change) { " stroke-dasharray=\"5 3\"" } else { "" };
+    let _ = write!(svg, "<g class=\"{}\"{dashes}>", style::class(report.map(JobReport::outcome)));
     svg.push_str("<title>");
     push_escaped(svg, &label::clean(&tooltip(node, report)));
     svg.push_str("</title>");
@@ -272,6 +273,8 @@ fn ending(report: JobReport<'_>) -> String {
     match (outcome, report.tries()) {
         (Outcome::Blocked, _) => format!("{outcome} by {others}"),
         (Outcome::Unknown, _) => format!("{outcome} until {others}"),
+        (Outcome::InPlace, _) if !others.is_empty() => format!("{outcome}, may change after {others}"),
+        (Outcome::WouldRun, _) if !others.is_empty() => format!("{outcome} after {others}"),
         (_, 0) => outcome.to_string(),
         (_, 1) => format!("{outcome}, 1 try in {}", text::duration(report.duration())),
         (_, tries) => format!("{outcome}, {tries} tries in {}", text::duration(report.duration())),

@@ -44,6 +44,8 @@ pub(super) struct Case {
     pub(super) scripts: Vec<Script>,
     pub(super) workers: usize,
     pub(super) no_act: bool,
+    /// Counts in no-act.
+    pub(super) look_ahead: bool,
     /// Stops after so many tries have begun.
     pub(super) stop_after: Option<usize>,
 }
@@ -61,7 +63,15 @@ impl Case {
         }
         assert_eq!(edges.len(), scripts.len());
         let dependents = edges.reversed();
-        Case { dependencies: edges, dependents, scripts, workers: 1, no_act: false, stop_after: None }
+        Case {
+            dependencies: edges,
+            dependents,
+            scripts,
+            workers: 1,
+            no_act: false,
+            look_ahead: false,
+            stop_after: None,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -70,6 +80,11 @@ impl Case {
 
     pub(super) fn jobs(&self) -> std::ops::Range<u32> {
         0..self.len() as u32
+    }
+
+    /// Whether jobs are tried that stand behind one that is not in place.
+    pub(super) fn looks_ahead(&self) -> bool {
+        self.no_act && self.look_ahead
     }
 
     /// What the scheduler is told of a job.
@@ -106,15 +121,18 @@ impl Case {
     /// How every job has to end, whatever the order: it follows from the scripts alone.
     pub(super) fn expected(&self) -> Vec<Outcome> {
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(self.len());
+        let mut open: Vec<bool> = Vec::with_capacity(self.len());
         for job in self.jobs() {
-            let hindered = self.dependencies.of(job).iter().any(|on| !outcomes[*on as usize].is_converged());
+            let hindered = self.dependencies.of(job).iter().any(|on| open[*on as usize]);
             let Script { converges_at, gives_up_at, .. } = self.scripts[job as usize];
             let last = [converges_at, gives_up_at].into_iter().flatten().fold(self.allowed(job), u32::min);
             outcomes.push(match self.end(job, last) {
+                end if hindered && self.looks_ahead() => outcome_behind(end),
                 _ if hindered && self.no_act => Outcome::Unknown,
                 _ if hindered => Outcome::Blocked,
                 end => outcome(end),
             });
+            open.push(hindered || !outcomes[job as usize].is_converged());
         }
         outcomes
     }
@@ -132,6 +150,14 @@ pub(super) fn outcome(end: TryEnd) -> Outcome {
     }
 }
 
+/// The same in a look ahead, for a job behind one that is not in place.
+pub(super) fn outcome_behind(end: TryEnd) -> Outcome {
+    match end {
+        TryEnd::CouldNotFindOut => Outcome::Unknown,
+        end => outcome(end),
+    }
+}
+
 /// Whether an end of a try lets dependents start.
 pub(super) fn converged(end: TryEnd) -> bool {
     matches!(end, TryEnd::InPlace | TryEnd::Changed)
@@ -139,7 +165,11 @@ pub(super) fn converged(end: TryEnd) -> bool {
 
 impl fmt::Debug for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} workers, no_act: {}, stop after {:?}", self.workers, self.no_act, self.stop_after)?;
+        let Case { workers, no_act, look_ahead, stop_after, .. } = self;
+        writeln!(
+            f,
+            "{workers} workers, no_act: {no_act}, look_ahead: {look_ahead}, stop after {stop_after:?}"
+        )?;
         for job in self.jobs() {
             let Script { tries, converges_at, gives_up_at, delay } = self.scripts[job as usize];
             let after = self.dependencies.of(job);

@@ -46,9 +46,11 @@ pub(super) enum Step {
 pub(super) fn drive(case: &Case, choices: &mut impl Choices, steps: &mut Vec<Step>) -> Result<()> {
     steps.clear();
     let policy = |job| case.policy(job);
+    let mut scheduler = Scheduler::new(&case.dependencies, &case.dependents, policy, case.no_act);
+    scheduler.look_ahead(case.look_ahead);
     let mut drive = Drive {
         case,
-        scheduler: Scheduler::new(&case.dependencies, &case.dependents, policy, case.no_act),
+        scheduler,
         model: Model::new(case),
         choices,
         steps,

@@ -126,7 +126,11 @@ impl<'c> Seen<'c> {
         for &dependent in self.case.dependents.of(job) {
             let mut dependencies =
                 self.case.dependencies.of(dependent).iter().map(|on| self.job(*on).outcome);
-            if dependencies.all(|outcome| outcome.is_some_and(Outcome::is_converged)) {
+            let lets_start = |outcome: Outcome| match self.case.looks_ahead() {
+                false => outcome.is_converged(),
+                true => outcome != Outcome::Stopped,
+            };
+            if dependencies.all(|outcome| outcome.is_some_and(lets_start)) {
                 self.jobs[dependent as usize].due = Some((Duration::ZERO, self.steps));
             }
         }
@@ -155,7 +159,11 @@ fn no_more_tries_than_allowed(seen: &Seen<'_>, step: Step) -> Result<()> {
 fn nothing_starts_before_its_dependencies_converged(seen: &Seen<'_>, step: Step) -> Result<()> {
     let Step::Start { job, .. } = step else { return Ok(()) };
     for &on in seen.case.dependencies.of(job) {
-        ensure!(seen.job(on).end.is_some_and(converged), "job {job} starts before job {on} has converged");
+        let may_start = match seen.case.looks_ahead() {
+            false => seen.job(on).end.is_some_and(converged),
+            true => seen.job(on).outcome.is_some(),
+        };
+        ensure!(may_start, "job {job} starts before job {on} has converged");
     }
     Ok(())
 }
@@ -221,6 +229,9 @@ fn converged_only_after_a_passing_check_or_recheck(seen: &Seen<'_>, step: Step) 
         (Outcome::NotStarted, end) => {
             ensure!(seen.abandoned && end.is_none(), "job {job} is not started after {end:?}");
         }
+        (Outcome::Unknown, end) if seen.case.looks_ahead() => {
+            ensure!(end == Some(TryEnd::CouldNotFindOut), "job {job} is {settled} after {end:?}");
+        }
         (Outcome::Blocked | Outcome::Unknown, end) => {
             ensure!(end.is_none(), "job {job} is {settled} after {end:?}");
         }
@@ -242,7 +253,9 @@ fn blocked_only_where_a_dependency_failed(seen: &Seen<'_>, step: Step) -> Result
             Outcome::InPlace | Outcome::Changed | Outcome::Reverted => false,
             Outcome::Stopped | Outcome::NotStarted => false,
         };
-        ensure!(dependencies().flatten().any(failed), "job {job} is {outcome}, and no dependency failed");
+        // In a look ahead it may be further away.
+        let has_failed = dependencies().flatten().any(failed) || seen.case.looks_ahead();
+        ensure!(has_failed, "job {job} is {outcome}, and no dependency failed");
         ensure!(!seen.abandoned, "job {job} is {outcome} late");
         let word = if seen.case.no_act { Outcome::Unknown } else { Outcome::Blocked };
         ensure!(outcome == word, "job {job} is {outcome}");
@@ -316,6 +329,9 @@ fn a_stop_leaves_nothing_undecided(seen: &Seen<'_>) -> Result<()> {
             Some(TryEnd::Failed) if known.attempts == seen.case.allowed(job) => outcome == Outcome::Failed,
             Some(TryEnd::GivenUp) => outcome == Outcome::Failed,
             Some(TryEnd::Failed | TryEnd::Stopped) => outcome == Outcome::Stopped,
+            Some(TryEnd::CouldNotFindOut) if seen.case.looks_ahead() => {
+                matches!(outcome, Outcome::CouldNotFindOut | Outcome::Unknown)
+            }
             Some(_) => matches!(outcome, Outcome::WouldRun | Outcome::CouldNotFindOut),
             None => matches!(outcome, Outcome::NotStarted | Outcome::Blocked | Outcome::Unknown),
         };

@@ -87,17 +87,19 @@ proptest! {
 
     #[test]
     fn dry_runs(case in case(1..=16, 3), choices in choices()) {
-        play(&Case { no_act: true, ..case }, choices)?;
+        play(&Case { no_act: true, ..case.clone() }, choices.clone())?;
+        play(&Case { no_act: true, look_ahead: true, ..case }, choices)?;
     }
 
     #[test]
     fn stopped_in_the_middle(
         case in case(1..=16, 3),
         no_act in any::<bool>(),
+        look_ahead in any::<bool>(),
         stop_after in 0..MOST_JOBS,
         choices in choices(),
     ) {
-        play(&Case { no_act, stop_after: Some(stop_after), ..case }, choices)?;
+        play(&Case { no_act, look_ahead, stop_after: Some(stop_after), ..case }, choices)?;
     }
 }
 

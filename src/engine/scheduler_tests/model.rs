@@ -2,11 +2,11 @@
 //!
 //! "Among those whose dependencies have all converged and whose delay is over, the next is the one with the lowest
 //! (pass, number). A job starts in pass 1, or in the pass in which the last of its dependencies converged; one that
-//! fails moves to the pass after both its own and the highest begun."
+//! fails moves to the pass after both its own and the highest begun." In a look ahead, "converged" reads "settled".
 
 use std::time::Duration;
 
-use super::case::{Case, converged, outcome};
+use super::case::{Case, converged, outcome, outcome_behind};
 use crate::engine::scheduler::{Next, TryEnd};
 use crate::event::Outcome;
 
@@ -45,6 +45,18 @@ impl<'c> Model<'c> {
         self.known(job).settled.is_some_and(|(outcome, _)| outcome.is_converged())
     }
 
+    /// Whether the jobs behind it may start.
+    fn lets_start(&self, job: u32) -> bool {
+        let is_settled = || self.known(job).settled.is_some_and(|(outcome, _)| outcome != Outcome::Stopped);
+        self.has_converged(job) || self.case.looks_ahead() && is_settled()
+    }
+
+    /// Whether a job before it is not in place, or waits for one itself.
+    fn is_hindered(&self, job: u32) -> bool {
+        let dependencies = self.case.dependencies.of(job);
+        dependencies.iter().any(|on| !self.has_converged(*on) || self.is_hindered(*on))
+    }
+
     fn pass(&self, job: u32) -> u32 {
         if self.known(job).attempts > 0 {
             return self.known(job).pass;
@@ -59,7 +71,7 @@ impl<'c> Model<'c> {
         let known = self.known(job);
         known.settled.is_none()
             && !known.at_work
-            && self.case.dependencies.of(job).iter().all(|on| self.has_converged(*on))
+            && self.case.dependencies.of(job).iter().all(|on| self.lets_start(*on))
     }
 
     fn due(&self, job: u32) -> Duration {
@@ -101,8 +113,12 @@ impl<'c> Model<'c> {
             return Some(self.due(job));
         }
         let broken_off = end == TryEnd::Failed && tries_left;
-        let outcome = if broken_off { Outcome::Stopped } else { outcome(end) };
-        known.settled = Some((outcome, self.ended));
+        let outcome = match end {
+            _ if broken_off => Outcome::Stopped,
+            end if self.case.looks_ahead() && self.is_hindered(job) => outcome_behind(end),
+            end => outcome(end),
+        };
+        self.jobs[job as usize].settled = Some((outcome, self.ended));
         debug_assert_eq!(converged(end), outcome.is_converged());
         None
     }
@@ -121,6 +137,7 @@ impl<'c> Model<'c> {
                 && dependencies().flatten().any(|outcome| !outcome.is_converged());
             outcomes.push(match self.known(job).settled {
                 Some((outcome, _)) => Some(outcome),
+                None if self.case.looks_ahead() => None,
                 None if hindered && self.case.no_act => Some(Outcome::Unknown),
                 None if hindered => Some(Outcome::Blocked),
                 None => None,
