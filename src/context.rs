@@ -238,11 +238,11 @@ impl Context {
         self.run.no_act
     }
 
-    /// Whether this is a [look ahead](crate::Engine::look_ahead): the jobs before this one need not be in place. What is
-    /// not there because they have not run is best told as a difference, or where it decides what is wanted, as a
-    /// [`CouldNotFindOut`](crate::CouldNotFindOut).
-    pub fn is_look_ahead(&self) -> bool {
-        self.run.ahead.is_some()
+    /// Whether this check is called early, in a [look ahead](crate::Engine::look_ahead): a job before this one is not in
+    /// place. Where something is missing that such a job may bring, the best answer is that this job would run; where it
+    /// decides what is wanted, that the check [could not find out](crate::CouldNotFindOut). Never true where jobs are run.
+    pub fn is_early(&self) -> bool {
+        self.run.ahead.as_ref().is_some_and(|ahead| ahead.is_behind(self.id))
     }
 
     /// Whether the job's [`revert`](crate::Job::revert) may be called for this run, should another job fail for good

@@ -164,16 +164,23 @@ fn what_would_run_counts_as_a_change_for_those_who_ask() {
 }
 
 #[test]
-fn a_job_knows_that_the_run_looks_ahead() {
+fn a_check_knows_that_it_is_early() {
+    let is_early = |early: bool| {
+        move |cx: &mut Context| {
+            assert_eq!(cx.is_early(), early, "{}", cx.name());
+            Ok(())
+        }
+    };
     for (no_act, look_ahead) in [(false, false), (false, true), (true, false), (true, true)] {
         let mut graph = JobGraph::builder();
-        let check = move |cx: &mut Context| {
-            assert_eq!(cx.is_look_ahead(), no_act && look_ahead);
-            Ok(())
-        };
-        graph.job("job", check, never);
+        graph.job("in place", is_early(false), never);
+        graph.job("first", is_early(false), never).after(["in place"]);
+        graph.run_only("runs", |_| Ok(()));
+        graph.job("second", is_early(no_act), never).after(["runs"]);
+        graph.job("third", is_early(no_act), never).after(["second", "first"]);
         let mut engine = Engine::with_graph(graph.build().unwrap()).no_act(no_act).look_ahead(look_ahead);
-        assert_eq!(engine.converge().job("job").outcome(), Outcome::InPlace);
+        let expected = if no_act && !look_ahead { Outcome::Unknown } else { Outcome::InPlace };
+        assert_eq!(engine.converge().job("third").outcome(), expected);
     }
 }
 

@@ -273,6 +273,13 @@ fn setting(text: &str, name: &str) -> Option<String> {
     values.next_back()
 }
 
+/// Whether a tree has no lists of users and groups, so that there are none.
+pub(crate) fn has_no_lists(machine: Machine<'_>) -> bool {
+    let is_missing =
+        |file| machine.locate_target(Path::new(file)).is_ok_and(|path| crate::early::is_missing(&path));
+    machine.root().is_some() && is_missing("/etc/passwd") && is_missing("/etc/group")
+}
+
 fn read(machine: Machine<'_>, file: &str, what: &str) -> Result<String> {
     let path = machine.locate_target(Path::new(file))?;
     match fs::read(&path) {

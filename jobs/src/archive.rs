@@ -20,6 +20,7 @@ use crate::disk::look::{Found, Links, OpenFile, open};
 use crate::disk::owner::{Attributes, Resolved};
 use crate::disk::write::{self, follow};
 use crate::disk::{Group, Mode, Owner, path};
+use crate::early;
 use crate::packed::exclude::{self, Exclude};
 use crate::packed::write::Packer;
 use crate::packed::{Format, Kind};
@@ -189,9 +190,13 @@ impl Job for Archive {
     }
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        let Prepared { format, attributes, sources } = self.prepare(cx)?;
-        let target = &self.target_file_path;
+        let (folder, target) = (&self.input_directory_path, &self.target_file_path);
         let shown = target.display();
+        let prepared = early::or_missing(cx, self.prepare(cx), |_| {
+            let nothing = early::is_missing(folder) && early::is_missing(target);
+            nothing.then(|| format!("{shown} does not exist, nor does {} to pack", folder.display()))
+        })?;
+        let Prepared { format, attributes, sources } = prepared;
         let file = match open(target, Links::Follow)? {
             Found::File(file) => file,
             Found::Nothing => {

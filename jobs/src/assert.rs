@@ -17,6 +17,7 @@ use crate::r#become::{Become, Variables};
 use crate::command_line::{self, Answer, CommandLine, OneOrMany, paths};
 use crate::disk::look::{self, Links};
 use crate::disk::path;
+use crate::early;
 use crate::facts::Facts;
 use crate::validated::validated;
 
@@ -196,7 +197,7 @@ impl Job for Assert {
         let mut reasons = Vec::new();
         self.check_facts(cx, &mut reasons)?;
         self.check_paths(cx, &mut reasons)?;
-        self.check_commands(cx, &mut reasons)?;
+        early::or_missing(cx, self.check_commands(cx, &mut reasons), early::not_begun)?;
         if reasons.is_empty() {
             return Ok(());
         }

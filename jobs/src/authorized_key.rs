@@ -20,6 +20,7 @@ use crate::disk::look::{self, Links, Meta};
 use crate::disk::owner::{Mode, Resolved};
 use crate::disk::turn;
 use crate::disk::write;
+use crate::early;
 use crate::machine::{Machine, account_name};
 use crate::text_file::{TextFile, joined, lines};
 use crate::validated::validated;
@@ -362,9 +363,12 @@ impl Job for AuthorizedKey {
         }
     }
 
-    fn check(&mut self, _: &mut Context) -> Result<()> {
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
-        let place = self.place()?;
+        let place = early::or_missing(cx, self.place(), |_| {
+            let user = self.user.as_ref().filter(|_| self.state == Presence::Present)?;
+            crate::account::has_no_lists(self.machine()).then(|| format!("there is no user {user}"))
+        })?;
         let file = self.read(&place)?;
         self.differences(&place, &file)?.into_result()
     }

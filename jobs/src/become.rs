@@ -161,6 +161,11 @@ impl Become {
         Ok(way)
     }
 
+    /// Whether the lists of this machine have no such user. A service of names may have one.
+    pub(crate) fn is_unknown(&self) -> bool {
+        uzers::get_user_by_name(&self.user).is_none()
+    }
+
     /// The user's entry, also where only a service of names knows it, which a static binary cannot ask itself.
     fn account(&self, cx: &Context) -> Result<Account> {
         if let Some(user) = uzers::get_user_by_name(&self.user) {

@@ -16,6 +16,7 @@ use crate::command_line::{self, Answer, CommandLine, OneOrMany, Printed, paths};
 use crate::disk::differ::Differences;
 use crate::disk::look::{self, Links};
 use crate::disk::path;
+use crate::early;
 use crate::span::Span;
 use crate::validated::validated;
 
@@ -320,7 +321,11 @@ impl Job for Command {
     fn check(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
         self.check_paths(cx)?;
-        let printed = self.check.as_ref().map(|line| self.check_command(cx, line)).transpose()?;
+        let printed = self.check.as_ref().map(|line| self.check_command(cx, line)).transpose();
+        let printed = early::or_missing(cx, printed, |error| match &self.r#become {
+            Some(user) if user.is_unknown() => Some(format!("there is no user {}", user.user)),
+            _ => early::not_begun(error),
+        })?;
         Ok(cx.set_result(printed.unwrap_or_default())?)
     }
 

@@ -21,7 +21,9 @@ const SHOWN: usize = 80;
 /// How long a command may take that is only asked, unless somebody says otherwise.
 pub(crate) const ASKING: Duration = Duration::from_secs(60);
 /// With these a shell says that it could not start something.
-const NOT_STARTED: [i32; 2] = [126, 127];
+const NOT_STARTED: [i32; 2] = [126, NO_SUCH_PROGRAM];
+/// With this one, that there is no such program.
+const NO_SUCH_PROGRAM: i32 = 127;
 
 /// A command: a list of a program and its arguments, which reach it as they are, or a line for `/bin/sh -c`.
 ///
@@ -112,10 +114,21 @@ pub(crate) fn ask(
         code => {
             let ended = code.map_or_else(|| output.status.to_string(), |code| format!("exit status {code}"));
             let said = output.excerpt().map(|said| format!(": {said}")).unwrap_or_default();
-            Err(CouldNotFindOut::new(what).because(format!("`{line}` ended with {ended}{said}")).into())
+            let why = format!("`{line}` ended with {ended}{said}");
+            let error = CouldNotFindOut::new(what);
+            Err(match output.status.code() {
+                Some(NO_SUCH_PROGRAM) => error.because(NoSuchProgram(why)),
+                _ => error.because(why),
+            }
+            .into())
         }
     }
 }
+
+/// A shell has not found the program.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NoSuchProgram(String);
 
 /// On one line, cut where it is long.
 impl fmt::Display for CommandLine {

@@ -21,6 +21,7 @@ use crate::disk::look::{Fingerprint, Links};
 use crate::disk::owner::{Mode, Resolved};
 use crate::disk::turn;
 use crate::disk::write;
+use crate::early;
 use crate::machine::{Machine, account_name};
 use crate::text::Text;
 use crate::text_file::TextFile;
@@ -273,6 +274,20 @@ impl CronEntry {
         Err(CouldNotFindOut::new(format!("{}{hint}", what())).because(said).into())
     }
 
+    /// Where there can be no crontab yet, for lack of its user or of cron: so in words.
+    fn has_no_crontab(&self) -> Option<String> {
+        let (machine, user) = (self.machine(), self.user.as_deref());
+        let is_unknown = |user: &&str| machine.root().is_none() && uzers::get_user_by_name(user).is_none();
+        if self.state == Presence::Absent || self.file.is_some() {
+            return None;
+        }
+        if let Some(user) = user.filter(is_unknown) {
+            return Some(format!("there is no user {user}"));
+        }
+        let has_cron = machine.has("crontab").unwrap_or(true);
+        (!has_cron).then(|| format!("{} is not in {}: there is no `crontab`", self.name, self.place_name()))
+    }
+
     fn reason(&self, text: &str) -> String {
         let (name, place) = (&self.name, self.place_name());
         match (self.state, table::has(text, name)) {
@@ -350,7 +365,7 @@ impl Job for CronEntry {
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
-        let place = self.look(cx)?;
+        let place = early::or_missing(cx, self.look(cx), |_| self.has_no_crontab())?;
         let text = place.text();
         let wanted = self.wanted(text)?;
         let differs = wanted != text;

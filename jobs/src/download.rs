@@ -24,6 +24,7 @@ use crate::disk::look::{self, Fingerprint, Found, Links, OpenFile};
 use crate::disk::owner::{Attributes, Resolved};
 use crate::disk::removal::remove_at;
 use crate::disk::{Group, Mode, Owner, path, write};
+use crate::early;
 use crate::http::{self, Answer, Call, Client, Headers, Patience, Url, headers, url, with_client};
 use crate::size::Size;
 use crate::span::Span;
@@ -224,7 +225,11 @@ impl Job for Download {
         let prepared = self.prepare(cx)?;
         let shown = self.path.display();
         let mut differences = Differences::new();
-        let wanted = self.wanted(cx, &prepared)?;
+        let wanted = early::or_missing(cx, self.wanted(cx, &prepared), |_| {
+            let source = prepared.url.file().filter(|source| early::is_missing(source))?;
+            let nothing = early::is_missing(&self.path);
+            nothing.then(|| format!("{shown} does not exist, nor does {} to copy", source.display()))
+        })?;
         let mut file = match look::open(&self.path, Links::Follow)? {
             Found::File(file) => file,
             Found::Nothing => {

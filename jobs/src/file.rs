@@ -16,6 +16,7 @@ use crate::disk::differ::{self, Differences};
 use crate::disk::look::{self, Found, Links, OpenFile};
 use crate::disk::owner::{Attributes, Group, Mode, Owner, Resolved};
 use crate::disk::{Validate, path, write};
+use crate::early;
 use crate::guard;
 use crate::validated::validated;
 
@@ -284,6 +285,13 @@ impl File {
         })
     }
 
+    /// Where neither it nor what it is to be a copy of is there: so in words.
+    fn is_missing_with_its_source(&self) -> Option<String> {
+        let source = self.source.as_ref().filter(|source| early::is_missing(source))?;
+        let (path, source) = (self.path.display(), source.display());
+        early::is_missing(&self.path).then(|| format!("{path} does not exist, nor does {source} to copy"))
+    }
+
     /// A part of the reason why there is no file; a run alone will not help then.
     fn nor_its_directory(&self) -> String {
         match write::directory_of(&self.path) {
@@ -303,7 +311,7 @@ impl Job for File {
     fn check(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
         let attributes = self.attributes(cx)?;
-        let mut wanted = self.wanted(cx)?;
+        let mut wanted = early::or_missing(cx, self.wanted(cx), |_| self.is_missing_with_its_source())?;
         let mut differences = Differences::new();
         match look::open(&self.path, self.links())? {
             Found::Nothing => self.compare(cx, None, &mut wanted, &mut differences)?,

@@ -25,6 +25,7 @@ use self::words::{is_commit, short, some_of};
 use crate::r#become::Become;
 use crate::disk::differ::Differences;
 use crate::disk::path;
+use crate::early;
 use crate::validated::validated;
 
 /// Keeps a directory at a branch, a tag or a commit of a Git repository. Needs the program `git`.
@@ -318,13 +319,15 @@ impl Job for GitCheckout {
         self.validated()?;
         let mut differences = Differences::new();
         let git = self.git(cx);
-        let found = match git.place()? {
+        let place = early::or_missing(cx, git.place(), |_| {
+            early::is_missing(&git.dest).then(|| format!("{} does not exist", self.dest.display()))
+        })?;
+        let found = match place {
             Place::Free(reason) => {
-                let wanted = self.wanted(&git)?;
-                differences.add_difference(
-                    format!("{} {reason}", self.dest.display()),
-                    format!("nothing -> {wanted}"),
-                );
+                let reason = format!("{} {reason}", self.dest.display());
+                let wanted =
+                    early::or_missing(cx, self.wanted(&git), |error| Some(format!("{reason}; {error}")))?;
+                differences.add_difference(reason, format!("nothing -> {wanted}"));
                 None
             }
             Place::Taken(by) => bail!("{} is {by}; move it out of the way", self.dest.display()),

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::account::{self, Accounts, GroupLine, Presence};
+use crate::early;
 use crate::machine::{Machine, account_name};
 use crate::validated::validated;
 use crate::written::listed;
@@ -164,9 +165,13 @@ impl Job for Group {
         format!("Group {}", self.name)
     }
 
-    fn check(&mut self, _: &mut Context) -> Result<()> {
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
-        match self.plan(&Accounts::read(self.machine())?)? {
+        let accounts = early::or_missing(cx, Accounts::read(self.machine()), |_| {
+            let nobody = self.state == Presence::Present && account::has_no_lists(self.machine());
+            nobody.then(|| format!("there is no group {}", self.name))
+        })?;
+        match self.plan(&accounts)? {
             None => Ok(()),
             Some(plan) => Err(NotAsWanted::new(plan.reason)
                 .diff(&format!("group {}", self.name), &plan.found, &plan.wanted)

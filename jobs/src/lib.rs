@@ -19,6 +19,7 @@ mod directory;
 mod disk;
 #[cfg(feature = "http")]
 mod download;
+mod early;
 mod facts;
 mod file;
 mod git_checkout;

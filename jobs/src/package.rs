@@ -7,7 +7,7 @@ mod apt;
 mod manager;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use self::apt::Apt;
 use self::manager::{Action, Change, Found, PackageManager, Status, Transaction};
+use crate::early;
 use crate::machine::Machine;
 use crate::span::Span;
 use crate::validated::validated;
@@ -240,6 +241,16 @@ impl Package {
         Err(CouldNotFindOut::new(what).into())
     }
 
+    /// Where the tree has no packages at all yet: so in words.
+    fn has_no_system(&self) -> Option<String> {
+        let (machine, names) = (self.machine(), self.names.join(", "));
+        let root = machine.root().filter(|_| self.state != PackageState::Absent)?;
+        let database = machine.locate_target(Path::new("/var/lib/dpkg")).ok()?;
+        let is = if self.names.len() == 1 { "is" } else { "are" };
+        early::is_missing(&database)
+            .then(|| format!("{names} {is} not installed: there is no system in {} yet", root.display()))
+    }
+
     fn plan(&self, cx: &Context, manager: &dyn PackageManager) -> Result<(Plan, Vec<Found>)> {
         let found = manager.find(cx, &self.names)?;
         let candidates = match self.state {
@@ -433,7 +444,7 @@ impl Job for Package {
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
-        let manager = self.manager()?;
+        let manager = early::or_missing(cx, self.manager(), |_| self.has_no_system())?;
         let (mut plan, found) = self.plan(cx, &*manager)?;
         let stale = self.stale(cx, &*manager)?;
         // Lists that are fetched first may know it.

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use self::manager::{Active, Activity, Load};
 use self::steps::{Plan, Step};
 use self::systemd::Unit;
+use crate::early;
 use crate::machine::Machine;
 use crate::span::Span;
 use crate::validated::validated;
@@ -382,27 +383,10 @@ impl Job for Service {
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
-        if let Some(why) = cx.local().get::<String>(DIED)? {
-            return Err(NotAsWanted::new(why).into());
-        }
-        let unit = self.unit()?;
-        let boot = self.plan_boot(&unit, cx)?;
-        let mut activity = Plan::default();
-        if self.wants_activity() {
-            let news = self.news(cx)?;
-            activity = self.plan_activity(&unit, &unit.activity(cx)?, &news, cx)?;
-        }
-        let mut reasons = boot.reasons;
-        reasons.append(&mut activity.reasons);
-        if reasons.is_empty() {
-            return Ok(());
-        }
-        let (masks, boot): (Vec<Step>, Vec<Step>) =
-            boot.steps.into_iter().partition(|step| step.verb == "mask");
-        let before = Plan { steps: boot, ..Plan::default() }.shown();
-        let after = Plan { steps: masks, ..Plan::default() }.shown();
-        let steps = format!("{before}{}{after}", activity.shown());
-        Err(NotAsWanted::new(reasons.join("; ")).difference(steps).into())
+        early::or_missing(cx, self.look(cx), |_| {
+            let unit = self.unit().ok().filter(|_| self.masked != Some(true))?;
+            unit.has_no_file().then(|| unit.is_missing().to_string())
+        })
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
@@ -456,6 +440,31 @@ impl Job for Service {
 }
 
 impl Service {
+    /// What differs, in all that is wanted.
+    fn look(&self, cx: &Context) -> Result<()> {
+        if let Some(why) = cx.local().get::<String>(DIED)? {
+            return Err(NotAsWanted::new(why).into());
+        }
+        let unit = self.unit()?;
+        let boot = self.plan_boot(&unit, cx)?;
+        let mut activity = Plan::default();
+        if self.wants_activity() {
+            let news = self.news(cx)?;
+            activity = self.plan_activity(&unit, &unit.activity(cx)?, &news, cx)?;
+        }
+        let mut reasons = boot.reasons;
+        reasons.append(&mut activity.reasons);
+        if reasons.is_empty() {
+            return Ok(());
+        }
+        let (masks, boot): (Vec<Step>, Vec<Step>) =
+            boot.steps.into_iter().partition(|step| step.verb == "mask");
+        let before = Plan { steps: boot, ..Plan::default() }.shown();
+        let after = Plan { steps: masks, ..Plan::default() }.shown();
+        let steps = format!("{before}{}{after}", activity.shown());
+        Err(NotAsWanted::new(reasons.join("; ")).difference(steps).into())
+    }
+
     fn tell_to_run(&self, unit: &Unit<'_>, cx: &Context, step: &Step, before: &Activity) -> Result<()> {
         if let Err(error) = unit.tell(cx, step, self.timeout) {
             let lame = if step.starts() && !cx.is_cancelled() { unit.lame(cx)? } else { None };

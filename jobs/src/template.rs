@@ -21,6 +21,7 @@ use serde_json::json;
 use crate::disk::look::{self, Found, Links, TEXT_LIMIT};
 use crate::disk::owner::{Group, Mode, Owner};
 use crate::disk::{Validate, path, write};
+use crate::early;
 use crate::facts::{Facts, GROUPS};
 use crate::file::File;
 use crate::text::{MARK, Text};
@@ -459,7 +460,13 @@ impl Job for Template {
     }
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        self.file(cx)?.check(cx)?;
+        let file = early::or_missing(cx, self.file(cx), |_| {
+            let source = self.source.as_ref().filter(|source| early::is_missing(source))?;
+            let (path, source) = (self.path.display(), source.display());
+            let nothing = early::is_missing(&self.path);
+            nothing.then(|| format!("{path} does not exist, nor does the template {source}"))
+        });
+        file?.check(cx)?;
         Ok(cx.set_result(json!({ "path": path::absolute(cx, &self.path) }))?)
     }
 

@@ -16,6 +16,7 @@ use dojob::{Context, CouldNotFindOut, Job, NotAsWanted};
 pub use self::source::Unarchive;
 use crate::disk::look::{Links, Meta, meta};
 use crate::disk::write;
+use crate::early;
 
 /// What is at the folder's path: it, or nothing.
 fn folder(path: &Path) -> Result<Option<Meta>> {
@@ -41,8 +42,11 @@ impl Job for Unarchive {
     fn check(&mut self, cx: &mut Context) -> Result<()> {
         let prepared = self.prepare(cx)?;
         let exists = folder(&self.dest)?.is_some();
-        let difference = check::difference(self, cx, &prepared, exists)?;
         let (dest, source) = (self.dest.display(), self.source.display());
+        let difference = early::or_missing(cx, check::difference(self, cx, &prepared, exists), |_| {
+            let nothing = !exists && early::is_missing(&self.source);
+            nothing.then(|| format!("{dest} does not exist, nor does {source} to unpack"))
+        })?;
         match difference {
             None => Ok(()),
             Some(found) if exists => {

@@ -16,6 +16,7 @@ use self::plan::{Found, Plan};
 use crate::account::{self, Accounts, Expiry, Password, Presence, home, login_setting};
 use crate::disk::look::{self, Links};
 use crate::disk::write;
+use crate::early;
 use crate::machine::Machine;
 
 /// Where a run that removes a home directory keeps which one, for the recheck and the cleanup.
@@ -134,7 +135,11 @@ impl Job for User {
         self.validated()?;
         self.password_hash.iter().for_each(|hash| cx.mask(hash));
         let machine = self.machine();
-        let mut plan = Plan::new(self, &self.look(machine)?)?;
+        let found = early::or_missing(cx, self.look(machine), |_| {
+            let nobody = self.state == Presence::Present && account::has_no_lists(machine);
+            nobody.then(|| format!("there is no user {}", self.name))
+        })?;
+        let mut plan = Plan::new(self, &found)?;
         if let Some(reason) =
             self.home_is_missing(machine, &plan, self.is_homeless(cx)?)?.filter(|_| !plan.is_new)
         {

@@ -15,6 +15,8 @@ pub(crate) struct Ahead {
 struct Found {
     would_run: HashSet<u32>,
     unknown: HashSet<u32>,
+    /// Those behind one of the others.
+    behind: HashSet<u32>,
 }
 
 impl Ahead {
@@ -26,6 +28,16 @@ impl Ahead {
     /// Of a job it could not be found out whether it would.
     pub(crate) fn note_unknown(&self, job: u32) {
         self.found().unknown.insert(job);
+    }
+
+    /// A job is about to be checked with one before it that is not in place.
+    pub(crate) fn note_behind(&self, job: u32) {
+        self.found().behind.insert(job);
+    }
+
+    /// Whether a job before this one is not in place.
+    pub(crate) fn is_behind(&self, job: u32) -> bool {
+        self.found().behind.contains(&job)
     }
 
     /// Whether a job would run, and so may change something.

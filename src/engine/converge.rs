@@ -181,6 +181,11 @@ impl<'e> Convergence<'e> {
             let next = if workers.is_free() { scheduler.next(now) } else { Next::WaitForNews };
             let until = match next {
                 Next::Try { job, attempt, tries } => {
+                    if let Some(ahead) =
+                        self.context.run.ahead.as_ref().filter(|_| scheduler.is_hindered(job))
+                    {
+                        ahead.note_behind(job);
+                    }
                     let span = self.span(job);
                     workers.start(Task { job, attempt, tries, now, span });
                     if workers.is_free() {

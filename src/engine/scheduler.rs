@@ -261,6 +261,11 @@ impl<'g> Scheduler<'g> {
         self.slots[job as usize].attempts
     }
 
+    /// Whether a dependency has not converged, or is hindered itself.
+    pub(crate) fn is_hindered(&self, job: u32) -> bool {
+        self.slots[job as usize].hindered
+    }
+
     fn tries(&self, job: u32) -> Tries {
         if self.no_act { Tries { count: 1, delay: Duration::ZERO } } else { (self.policy)(job) }
     }

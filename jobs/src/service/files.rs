@@ -108,6 +108,11 @@ impl<'a> Files<'a> {
         Err(CouldNotFindOut::new(what).because("its aliases lead in a circle").into())
     }
 
+    /// Whether no file is the unit's, and no mask.
+    pub(super) fn is_missing(self, name: &str) -> Result<bool> {
+        Ok(matches!(self.next(name)?, Next::Missing))
+    }
+
     fn next(self, name: &str) -> Result<Next> {
         for file in std::iter::once(name.to_owned()).chain(template_of(name)) {
             let mut is_masked = false;

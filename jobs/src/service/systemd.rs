@@ -2,7 +2,7 @@
 //!
 //! Knows how it is called and what it answers; not what is wanted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -212,6 +212,13 @@ impl<'a> Unit<'a> {
             activity.needs_reload = !self.files().masks(name)?.is_any();
         }
         Ok(activity)
+    }
+
+    /// Whether it is known that no file makes this unit, not even a script of the time before systemd.
+    pub(super) fn has_no_file(&self) -> bool {
+        let script = Path::new("/etc/init.d").join(self.name.trim_end_matches(".service"));
+        let has_script = self.machine.locate_target(&script).is_ok_and(|path| path.exists());
+        !has_script && self.files().is_missing(&self.name).unwrap_or(false)
     }
 
     pub(super) fn is_missing(&self) -> anyhow::Error {

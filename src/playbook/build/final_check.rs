@@ -43,6 +43,10 @@ impl Erased for FinalCheck {
             let (name, body) = &mut self.jobs[at];
             let (name, found) = (name.clone(), body.check(cx));
             let Err(error) = found else { continue };
+            if cx.is_early() {
+                // Whether they go together shows when they have run.
+                return Err(error.context(format!("`{name}` is not in place")));
+            }
             let others = self.jobs.iter().map(|(other, _)| other).filter(|other| **other != name);
             let others: Vec<String> = others.map(|other| format!("`{other}`")).collect();
             let reason = format!(
