@@ -80,13 +80,34 @@ fn everything_converges_with_batteries_and_space() {
 
 #[test]
 fn a_dry_run_says_what_would_run_and_ends_with_3() {
-    let ran = run("movie_night", &["--no-act"]);
+    let ran = run("movie_night", &["--no-act", "--no-look-ahead"]);
     assert_eq!(ran.code, Some(3));
     assert_eq!(lines_with(&ran.stderr, "would run TurnOnTv").len(), 0, "its check was not called");
     assert_eq!(lines_with(&ran.stderr, "unknown TurnOnTv until FindTvRemote").len(), 1);
     assert_eq!(
         ran.stderr.lines().last(),
         Some("dry run: 22 jobs, 1 in place, 7 would run, 14 unknown (TIME)")
+    );
+}
+
+#[test]
+fn a_dry_run_looks_ahead() {
+    let ran = run("movie_night", &["--no-act"]);
+    assert_eq!(ran.code, Some(3));
+    assert_eq!(
+        lines_with(&ran.stderr, " TurnOnTv"),
+        [
+            "would run TurnOnTv: Remote batteries are dead. (after FindTvRemote)",
+            "would run StartMovie: The movie does not play. (after FriendsArrive, CleanCouch, TurnOnTv, InsertDvd, SitOnCouch, Popcorn)"
+        ]
+    );
+    assert_eq!(lines_with(&ran.stderr, "in place Food"), ["in place Food (may change after Popcorn, Pizza)"]);
+    assert_eq!(ran.stderr.lines().last(), Some("dry run: 22 jobs, 5 in place, 17 would run (TIME)"));
+    let refused = run("movie_night", &["--no-look-ahead"]);
+    assert_eq!(refused.code, Some(2));
+    assert_eq!(
+        refused.stderr,
+        "error: --no-look-ahead says nothing without --no-act, since only a dry run looks ahead\n"
     );
 }
 

@@ -234,7 +234,9 @@ fn a_dry_run_shows_what_would_be_written_and_leaves_no_trace() {
     dry.says("--- etc/site.conf\n  +++ etc/site.conf (wanted)\n  @@ -0,0 +1,");
     dry.says("\n  +host = ");
     dry.says("would run ConfigFile etc/site.conf: etc/site.conf does not exist\n");
+    dry.says("would run Port: no port is chosen yet (after Directory state)\n");
     dry.says("unknown Server until Port, ");
+    dry.says("the result of `Port` is not known before it is in place\n");
 
     // Nor does one without a root, or a list.
     for args in [&["--no-act"][..], &["--list"], &["--list", "--graph", "-"], &["--list", "--format", "json"]]

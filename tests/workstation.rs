@@ -12,6 +12,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use proptest::sample::subsequence;
+use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
 use support::{Ran, command, example};
 use tempfile::TempDir;
@@ -191,7 +193,7 @@ fn a_dry_run_shows_what_would_be_written_and_leaves_no_trace() {
         "  --- ~/.profile\n  +++ ~/.profile (wanted)\n  @@ -0,0 +1,5 @@\n  +# Provisioned;",
         "\n  +export EDITOR=vim\n",
         "would run Directory ~/private: ~/private does not exist\n",
-        "unknown Download ~/.local/bin/notes until Directory ~/.local/bin, ",
+        "would run Download ~/.local/bin/notes: ~/.local/bin/notes does not exist (after Directory ~/.local/bin, ",
     ] {
         assert!(said.contains(text), "{text:?} is not in\n{said}");
     }
@@ -201,6 +203,74 @@ fn a_dry_run_shows_what_would_be_written_and_leaves_no_trace() {
     }
     let left: Vec<PathBuf> = tree(workstation.home.path()).into_keys().collect();
     assert_eq!(left, [workstation.home.path().to_owned(), workstation.home.path().join("tmp")]);
+}
+
+/// What a dry run says of each job: its outcome, and why.
+fn plan(workstation: &Workstation) -> BTreeMap<String, (String, String)> {
+    let before = tree(workstation.home.path());
+    let ran = expect(3, workstation.start(&["--no-act", "--format", "json"]));
+    assert!(before == tree(workstation.home.path()), "a dry run has changed something");
+    let events = ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let settled = events.filter(|event| event["event"] == "job_settled").map(|event| {
+        let text = |field: &str| workstation.short(event[field].as_str().unwrap_or_default());
+        (text("job"), (text("outcome"), text("reason")))
+    });
+    settled.collect()
+}
+
+#[test]
+fn at_first_at_most_one_job_in_ten_is_unknown() {
+    let Some(workstation) = Workstation::new() else { return };
+    let jobs = plan(&workstation);
+    let unknown: Vec<_> =
+        jobs.iter().filter(|(_, (outcome, _))| !matches!(&**outcome, "would_run" | "in_place")).collect();
+    assert!(unknown.len() * 10 <= jobs.len(), "{} of {}: {unknown:#?}", unknown.len(), jobs.len());
+}
+
+#[test]
+fn any_five_drifts_are_all_shown() {
+    const DRIFTS: [(&str, &str); 12] = [
+        ("Dotfile ~/.profile", "echo x >home/.profile"),
+        ("Dotfile ~/.config/git/config", "rm home/.config/git/config"),
+        ("Dotfile ~/.config/motd", "chmod 0600 home/.config/motd"),
+        ("Directory ~/private", "chmod 0755 home/private"),
+        (
+            "Setting ~/.config/editor.toml: editor.tab_width",
+            "sed -i 's/tab_width = 4/tab_width = 8/' home/.config/editor.toml",
+        ),
+        ("Download ~/.local/bin/notes", "echo x >home/.local/bin/notes"),
+        ("GitCheckout ~/projects/dotfiles", "rm -r home/projects/dotfiles"),
+        ("Symlink ~/.vimrc", "ln -sf nowhere home/.vimrc"),
+        ("File /etc/systemd/system/backup-notes.service", "rm etc/systemd/system/backup-notes.service"),
+        (
+            "Symlink /etc/systemd/system/timers.target.wants/backup-notes.timer",
+            "rm etc/systemd/system/timers.target.wants/backup-notes.timer",
+        ),
+        (
+            "Line /etc/cron.d/workstation: 30 8 * * mon root ~/.local/bin/notes list",
+            "sed -i 's/30 8/31 8/' etc/cron.d/workstation",
+        ),
+        (
+            "File /var/lib/workstation/upstream/greet/bin/greet",
+            "echo x >var/lib/workstation/upstream/greet/bin/greet",
+        ),
+    ];
+    let Some(workstation) = Workstation::started() else { return };
+    let config = Config { cases: 8, failure_persistence: None, ..Config::default() };
+    let all_are_shown = |five: Vec<(&str, &str)>| {
+        for (_, how) in &five {
+            let status = Command::new("/bin/sh").args(["-ec", how]).current_dir(&workstation.root).status();
+            assert!(status.unwrap().success(), "{how}");
+        }
+        let jobs = plan(&workstation);
+        for (job, how) in &five {
+            let (outcome, reason) = jobs.get(*job).unwrap_or_else(|| panic!("there is no {job}: {jobs:#?}"));
+            assert!(outcome == "would_run" && !reason.is_empty(), "{job} after `{how}`: {outcome} {reason}");
+        }
+        workstation.mend();
+        Ok(())
+    };
+    TestRunner::new(config).run(&subsequence(DRIFTS.to_vec(), 5), all_are_shown).unwrap();
 }
 
 #[test]

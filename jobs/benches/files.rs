@@ -1,4 +1,5 @@
-//! What it costs to converge 10,000 files that are as wanted, beside a bare loop that looks at the same files.
+//! What it costs to converge 10,000 files that are as wanted, beside a bare loop that looks at the same files, and to plan the
+//! same with a look ahead, also where all of them stand behind a job that would run.
 //!
 //! ```text
 //! cargo bench -p dojob-jobs --bench files
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use dojob::{Deps, DummyJob, Engine, JobGraph};
+use dojob::{Deps, DummyJob, Engine, IntoJob, JobGraph};
 use dojob_jobs::File;
 
 const FILES: usize = 10_000;
@@ -29,6 +30,22 @@ impl DummyJob for All {
         deps.extend(self.0.iter().cloned());
         deps
     }
+}
+
+/// All of them after a job that would run.
+fn behind_one(jobs: Vec<File>) -> Result<JobGraph> {
+    let first = File::new("/nowhere/at/all", "").into_job();
+    let name = first.name().to_owned();
+    let mut graph = JobGraph::builder();
+    graph.add(first);
+    let mut names = Vec::new();
+    for job in jobs {
+        let job = job.into_job();
+        names.push(job.name().to_owned());
+        graph.add(job).after([name.as_str()]);
+    }
+    graph.dummy("all").after(names);
+    Ok(graph.build()?)
 }
 
 /// What a script does that knows of nothing but the content.
@@ -68,8 +85,12 @@ fn main() -> Result<()> {
     let root = tempfile::tempdir()?;
     let files = files(root.path())?;
     let jobs = files.iter().map(|(path, content)| File::new(path, content.as_str()).mode(0o644).owner(OWNER));
-    let graph = JobGraph::new(All(jobs.collect()))?;
+    let jobs: Vec<File> = jobs.collect();
+    let graph = JobGraph::new(All(jobs.clone()))?;
+    let plan = |graph| Engine::with_graph(graph).no_act(true).look_ahead(true);
+    let mut planned = plan(graph.clone());
     let mut engine = Engine::with_graph(graph);
+    let mut behind = plan(behind_one(jobs)?);
     for _ in 0..2 {
         let loop_alone = time(|| bare(&files))?;
         let converged = time(|| {
@@ -81,6 +102,15 @@ fn main() -> Result<()> {
             "{FILES} files: bare loop {loop_alone:?}, converged {converged:?}: {:.2} times",
             converged.as_secs_f64() / loop_alone.as_secs_f64()
         );
+        for (what, engine) in [("as wanted", &mut planned), ("behind one that would run", &mut behind)] {
+            let took = time(|| {
+                let counts = engine.converge().counts();
+                ensure!(counts.in_place == FILES + 1 && counts.unknown == 0, "{counts:?}");
+                Ok(())
+            })?;
+            let times = took.as_secs_f64() / converged.as_secs_f64();
+            println!("{FILES} files {what}: planned {took:?}: {times:.2} times the run");
+        }
     }
     Ok(())
 }

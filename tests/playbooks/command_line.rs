@@ -42,9 +42,9 @@ hint: did you mean `note`?
 fn it_is_run_until_nothing_is_left_to_do() {
     let home = home();
     let plan = "would run note notes/milk: there is no note
-unknown say_hello Ann until note notes/milk
-unknown note log until say_hello Ann
-dry run: 3 jobs, 1 would run, 2 unknown (TIME)
+would run say_hello Ann (after note notes/milk)
+unknown note log until say_hello Ann: could not find out what is wanted: the result of `say_hello Ann` is not known before it is in place
+dry run: 3 jobs, 2 would run, 1 unknown (TIME)
 ";
     assert_eq!(ran(&home, &["plan", "good.conf"]), told(3, plan, ""));
     assert_eq!(
@@ -274,8 +274,11 @@ fn a_plan_is_on_standard_output_and_how_it_came_about_on_standard_error() {
     let home = home();
     let ran = ran(&home, &["plan", "good.conf", "-v"]);
     assert!(ran.stdout.starts_with("would run note notes/milk: there is no note\n"), "{}", ran.stdout);
-    assert!(ran.stdout.ends_with("dry run: 3 jobs, 1 would run, 2 unknown (TIME)\n"), "{}", ran.stdout);
-    assert_eq!(ran.stderr, "note notes/milk.check: fail \"there is no note\"\n");
+    assert!(ran.stdout.ends_with("dry run: 3 jobs, 2 would run, 1 unknown (TIME)\n"), "{}", ran.stdout);
+    assert_eq!(
+        ran.stderr,
+        "note notes/milk.check: fail \"there is no note\"\nsay_hello Ann.check: fail\nnote log.check: fail \"could not find out what is wanted: the result of `say_hello Ann` is not known before it is in place\"\n"
+    );
 }
 
 #[test]
