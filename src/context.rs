@@ -8,13 +8,13 @@ pub(crate) mod args;
 pub(crate) mod cancel;
 pub(crate) mod command;
 pub(crate) mod current;
-pub(crate) mod diary;
 pub(crate) mod directory;
 pub(crate) mod escaped;
 mod mismatch;
 pub(crate) mod output;
 pub(crate) mod proc;
 pub(crate) mod process;
+pub(crate) mod recorder;
 pub(crate) mod session;
 pub(crate) mod storage;
 pub(crate) mod time;
@@ -33,9 +33,9 @@ use serde_json::Value;
 use self::ahead::Ahead;
 use self::args::{ArgError, Args};
 use self::cancel::Cancel;
-use self::diary::{Diary, Page};
 use self::directory::Directory;
 use self::process::Groups;
+use self::recorder::{Recorder, RunRecord};
 use self::storage::{Global, Handles, Local, encode};
 use crate::clock::Clock;
 use crate::event::{Emitter, Failure, Phase, Stream};
@@ -65,7 +65,7 @@ pub(crate) struct Run {
     /// When the first try of a job began whose time is limited.
     pub(crate) first_tries: Mutex<HashMap<u32, Duration>>,
     /// What earlier runs, and this one, have written down.
-    pub(crate) diary: Option<Arc<dyn Diary>>,
+    pub(crate) recorder: Option<Arc<dyn Recorder>>,
     pub(crate) lineage: Arc<dyn Lineage>,
     pub(crate) emitter: Arc<Emitter>,
     /// Ends what is at work.
@@ -98,7 +98,7 @@ impl Run {
             changed: Mutex::default(),
             clock: self.clock.clone(),
             first_tries: Mutex::default(),
-            diary: self.diary.clone(),
+            recorder: self.recorder.clone(),
             lineage,
             emitter: self.emitter.clone(),
             cancel: self.cancel.clone(),
@@ -207,7 +207,7 @@ impl Context {
         (attempt, tries): (u32, u32),
         local: impl IntoIterator<Item = (String, Value)>,
         result: Option<Value>,
-        page: Page,
+        page: RunRecord,
     ) -> Self {
         let local = Local::restored(run.emitter.redactor(), local, page);
         Context { local, result, ..Context::new(run, id, attempt, tries) }
@@ -477,7 +477,8 @@ impl Context {
     /// When there is no such job, or no such dependency.
     pub fn changed(&self, name: &str) -> Result<bool, ResultError> {
         let id = self.dependency(name)?;
-        let is_unseen = || self.run.diary.as_ref().is_some_and(|diary| diary.is_unseen(name, self.name()));
+        let is_unseen =
+            || self.run.recorder.as_ref().is_some_and(|recorder| recorder.is_unseen(name, self.name()));
         let would_change = || self.run.ahead.as_ref().is_some_and(|ahead| ahead.would_run(id));
         let changed = self.run.changed().contains(&id) || would_change() || is_unseen();
         if changed {
@@ -589,11 +590,11 @@ impl Context {
     }
 
     /// A run begins, and is written down there.
-    pub(crate) fn open(&mut self, page: Page) {
+    pub(crate) fn open(&mut self, page: RunRecord) {
         self.local.open(page);
     }
 
-    pub(crate) fn page(&self) -> Option<&Page> {
+    pub(crate) fn page(&self) -> Option<&RunRecord> {
         self.local.page()
     }
 

@@ -34,7 +34,7 @@ use serde::Serialize;
 use self::converge::Convergence;
 use self::log::Log;
 use self::policy::OnFailure;
-use self::recorder::Recorder;
+use self::recorder::LogRecorder;
 use self::scheduler::Tries;
 use self::settings::Settings;
 use self::setup::Setup;
@@ -255,7 +255,7 @@ impl Engine {
     /// process left pending: it ends the commands that are left, and calls the cleanups that are open, before anything else.
     #[must_use]
     pub fn journal(mut self, log: impl Log + 'static) -> Self {
-        match Recorder::new(log) {
+        match LogRecorder::new(log) {
             Ok(recorder) => self.setup.recorder = Some(Arc::new(recorder)),
             Err(error) => self.setup.unreadable = Some(error),
         }
@@ -271,7 +271,7 @@ impl Engine {
     }
 
     #[cfg(feature = "cli")]
-    pub(crate) fn get_scope(&self) -> Option<&str> {
+    pub(crate) fn scope_name(&self) -> Option<&str> {
         self.setup.scope.as_deref()
     }
 

@@ -12,8 +12,8 @@ mod layout;
 pub(crate) mod list;
 #[cfg(feature = "cli")]
 pub(crate) mod log;
-pub(crate) mod look;
 mod mermaid;
+pub(crate) mod palette;
 pub(crate) mod picture;
 mod picture_format;
 #[cfg(feature = "png")]

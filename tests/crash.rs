@@ -47,7 +47,7 @@ fn workshop() {
         let steps = AtomicU32::new(0);
         let kill_at = cli.kill_at;
         let journal =
-            Journal::wait(cli.root.join("state"), Some(Duration::from_secs(20)))?.watch(move || {
+            Journal::open_blocking(cli.root.join("state"), Some(Duration::from_secs(20)))?.watch(move || {
                 if Some(steps.fetch_add(1, Ordering::SeqCst)) == kill_at {
                     let _ = rustix::process::kill_process(
                         rustix::process::getpid(),

@@ -89,7 +89,8 @@ fn lines() -> Vec<Value> {
             anyhow::ensure!(!is_stubborn, "it sticks");
             Ok(())
         });
-        let journal = if no_act { Journal::look(state.path()) } else { Journal::open(state.path()) };
+        let journal =
+            if no_act { Journal::open_read_only(state.path()) } else { Journal::open(state.path()) };
         let engine = Engine::with_graph(graph.build().unwrap()).no_act(no_act).journal(journal.unwrap());
         let engine = engine.on_failure(OnFailure::Revert).clock(VirtualClock::new());
         engine.observe(JsonLines::new(written.clone())).converge();

@@ -122,7 +122,7 @@ fn without_a_root_jobs_come_as_they_were_told() {
     graph.add(Leaf { name: "four", size: 1 }).after(["one"]).retry(Retry::tries(9));
     let graph = graph.build().unwrap();
     assert_eq!(order(&graph), ["one", "three", "two", "four"]);
-    assert_eq!(graph.get("four").unwrap().retry().get_tries(), Some(9));
+    assert_eq!(graph.get("four").unwrap().retry().max_tries(), Some(9));
     assert_eq!(graph.roots().map(|node| node.name()).collect::<Vec<_>>(), ["two", "four"]);
 }
 
@@ -290,7 +290,7 @@ fn jobs_are_given_more_to_need_and_other_names() {
     assert_eq!(names(graph), ["a", "b", "c", "d"]);
     let graph =
         JobGraph::new(Say("b").named("say b").tried(dojob::Retry::tries(7)).needs(deps![Say("a")])).unwrap();
-    assert_eq!(graph.get("say b").unwrap().retry().get_tries(), Some(7));
+    assert_eq!(graph.get("say b").unwrap().retry().max_tries(), Some(7));
     assert_eq!(names(graph), ["a", "say b"]);
 
     let errors = JobGraph::new(Say("d").needs(deps![twice(), Say("b")])).unwrap_err();

@@ -158,7 +158,7 @@ fn under_no_act_debts_are_shown_and_not_paid() {
     engine(one(root.path(), &log, "maker", true), root.path()).converge();
     take(&log);
     let before = fs::read(root.path().join("journal")).unwrap();
-    let look = Journal::look(root.path()).unwrap();
+    let look = Journal::open_read_only(root.path()).unwrap();
     let report =
         Engine::with_graph(one(root.path(), &log, "maker", false)).journal(look).no_act(true).converge();
     assert!(take(&log).is_empty());
@@ -450,7 +450,7 @@ fn what_others_may_write_is_neither_read_nor_written() {
     let before = fs::read(&file).unwrap();
     let set_mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let must_be_refused = |why: &str| {
-        let errors = [Journal::open(&state).unwrap_err(), Journal::look(&state).unwrap_err()];
+        let errors = [Journal::open(&state).unwrap_err(), Journal::open_read_only(&state).unwrap_err()];
         for error in errors {
             assert!(matches!(error, JournalError::Untrusted { .. }), "{error:?}");
             assert!(error.to_string().contains(why), "{error}");

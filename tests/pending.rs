@@ -404,7 +404,8 @@ fn a_journal_that_is_looked_at_pays_nothing_while_its_owner_lives() {
             note(&l3, "cleaned a live run");
             Ok(())
         });
-        let mut looker = Engine::with_graph(h.build().unwrap()).journal(Journal::look(&d2).unwrap());
+        let mut looker =
+            Engine::with_graph(h.build().unwrap()).journal(Journal::open_read_only(&d2).unwrap());
         looker.converge();
         Ok(())
     });

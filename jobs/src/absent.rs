@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::disk::look::{self, Meta};
+use crate::disk::inspect::{self, Meta};
 use crate::disk::{path, walk, write};
 use crate::guard;
 use crate::validated::validated;
@@ -81,7 +81,7 @@ impl Job for Absent {
     fn check(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
         let path = self.path.display();
-        let Some(meta) = look::meta_if_any(&self.path)? else { return Ok(()) };
+        let Some(meta) = inspect::meta_if_any(&self.path)? else { return Ok(()) };
         guard::refuse_removal(cx, &self.path, &meta)?;
         ensure!(
             !self.is_kept(&meta)?,
@@ -93,7 +93,7 @@ impl Job for Absent {
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
         let remove = || {
-            let Some(meta) = look::meta_if_any(&self.path)? else { return Ok(()) };
+            let Some(meta) = inspect::meta_if_any(&self.path)? else { return Ok(()) };
             guard::refuse_removal(cx, &self.path, &meta)?;
             ensure!(!self.is_kept(&meta)?, "it is a directory with something in it");
             if meta.is_dir() {

@@ -19,8 +19,8 @@ use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::machine::Machine;
 use crate::patience::patiently;
+use crate::target_root::TargetRoot;
 
 /// Whether something is to be there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -49,7 +49,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// When it fails.
 pub(crate) fn call(
     cx: &Context,
-    machine: Machine<'_>,
+    machine: TargetRoot<'_>,
     words: &[String],
     input: Option<&Secret<String>>,
 ) -> Result<()> {
@@ -95,7 +95,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`CouldNotFindOut`], where one of the files cannot be read.
-    pub(crate) fn read(machine: Machine<'_>) -> Result<Self> {
+    pub(crate) fn read(machine: TargetRoot<'_>) -> Result<Self> {
         let passwd = read(machine, "/etc/passwd", "which users there are")?;
         let group = read(machine, "/etc/group", "which groups there are")?;
         Ok(Accounts::parse(&passwd, &group))
@@ -169,13 +169,13 @@ impl Password {
     ///
     /// # Errors
     /// [`CouldNotFindOut`], where the file cannot be read, as by most users.
-    pub(crate) fn read(machine: Machine<'_>, user: &str) -> Result<Self> {
+    pub(crate) fn read(machine: TargetRoot<'_>, user: &str) -> Result<Self> {
         let shadow = read(machine, "/etc/shadow", "which password is set (only root may read it)")?;
         Ok(Password::parse(&shadow, user))
     }
 
     /// Whether there is a line for the user at all; `None` where that cannot be seen.
-    pub(crate) fn is_there(machine: Machine<'_>, user: &str) -> Option<bool> {
+    pub(crate) fn is_there(machine: TargetRoot<'_>, user: &str) -> Option<bool> {
         let shadow = read(machine, "/etc/shadow", "which passwords there are").ok()?;
         Some(shadow.lines().any(|line| line.split(':').next() == Some(user)))
     }
@@ -222,7 +222,7 @@ impl Expiry {
     ///
     /// # Errors
     /// [`CouldNotFindOut`], where the file cannot be read, as by most users.
-    pub(crate) fn read(machine: Machine<'_>, user: &str) -> Result<Self> {
+    pub(crate) fn read(machine: TargetRoot<'_>, user: &str) -> Result<Self> {
         let shadow = read(machine, "/etc/shadow", "when the account expires (only root may read it)")?;
         Ok(Expiry::of(&shadow, user))
     }
@@ -259,7 +259,7 @@ impl fmt::Display for Expiry {
 const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 
 /// A setting of `/etc/login.defs`, where it is there.
-pub(crate) fn login_setting(machine: Machine<'_>, name: &str) -> Option<String> {
+pub(crate) fn login_setting(machine: TargetRoot<'_>, name: &str) -> Option<String> {
     let path = machine.locate_target(Path::new("/etc/login.defs")).ok()?;
     let text = fs::read(path).ok()?;
     setting(&String::from_utf8_lossy(&text), name)
@@ -274,13 +274,13 @@ fn setting(text: &str, name: &str) -> Option<String> {
 }
 
 /// Whether a tree has no lists of users and groups, so that there are none.
-pub(crate) fn has_no_lists(machine: Machine<'_>) -> bool {
+pub(crate) fn has_no_lists(machine: TargetRoot<'_>) -> bool {
     let is_missing =
         |file| machine.locate_target(Path::new(file)).is_ok_and(|path| crate::early::is_missing(&path));
     machine.root().is_some() && is_missing("/etc/passwd") && is_missing("/etc/group")
 }
 
-fn read(machine: Machine<'_>, file: &str, what: &str) -> Result<String> {
+fn read(machine: TargetRoot<'_>, file: &str, what: &str) -> Result<String> {
     let path = machine.locate_target(Path::new(file))?;
     match fs::read(&path) {
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),

@@ -16,14 +16,14 @@ use serde_json::json;
 
 use self::folder::{Look, Sources, sources};
 use crate::disk::differ::Differences;
-use crate::disk::look::{Found, Links, OpenFile, open};
+use crate::disk::inspect::{Found, Links, OpenFile, open};
 use crate::disk::owner::{Attributes, Resolved};
 use crate::disk::write::{self, follow};
 use crate::disk::{Group, Mode, Owner, path};
 use crate::early;
 use crate::packed::exclude::{self, Exclude};
 use crate::packed::write::Packer;
-use crate::packed::{Format, Kind};
+use crate::packed::{EntryKind, Format};
 
 /// The mode of a new archive where none is asked for: it holds copies of files that not everybody may be allowed to read.
 const NEW_ARCHIVE: Mode = Mode::new(0o600);
@@ -238,7 +238,7 @@ impl Job for Archive {
                 anyhow::ensure!(!cx.is_cancelled(), "the run was asked to stop");
                 let entry = &source.entry;
                 match entry.kind {
-                    Kind::File(_) => {
+                    EntryKind::File(_) => {
                         let content = source.open()?.with_context(|| {
                             format!("{} was replaced or removed meanwhile", source.path.display())
                         })?;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::expectation::{Bounds, Expectation};
 use crate::r#become::{Become, Variables};
 use crate::command_line::{self, Answer, CommandLine, OneOrMany, paths};
-use crate::disk::look::{self, Links};
+use crate::disk::inspect::{self, Links};
 use crate::disk::path;
 use crate::early;
 use crate::facts::Facts;
@@ -147,12 +147,12 @@ impl Assert {
 
     fn check_paths(&self, cx: &Context, reasons: &mut Vec<String>) -> Result<()> {
         for path in &self.exists {
-            if look::meta(&cx.working_directory().join(path), Links::Follow)?.is_none() {
+            if inspect::meta(&cx.working_directory().join(path), Links::Follow)?.is_none() {
                 reasons.push(format!("{} does not exist", path.display()));
             }
         }
         for path in &self.missing {
-            if look::meta(&cx.working_directory().join(path), Links::Stay)?.is_some() {
+            if inspect::meta(&cx.working_directory().join(path), Links::Stay)?.is_some() {
                 reasons.push(format!("{} exists", path.display()));
             }
         }

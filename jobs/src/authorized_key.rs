@@ -16,15 +16,15 @@ use serde::{Deserialize, Serialize};
 use self::line::{Decided, Fate, Key, KeyLine, end_of_options, is_authority};
 use crate::account::{Accounts, Presence, UserLine};
 use crate::disk::differ::Differences;
-use crate::disk::look::{self, Links, Meta};
+use crate::disk::edit_lock;
+use crate::disk::inspect::{self, Links, Meta};
 use crate::disk::owner::{Mode, Resolved};
-use crate::disk::turn;
 use crate::disk::write;
 use crate::early;
-use crate::machine::{Machine, account_name};
+use crate::serde_helpers::{no_break, path};
+use crate::target_root::{TargetRoot, account_name};
 use crate::text_file::{TextFile, joined, lines};
 use crate::validated::validated;
-use crate::written::{no_break, path};
 
 const DIRECTORY_MODE: Mode = Mode::new(0o700);
 const FILE_MODE: Mode = Mode::new(0o600);
@@ -156,8 +156,8 @@ impl AuthorizedKey {
         self
     }
 
-    fn machine(&self) -> Machine<'_> {
-        Machine::new(self.root.as_ref())
+    fn machine(&self) -> TargetRoot<'_> {
+        TargetRoot::new(self.root.as_ref())
     }
 
     fn keys(&self) -> Result<Vec<Key>> {
@@ -274,12 +274,12 @@ impl AuthorizedKey {
     /// The directory and what differs about it. As root we would do in it what its user could turn elsewhere by a link.
     fn compare_directory(&self, place: &Place, differences: &mut Differences) -> Result<()> {
         let Some(directory) = &place.directory else { return Ok(()) };
-        let found = look::meta(&self.machine().locate(directory)?, Links::Stay)?;
+        let found = inspect::meta(&self.machine().locate(directory)?, Links::Stay)?;
         match found {
             None if self.state == Presence::Absent => {}
             None => {
                 let home = directory.parent().unwrap_or(Path::new("/"));
-                if look::meta(&self.machine().locate_target(home)?, Links::Follow)?.is_none() {
+                if inspect::meta(&self.machine().locate_target(home)?, Links::Follow)?.is_none() {
                     bail!("the home directory {} does not exist", home.display());
                 }
                 differences.add(format!("{} does not exist", directory.display()));
@@ -376,7 +376,7 @@ impl Job for AuthorizedKey {
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
         let place = self.place()?;
-        let _turn = turn::take(cx, &self.machine().locate(&place.file)?)?;
+        let _turn = edit_lock::take(cx, &self.machine().locate(&place.file)?)?;
         let mut file = self.read(&place)?;
         if self.differences(&place, &file)?.into_result().is_ok() {
             return Ok(());

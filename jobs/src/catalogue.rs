@@ -41,7 +41,7 @@ pub enum Need {
 
 /// A type of jobs.
 #[derive(Clone, Copy)]
-pub struct Entry {
+pub struct CatalogueEntry {
     type_name: &'static str,
     area: Area,
     needs: &'static [Need],
@@ -50,14 +50,14 @@ pub struct Entry {
     read: fn(Value) -> serde_json::Result<AnyJob>,
 }
 
-impl Entry {
+impl CatalogueEntry {
     const fn of<T: IntoJob<M> + DeserializeOwned + JsonSchema, M>(
         type_name: &'static str,
         area: Area,
         needs: &'static [Need],
         example: &'static str,
     ) -> Self {
-        Entry { type_name, area, needs, example, schema: schema::<T>, read: read::<T, M> }
+        CatalogueEntry { type_name, area, needs, example, schema: schema::<T>, read: read::<T, M> }
     }
 
     /// What a configuration calls it: `git_checkout`.
@@ -106,9 +106,9 @@ impl Entry {
     }
 }
 
-impl std::fmt::Debug for Entry {
+impl std::fmt::Debug for CatalogueEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Entry").field("type_name", &self.type_name).finish_non_exhaustive()
+        f.debug_struct("CatalogueEntry").field("type_name", &self.type_name).finish_non_exhaustive()
     }
 }
 
@@ -121,16 +121,16 @@ fn read<T: IntoJob<M> + DeserializeOwned, M>(args: Value) -> serde_json::Result<
 }
 
 /// All types of jobs that this build has, ordered by area and name.
-pub fn entries() -> &'static [Entry] {
+pub fn entries() -> &'static [CatalogueEntry] {
     ENTRIES
 }
 
 /// One line a type: `Type: Area, [needs], "example";`.
 macro_rules! catalogue {
     ($($(#[$cfg:meta])? $Type:ident: $area:ident, [$($need:expr),*], $example:literal;)*) => {
-        const ENTRIES: &[Entry] = &[$(
+        const ENTRIES: &[CatalogueEntry] = &[$(
             $(#[$cfg])?
-            Entry::of::<$Type, _>(stringify!($Type), Area::$area, &[$($need),*], $example),
+            CatalogueEntry::of::<$Type, _>(stringify!($Type), Area::$area, &[$($need),*], $example),
         )*];
 
         $(

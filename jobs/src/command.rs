@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::r#become::{Become, Variables};
 use crate::command_line::{self, Answer, CommandLine, OneOrMany, Printed, paths};
 use crate::disk::differ::Differences;
-use crate::disk::look::{self, Links};
+use crate::disk::inspect::{self, Links};
 use crate::disk::path;
 use crate::early;
 use crate::span::Span;
@@ -275,8 +275,8 @@ impl Command {
         let mut differences = Differences::new();
         for path in &self.creates {
             let path_there = start.join(path);
-            if look::meta(&path_there, Links::Follow)?.is_none() {
-                let what = match look::meta(&path_there, Links::Stay)? {
+            if inspect::meta(&path_there, Links::Follow)?.is_none() {
+                let what = match inspect::meta(&path_there, Links::Stay)? {
                     Some(_) => "is a link that leads nowhere",
                     None => "does not exist",
                 };
@@ -284,7 +284,7 @@ impl Command {
             }
         }
         for path in &self.removes {
-            if look::meta(&start.join(path), Links::Stay)?.is_some() {
+            if inspect::meta(&start.join(path), Links::Stay)?.is_some() {
                 differences.add(format!("{} exists", path.display()));
             }
         }

@@ -17,16 +17,16 @@ use uzers::os::unix::UserExt;
 
 use crate::account::Presence;
 use crate::disk::differ::Differences;
-use crate::disk::look::{Fingerprint, Links};
+use crate::disk::edit_lock;
+use crate::disk::inspect::{Fingerprint, Links};
 use crate::disk::owner::{Mode, Resolved};
-use crate::disk::turn;
 use crate::disk::write;
 use crate::early;
-use crate::machine::{Machine, account_name};
+use crate::serde_helpers::one_line;
+use crate::target_root::{TargetRoot, account_name};
 use crate::text::Text;
 use crate::text_file::TextFile;
 use crate::validated::validated;
-use crate::written::one_line;
 
 const DIRECTORY: &str = "/etc/cron.d";
 
@@ -152,8 +152,8 @@ impl CronEntry {
         self
     }
 
-    fn machine(&self) -> Machine<'_> {
-        Machine::new(self.root.as_ref())
+    fn machine(&self) -> TargetRoot<'_> {
+        TargetRoot::new(self.root.as_ref())
     }
 
     fn validate(&self) -> Result<()> {
@@ -229,9 +229,9 @@ impl CronEntry {
     }
 
     /// Nobody else may edit the same file, or the same crontab, until this is dropped.
-    fn turn(&self, cx: &Context) -> Result<turn::Turn> {
+    fn turn(&self, cx: &Context) -> Result<edit_lock::EditLock> {
         if let Some(file) = &self.file {
-            return turn::take(cx, &self.machine().locate_target(&Path::new(DIRECTORY).join(file))?);
+            return edit_lock::take(cx, &self.machine().locate_target(&Path::new(DIRECTORY).join(file))?);
         }
         let account = match &self.user {
             Some(user) => uzers::get_user_by_name(user),
@@ -246,7 +246,7 @@ impl CronEntry {
         let name = Fingerprint::of_bytes(format!("{} {user}", root.display()).as_bytes()).hex();
         let home = account.filter(|_| self.root.is_none()).map(|account| account.home_dir().to_owned());
         let home = home.filter(|home| home.is_dir()).unwrap_or_else(|| PathBuf::from("/"));
-        turn::take_named(cx, format!("crontab-{}", &name[..32]), &home, Path::new(&self.place_name()))
+        edit_lock::take_named(cx, format!("crontab-{}", &name[..32]), &home, Path::new(&self.place_name()))
     }
 
     fn look(&self, cx: &Context) -> Result<Place> {
@@ -330,7 +330,7 @@ fn variable(name: &str, value: &str) -> Result<String> {
         "`env` has `{}` in it, which is no name of a variable",
         name.escape_debug()
     );
-    crate::written::no_break(&format!("env.{name}"), value)?;
+    crate::serde_helpers::no_break(&format!("env.{name}"), value)?;
     let is_plain = value.trim() == value && !value.is_empty() && !value.starts_with(['"', '\'']);
     let quote = match value {
         _ if is_plain => "",

@@ -15,11 +15,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::differ::Differences;
-use crate::disk::look::{self, Links, Meta};
+use crate::disk::inspect::{self, Links, Meta};
 use crate::disk::owner::{Attributes, Group, Mode, Owner, Resolved};
 use crate::disk::pattern::Patterns;
 use crate::disk::removal::remove_at;
-use crate::disk::walk::{Enter, Entry, names_in, open_directory, open_entry, walk, walk_from};
+use crate::disk::walk::{Enter, WalkedEntry, names_in, open_directory, open_entry, walk, walk_from};
 use crate::disk::{at, path, write};
 use crate::guard::{self, Guard};
 use crate::validated::validated;
@@ -207,7 +207,7 @@ impl Directory {
             let found = match rustix::fs::statat(directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => Meta::from(stat),
                 Err(Errno::NOENT) => continue,
-                Err(errno) => return Err(look::unseen(&self.path.join(name), errno)),
+                Err(errno) => return Err(inspect::unseen(&self.path.join(name), errno)),
             };
             if found.is_dir() {
                 let guard = guard.get_or_insert_with(|| Guard::look(cx));
@@ -283,7 +283,7 @@ impl Directory {
     fn make(&self, cx: &Context, attributes: &Resolved) -> Result<()> {
         let mut missing = Vec::new();
         for path in self.path.ancestors().filter(|path| !path.as_os_str().is_empty()) {
-            match look::meta(path, Links::Follow)? {
+            match inspect::meta(path, Links::Follow)? {
                 Some(meta) if meta.is_dir() => break,
                 // The path itself: then it may be moved away.
                 Some(_) if missing.is_empty() && self.force => missing.push(path),
@@ -321,7 +321,7 @@ fn make_one(cx: &Context, path: &Path, attributes: &Resolved, force: bool) -> Re
         wanted.set(&made, &found)?;
         if force {
             // A directory takes the place of nothing else in one step.
-            if let Some(found) = look::meta(path, Links::Stay)? {
+            if let Some(found) = inspect::meta(path, Links::Stay)? {
                 guard::refuse_removal(cx, path, &found)?;
             }
             write::remove_other(path, &parent, name)?;
@@ -336,7 +336,7 @@ fn make_one(cx: &Context, path: &Path, attributes: &Resolved, force: bool) -> Re
 }
 
 /// Sets what is wanted of something that a walk has come by; links are not followed.
-fn set(entry: &Entry<'_>, wanted: &Resolved) -> Result<()> {
+fn set(entry: &WalkedEntry<'_>, wanted: &Resolved) -> Result<()> {
     if !entry.meta.is_dir() && !entry.meta.is_file() {
         return set_other(entry, wanted);
     }
@@ -350,7 +350,7 @@ fn set(entry: &Entry<'_>, wanted: &Resolved) -> Result<()> {
 }
 
 /// The same for a link, a device and the like. A mode is not asked for; and to open one is not wanted.
-fn set_other(entry: &Entry<'_>, wanted: &Resolved) -> Result<()> {
+fn set_other(entry: &WalkedEntry<'_>, wanted: &Resolved) -> Result<()> {
     let ids = (wanted.uid.map(Uid::from_raw), wanted.gid.map(Gid::from_raw));
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
@@ -373,7 +373,7 @@ impl Job for Directory {
         self.validated()?;
         let attributes = self.attributes(cx)?;
         let mut differences = Differences::new();
-        match look::meta(&self.path, Links::Follow)? {
+        match inspect::meta(&self.path, Links::Follow)? {
             Some(meta) if meta.is_dir() => {
                 attributes.compare(&meta, &mut differences);
                 self.compare_unlisted(cx, &mut differences)?;
@@ -381,14 +381,14 @@ impl Job for Directory {
                     self.compare_below(cx, &attributes, &mut differences)?;
                 }
             }
-            None if look::meta(&self.path, Links::Stay)?.is_none() => {
+            None if inspect::meta(&self.path, Links::Stay)?.is_none() => {
                 differences.add(format!("{} does not exist", self.path.display()));
             }
             found => {
                 let what = found.map_or("a symbolic link to nothing", |meta| meta.what());
                 let is = format!("{} is {what}, not a directory", self.path.display());
                 ensure!(self.force, "{is}; `force` would remove it");
-                if let Some(found) = look::meta(&self.path, Links::Stay)? {
+                if let Some(found) = inspect::meta(&self.path, Links::Stay)? {
                     guard::refuse_removal(cx, &self.path, &found)?;
                 }
                 differences.add(is);
@@ -400,9 +400,9 @@ impl Job for Directory {
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
         let attributes = self.attributes(cx)?;
-        match look::meta(&self.path, Links::Follow)? {
+        match inspect::meta(&self.path, Links::Follow)? {
             Some(meta) if meta.is_dir() => {}
-            None if !self.force && look::meta(&self.path, Links::Stay)?.is_some() => {
+            None if !self.force && inspect::meta(&self.path, Links::Stay)?.is_some() => {
                 bail!("{} is a symbolic link to nothing, not a directory", self.path.display());
             }
             _ => return self.make(cx, &attributes),

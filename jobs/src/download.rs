@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use ureq::http::Method;
 
 use crate::disk::differ::Differences;
-use crate::disk::look::{self, Fingerprint, Found, Links, OpenFile};
+use crate::disk::inspect::{self, Fingerprint, Found, Links, OpenFile};
 use crate::disk::owner::{Attributes, Resolved};
 use crate::disk::removal::remove_at;
 use crate::disk::{Group, Mode, Owner, path, write};
@@ -209,7 +209,7 @@ fn says(path: &Path) -> String {
 
 fn open_source(source: &Path) -> Result<OpenFile> {
     let stop = |why: &str| Err(CouldNotFindOut::new(says(source)).permanent().because(why).into());
-    match look::open(source, Links::Follow)? {
+    match inspect::open(source, Links::Follow)? {
         Found::File(file) => Ok(file),
         Found::Nothing => stop("there is no such file"),
         other => stop(&format!("it is {}", other.what().unwrap_or_default())),
@@ -230,11 +230,11 @@ impl Job for Download {
             let nothing = early::is_missing(&self.path);
             nothing.then(|| format!("{shown} does not exist, nor does {} to copy", source.display()))
         })?;
-        let mut file = match look::open(&self.path, Links::Follow)? {
+        let mut file = match inspect::open(&self.path, Links::Follow)? {
             Found::File(file) => file,
             Found::Nothing => {
                 let difference = match &wanted {
-                    Some(wanted) => format!("nothing -> sha256 {}", look::hex(wanted)),
+                    Some(wanted) => format!("nothing -> sha256 {}", inspect::hex(wanted)),
                     None => format!("nothing -> {}", prepared.url),
                 };
                 differences.add_difference(format!("{shown} does not exist"), difference);
@@ -250,7 +250,7 @@ impl Job for Download {
         if let Some(wanted) = &wanted {
             let found = file.digest(cx).or_could_not_find_out(says(&self.path))?;
             if found.sha256 != *wanted {
-                let difference = format!("{found} -> sha256 {}", look::hex(wanted));
+                let difference = format!("{found} -> sha256 {}", inspect::hex(wanted));
                 differences.add_difference(format!("{shown} has another content"), difference);
             }
             handed["sha256"] = found.hex().into();
@@ -264,7 +264,7 @@ impl Job for Download {
         let prepared = self.prepare(cx)?;
         let target = write::follow(&self.path)?;
         let wanted = self.wanted(cx, &prepared)?;
-        if let Found::File(mut file) = look::open(&target, Links::Stay)? {
+        if let Found::File(mut file) = inspect::open(&target, Links::Stay)? {
             // Only mode or owner is to be mended.
             let is_right = match &wanted {
                 Some(wanted) => file.digest(cx)?.sha256 == *wanted,
@@ -472,7 +472,7 @@ impl<'a, W: Write> Sink<'a, W> {
     /// Whether all of it together is what was expected.
     fn expect(&self, expected: [u8; 32]) -> Result<()> {
         let found = Fingerprint { size: self.size, sha256: self.hasher.clone().finalize().into() };
-        let wanted = look::hex(&expected);
+        let wanted = inspect::hex(&expected);
         ensure!(
             found.sha256 == expected,
             "what came has {found}, and not sha256 {wanted}; is the URL or the hash out of date?"
@@ -489,7 +489,7 @@ fn open_part(directory: &OwnedFd, name: &OsStr, new: OFlags) -> rustix::io::Resu
 /// Whether a part was made here, and can be changed by nobody else.
 fn is_own(file: &File) -> io::Result<bool> {
     let stat = rustix::fs::fstat(file)?;
-    let meta = look::Meta::from(stat);
+    let meta = inspect::Meta::from(stat);
     let is_private = meta.mode.bits() == 0o600 && meta.uid == rustix::process::geteuid().as_raw();
     Ok(meta.is_file() && is_private && stat.st_nlink == 1)
 }
@@ -517,7 +517,7 @@ impl Part {
         let directory = write::directory_of(target)?;
         let opened = write::open_directory(directory)?;
         let name = target.file_name().unwrap_or_default().as_bytes();
-        let hash = look::hex(&Sha256::digest(name)[..8]);
+        let hash = inspect::hex(&Sha256::digest(name)[..8]);
         let name = format!("{}{hash}.part", write::BESIDE);
         let path = directory.join(&name);
         match open_part(&opened, name.as_ref(), OFlags::empty()) {
@@ -556,7 +556,7 @@ impl Part {
         let directory = &self.directory;
         let [part, name] = [&self.path, target].map(|path| path.file_name().unwrap_or_default());
         let old = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Some(look::Meta::from(stat)),
+            Ok(stat) => Some(inspect::Meta::from(stat)),
             Err(Errno::NOENT) => None,
             Err(errno) => return Err(io::Error::from(errno).into()),
         };

@@ -9,7 +9,7 @@ use anyhow::Error;
 use dojob::{CommandError, Context, NotAsWanted, Result};
 
 use crate::command_line::NoSuchProgram;
-use crate::disk::look::{self, Links};
+use crate::disk::inspect::{self, Links};
 
 /// What was found out, or in a check that is called early: that it is not in place, where `missing` says why that is known all
 /// the same.
@@ -26,7 +26,7 @@ pub(crate) fn or_missing<T>(
 
 /// Whether it is known that there is nothing at a path, not even a link.
 pub(crate) fn is_missing(path: &Path) -> bool {
-    matches!(look::meta(path, Links::Stay), Ok(None))
+    matches!(inspect::meta(path, Links::Stay), Ok(None))
 }
 
 /// Why a command has not even begun: its program is not there yet, or the directory to start in.

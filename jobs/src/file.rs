@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::differ::{self, Differences};
-use crate::disk::look::{self, Found, Links, OpenFile};
+use crate::disk::inspect::{self, Found, Links, OpenFile};
 use crate::disk::owner::{Attributes, Group, Mode, Owner, Resolved};
 use crate::disk::{Validate, path, write};
 use crate::early;
@@ -218,7 +218,7 @@ impl File {
             return Ok(Wanted::Bytes(secret.expose().as_bytes()));
         }
         let Some(source) = &self.source else { return Ok(Wanted::Anything) };
-        let why = match look::open(source, Links::Follow)? {
+        let why = match inspect::open(source, Links::Follow)? {
             Found::File(file) => return Ok(Wanted::Copy(source, file)),
             Found::Nothing => format!("there is no {} to copy", source.display()),
             other => format!("{} is {}, not a file", source.display(), other.what().unwrap_or_default()),
@@ -295,7 +295,7 @@ impl File {
     /// A part of the reason why there is no file; a run alone will not help then.
     fn nor_its_directory(&self) -> String {
         match write::directory_of(&self.path) {
-            Ok(directory) if matches!(look::meta(directory, Links::Follow), Ok(None)) => {
+            Ok(directory) if matches!(inspect::meta(directory, Links::Follow), Ok(None)) => {
                 format!(", nor does the directory {}", directory.display())
             }
             _ => String::new(),
@@ -313,7 +313,7 @@ impl Job for File {
         let attributes = self.attributes(cx)?;
         let mut wanted = early::or_missing(cx, self.wanted(cx), |_| self.is_missing_with_its_source())?;
         let mut differences = Differences::new();
-        match look::open(&self.path, self.links())? {
+        match inspect::open(&self.path, self.links())? {
             Found::Nothing => self.compare(cx, None, &mut wanted, &mut differences)?,
             Found::File(mut found) => {
                 let same = wanted.is_in(cx, &mut found);
@@ -347,7 +347,7 @@ impl Job for File {
         let attributes = self.attributes(cx)?;
         let mut wanted = self.wanted(cx)?;
         let mut old = None;
-        let found = look::open(&path, Links::Stay)?;
+        let found = inspect::open(&path, Links::Stay)?;
         if !matches!(found, Found::File(_)) {
             found.meta().map_or(Ok(()), |meta| guard::refuse_removal(cx, &path, meta))?;
         }

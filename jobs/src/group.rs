@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::{self, Accounts, GroupLine, Presence};
 use crate::early;
-use crate::machine::{Machine, account_name};
+use crate::serde_helpers::listed;
+use crate::target_root::{TargetRoot, account_name};
 use crate::validated::validated;
-use crate::written::listed;
 
 /// A local group is there, or is not.
 ///
@@ -51,7 +51,7 @@ validated!(Group);
 
 /// What is to be done about it, and why.
 #[derive(Debug, Default, PartialEq)]
-struct Plan {
+struct GroupChanges {
     reason: String,
     found: String,
     wanted: String,
@@ -92,8 +92,8 @@ impl Group {
         self
     }
 
-    fn machine(&self) -> Machine<'_> {
-        Machine::new(self.root.as_ref())
+    fn machine(&self) -> TargetRoot<'_> {
+        TargetRoot::new(self.root.as_ref())
     }
 
     fn validate(&self) -> Result<()> {
@@ -101,7 +101,7 @@ impl Group {
         self.machine().validate()
     }
 
-    fn plan(&self, accounts: &Accounts) -> Result<Option<Plan>> {
+    fn plan(&self, accounts: &Accounts) -> Result<Option<GroupChanges>> {
         match (self.state, accounts.group(&self.name)) {
             (Presence::Absent, None) => Ok(None),
             (Presence::Absent, Some(group)) => self.removal(accounts, group).map(Some),
@@ -109,7 +109,7 @@ impl Group {
         }
     }
 
-    fn removal(&self, accounts: &Accounts, group: &GroupLine) -> Result<Plan> {
+    fn removal(&self, accounts: &Accounts, group: &GroupLine) -> Result<GroupChanges> {
         let users: Vec<&str> = accounts
             .users
             .iter()
@@ -123,15 +123,15 @@ impl Group {
                 listed(users)
             );
         }
-        Ok(Plan {
+        Ok(GroupChanges {
             reason: format!("the group {} exists", self.name),
             found: format!("group {}\ngid {}\n", self.name, group.gid),
             command: vec!["groupdel".into(), self.name.clone()],
-            ..Plan::default()
+            ..GroupChanges::default()
         })
     }
 
-    fn presence(&self, accounts: &Accounts, found: Option<&GroupLine>) -> Result<Option<Plan>> {
+    fn presence(&self, accounts: &Accounts, found: Option<&GroupLine>) -> Result<Option<GroupChanges>> {
         let wanted_gid = self.gid.filter(|gid| found.is_none_or(|group| group.gid != *gid));
         if let Some(gid) = wanted_gid
             && let Some(other) = accounts.groups.iter().find(|group| group.gid == gid)
@@ -139,7 +139,10 @@ impl Group {
             bail!("the group {} cannot have gid {gid}: it belongs to the group {}", self.name, other.name);
         }
         let gid = |gid: Option<u32>| gid.map_or_else(String::new, |gid| format!("gid {gid}\n"));
-        let mut plan = Plan { wanted: format!("group {}\n{}", self.name, gid(self.gid)), ..Plan::default() };
+        let mut plan = GroupChanges {
+            wanted: format!("group {}\n{}", self.name, gid(self.gid)),
+            ..GroupChanges::default()
+        };
         let number = wanted_gid.map(|gid| ["--gid".to_owned(), gid.to_string()]).into_iter().flatten();
         match (found, wanted_gid) {
             (None, _) => {

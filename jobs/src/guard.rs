@@ -12,8 +12,8 @@ use anyhow::Result;
 use dojob::{Context, CouldNotFindOut, Journal};
 
 use crate::account::Accounts;
-use crate::disk::look::{self, Links, Meta};
-use crate::machine::Machine;
+use crate::disk::inspect::{self, Links, Meta};
+use crate::target_root::TargetRoot;
 
 /// Directories that are never removed, whatever is in them.
 const NEEDED: [&str; 69] = [
@@ -136,7 +136,7 @@ impl Guard {
         for name in NEEDED {
             for links in [Links::Stay, Links::Follow] {
                 // One that cannot be seen is not the one that was found.
-                if let Ok(Some(meta)) = look::meta(Path::new(name), links) {
+                if let Ok(Some(meta)) = inspect::meta(Path::new(name), links) {
                     needed.push((meta.id, name));
                 }
             }
@@ -232,7 +232,7 @@ fn is_named(name: &str, found: &Meta) -> bool {
     let links = if found.is_symlink() { [Links::Stay].as_slice() } else { &[Links::Stay, Links::Follow] };
     links.iter().any(|links| {
         // One that cannot be seen is not the one that was found.
-        look::meta(Path::new(name), *links).is_ok_and(|meta| meta.is_some_and(|meta| meta.id == found.id))
+        inspect::meta(Path::new(name), *links).is_ok_and(|meta| meta.is_some_and(|meta| meta.id == found.id))
     })
 }
 
@@ -251,7 +251,7 @@ fn real(path: &Path) -> PathBuf {
 
 /// The homes of people, and who they are.
 fn homes() -> Vec<(PathBuf, String)> {
-    let accounts = Accounts::read(Machine::new(None)).unwrap_or_default();
+    let accounts = Accounts::read(TargetRoot::new(None)).unwrap_or_default();
     let people = accounts.users.into_iter().filter(|user| PEOPLE.contains(&user.uid));
     people
         .filter_map(|user| {
@@ -294,7 +294,7 @@ mod tests {
     use super::*;
 
     fn found(path: &Path, links: Links) -> Meta {
-        look::meta(path, links).unwrap().unwrap()
+        inspect::meta(path, links).unwrap().unwrap()
     }
 
     #[test]

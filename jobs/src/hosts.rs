@@ -14,14 +14,14 @@ use serde::{Deserialize, Serialize};
 use self::table::{Address, Table};
 use crate::account::Presence;
 use crate::disk::differ::Differences;
-use crate::disk::look::Links;
+use crate::disk::edit_lock;
+use crate::disk::inspect::Links;
 use crate::disk::owner::Resolved;
-use crate::disk::turn;
 use crate::disk::write;
-use crate::machine::Machine;
+use crate::serde_helpers::{OneOrMany, one_line, one_or_many, path};
+use crate::target_root::TargetRoot;
 use crate::text_file::TextFile;
 use crate::validated::validated;
-use crate::written::{OneOrMany, one_line, one_or_many, path};
 
 const FILE: &str = "/etc/hosts";
 
@@ -110,8 +110,8 @@ impl Hosts {
         self
     }
 
-    fn machine(&self) -> Machine<'_> {
-        Machine::new(self.root.as_ref())
+    fn machine(&self) -> TargetRoot<'_> {
+        TargetRoot::new(self.root.as_ref())
     }
 
     fn file(&self) -> &Path {
@@ -174,7 +174,7 @@ impl Job for Hosts {
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
-        let _turn = turn::take(cx, &self.machine().locate_target(self.file())?)?;
+        let _turn = edit_lock::take(cx, &self.machine().locate_target(self.file())?)?;
         let (file, table) = self.look()?;
         if table.reasons.is_empty() {
             return Ok(());

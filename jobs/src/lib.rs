@@ -31,7 +31,6 @@ mod http;
 #[cfg(feature = "http")]
 mod http_request;
 mod line;
-mod machine;
 mod package;
 #[cfg(feature = "archive")]
 mod packed;
@@ -40,6 +39,7 @@ mod pattern;
 mod programs;
 mod prune;
 mod replace;
+mod serde_helpers;
 mod service;
 mod setting;
 mod shell_script;
@@ -47,6 +47,7 @@ mod shell_script;
 mod size;
 mod span;
 mod symlink;
+mod target_root;
 mod template;
 mod text;
 mod text_file;
@@ -58,7 +59,6 @@ mod user;
 mod validated;
 mod value;
 mod wait_for;
-mod written;
 
 pub use absent::Absent;
 pub use account::Presence;

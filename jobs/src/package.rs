@@ -18,12 +18,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::apt::Apt;
-use self::manager::{Action, Change, Found, PackageManager, Status, Transaction};
+use self::manager::{Action, Change, InstalledState, PackageManager, Status, Transaction};
 use crate::early;
-use crate::machine::Machine;
+use crate::serde_helpers::{OneOrMany, listed, one_or_many};
 use crate::span::Span;
+use crate::target_root::TargetRoot;
 use crate::validated::validated;
-use crate::written::{OneOrMany, listed, one_or_many};
 
 /// Says to the recheck that the lists were fetched in this try.
 const REFRESHED: &str = "refreshed";
@@ -109,7 +109,7 @@ fn changing() -> MutexGuard<'static, ()> {
 
 /// What is to be done, and why.
 #[derive(Debug, Default, PartialEq)]
-struct Plan {
+struct PackageChanges {
     reasons: Vec<String>,
     /// The packages of which something is to be changed.
     names: Vec<String>,
@@ -191,8 +191,8 @@ impl Package {
         self
     }
 
-    fn machine(&self) -> Machine<'_> {
-        Machine::new(self.root.as_ref())
+    fn machine(&self) -> TargetRoot<'_> {
+        TargetRoot::new(self.root.as_ref())
     }
 
     fn validate(&self) -> Result<()> {
@@ -251,13 +251,17 @@ impl Package {
             .then(|| format!("{names} {is} not installed: there is no system in {} yet", root.display()))
     }
 
-    fn plan(&self, cx: &Context, manager: &dyn PackageManager) -> Result<(Plan, Vec<Found>)> {
+    fn plan(
+        &self,
+        cx: &Context,
+        manager: &dyn PackageManager,
+    ) -> Result<(PackageChanges, Vec<InstalledState>)> {
         let found = manager.find(cx, &self.names)?;
         let candidates = match self.state {
             PackageState::Latest => manager.candidates(cx, &self.names)?,
             _ => BTreeMap::new(),
         };
-        let mut plan = Plan::default();
+        let mut plan = PackageChanges::default();
         for (name, found) in self.names.iter().zip(&found) {
             if let Some(reason) = self.reason(name, found, &candidates)? {
                 plan.reasons.push(reason);
@@ -276,7 +280,7 @@ impl Package {
     fn reason(
         &self,
         name: &str,
-        found: &Found,
+        found: &InstalledState,
         candidates: &BTreeMap<String, String>,
     ) -> Result<Option<String>> {
         let is_absent = self.state == PackageState::Absent;
@@ -337,7 +341,12 @@ impl Package {
 
     /// Refuses names that no package has, and others provide: apt would take one of those, and this job would look for the
     /// name for ever.
-    fn refuse_virtual(&self, cx: &Context, manager: &dyn PackageManager, found: &[Found]) -> Result<()> {
+    fn refuse_virtual(
+        &self,
+        cx: &Context,
+        manager: &dyn PackageManager,
+        found: &[InstalledState],
+    ) -> Result<()> {
         let unknown = self.names.iter().zip(found).filter(|(_, found)| found.status == Status::Absent);
         let mut unknown: Vec<String> = unknown.map(|(name, _)| name.clone()).collect();
         let is_absent = self.state == PackageState::Absent;
@@ -376,7 +385,7 @@ impl Package {
         &self,
         cx: &Context,
         manager: &dyn PackageManager,
-        plan: &Plan,
+        plan: &PackageChanges,
         stale: bool,
     ) -> Result<String> {
         if plan.names.is_empty() {

@@ -17,7 +17,7 @@ pub(crate) use self::shown_name::show;
 
 /// What is at a name in an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum EntryKind {
     Directory,
     /// With so many bytes.
     File(u64),
@@ -31,10 +31,10 @@ pub(crate) enum Kind {
 
 /// One entry of an archive, without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct ArchiveEntry {
     /// As it is written in the archive: no promise that it leads nowhere else.
     pub(crate) name: Vec<u8>,
-    pub(crate) kind: Kind,
+    pub(crate) kind: EntryKind,
     /// Permissions; `None` where the archive does not know.
     pub(crate) mode: Option<u32>,
     /// Seconds since 1970; `None` where the archive does not know, or not in which time zone.

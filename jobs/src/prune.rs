@@ -15,10 +15,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::differ::Differences;
-use crate::disk::look::{self, Links, Meta};
+use crate::disk::inspect::{self, Links, Meta};
 use crate::disk::path;
 use crate::disk::pattern::Patterns;
-use crate::disk::walk::{self, Enter, Entry};
+use crate::disk::walk::{self, Enter, WalkedEntry};
 use crate::guard;
 use crate::span::Span;
 use crate::validated::validated;
@@ -138,8 +138,8 @@ impl Prune {
     }
 
     /// Calls `visit` for each file that is to be removed.
-    fn select(&self, cx: &Context, mut visit: impl FnMut(&Entry<'_>) -> Result<()>) -> Result<()> {
-        let Some(found) = look::meta(&self.path, Links::Follow)? else { return Ok(()) };
+    fn select(&self, cx: &Context, mut visit: impl FnMut(&WalkedEntry<'_>) -> Result<()>) -> Result<()> {
+        let Some(found) = inspect::meta(&self.path, Links::Follow)? else { return Ok(()) };
         ensure!(found.is_dir(), "{} is {}, not a directory", self.path.display(), found.what());
         let directory = walk::open_directory(&self.path)?;
         let opened = Meta::from(rustix::fs::fstat(&directory)?);
@@ -197,7 +197,7 @@ struct Selection<'a> {
 
 impl Selection<'_> {
     /// Calls `visit` for each, in no order.
-    fn walk(&self, mut visit: impl FnMut(&Entry<'_>) -> Result<()>) -> Result<()> {
+    fn walk(&self, mut visit: impl FnMut(&WalkedEntry<'_>) -> Result<()>) -> Result<()> {
         let again = walk::open_again(&self.job.path, &self.directory)?;
         walk::walk_from(&self.job.path, again, |entry| {
             ensure!(!self.cx.is_cancelled(), "stopped before {}", entry.path.display());

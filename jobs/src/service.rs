@@ -19,13 +19,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::manager::{Active, Activity, Load};
-use self::steps::{Plan, Step};
+use self::steps::{ServiceSteps, Step};
 use self::systemd::Unit;
 use crate::early;
-use crate::machine::Machine;
+use crate::serde_helpers::{listed, one_line};
 use crate::span::Span;
+use crate::target_root::TargetRoot;
 use crate::validated::validated;
-use crate::written::{listed, one_line};
 
 /// Says to the recheck that what others have changed has been taken in.
 const TAKEN_IN: &str = "taken_in";
@@ -221,8 +221,8 @@ impl Service {
         self
     }
 
-    fn machine(&self) -> Machine<'_> {
-        Machine::new(self.root.as_ref())
+    fn machine(&self) -> TargetRoot<'_> {
+        TargetRoot::new(self.root.as_ref())
     }
 
     fn unit(&self) -> Result<Unit<'_>> {
@@ -289,8 +289,8 @@ impl Service {
     }
 
     /// What has to be done about the boot: everything but a mask that is to be set, which comes last of all.
-    fn plan_boot(&self, unit: &Unit<'_>, cx: &Context) -> Result<Plan> {
-        let mut plan = Plan::default();
+    fn plan_boot(&self, unit: &Unit<'_>, cx: &Context) -> Result<ServiceSteps> {
+        let mut plan = ServiceSteps::default();
         if self.enabled.is_none() && self.masked.is_none() {
             return Ok(plan);
         }
@@ -308,8 +308,14 @@ impl Service {
         self.state.is_some() || !self.restart_on.is_empty() || !self.reload_on.is_empty()
     }
 
-    fn plan_activity(&self, unit: &Unit<'_>, found: &Activity, news: &News, cx: &Context) -> Result<Plan> {
-        let mut plan = Plan::default();
+    fn plan_activity(
+        &self,
+        unit: &Unit<'_>,
+        found: &Activity,
+        news: &News,
+        cx: &Context,
+    ) -> Result<ServiceSteps> {
+        let mut plan = ServiceSteps::default();
         match &found.load {
             Load::Loaded | Load::Masked => {}
             // Its file is gone, but what was started from it is not.
@@ -447,7 +453,7 @@ impl Service {
         }
         let unit = self.unit()?;
         let boot = self.plan_boot(&unit, cx)?;
-        let mut activity = Plan::default();
+        let mut activity = ServiceSteps::default();
         if self.wants_activity() {
             let news = self.news(cx)?;
             activity = self.plan_activity(&unit, &unit.activity(cx)?, &news, cx)?;
@@ -459,8 +465,8 @@ impl Service {
         }
         let (masks, boot): (Vec<Step>, Vec<Step>) =
             boot.steps.into_iter().partition(|step| step.verb == "mask");
-        let before = Plan { steps: boot, ..Plan::default() }.shown();
-        let after = Plan { steps: masks, ..Plan::default() }.shown();
+        let before = ServiceSteps { steps: boot, ..ServiceSteps::default() }.shown();
+        let after = ServiceSteps { steps: masks, ..ServiceSteps::default() }.shown();
         let steps = format!("{before}{}{after}", activity.shown());
         Err(NotAsWanted::new(reasons.join("; ")).difference(steps).into())
     }

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::differ::Differences;
-use crate::disk::look::{self, Links};
+use crate::disk::inspect::{self, Links};
 use crate::disk::owner::{Attributes, Group, Owner, Resolved};
 use crate::disk::{path, write};
 use crate::guard;
@@ -127,10 +127,10 @@ impl Job for Symlink {
         let attributes = self.attributes(cx)?;
         let path = self.path.display();
         let mut differences = Differences::new();
-        match look::meta(&self.path, Links::Stay)? {
+        match inspect::meta(&self.path, Links::Stay)? {
             None => differences.add(format!("{path} does not exist")),
             Some(meta) if meta.is_symlink() => {
-                let found = look::read_link(&self.path)?;
+                let found = inspect::read_link(&self.path)?;
                 if found != self.target {
                     let [found, wanted] = [found.display(), self.target.display()];
                     differences.add_difference(
@@ -156,10 +156,10 @@ impl Job for Symlink {
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
         let attributes = self.attributes(cx)?;
-        let make = || match look::meta(&self.path, Links::Stay)? {
+        let make = || match inspect::meta(&self.path, Links::Stay)? {
             Some(meta)
                 if meta.is_symlink()
-                    && look::read_link(&self.path).is_ok_and(|target| target == self.target) =>
+                    && inspect::read_link(&self.path).is_ok_and(|target| target == self.target) =>
             {
                 let directory = write::open_directory(write::directory_of(&self.path)?)?;
                 own(&directory, self.path.file_name().unwrap_or_default(), &attributes)

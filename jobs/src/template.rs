@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::disk::look::{self, Found, Links, TEXT_LIMIT};
+use crate::disk::inspect::{self, Found, Links, TEXT_LIMIT};
 use crate::disk::owner::{Group, Mode, Owner};
 use crate::disk::{Validate, path, write};
 use crate::early;
@@ -375,7 +375,7 @@ fn number_value(number: &Number) -> Result<jinja::Value> {
 fn read(path: &Path) -> Result<Option<String>> {
     let what = || format!("what {} says", path.display());
     let unknown = |why: String| Err(CouldNotFindOut::new(what()).because(why).into());
-    let mut file = match look::open(path, Links::Follow)? {
+    let mut file = match inspect::open(path, Links::Follow)? {
         Found::Nothing => return Ok(None),
         Found::File(file) => file,
         other => return unknown(format!("it is {}", other.what().unwrap_or_default())),

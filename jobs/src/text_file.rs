@@ -15,11 +15,11 @@ use rustix::io::Errno;
 use crate::disk::at::{self, Fault};
 use crate::disk::differ::Differences;
 use crate::disk::edit::{LIMIT, is_still};
-use crate::disk::look::{self, Found, Links, Meta};
+use crate::disk::inspect::{self, Found, Links, Meta};
 use crate::disk::owner::Resolved;
 use crate::disk::removal;
 use crate::disk::write;
-use crate::machine::Machine;
+use crate::target_root::TargetRoot;
 use crate::text::Text;
 
 /// The file as it was found.
@@ -38,13 +38,13 @@ impl TextFile {
     ///
     /// # Errors
     /// When it cannot be read, or is no file.
-    pub(crate) fn read(machine: Machine<'_>, name: &Path, links: Links) -> Result<Self> {
+    pub(crate) fn read(machine: TargetRoot<'_>, name: &Path, links: Links) -> Result<Self> {
         let path = match links {
             Links::Follow => machine.locate_target(name)?,
             Links::Stay => machine.locate(name)?,
         };
         let mut file = TextFile { name: name.to_owned(), path, text: Text::default(), meta: None };
-        match look::open(&file.path, links)? {
+        match inspect::open(&file.path, links)? {
             Found::Nothing => {}
             Found::File(mut found) => {
                 let bytes =

@@ -14,7 +14,7 @@ use anyhow::Result;
 use dojob::{Context, CouldNotFindOut, Job, NotAsWanted};
 
 pub use self::source::Unarchive;
-use crate::disk::look::{Links, Meta, meta};
+use crate::disk::inspect::{Links, Meta, meta};
 use crate::disk::write;
 use crate::early;
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use ureq::http::Method;
 
-use crate::disk::look::{self, Found, Links, OpenFile};
+use crate::disk::inspect::{self, Found, Links, OpenFile};
 use crate::disk::path;
 use crate::http::{Answer, Body, Call, Client, Headers, Patience, Url, headers, url, with_client};
 use crate::span::Span;
@@ -114,7 +114,7 @@ impl Upload {
         headers::validate(&self.headers)?;
         headers::mask(cx, &self.headers);
         let stop = |why: String| Err(CouldNotFindOut::new(says(&self.path)).permanent().because(why).into());
-        match look::open(&self.path, Links::Follow)? {
+        match inspect::open(&self.path, Links::Follow)? {
             Found::File(file) => Ok(file),
             Found::Nothing => stop("there is no such file".to_owned()),
             other => stop(format!("it is {}, and no file", other.what().unwrap_or_default())),
@@ -153,7 +153,7 @@ impl Upload {
             let own = file.digest_unless(&|| client.is_stopped())?;
             return Ok((found != own.sha256).then(|| {
                 NotAsWanted::new(format!("{url} has another content"))
-                    .difference(format!("sha256 {} -> {own}", look::hex(&found)))
+                    .difference(format!("sha256 {} -> {own}", inspect::hex(&found)))
             }));
         }
         if self.size_only && answer.length().is_some() {
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_hash_has_64_digits() {
-        let hash = look::Fingerprint::of_bytes(b"x");
+        let hash = inspect::Fingerprint::of_bytes(b"x");
         assert_eq!(from_digits(&hash.hex()), Some(hash.sha256));
         assert_eq!(from_digits(&hash.hex().to_uppercase()), Some(hash.sha256));
         assert_eq!(from_digits("d41d8cd98f00b204e9800998ecf8427e"), None, "an MD5");

@@ -1,10 +1,10 @@
 //! A local user.
 //!
 //! Knows the local accounts and the tools of the `shadow` suite; nothing of users that a directory service tells of.
-//! What is to be done is a [`Plan`], made of what was found by a pure function: `check` tells it, `run` follows it.
+//! What is to be done is a [`UserChanges`], made of what was found by a pure function: `check` tells it, `run` follows it.
 
 mod attributes;
-mod plan;
+mod changes;
 
 use std::path::{Path, PathBuf};
 
@@ -12,12 +12,12 @@ use anyhow::{Context as _, bail};
 use dojob::{Context, Job, NotAsWanted, Result};
 
 pub use self::attributes::User;
-use self::plan::{Found, Plan};
+use self::changes::{UserChanges, UserState};
 use crate::account::{self, Accounts, Expiry, Password, Presence, home, login_setting};
-use crate::disk::look::{self, Links};
+use crate::disk::inspect::{self, Links};
 use crate::disk::write;
 use crate::early;
-use crate::machine::Machine;
+use crate::target_root::TargetRoot;
 
 /// Where a run that removes a home directory keeps which one, for the recheck and the cleanup.
 const REMOVED_HOME: &str = "removed_home";
@@ -43,14 +43,14 @@ impl User {
         let machine = self.machine();
         let found = self.look(machine)?;
         if let Some(user) = found.accounts.user(&self.name)
-            && self.home_is_missing(machine, &Plan::new(self, &found)?, is_new)?.is_some()
+            && self.home_is_missing(machine, &UserChanges::new(self, &found)?, is_new)?.is_some()
         {
             home::make(cx, machine, user)?;
         }
         Ok(())
     }
 
-    fn look(&self, machine: Machine<'_>) -> Result<Found> {
+    fn look(&self, machine: TargetRoot<'_>) -> Result<UserState> {
         let accounts = Accounts::read(machine)?;
         let matters =
             self.state == Presence::Present && (self.password_hash.is_some() || self.locked.is_some());
@@ -65,16 +65,21 @@ impl User {
             false => None,
         };
         let has_shadow = Password::is_there(machine, &self.name);
-        Ok(Found { accounts, password, expiry, has_shadow })
+        Ok(UserState { accounts, password, expiry, has_shadow })
     }
 
     /// Says in what the home directory is not as wanted.
-    fn home_is_missing(&self, machine: Machine<'_>, plan: &Plan, is_new: bool) -> Result<Option<String>> {
+    fn home_is_missing(
+        &self,
+        machine: TargetRoot<'_>,
+        plan: &UserChanges,
+        is_new: bool,
+    ) -> Result<Option<String>> {
         let wanted =
             self.wants_home(is_new) && !plan.home.as_deref().map(Path::new).is_some_and(home::is_for_nobody);
         let Some(home) = plan.home.as_ref().filter(|_| wanted) else { return Ok(None) };
         let path = machine.locate_target(Path::new(home))?;
-        match look::meta(&path, Links::Follow)? {
+        match inspect::meta(&path, Links::Follow)? {
             None => Ok(Some(format!("the home directory {home} does not exist"))),
             Some(meta) if meta.is_dir() => Ok(None),
             Some(meta) => bail!("the home directory {home} cannot be: there is {} of this name", meta.what()),
@@ -103,7 +108,7 @@ impl User {
         let Some((home, uid)) = cx.local().get::<(PathBuf, u32)>(REMOVED_HOME)? else { return Ok(None) };
         let path = self.machine().locate(&home)?;
         let gone = Accounts::read(self.machine())?.user(&self.name).is_none();
-        let is_left = look::meta(&path, Links::Stay)?.is_some_and(|meta| meta.is_dir() && meta.uid == uid);
+        let is_left = inspect::meta(&path, Links::Stay)?.is_some_and(|meta| meta.is_dir() && meta.uid == uid);
         Ok((gone && is_left).then_some(path))
     }
 
@@ -139,7 +144,7 @@ impl Job for User {
             let nobody = self.state == Presence::Present && account::has_no_lists(machine);
             nobody.then(|| format!("there is no user {}", self.name))
         })?;
-        let mut plan = Plan::new(self, &found)?;
+        let mut plan = UserChanges::new(self, &found)?;
         if let Some(reason) =
             self.home_is_missing(machine, &plan, self.is_homeless(cx)?)?.filter(|_| !plan.is_new)
         {
@@ -164,7 +169,7 @@ impl Job for User {
         let machine = self.machine();
         let _changing = account::changing();
         let found = self.look(machine)?;
-        let plan = Plan::new(self, &found)?;
+        let plan = UserChanges::new(self, &found)?;
         self.remember(cx, &found.accounts)?;
         if plan.is_new {
             cx.local().set(NEW, true)?;

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dojob_jobs::catalogue::{self, Entry};
+use dojob_jobs::catalogue::{self, CatalogueEntry};
 use serde_json::Value;
 
 fn package() -> &'static Path {
@@ -20,7 +20,7 @@ fn package() -> &'static Path {
 }
 
 /// The example's name and arguments.
-fn task(entry: &Entry) -> (Value, Value) {
+fn task(entry: &CatalogueEntry) -> (Value, Value) {
     let example = entry.example();
     let mut task: Value = hocon::from_str(example).unwrap_or_else(|error| panic!("{error} in {example}"));
     let (name, args) = (task["name"].take(), task["args"].take());
@@ -90,10 +90,10 @@ fn a_word_too_many_is_refused() {
 
 #[test]
 fn all_jobs_are_there_once_and_in_order() {
-    let listed: Vec<&str> = catalogue::entries().iter().map(Entry::type_name).collect();
+    let listed: Vec<&str> = catalogue::entries().iter().map(CatalogueEntry::type_name).collect();
     let in_catalogue: BTreeSet<String> = listed.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(listed.len(), in_catalogue.len(), "one is there twice");
-    let order = |entry: &Entry| (entry.area(), entry.type_name());
+    let order = |entry: &CatalogueEntry| (entry.area(), entry.type_name());
     assert!(catalogue::entries().is_sorted_by_key(order), "they are not sorted by area and name");
     assert_eq!(in_catalogue, jobs_of_the_sources());
 }

@@ -27,11 +27,11 @@ use crate::playbook::Facts;
 #[command(name = "dojob", version, propagate_version = true, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum CliCommand {
     /// Bring everything that a playbook describes to its wanted state
     Run(run::Run),
     /// Show what `run` would do and how the world differs, and change nothing (`run --no-act --diff`)
@@ -124,16 +124,16 @@ impl Program {
             Err(error) => error.exit(),
         };
         match cli.command {
-            Command::Run(run) => run.main(command(), self.facts, false),
-            Command::Plan(run) => run.main(command(), self.facts, true),
-            Command::Validate(validate) => exit(validate.main(self.facts)),
-            Command::Config(config) => exit(config.main()),
-            Command::Graph(graph) => exit(graph.main(self.facts)),
-            Command::Types(types) => exit(types.main()),
-            Command::Schema => exit(schema::main()),
-            Command::New(new) => exit(new.main()),
-            Command::Completions(completions) => exit(completions.main(command())),
-            Command::Man(man) => exit(man.main(command())),
+            CliCommand::Run(run) => run.main(command(), self.facts, false),
+            CliCommand::Plan(run) => run.main(command(), self.facts, true),
+            CliCommand::Validate(validate) => exit(validate.main(self.facts)),
+            CliCommand::Config(config) => exit(config.main()),
+            CliCommand::Graph(graph) => exit(graph.main(self.facts)),
+            CliCommand::Types(types) => exit(types.main()),
+            CliCommand::Schema => exit(schema::main()),
+            CliCommand::New(new) => exit(new.main()),
+            CliCommand::Completions(completions) => exit(completions.main(command())),
+            CliCommand::Man(man) => exit(man.main(command())),
         }
     }
 }

@@ -298,7 +298,7 @@ impl Flags {
 
     fn converge(&self, engine: Engine) -> anyhow::Result<u8> {
         let history = Arc::new(Mutex::new(History::default()));
-        let scope = engine.get_scope().map(str::to_owned);
+        let scope = engine.scope_name().map(str::to_owned);
         let lost: Arc<Mutex<Option<io::Error>>> = Arc::default();
         let mut engine = match self.format {
             Format::Json => engine.observe(JsonLines::new(Kept(lost.clone())).diff(self.diff)),
@@ -356,7 +356,7 @@ impl Flags {
             return engine.observe(console);
         }
         if let Ok(mut history) = history.lock() {
-            *history = History::new(durations::load(engine.get_scope()));
+            *history = History::new(durations::load(engine.scope_name()));
         }
         let progress = match self.is_plan {
             // On one terminal they would get into each other's way.

@@ -25,8 +25,8 @@ impl Flags {
     pub(super) fn journal_of(&self, engine: &Engine) -> Result<Option<Journal>, JournalError> {
         let only_looks = self.no_act || self.list || self.pending;
         let directory = match &self.state_dir {
-            Some(base) => Journal::directory_below(base, &program(), engine.get_scope()),
-            None => match Journal::usual_directory(&program(), engine.get_scope()) {
+            Some(base) => Journal::directory_below(base, &program(), engine.scope_name()),
+            None => match Journal::usual_directory(&program(), engine.scope_name()) {
                 Ok(directory) => directory,
                 // There is nothing to look at, and nothing to write down.
                 Err(_) if only_looks => return Ok(None),
@@ -36,7 +36,7 @@ impl Flags {
         // The one above is the user's own, too, or somebody else decides which scopes there are.
         Journal::trust_above(&directory)?;
         if only_looks {
-            return Ok(Some(Journal::look(directory)?));
+            return Ok(Some(Journal::open_read_only(directory)?));
         }
         let journal = match (Journal::open(&directory), self.wait) {
             (Err(locked @ JournalError::Locked { .. }), Some(patience)) => {
@@ -45,7 +45,7 @@ impl Flags {
                     Patience::Forever => None,
                     Patience::AtMost(limit) => Some(limit),
                 };
-                Journal::wait(&directory, limit)
+                Journal::open_blocking(&directory, limit)
             }
             (journal, _) => journal,
         };

@@ -13,10 +13,10 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use crate::context::Context;
-use crate::context::diary::RUN_VARIABLE;
 use crate::context::escaped::{self, COMMAND_VARIABLE};
 use crate::context::output::{Captured, Lines};
 use crate::context::process::{Ending, Orders, reap, supervise};
+use crate::context::recorder::RUN_VARIABLE;
 use crate::context::session;
 use crate::event::Stream;
 use crate::secret::withheld;

@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::context::diary::Page;
 use crate::context::mismatch::mismatch;
+use crate::context::recorder::RunRecord;
 use crate::secret::{Redactor, reveal};
 
 /// A value could not be put into a storage, or not be taken out as what was asked for.
@@ -86,7 +86,7 @@ pub struct Local {
     /// The keys under which there are secrets.
     secret: RefCell<BTreeSet<String>>,
     /// Once a run has begun: where it is written down.
-    page: Option<Page>,
+    page: Option<RunRecord>,
 }
 
 impl Local {
@@ -103,17 +103,17 @@ impl Local {
     pub(crate) fn restored(
         redactor: &Arc<Redactor>,
         values: impl IntoIterator<Item = (String, Value)>,
-        page: Page,
+        page: RunRecord,
     ) -> Self {
         let values = RefCell::new(values.into_iter().collect());
         Local { values, redactor: redactor.clone(), secret: RefCell::default(), page: Some(page) }
     }
 
-    pub(crate) fn open(&mut self, page: Page) {
+    pub(crate) fn open(&mut self, page: RunRecord) {
         self.page = Some(page);
     }
 
-    pub(crate) fn page(&self) -> Option<&Page> {
+    pub(crate) fn page(&self) -> Option<&RunRecord> {
         self.page.as_ref()
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::log::record::Record;
-use super::recorder::Recorder;
+use super::recorder::LogRecorder;
 use super::run_context::RunContext;
 use super::started_run::StartedRun;
 use crate::event::Event;
@@ -39,7 +39,7 @@ pub(super) struct Aftermath {
 }
 
 impl Aftermath {
-    pub(super) fn journal(&self) -> Option<Arc<Recorder>> {
+    pub(super) fn journal(&self) -> Option<Arc<LogRecorder>> {
         self.context.journal.clone()
     }
 

@@ -18,7 +18,7 @@ use super::started_run::StartedRun;
 use super::step::{NextStep, Verdict, next_step};
 use crate::clock::Clock;
 use crate::context::Context;
-use crate::context::diary::Page;
+use crate::context::recorder::RunRecord;
 use crate::event::{Event, Failure, FailureKind, Phase};
 use crate::job::Erased;
 use crate::job::JobKind;
@@ -108,7 +108,7 @@ impl Attempt<'_> {
         let cx = self.cx;
         if self.begun.is_some() && self.body.is_none() {
             // It could not even be cloned: nothing was called that could be cleaned up after.
-            let _ = cx.page().map(Page::settled);
+            let _ = cx.page().map(RunRecord::settled);
         }
         if self.begun.is_none() {
             // To drop it is the user's code, too.

@@ -23,8 +23,8 @@ use super::started_run::StartedRun;
 use super::workers::{Inline, Simulated, Threads, Workers};
 use crate::clock::Wake;
 use crate::context::Run;
-use crate::context::diary::Diary;
 use crate::context::directory::Directory;
+use crate::context::recorder::Recorder;
 use crate::context::storage::Global;
 use crate::event::{Counts, Event, Outcome, Phase};
 use crate::graph::SharedGraph;
@@ -71,7 +71,7 @@ impl<'e> Convergence<'e> {
             changed: Default::default(),
             clock: setup.clock.clone(),
             first_tries: Default::default(),
-            diary: journal.clone().map(|journal| journal as Arc<dyn Diary>),
+            recorder: journal.clone().map(|journal| journal as Arc<dyn Recorder>),
             lineage: setup.graph.clone(),
             emitter: setup.emitter.clone(),
             cancel: setup.stop.cancel.clone(),
@@ -132,8 +132,8 @@ impl<'e> Convergence<'e> {
         let policy = |job: u32| {
             let own = graph.job(job).retry;
             Tries {
-                count: own.get_tries().unwrap_or(defaults.count),
-                delay: own.get_delay().unwrap_or(defaults.delay),
+                count: own.max_tries().unwrap_or(defaults.count),
+                delay: own.min_delay().unwrap_or(defaults.delay),
             }
         };
         let mut scheduler =
@@ -301,7 +301,7 @@ impl<'e> Convergence<'e> {
     fn tell_of_retry(&self, job: u32, due: Duration, attempts: u32) {
         let (graph, delay) = (&self.context.graph, self.left(due));
         let name = &graph.job(job).name;
-        let tries = graph.job(job).retry.get_tries().unwrap_or(self.setup.tries.count);
+        let tries = graph.job(job).retry.max_tries().unwrap_or(self.setup.tries.count);
         let attempt = attempts + 1;
         tracing::debug!(job = &**name, "may be tried again in {delay:?} (try {attempt} of {tries})");
         self.context.run.emitter.emit(|| Event::RetryScheduled { job: name.clone(), attempt, tries, delay });

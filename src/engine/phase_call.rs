@@ -52,7 +52,7 @@ pub(crate) fn failure(
                         .filter(|backtrace| backtrace.status() == BacktraceStatus::Captured)
                         .map(|backtrace| of_the_job(&backtrace.to_string())),
                 },
-                diff: error.downcast_ref::<NotAsWanted>().and_then(NotAsWanted::get_diff).map(mask),
+                diff: error.downcast_ref::<NotAsWanted>().and_then(NotAsWanted::difference_found).map(mask),
             }
         }
         Err(caught) => Failure {

@@ -13,10 +13,10 @@ use super::log::fold::Ledger;
 use super::log::record::{Location, Record};
 use super::log::{Host, Log, LogError};
 use crate::context::args::Args;
-use crate::context::diary::{Diary, Page};
+use crate::context::recorder::{Recorder, RunRecord};
 use crate::secret::Redactor;
 
-pub(crate) struct Recorder {
+pub(crate) struct LogRecorder {
     log: Box<dyn Log>,
     term: u64,
     state: Mutex<State>,
@@ -34,13 +34,13 @@ struct State {
     has_begun: bool,
 }
 
-impl Recorder {
+impl LogRecorder {
     /// Reads what is in a log, to go on with it.
-    pub(crate) fn new(log: impl Log + 'static) -> Result<Recorder, LogError> {
+    pub(crate) fn new(log: impl Log + 'static) -> Result<LogRecorder, LogError> {
         let ledger = Ledger::of(&log.read()?);
         let (start, run, has_begun) = (None, "".into(), false);
         let state = Mutex::new(State { ledger, position: 0, start, run, has_begun });
-        Ok(Recorder { term: log.term(), log: Box::new(log), state })
+        Ok(LogRecorder { term: log.term(), log: Box::new(log), state })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -87,7 +87,7 @@ impl Recorder {
     }
 
     /// Writes down that a run of a job is about to begin, and returns where the rest of it is to be written.
-    pub(crate) fn intend(self: &Arc<Self>, intent: Record, n: u64, durable: bool) -> io::Result<Page> {
+    pub(crate) fn intend(self: &Arc<Self>, intent: Record, n: u64, durable: bool) -> io::Result<RunRecord> {
         let mut state = self.state();
         match state.start.take() {
             Some(mut start) => {
@@ -110,12 +110,12 @@ impl Recorder {
             let _ = self.append(&Record::Settled { n }, false);
             return Err(error.into());
         }
-        Ok(Page { diary: self.clone(), n, run, durable })
+        Ok(RunRecord { recorder: self.clone(), n, run, durable })
     }
 
     /// Where a run that was begun earlier goes on to be written down.
-    pub(crate) fn page(self: &Arc<Self>, n: u64, run: &str, durable: bool) -> Page {
-        Page { diary: self.clone(), n, run: run.into(), durable }
+    pub(crate) fn page(self: &Arc<Self>, n: u64, run: &str, durable: bool) -> RunRecord {
+        RunRecord { recorder: self.clone(), n, run: run.into(), durable }
     }
 
     pub(crate) fn append(&self, record: &Record, durable: bool) -> io::Result<()> {
@@ -168,7 +168,7 @@ impl Recorder {
 }
 
 /// What a run of a job writes down: its storage, its commands, and how it was settled.
-impl Diary for Recorder {
+impl Recorder for LogRecorder {
     fn is_unseen(&self, job: &str, reader: &str) -> bool {
         self.with_ledger(|ledger| ledger.is_unseen(job, reader))
     }

@@ -15,7 +15,7 @@ use super::aftermath::Aftermath;
 use super::log::fold::Entry;
 use super::log::record::Record;
 use super::policy::OnFailure;
-use super::recorder::Recorder;
+use super::recorder::LogRecorder;
 use super::rollback::{self, Failures};
 use crate::event::Phase;
 
@@ -86,7 +86,7 @@ pub(super) fn only_clean_up(aftermath: &mut Aftermath, declined: bool) {
 
 /// Calls the cleanups of these open runs of earlier convergences. Those that fail are still open in the journal, which
 /// the next start reads.
-fn clean_up(aftermath: &mut Aftermath, journal: &Arc<Recorder>, wanted: impl Fn(&Entry) -> bool) {
+fn clean_up(aftermath: &mut Aftermath, journal: &Arc<LogRecorder>, wanted: impl Fn(&Entry) -> bool) {
     let rebuilt = rebuild_all(aftermath, journal, wanted);
     aftermath.runs = rebuilt.runs;
     rollback::clean_up_all(aftermath);
@@ -109,7 +109,7 @@ fn refuse(aftermath: &mut Aftermath, failures: &Failures) -> String {
 }
 
 /// An earlier convergence was interrupted, or could not finish, in its rollback: that goes on, and nothing else is done.
-fn resume_rollback(aftermath: &mut Aftermath, journal: &Arc<Recorder>, failures: Failures) {
+fn resume_rollback(aftermath: &mut Aftermath, journal: &Arc<LogRecorder>, failures: Failures) {
     let is_open = |entry: &Entry| entry.obligation.is_revertible() || entry.obligation.owes_cleanup();
     let rebuilt = rebuild_all(aftermath, journal, is_open);
     aftermath.runs = rebuilt.runs;

@@ -15,7 +15,7 @@ use super::recovery::rebuild::rebuild_all;
 use super::started_run::{Called, StartedRun};
 use crate::clock::Clock;
 use crate::context::Context;
-use crate::context::diary::Page;
+use crate::context::recorder::RunRecord;
 use crate::event::{Event, Failure, FailureKind, Phase};
 use crate::report::{CleanupReport, RevertEnding, RevertReport};
 
@@ -93,7 +93,7 @@ fn revert_runs(runs: &mut [StartedRun], failures: &Arc<Failures>, clock: &dyn Cl
 
 fn revert_run(run: &mut StartedRun, failures: &Arc<Failures>, clock: &dyn Clock) -> RevertReport {
     run.cx.set_failures(failures);
-    let record = |cx: &Context| cx.page().map_or(Ok(()), Page::undone);
+    let record = |cx: &Context| cx.page().map_or(Ok(()), RunRecord::undone);
     let Called { failure, is_absent, duration } = run.call(Phase::Revert, clock, record);
     run.apply(if failure.is_some() { Transition::RevertFailed } else { Transition::Reverted });
     run.cx.run_of().emitter.emit(|| Event::RevertEnded {
@@ -172,7 +172,7 @@ pub(super) fn clean_up_runs(runs: &mut Vec<StartedRun>, clock: &dyn Clock) -> Ve
 
 /// Calls a cleanup; nothing is reported where there is only the trait's own, empty one.
 fn clean_up_run(run: &mut StartedRun, clock: &dyn Clock) -> Option<CleanupReport> {
-    let record = |cx: &Context| cx.page().map_or(Ok(()), Page::settled);
+    let record = |cx: &Context| cx.page().map_or(Ok(()), RunRecord::settled);
     let Called { failure, is_absent, duration } = run.call(Phase::Cleanup, clock, record);
     run.apply(if failure.is_some() { Transition::CleanupFailed } else { Transition::Cleaned });
     if is_absent {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::recorder::Recorder;
+use super::recorder::LogRecorder;
 use super::settings::Settings;
 use crate::clock::Clock;
 use crate::context::Run;
@@ -17,6 +17,6 @@ pub(crate) struct RunContext {
     /// Numbers runs in the order of their starts.
     pub(super) runs_begun: AtomicU64,
     /// Where runs are written down before they start.
-    pub(super) journal: Option<Arc<Recorder>>,
+    pub(super) journal: Option<Arc<LogRecorder>>,
     pub(super) settings: Settings,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::log::LogError;
-use super::recorder::Recorder;
+use super::recorder::LogRecorder;
 use super::scheduler::Tries;
 use super::settings::Settings;
 use super::started_run::StartedRun;
@@ -30,7 +30,7 @@ pub(super) struct Setup {
     pub(super) stop: StopHandle,
     /// Runs whose cleanup is still open.
     pub(super) started_runs: Vec<StartedRun>,
-    pub(super) recorder: Option<Arc<Recorder>>,
+    pub(super) recorder: Option<Arc<LogRecorder>>,
     /// Why the log that was given cannot be used.
     pub(super) unreadable: Option<LogError>,
     pub(super) scope: Option<String>,

@@ -175,7 +175,10 @@ impl Journal {
     ///
     /// # Errors
     /// When the time is over, or the journal cannot be used.
-    pub fn wait(directory: impl AsRef<Path>, limit: Option<Duration>) -> Result<Journal, JournalError> {
+    pub fn open_blocking(
+        directory: impl AsRef<Path>,
+        limit: Option<Duration>,
+    ) -> Result<Journal, JournalError> {
         Journal::open_with(directory.as_ref(), limit)
     }
 
@@ -184,7 +187,7 @@ impl Journal {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn look(directory: impl AsRef<Path>) -> Result<Journal, JournalError> {
+    pub fn open_read_only(directory: impl AsRef<Path>) -> Result<Journal, JournalError> {
         let directory = directory.as_ref();
         let own = OwnDirectory::find(directory)
             .map_err(|refused| unusable("open the state directory", directory, refused))?;

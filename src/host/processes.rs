@@ -7,9 +7,9 @@ use std::io;
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::Pid;
 
-use crate::context::diary::RUN_VARIABLE;
 use crate::context::proc::{members, stat};
 use crate::context::process::{end_carriers, end_group};
+use crate::context::recorder::RUN_VARIABLE;
 use crate::engine::log::Host;
 use crate::engine::log::fold::AtWork;
 

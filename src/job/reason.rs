@@ -24,7 +24,7 @@ const DIFF_TIMEOUT: Duration = Duration::from_secs(1);
 /// # use dojob::NotAsWanted;
 /// let error = NotAsWanted::new("/etc/motd differs").diff("/etc/motd", "Hi\n", "Welcome\n");
 /// assert_eq!(error.to_string(), "/etc/motd differs");
-/// assert_eq!(error.get_diff().unwrap(), "--- /etc/motd\n+++ /etc/motd (wanted)\n@@ -1 +1 @@\n-Hi\n+Welcome\n");
+/// assert_eq!(error.difference_found().unwrap(), "--- /etc/motd\n+++ /etc/motd (wanted)\n@@ -1 +1 @@\n-Hi\n+Welcome\n");
 /// ```
 #[derive(Debug)]
 pub struct NotAsWanted {
@@ -64,7 +64,7 @@ impl NotAsWanted {
     }
 
     /// The difference, where there is one.
-    pub fn get_diff(&self) -> Option<&str> {
+    pub fn difference_found(&self) -> Option<&str> {
         self.diff.as_deref()
     }
 }

@@ -60,12 +60,12 @@ impl Retry {
     }
 
     /// How many tries, where that is not left to the engine.
-    pub fn get_tries(&self) -> Option<u32> {
+    pub fn max_tries(&self) -> Option<u32> {
         self.tries
     }
 
     /// The delay, where that is not left to the engine.
-    pub fn get_delay(&self) -> Option<Duration> {
+    pub fn min_delay(&self) -> Option<Duration> {
         match self.delay {
             Some(Delay::Valid(delay)) => Some(delay),
             Some(Delay::Invalid(_)) | None => None,

@@ -5,7 +5,7 @@
 
 use dot_writer::{Attributes, DotWriter, Node as DotNode, Scope};
 
-use super::look::{Look, PLAIN, look};
+use super::palette::{Look, PLAIN, look};
 use super::text;
 use crate::event::Outcome;
 use crate::graph::{JobGraph, Node};

@@ -33,7 +33,7 @@ impl<W: Write + Send> JsonLines<W> {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct JsonLine<'a> {
     v: u32,
     #[serde(flatten)]
     event: &'a Event,
@@ -53,7 +53,7 @@ impl<W: Write + Send> Observer for JsonLines<W> {
             event => event,
         };
         // One write a line, so that lines stay whole when several programs write to one file.
-        if let Ok(mut line) = serde_json::to_vec(&Line { v: EVENT_VERSION, event }) {
+        if let Ok(mut line) = serde_json::to_vec(&JsonLine { v: EVENT_VERSION, event }) {
             line.push(b'\n');
             let _ = self.out.write_all(&line);
             let _ = self.out.flush();

@@ -30,7 +30,7 @@ mod simplex;
 mod tests;
 mod x_coordinates;
 
-use self::geometry::{Piece, Plan, Point, Rect, Size, Wire};
+use self::geometry::{Layout, Piece, Point, Rect, Size, Wire};
 use self::layered::Layered;
 use self::part::{DOWN, Part};
 use crate::graph::adjacency::Adjacency;
@@ -43,15 +43,15 @@ pub(crate) enum Direction {
 }
 
 /// Lays out boxes of these sizes; all edges lead to lower numbers.
-pub(crate) fn plan(sizes: &[Size], edges: &Adjacency) -> Plan {
+pub(crate) fn plan(sizes: &[Size], edges: &Adjacency) -> Layout {
     let parts = parts(sizes, edges);
     let layers: Vec<Vec<u32>> = parts.iter().map(rank::layers).collect();
     let direction = choose(&parts, &layers);
     plan_towards(direction, sizes.len(), &parts, &layers)
 }
 
-fn plan_towards(direction: Direction, nodes: usize, parts: &[Part], layers: &[Vec<u32>]) -> Plan {
-    let placed: Vec<Plan> = parts
+fn plan_towards(direction: Direction, nodes: usize, parts: &[Part], layers: &[Vec<u32>]) -> Layout {
+    let placed: Vec<Layout> = parts
         .iter()
         .zip(layers)
         .map(|(part, layers)| match direction {
@@ -62,7 +62,7 @@ fn plan_towards(direction: Direction, nodes: usize, parts: &[Part], layers: &[Ve
     pack::pack(nodes, parts, placed)
 }
 
-fn plan_part(part: &Part, layers: &[u32]) -> Plan {
+fn plan_part(part: &Part, layers: &[u32]) -> Layout {
     let mut layers = layers.to_vec();
     rank::even_out(part, &mut layers);
     let led_off = rank::fold(part, &mut layers);
@@ -132,13 +132,13 @@ fn parts(sizes: &[Size], edges: &Adjacency) -> Vec<Part> {
     members.into_iter().map(part).collect()
 }
 
-fn turn(plan: Plan) -> Plan {
+fn turn(plan: Layout) -> Layout {
     let turn = |point: Point| Point { x: point.y, y: point.x };
     let turn_piece = |piece: Piece| match piece {
         Piece::Line(to) => Piece::Line(turn(to)),
         Piece::Curve(one, other, to) => Piece::Curve(turn(one), turn(other), turn(to)),
     };
-    Plan {
+    Layout {
         boxes: plan
             .boxes
             .into_iter()

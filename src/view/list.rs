@@ -43,8 +43,8 @@ impl JobGraph {
                     "kind": node.kind(),
                     "type": node.type_name(),
                     "needs": node.dependencies().map(|dependency| dependency.name()).collect::<Vec<_>>(),
-                    "tries": node.retry().get_tries(),
-                    "retry_delay": node.retry().get_delay().map(|delay| delay.as_secs_f64()),
+                    "tries": node.retry().max_tries(),
+                    "retry_delay": node.retry().min_delay().map(|delay| delay.as_secs_f64()),
                 })
             })
             .collect()

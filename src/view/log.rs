@@ -77,7 +77,7 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for JobLines {
         if *event.metadata().level() > Level::INFO {
             return;
         }
-        let mut line = Line(String::new());
+        let mut line = LogLine(String::new());
         match *event.metadata().level() {
             Level::ERROR => line.0.push_str("error: "),
             Level::WARN => line.0.push_str("warning: "),
@@ -89,9 +89,9 @@ impl<S: Subscriber + for<'s> LookupSpan<'s>> Layer<S> for JobLines {
 }
 
 /// The message, and the fields behind it.
-struct Line(String);
+struct LogLine(String);
 
-impl Visit for Line {
+impl Visit for LogLine {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         use fmt::Write;
         let _ = match field.name() {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::dot::second_line;
-use super::look::{Look, look};
+use super::palette::{Look, look};
 use crate::event::Outcome;
 use crate::graph::{JobGraph, Node};
 use crate::job::JobKind;
@@ -89,12 +89,12 @@ fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();
     let mut before = '\n';
-    let mut line = Line::Empty;
+    let mut line = EdgeStyle::Empty;
     while let Some(c) = rest.next() {
         let is_plain = match c {
             '0'..='9' | 'a'..='z' | 'A'..='Z' | '/' | ',' | '(' | '\'' | '?' | '!' | '%' | '=' => true,
-            ' ' | '-' | '+' => line != Line::Empty,
-            '.' | ')' => line != Line::Number,
+            ' ' | '-' | '+' => line != EdgeStyle::Empty,
+            '.' | ')' => line != EdgeStyle::Number,
             '_' => before.is_alphanumeric() && rest.peek().is_some_and(|after| after.is_alphanumeric()),
             c => !c.is_ascii(),
         };
@@ -112,18 +112,18 @@ fn escaped(text: &str) -> String {
 
 /// What is on a line so far: at its start, `1.`, `-` and spaces would make a list or code of it.
 #[derive(Clone, Copy, PartialEq)]
-enum Line {
+enum EdgeStyle {
     Empty,
     Number,
     Text,
 }
 
-impl Line {
-    fn and(self, c: char) -> Line {
+impl EdgeStyle {
+    fn and(self, c: char) -> EdgeStyle {
         match (self, c) {
-            (_, '\n') | (Line::Empty, ' ') => Line::Empty,
-            (Line::Empty | Line::Number, '0'..='9') => Line::Number,
-            _ => Line::Text,
+            (_, '\n') | (EdgeStyle::Empty, ' ') => EdgeStyle::Empty,
+            (EdgeStyle::Empty | EdgeStyle::Number, '0'..='9') => EdgeStyle::Number,
+            _ => EdgeStyle::Text,
         }
     }
 }

@@ -16,7 +16,7 @@ use self::legend::Legend;
 use self::shapes::{Outline, pill, push_box, push_escaped};
 use super::dot::second_line;
 use super::layout;
-use super::layout::geometry::{Piece, Plan, Point, Rect, Size};
+use super::layout::geometry::{Layout, Piece, Point, Rect, Size};
 use super::text;
 use crate::event::Outcome;
 use crate::graph::{JobGraph, Node};
@@ -144,7 +144,7 @@ fn arrow_id<'r>(graph: &JobGraph, report_of: impl Fn(Node<'_>) -> Option<JobRepo
     format!("head-{hash:016x}")
 }
 
-fn open(svg: &mut String, plan: &Plan, legend: &Legend, looks: &[Option<Outcome>], head: &str) {
+fn open(svg: &mut String, plan: &Layout, legend: &Legend, looks: &[Option<Outcome>], head: &str) {
     let width = plan.width.max(legend.width) + 2 * MARGIN;
     let height = plan.height + 2 * MARGIN + if legend.height > 0 { legend.height + MARGIN } else { 0 };
     let _ = writeln!(
@@ -159,7 +159,7 @@ fn open(svg: &mut String, plan: &Plan, legend: &Legend, looks: &[Option<Outcome>
 }
 
 /// Wires below all boxes; those that meet others on their way have no head.
-fn wires(svg: &mut String, graph: &JobGraph, plan: &Plan, head: &str) {
+fn wires(svg: &mut String, graph: &JobGraph, plan: &Layout, head: &str) {
     let names: Vec<&str> = graph.iter().map(Node::name).collect();
     // In a large picture they would be most of the text.
     let are_told = plan.wires.len() <= TOLD_WIRES;

@@ -87,7 +87,9 @@ fn a_record_that_is_taken_out_of_the_middle_is_missed() {
         let mut left = lines.clone();
         left.remove(missing);
         fs::write(&file, left.concat()).unwrap();
-        for error in [Journal::open(root.path()).unwrap_err(), Journal::look(root.path()).unwrap_err()] {
+        for error in
+            [Journal::open(root.path()).unwrap_err(), Journal::open_read_only(root.path()).unwrap_err()]
+        {
             assert!(matches!(error, JournalError::Damaged { line, .. } if line == missing + 1), "{error}");
         }
     }

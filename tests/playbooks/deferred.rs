@@ -454,7 +454,7 @@ fn a_late_job_is_tried_as_often_as_its_type_says() {
         ]",
     );
     let graph = site.graph(&registry()).unwrap();
-    let tries: Vec<_> = graph.iter().map(|job| job.retry().get_tries()).collect();
+    let tries: Vec<_> = graph.iter().map(|job| job.retry().max_tries()).collect();
     assert_eq!(tries, [Some(1), Some(2), Some(4)]);
 }
 

@@ -91,7 +91,7 @@ fn a_task_says_how_often_it_is_tried_or_its_type_does() {
     );
     let graph = site.graph(&Registry::linked().unwrap()).unwrap();
     let retries: Vec<_> =
-        graph.iter().map(|job| (job.retry().get_tries(), job.retry().get_delay())).collect();
+        graph.iter().map(|job| (job.retry().max_tries(), job.retry().min_delay())).collect();
     assert_eq!(retries, [(Some(2), None), (Some(7), Some(Duration::from_secs(120)))]);
 }
 

@@ -16,10 +16,10 @@ use rustix::io::Errno;
 
 use super::{UserLine, login_setting};
 use crate::disk::at::{self, Fault};
-use crate::disk::look::{self, Links};
+use crate::disk::inspect::{self, Links};
 use crate::disk::removal::remove_at;
 use crate::disk::write::{self, beside, directory_of, open_directory, rename_new, settle};
-use crate::machine::Machine;
+use crate::target_root::TargetRoot;
 
 /// Whether this is a path that stands for "no home directory" and must not exist as one: `/nonexistent` (Debian Policy
 /// 9.2.3), `/dev/null`, or `/`.
@@ -31,7 +31,7 @@ pub(crate) fn is_for_nobody(home: &Path) -> bool {
 ///
 /// # Errors
 /// When that fails; then nothing but the directories above it is left.
-pub(crate) fn make(cx: &Context, machine: Machine<'_>, user: &UserLine) -> Result<()> {
+pub(crate) fn make(cx: &Context, machine: TargetRoot<'_>, user: &UserLine) -> Result<()> {
     let home = machine.locate(Path::new(&user.home))?;
     let make = || {
         let Some(parent) = home.parent() else { bail!("it is no directory of its own") };
@@ -60,7 +60,7 @@ fn make_above(cx: &Context, path: &Path) -> Result<()> {
     let mut missing = Vec::new();
     let mut above = Some(path);
     while let Some(path) = above.filter(|path| !path.as_os_str().is_empty()) {
-        if look::meta(path, Links::Follow)?.is_some() {
+        if inspect::meta(path, Links::Follow)?.is_some() {
             break;
         }
         missing.push(path);
@@ -78,7 +78,13 @@ fn make_above(cx: &Context, path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn fill(cx: &Context, parent: &OwnedFd, name: &OsStr, machine: Machine<'_>, user: &UserLine) -> Result<()> {
+fn fill(
+    cx: &Context,
+    parent: &OwnedFd,
+    name: &OsStr,
+    machine: TargetRoot<'_>,
+    user: &UserLine,
+) -> Result<()> {
     // Nobody else looks in until it is complete.
     let new = make_directory(parent, name)?;
     let skeleton = machine.locate_target(Path::new("/etc/skel"))?;
@@ -86,7 +92,7 @@ fn fill(cx: &Context, parent: &OwnedFd, name: &OsStr, machine: Machine<'_>, user
         Ok(from) => copy_content(cx, &from, &new, user)
             .with_context(|| format!("failed to copy {}", skeleton.display()))?,
         Err(Fault::System(Errno::NOENT)) => {}
-        Err(fault) => return Err(look::refused(&skeleton, fault)),
+        Err(fault) => return Err(inspect::refused(&skeleton, fault)),
     }
     own(&new, user)?;
     Ok(rustix::fs::fchmod(&new, RawMode::from_raw_mode(mode(machine)))?)
@@ -105,7 +111,7 @@ fn own(fd: impl AsFd, user: &UserLine) -> io::Result<()> {
 }
 
 /// The mode of new home directories, as the system's settings say.
-fn mode(machine: Machine<'_>) -> u32 {
+fn mode(machine: TargetRoot<'_>) -> u32 {
     let octal = |name| u32::from_str_radix(login_setting(machine, name)?.trim_start_matches("0o"), 8).ok();
     octal("HOME_MODE").unwrap_or_else(|| 0o777 & !octal("UMASK").unwrap_or(0o022)) & 0o7777
 }

@@ -10,7 +10,7 @@ use dojob::{Context, CouldNotFindOut};
 use super::folder::{Source, Sources};
 use crate::packed::changes::{Change, Changes, Difference, LISTED};
 use crate::packed::read::{Content, Limits, ReadError, entries};
-use crate::packed::{Entry, Format, Kind, show};
+use crate::packed::{ArchiveEntry, EntryKind, Format, show};
 
 /// What kinds of permissions zip knows.
 const ZIP_MODE: u32 = 0o777;
@@ -84,31 +84,31 @@ fn plain_name(name: &[u8]) -> &[u8] {
 /// How an entry is not as its source: "has mode 0600, not 0644".
 fn changed(
     source: &Source,
-    entry: &Entry,
+    entry: &ArchiveEntry,
     content: &mut Content<'_>,
     format: Format,
 ) -> Result<Option<String>> {
     let wanted = &source.entry;
     match (&wanted.kind, &entry.kind) {
-        (Kind::Directory, Kind::Directory) => {}
-        (Kind::File(wanted), Kind::File(found)) if wanted != found => {
+        (EntryKind::Directory, EntryKind::Directory) => {}
+        (EntryKind::File(wanted), EntryKind::File(found)) if wanted != found => {
             return Ok(Some(format!("has {found} bytes, not {wanted}")));
         }
-        (Kind::File(_), Kind::File(_)) => {
+        (EntryKind::File(_), EntryKind::File(_)) => {
             if !same_content(source, content)? {
                 return Ok(Some("has other content".to_owned()));
             }
         }
-        (Kind::Symlink(wanted), Kind::Symlink(found)) if wanted == found => {}
-        (Kind::Symlink(wanted), Kind::Symlink(found)) => {
+        (EntryKind::Symlink(wanted), EntryKind::Symlink(found)) if wanted == found => {}
+        (EntryKind::Symlink(wanted), EntryKind::Symlink(found)) => {
             return Ok(Some(format!("leads to {}, not {}", show(found), show(wanted))));
         }
         (wanted, found) => return Ok(Some(format!("is {}, not {}", kind(found), kind(wanted)))),
     }
     // No system asks for the mode of a link.
     let known = if format == Format::Zip { ZIP_MODE } else { 0o7777 };
-    let mode = |entry: &Entry| entry.mode.map(|mode| mode & known);
-    if !matches!(entry.kind, Kind::Symlink(_)) && mode(entry) != mode(wanted) {
+    let mode = |entry: &ArchiveEntry| entry.mode.map(|mode| mode & known);
+    if !matches!(entry.kind, EntryKind::Symlink(_)) && mode(entry) != mode(wanted) {
         let found = mode(entry).map_or("unknown".to_owned(), |mode| format!("{mode:04o}"));
         return Ok(Some(format!("has mode {found}, not {:04o}", mode(wanted).unwrap_or_default())));
     }
@@ -118,13 +118,13 @@ fn changed(
     Ok(None)
 }
 
-fn kind(kind: &Kind) -> &'static str {
+fn kind(kind: &EntryKind) -> &'static str {
     match kind {
-        Kind::Directory => "a directory",
-        Kind::File(_) => "a file",
-        Kind::Symlink(_) => "a symbolic link",
-        Kind::HardLink(_) => "a hard link",
-        Kind::Other(what) => what,
+        EntryKind::Directory => "a directory",
+        EntryKind::File(_) => "a file",
+        EntryKind::Symlink(_) => "a symbolic link",
+        EntryKind::HardLink(_) => "a hard link",
+        EntryKind::Other(what) => what,
     }
 }
 

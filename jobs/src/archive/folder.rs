@@ -16,16 +16,16 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::disk::at::open_below;
-use crate::disk::look::{Links, Meta, meta, unseen};
+use crate::disk::inspect::{Links, Meta, meta, unseen};
 use crate::disk::walk::{Enter, open_again, open_directory, walk_from};
 use crate::disk::write::BESIDE;
 use crate::packed::exclude::Exclude;
-use crate::packed::{Entry, Kind, show};
+use crate::packed::{ArchiveEntry, EntryKind, show};
 
 /// An entry that an archive of the folder has to have, and where its content is.
 #[derive(Debug)]
 pub(crate) struct Source {
-    pub(crate) entry: Entry,
+    pub(crate) entry: ArchiveEntry,
     /// Where it is, for messages.
     pub(crate) path: PathBuf,
     /// The same from the folder, and which file it was.
@@ -96,14 +96,14 @@ pub(crate) fn sources(cx: &Context, look: &Look<'_>) -> Result<Sources> {
     }
 
     let mut found = Sources::new();
-    let mut add = |name: Vec<u8>, kind: Kind, meta: &Meta, inner: &Path| {
-        let mode = Some(if matches!(kind, Kind::Symlink(_)) { 0o777 } else { meta.mode.bits() });
+    let mut add = |name: Vec<u8>, kind: EntryKind, meta: &Meta, inner: &Path| {
+        let mode = Some(if matches!(kind, EntryKind::Symlink(_)) { 0o777 } else { meta.mode.bits() });
         let modified = look.times.then_some(meta.modified.0);
-        let entry = Entry { name: name.clone(), kind, mode, modified };
+        let entry = ArchiveEntry { name: name.clone(), kind, mode, modified };
         let (path, folder) = (folder.join(inner), Arc::clone(&opened));
         found.insert(name, Source { entry, path, inner: inner.to_owned(), id: meta.id, folder });
     };
-    add(name.as_bytes().to_owned(), Kind::Directory, &top, Path::new(""));
+    add(name.as_bytes().to_owned(), EntryKind::Directory, &top, Path::new(""));
     walk_from(folder, open_again(folder, &opened)?, |item| {
         if cx.is_cancelled() {
             // The next start may well find it out.
@@ -114,12 +114,12 @@ pub(crate) fn sources(cx: &Context, look: &Look<'_>) -> Result<Sources> {
         }
         let path = || folder.join(item.path);
         let kind = if item.meta.is_dir() {
-            Kind::Directory
+            EntryKind::Directory
         } else if item.meta.is_file() {
-            Kind::File(item.meta.size)
+            EntryKind::File(item.meta.size)
         } else if item.meta.is_symlink() {
             let target = rustix::fs::readlinkat(item.parent, item.name, Vec::new());
-            Kind::Symlink(target.map_err(|errno| unseen(&path(), errno))?.into_bytes())
+            EntryKind::Symlink(target.map_err(|errno| unseen(&path(), errno))?.into_bytes())
         } else {
             let path = show(path().as_os_str().as_bytes());
             return refused(

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Result;
 use dojob::{Context, NotAsWanted};
 
-use super::look::{Fingerprint, OpenFile, TEXT_LIMIT};
+use super::inspect::{Fingerprint, OpenFile, TEXT_LIMIT};
 
 /// Collects all that is not as wanted about one thing; allocates nothing while there is nothing.
 #[derive(Debug, Default)]
@@ -209,7 +209,7 @@ mod tests {
         differences.add("mode is 0600, not 0644");
         let error = differences.into_result().unwrap_err();
         let error = error.downcast_ref::<NotAsWanted>().unwrap();
-        (error.to_string(), error.get_diff().unwrap_or_default().to_owned())
+        (error.to_string(), error.difference_found().unwrap_or_default().to_owned())
     }
 
     #[test]

@@ -11,9 +11,9 @@ use anyhow::{Context as _, Result, bail};
 use dojob::{Context, CouldNotFindOut, OrCouldNotFindOut, Permanent, Secret};
 
 use super::differ::Differences;
-use super::look::{self, Found, Links, Meta, OpenFile};
+use super::edit_lock;
+use super::inspect::{self, Found, Links, Meta, OpenFile};
 use super::owner::Resolved;
-use super::turn;
 use super::validate::Validate;
 use super::write;
 use crate::text::Text;
@@ -59,7 +59,7 @@ impl Editor<'_> {
     /// What is there; `None` for nothing. Links are followed: who names one means what it says.
     fn open(&self) -> Result<Option<Opened>> {
         let path = self.path.display();
-        match look::open(self.path, Links::Follow)? {
+        match inspect::open(self.path, Links::Follow)? {
             Found::Nothing if self.create => Ok(None),
             Found::Nothing => Err(Permanent::new(format!("{path} does not exist")).into()),
             Found::File(mut file) => {
@@ -118,7 +118,7 @@ impl Editor<'_> {
     /// # Errors
     /// Those of `edit`; when the file cannot be read or written, or is changed again and again.
     pub(crate) fn run(&self, cx: &Context, edit: impl Fn(&Text) -> Result<Option<Edited>>) -> Result<()> {
-        let _turn = turn::take(cx, self.path)?;
+        let _turn = edit_lock::take(cx, self.path)?;
         for _ in 0..MOST_ATTEMPTS {
             let mut found = self.open()?;
             let none = Text::default();
@@ -159,7 +159,7 @@ fn permanent(error: anyhow::Error) -> anyhow::Error {
 /// # Errors
 /// When it is not, or cannot be seen.
 pub(crate) fn is_still(path: &Path, read: Option<&Meta>) -> Result<()> {
-    let now = look::meta(path, Links::Stay)?;
+    let now = inspect::meta(path, Links::Stay)?;
     let known = |meta: &Meta| (meta.id, meta.size, meta.modified);
     if now.as_ref().map(known) != read.map(known) {
         bail!("{} was changed by somebody else meanwhile", path.display());

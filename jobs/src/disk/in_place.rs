@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::at::{self, Links};
 use super::beside::{KEPT, is_ours};
-use super::look::Meta;
+use super::inspect::Meta;
 use super::owner::Resolved;
 use super::target::{directory_of, follow};
 

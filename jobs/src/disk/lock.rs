@@ -3,7 +3,7 @@
 //! Root locks a file of its own in `/run/dojob`, which nobody else can lock. Others have no such place that is sure to be
 //! the same for all of their processes: they lock the directory that the file is in. So does root, where others may write
 //! there, but not for long: whoever may read a directory can lock it. Knows processes; for the threads of one see
-//! [`turn`](super::turn).
+//! [`edit_lock`](super::edit_lock).
 
 use std::collections::HashSet;
 use std::os::fd::OwnedFd;
@@ -17,7 +17,7 @@ use rustix::fs::{AtFlags, FlockOperation, Mode as RawMode, OFlags};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::look::{Fingerprint, Meta};
+use super::inspect::{Fingerprint, Meta};
 use crate::patience::Deadline;
 
 /// Where root's lock files are; nobody else may write there.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::at::is_trusted;
 use super::differ::Differences;
-use super::look::{Links, Meta, meta};
+use super::inspect::{Links, Meta, meta};
 pub use super::mode::{Mode, ModeError};
 
 /// Makes the type of a user or a group, which differ in little but their words.

@@ -8,7 +8,7 @@ use dojob::Permanent;
 use rustix::fs::OFlags;
 
 use super::at::{self, Fault};
-use super::look::{Links, meta, read_link, refused};
+use super::inspect::{Links, meta, read_link, refused};
 
 /// The directory that `path` is in.
 ///

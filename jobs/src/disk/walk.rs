@@ -15,11 +15,11 @@ use rustix::fs::{AtFlags, Dir, Mode as RawMode, OFlags};
 use rustix::io::Errno;
 
 use super::at::{self, Fault, Links};
-use super::look::{Meta, refused, unlisted, unseen};
+use super::inspect::{Meta, refused, unlisted, unseen};
 use super::removal::open_here;
 
 /// Something below the directory.
-pub(crate) struct Entry<'a> {
+pub(crate) struct WalkedEntry<'a> {
     /// The directory that it is in, open.
     pub(crate) parent: BorrowedFd<'a>,
     /// Its name there.
@@ -52,7 +52,7 @@ struct Walk<'a> {
 ///
 /// # Errors
 /// Those of `visit`, which end the walk; [`CouldNotFindOut`] when something cannot be seen.
-pub(crate) fn walk(root: &Path, visit: impl FnMut(&Entry<'_>) -> Result<Enter>) -> Result<()> {
+pub(crate) fn walk(root: &Path, visit: impl FnMut(&WalkedEntry<'_>) -> Result<Enter>) -> Result<()> {
     walk_from(root, open_directory(root)?, visit)
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn open_again(path: &Path, directory: &OwnedFd) -> Result<OwnedFd> {
 pub(crate) fn walk_from(
     root: &Path,
     directory: OwnedFd,
-    mut visit: impl FnMut(&Entry<'_>) -> Result<Enter>,
+    mut visit: impl FnMut(&WalkedEntry<'_>) -> Result<Enter>,
 ) -> Result<()> {
     let mut walk = Walk { root, path: PathBuf::new(), open: Vec::new() };
     walk.enter(directory)?;
@@ -130,7 +130,7 @@ impl Walk<'_> {
     fn visit(
         &self,
         name: &CStr,
-        visit: &mut impl FnMut(&Entry<'_>) -> Result<Enter>,
+        visit: &mut impl FnMut(&WalkedEntry<'_>) -> Result<Enter>,
     ) -> Result<Option<OwnedFd>> {
         let Some(directory) = self.open.last() else { return Ok(None) };
         let parent = directory.fd().map_err(|errno| self.unseen(errno))?;
@@ -139,7 +139,7 @@ impl Walk<'_> {
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(self.unseen(errno)),
         };
-        let entry = Entry { parent, name, path: &self.path, meta };
+        let entry = WalkedEntry { parent, name, path: &self.path, meta };
         let enter = visit(&entry)?;
         if enter == Enter::No || !meta.is_dir() {
             return Ok(None);
@@ -192,7 +192,7 @@ pub(crate) fn names_in(path: &Path, directory: &OwnedFd) -> Result<Vec<OsString>
 ///
 /// # Errors
 /// When it cannot be opened.
-pub(crate) fn open_entry(entry: &Entry<'_>) -> Result<OwnedFd> {
+pub(crate) fn open_entry(entry: &WalkedEntry<'_>) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     rustix::fs::openat(entry.parent, entry.name, flags, RawMode::empty())
         .with_context(|| format!("failed to open {}", entry.path.display()))

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 use super::at::{self};
 use super::in_place;
-use super::look::{Links, Meta, OpenFile, meta};
+use super::inspect::{Links, Meta, OpenFile, meta};
 use super::owner::{Mode, Resolved};
 use super::removal::remove_at;
 

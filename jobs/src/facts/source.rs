@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use dojob::{CouldNotFindOut, OrCouldNotFindOut, Result};
 
-use crate::disk::look::{self, Found, Links};
-use crate::machine::Machine;
+use crate::disk::inspect::{self, Found, Links};
+use crate::target_root::TargetRoot;
 
 /// What is read of a file that tells something; the largest of them are lists of users.
 const LONGEST: usize = 16 * 1024 * 1024;
@@ -28,13 +28,13 @@ impl Source {
 
     /// Where the file lies for us.
     pub(super) fn locate(&self, inside: &str) -> Result<PathBuf> {
-        Machine::new(self.root.as_ref()).locate_target(Path::new(inside))
+        TargetRoot::new(self.root.as_ref()).locate_target(Path::new(inside))
     }
 
     /// What a file says, bytes that are no UTF-8 replaced; `None` where there is none.
     pub(super) fn read(&self, inside: &str) -> Result<Option<String>> {
         let path = self.locate(inside)?;
-        let Found::File(mut file) = look::open(&path, Links::Follow)? else { return Ok(None) };
+        let Found::File(mut file) = inspect::open(&path, Links::Follow)? else { return Ok(None) };
         let what = || format!("what {} says", path.display());
         match file.read(LONGEST).or_could_not_find_out(what())? {
             Some(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
@@ -49,14 +49,14 @@ impl Source {
 
     /// Whether something is there.
     pub(super) fn has(&self, inside: &str) -> Result<bool> {
-        Ok(look::meta(&self.locate(inside)?, Links::Follow)?.is_some())
+        Ok(inspect::meta(&self.locate(inside)?, Links::Follow)?.is_some())
     }
 
     /// The names in a directory; none where there is no such directory.
     pub(super) fn names_in(&self, inside: &str) -> Result<Vec<String>> {
         let path = self.locate(inside)?;
         let what = || format!("what is in {}", path.display());
-        if !look::meta(&path, Links::Follow)?.is_some_and(|meta| meta.is_dir()) {
+        if !inspect::meta(&path, Links::Follow)?.is_some_and(|meta| meta.is_dir()) {
             return Ok(Vec::new());
         }
         let entries = std::fs::read_dir(&path).or_could_not_find_out(what())?;

@@ -18,7 +18,7 @@ use super::repo;
 use super::trusted::{self, git_directory};
 use super::words::{is_commit, short};
 use crate::r#become::{self, Become, Variables};
-use crate::disk::look::{self, Links};
+use crate::disk::inspect::{self, Links};
 
 /// How long a question may take.
 const ASKING: Duration = Duration::from_secs(60);
@@ -176,9 +176,9 @@ impl Git<'_> {
     }
 
     pub(super) fn place(&self) -> Result<Place> {
-        let Some(meta) = look::meta(&self.dest, Links::Follow)? else {
+        let Some(meta) = inspect::meta(&self.dest, Links::Follow)? else {
             // A link that leads nowhere is not followed by Git either.
-            let is_link = look::meta(&self.dest, Links::Stay)?.is_some();
+            let is_link = inspect::meta(&self.dest, Links::Stay)?.is_some();
             return Ok(if is_link {
                 Place::Taken("a link that leads nowhere")
             } else {
@@ -189,13 +189,13 @@ impl Git<'_> {
             return Ok(Place::Taken(meta.what()));
         }
         let git = git_directory(&self.dest);
-        match look::meta(&git, Links::Follow)? {
+        match inspect::meta(&git, Links::Follow)? {
             // Another working copy's.
             Some(meta) if meta.is_file() => return Ok(Place::Repository),
             Some(_) => {
                 // Less is what a `git init` leaves that was killed; it can be called again.
                 for part in ["HEAD", "objects", "refs"] {
-                    if look::meta(&git.join(part), Links::Stay)?.is_none() {
+                    if inspect::meta(&git.join(part), Links::Stay)?.is_none() {
                         return Ok(Place::Free("has half a repository"));
                     }
                 }

@@ -13,7 +13,7 @@ use dojob::Permanent;
 
 use super::git::{ALL_BRANCHES, FETCH, Git};
 use super::words::{short, some_of};
-use crate::disk::look::{self, Links};
+use crate::disk::inspect::{self, Links};
 
 /// As many commits as Git can count: all.
 const ALL_COMMITS: &str = "--depth=2147483647";
@@ -136,7 +136,7 @@ impl Git<'_> {
 
     fn refuse_removal(&self, directory: &Path, name: &str) -> Result<()> {
         let would = format!("submodule {name} would be replaced by files");
-        let git = look::meta(&directory.join(".git"), Links::Stay)?;
+        let git = inspect::meta(&directory.join(".git"), Links::Stay)?;
         ensure!(
             git.is_none_or(|git| git.is_file()),
             "{would}, and holds its own repository; move it away, or say `force`"
@@ -246,9 +246,9 @@ fn is_checked_out(around: &Path, place: &Path) -> Result<bool> {
     for step in place.components() {
         let Component::Normal(step) = step else { return Ok(false) };
         at.push(step);
-        if !look::meta(&at, Links::Stay)?.is_some_and(|meta| meta.is_dir()) {
+        if !inspect::meta(&at, Links::Stay)?.is_some_and(|meta| meta.is_dir()) {
             return Ok(false);
         }
     }
-    Ok(look::meta(&at.join(".git"), Links::Stay)?.is_some_and(|git| git.is_file() || git.is_dir()))
+    Ok(inspect::meta(&at.join(".git"), Links::Stay)?.is_some_and(|git| git.is_file() || git.is_dir()))
 }

@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::disk::at::{self, Fault, Other};
-use crate::disk::look::{Links, refused};
+use crate::disk::inspect::{Links, refused};
 
 /// Where Git keeps what it knows of the directory.
 pub(super) fn git_directory(dest: &Path) -> PathBuf {

@@ -8,17 +8,17 @@ use crate::text_file::{joined, lines};
 
 /// A line, of which what is not changed stays as it was written.
 #[derive(Clone, Debug)]
-struct Line {
+struct HostsLine {
     /// As it was found; empty once changed.
     raw: String,
     /// Whether it ends with `\r\n`.
     is_returned: bool,
-    entry: Option<Entry>,
+    entry: Option<HostsEntry>,
 }
 
 /// An address and its names, and all that stands around them.
 #[derive(Clone, Debug)]
-struct Entry {
+struct HostsEntry {
     indent: String,
     /// As written: an address has several forms.
     address: String,
@@ -51,10 +51,10 @@ fn same_name(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 
-impl Line {
+impl HostsLine {
     fn parse(raw: String) -> Self {
-        let entry = Entry::parse(&raw);
-        Line { is_returned: raw.ends_with('\r'), raw, entry }
+        let entry = HostsEntry::parse(&raw);
+        HostsLine { is_returned: raw.ends_with('\r'), raw, entry }
     }
 
     /// As it is to be written; `None` for one of which nothing is left.
@@ -88,7 +88,7 @@ impl Line {
     }
 }
 
-impl Entry {
+impl HostsEntry {
     fn parse(raw: &str) -> Option<Self> {
         let (fields, _) = raw.split_once('#').unwrap_or((raw, ""));
         let fields = fields.trim_end();
@@ -106,7 +106,7 @@ impl Entry {
             names.push((blank.to_owned(), name[..end].to_owned()));
             rest = &name[end..];
         }
-        Some(Entry { indent: indent.into(), address: address.into(), ip, names, tail: tail.into() })
+        Some(HostsEntry { indent: indent.into(), address: address.into(), ip, names, tail: tail.into() })
     }
 
     fn first_name(&self) -> Option<&str> {
@@ -130,17 +130,17 @@ impl Entry {
 
 /// The whole text.
 pub(super) struct Table {
-    lines: Vec<Line>,
+    lines: Vec<HostsLine>,
     pub(super) reasons: Vec<String>,
 }
 
 impl Table {
     pub(super) fn parse(text: &str) -> Self {
-        Table { lines: lines(text).into_iter().map(Line::parse).collect(), reasons: Vec::new() }
+        Table { lines: lines(text).into_iter().map(HostsLine::parse).collect(), reasons: Vec::new() }
     }
 
     pub(super) fn text(&self) -> String {
-        joined(&self.lines.iter().filter_map(Line::text).collect::<Vec<_>>())
+        joined(&self.lines.iter().filter_map(HostsLine::text).collect::<Vec<_>>())
     }
 
     /// One line says `ip` and `names`, in that order. With `exclusive`, no line of another address of that family says one
@@ -163,7 +163,7 @@ impl Table {
                 self.reasons.push(format!("no line says {written} {}", names.join(" ")));
                 let end = if self.lines.first().is_some_and(|line| line.is_returned) { "\r" } else { "" };
                 let raw = format!("{written}{}{}{end}", self.separator(), names.join(" "));
-                self.lines.push(Line::parse(raw));
+                self.lines.push(HostsLine::parse(raw));
             }
         }
     }
@@ -188,7 +188,7 @@ impl Table {
     fn target(&self, ip: &Address, first: &str) -> Option<usize> {
         self.lines.iter().position(|line| {
             let entry = line.entry.as_ref().filter(|entry| entry.ip == *ip);
-            entry.and_then(Entry::first_name).is_some_and(|name| same_name(name, first))
+            entry.and_then(HostsEntry::first_name).is_some_and(|name| same_name(name, first))
         })
     }
 

@@ -12,10 +12,10 @@ use std::time::Duration;
 use anyhow::bail;
 use dojob::{Command, CommandOutput, Context, CouldNotFindOut, OrCouldNotFindOut, Result};
 
-use super::manager::{Action, Change, Found, PackageManager, Status, Transaction};
-use crate::disk::look::{self, Links, Meta};
-use crate::machine::Machine;
+use super::manager::{Action, Change, InstalledState, PackageManager, Status, Transaction};
+use crate::disk::inspect::{self, Links, Meta};
 use crate::patience::patiently;
+use crate::target_root::TargetRoot;
 
 const LISTS: &str = "/var/lib/apt/lists";
 /// Where dpkg keeps what it was doing, as long as it has not done it.
@@ -55,7 +55,7 @@ const OPTIONS: [&str; 8] = [
 
 /// apt on a machine.
 pub(super) struct Apt<'a> {
-    pub(super) machine: Machine<'a>,
+    pub(super) machine: TargetRoot<'a>,
     /// How long to wait for others who hold a lock.
     pub(super) patience: Duration,
 }
@@ -78,7 +78,7 @@ impl<'a> Apt<'a> {
 
     /// This machine's own program can read the database of a tree, too, which takes no rights.
     fn dpkg_query<'cx>(&self, cx: &'cx Context) -> Result<Command<'cx>> {
-        let this_one = Machine::new(None);
+        let this_one = TargetRoot::new(None);
         let is_tree = self.machine.root().is_some();
         let own = !is_tree || this_one.has("dpkg-query")?;
         let command = if own { this_one } else { self.machine }.command(cx, "dpkg-query");
@@ -153,7 +153,7 @@ fn is_locked(said: &str) -> bool {
 }
 
 impl PackageManager for Apt<'_> {
-    fn find(&self, cx: &Context, names: &[String]) -> Result<Vec<Found>> {
+    fn find(&self, cx: &Context, names: &[String]) -> Result<Vec<InstalledState>> {
         let what = || "which packages are installed";
         let command = self.dpkg_query(cx)?;
         // With its architecture dpkg does not find a package that is for all of them.
@@ -165,7 +165,7 @@ impl PackageManager for Apt<'_> {
             return Err(could_not(what(), &output));
         }
         let text = output.text();
-        let lines: Vec<Line<'_>> = text.lines().filter_map(Line::parse).collect();
+        let lines: Vec<AptLine<'_>> = text.lines().filter_map(AptLine::parse).collect();
         let states = self.states()?;
         let automatic = automatic(&states);
         Ok(names.iter().map(|name| found(name, &lines, &automatic)).collect())
@@ -215,7 +215,7 @@ impl PackageManager for Apt<'_> {
 
     fn age(&self, cx: &Context) -> Result<Option<Duration>> {
         let path = self.machine.locate_target(Path::new(LISTS))?;
-        let Some(meta) = look::meta(&path, Links::Follow)? else { return Ok(None) };
+        let Some(meta) = inspect::meta(&path, Links::Follow)? else { return Ok(None) };
         let mut entries = fs::read_dir(&path).or_could_not_find_out("how old the lists of packages are")?;
         // An image may have been delivered without lists: then there is a lock at most.
         let has_lists = entries.any(|entry| {
@@ -231,7 +231,7 @@ impl PackageManager for Apt<'_> {
     }
 
     fn newer_source(&self, cx: &Context) -> Result<Option<String>> {
-        let meta = |path: &Path| look::meta(&self.machine.locate_target(path)?, Links::Follow);
+        let meta = |path: &Path| inspect::meta(&self.machine.locate_target(path)?, Links::Follow);
         let Some(lists) = meta(Path::new(LISTS))? else { return Ok(None) };
         let mut sources: Vec<PathBuf> = SOURCES.map(PathBuf::from).to_vec();
         let directory = self.machine.locate_target(Path::new(SOURCES[1]))?;
@@ -305,7 +305,7 @@ impl PackageManager for Apt<'_> {
 }
 
 /// A line of [`FORMAT`].
-struct Line<'t> {
+struct AptLine<'t> {
     name: &'t str,
     architecture: &'t str,
     version: &'t str,
@@ -313,13 +313,13 @@ struct Line<'t> {
     status: &'t str,
 }
 
-impl<'t> Line<'t> {
+impl<'t> AptLine<'t> {
     fn parse(line: &'t str) -> Option<Self> {
         let fields: Vec<&str> = line.split('\t').collect();
         let [name, architecture, version, status] = fields.as_slice() else { return None };
         let words: Vec<&str> = status.split(' ').collect();
         let [want, _, status] = words.as_slice() else { return None };
-        Some(Line { name, architecture, version, want, status })
+        Some(AptLine { name, architecture, version, want, status })
     }
 
     fn is(&self, name: &str) -> bool {
@@ -342,12 +342,12 @@ impl<'t> Line<'t> {
 }
 
 /// Of several architectures the one that is installed counts.
-fn found(name: &str, lines: &[Line<'_>], automatic: &[(&str, &str)]) -> Found {
+fn found(name: &str, lines: &[AptLine<'_>], automatic: &[(&str, &str)]) -> InstalledState {
     let ours = || lines.iter().filter(|line| line.is(name));
     let line = ours().find(|line| line.status == "installed").or_else(|| ours().next());
     match line {
-        None => Found { status: Status::Absent, held: false, automatic: false },
-        Some(line) => Found {
+        None => InstalledState { status: Status::Absent, held: false, automatic: false },
+        Some(line) => InstalledState {
             status: line.status(),
             held: line.want == "hold",
             // What runs on all architectures is noted with the machine's own.
@@ -451,14 +451,17 @@ mod tests {
     fn installed_is_what_dpkg_says() {
         let text = "a\tall\t1.0\tinstall ok installed\nb\tamd64\t1:2-3\thold ok installed\nb\ti386\t\tunknown ok not-installed\n\
                     c\tamd64\t1\tdeinstall ok config-files\nd\tamd64\t1\tinstall reinstreq half-installed\nbroken\n";
-        let lines: Vec<Line<'_>> = text.lines().filter_map(Line::parse).collect();
+        let lines: Vec<AptLine<'_>> = text.lines().filter_map(AptLine::parse).collect();
         let states = "Package: a\nArchitecture: amd64\nAuto-Installed: 1\n\nPackage: b\nArchitecture: i386\nAuto-Installed: 1\n\nPackage: c\nArchitecture: amd64\nAuto-Installed: 0\n";
         let of = |name: &str| found(name, &lines, &automatic(states));
-        assert_eq!(of("a"), Found { status: Status::Installed("1.0".into()), held: false, automatic: true });
+        assert_eq!(
+            of("a"),
+            InstalledState { status: Status::Installed("1.0".into()), held: false, automatic: true }
+        );
         assert_eq!(of("a:amd64").status, Status::Installed("1.0".into()));
         assert_eq!(
             of("b"),
-            Found { status: Status::Installed("1:2-3".into()), held: true, automatic: false }
+            InstalledState { status: Status::Installed("1:2-3".into()), held: true, automatic: false }
         );
         assert_eq!(of("b:i386").status, Status::Absent);
         assert_eq!(of("c").status, Status::ConfigurationLeft);

@@ -23,7 +23,7 @@ pub(crate) enum Status {
 
 /// What is known of a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct InstalledState {
     pub(crate) status: Status,
     /// Whether it was told to stay at its version.
     pub(crate) held: bool,
@@ -76,7 +76,7 @@ pub(crate) trait PackageManager {
     ///
     /// # Errors
     /// When that cannot be found out.
-    fn find(&self, cx: &Context, names: &[String]) -> Result<Vec<Found>>;
+    fn find(&self, cx: &Context, names: &[String]) -> Result<Vec<InstalledState>>;
 
     /// The version of each that would be installed now; a name that nobody knows is missing.
     ///

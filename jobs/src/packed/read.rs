@@ -13,7 +13,7 @@ use dojob::{Context, OrCouldNotFindOut};
 
 use super::format::FormatError;
 use super::sparse::Sparse;
-use super::{Entry, Format, Kind};
+use super::{ArchiveEntry, EntryKind, Format};
 use crate::size::Size;
 
 /// How many bytes there may be in between two contents: a header, with long names and extended attributes. The library holds them
@@ -119,13 +119,13 @@ impl Guard<'_> {
     }
 
     /// There is one more entry, with a content of so many bytes, as it says: what is known to be too large is not begun.
-    fn entry(&self, kind: &Kind) -> Result<(), ReadError> {
+    fn entry(&self, kind: &EntryKind) -> Result<(), ReadError> {
         self.entries.set(self.entries.get() + 1);
         if self.entries.get() > self.limits.entries {
             return Err(ReadError::TooMany { limit: self.limits.entries });
         }
         match kind {
-            Kind::File(size) if self.unpacked.get().saturating_add(*size) > self.limits.bytes => {
+            EntryKind::File(size) if self.unpacked.get().saturating_add(*size) > self.limits.bytes => {
                 Err(ReadError::TooLarge { limit: Size::bytes(self.limits.bytes) })
             }
             _ => Ok(()),
@@ -259,7 +259,7 @@ pub(crate) fn entries(
     file: File,
     format: Format,
     limits: Limits,
-    mut visit: impl FnMut(&Entry, &mut Content<'_>) -> Result<ControlFlow<()>>,
+    mut visit: impl FnMut(&ArchiveEntry, &mut Content<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
     let guard = Guard {
         cx,
@@ -281,7 +281,7 @@ pub(crate) fn entries(
     }
 }
 
-type Visit<'v> = dyn FnMut(&Entry, &mut Content<'_>) -> Result<ControlFlow<()>> + 'v;
+type Visit<'v> = dyn FnMut(&ArchiveEntry, &mut Content<'_>) -> Result<ControlFlow<()>> + 'v;
 
 /// The tar archive in a file.
 fn decompressed(file: File, format: Format) -> io::Result<Box<dyn Read>> {
@@ -328,7 +328,7 @@ fn tar_entries(reader: Box<dyn Read>, guard: &Guard<'_>, visit: &mut Visit<'_>) 
 
 /// What a tar archive says of an entry, and where its holes are, if it is a file that has some; nothing of one that only
 /// says something of others.
-fn described<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Option<(Entry, Option<Sparse>)>> {
+fn described<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Option<(ArchiveEntry, Option<Sparse>)>> {
     use tar::EntryType;
     let entry_type = entry.header().entry_type();
     let sparse = extended(entry, entry_type)?;
@@ -336,18 +336,18 @@ fn described<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Option<(Entry
     let size = sparse.as_ref().map_or_else(|| entry.size(), |sparse| sparse.size);
     let kind = match entry_type {
         // In archives of the oldest kind a directory is a file whose name ends so.
-        EntryType::Regular if entry.path_bytes().ends_with(b"/") && sparse.is_none() => Kind::Directory,
-        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => Kind::File(size),
-        EntryType::Directory => Kind::Directory,
-        EntryType::Symlink => Kind::Symlink(link(entry)),
-        EntryType::Link => Kind::HardLink(link(entry)),
-        EntryType::Char | EntryType::Block => Kind::Other("a device"),
-        EntryType::Fifo => Kind::Other("a named pipe"),
+        EntryType::Regular if entry.path_bytes().ends_with(b"/") && sparse.is_none() => EntryKind::Directory,
+        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => EntryKind::File(size),
+        EntryType::Directory => EntryKind::Directory,
+        EntryType::Symlink => EntryKind::Symlink(link(entry)),
+        EntryType::Link => EntryKind::HardLink(link(entry)),
+        EntryType::Char | EntryType::Block => EntryKind::Other("a device"),
+        EntryType::Fifo => EntryKind::Other("a named pipe"),
         EntryType::XGlobalHeader => return Ok(None),
-        _ => Kind::Other("of an unknown kind"),
+        _ => EntryKind::Other("of an unknown kind"),
     };
     let name = sparse.as_ref().and_then(|sparse| sparse.name.clone());
-    let described = Entry {
+    let described = ArchiveEntry {
         name: name.unwrap_or_else(|| entry.path_bytes().into_owned()),
         kind,
         mode: Some(entry.header().mode()? & 0o7777),
@@ -426,17 +426,17 @@ fn zip_entries(file: File, guard: &Guard<'_>, visit: &mut Visit<'_>) -> Result<(
         let (name, kind, mode) = described.map_err(|error| guard.explain(error))?;
         let mut entry = ComingOut { inner: entry, guard };
         let kind = match kind {
-            Kind::Symlink(_) => {
+            EntryKind::Symlink(_) => {
                 let mut target = Vec::new();
                 let read = Read::take(&mut entry, LONGEST_LINK + 1).read_to_end(&mut target);
                 read.map_err(|error| guard.explain(error))?;
-                Kind::Symlink(target)
+                EntryKind::Symlink(target)
             }
             kind => kind,
         };
         guard.entry(&kind)?;
         let mut content = Content { reader: &mut entry, guard };
-        if visit(&Entry { name, kind, mode, modified: None }, &mut content)?.is_break() {
+        if visit(&ArchiveEntry { name, kind, mode, modified: None }, &mut content)?.is_break() {
             return Ok(());
         }
         content.drain()?;

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use anyhow::{Context as _, Result};
 
-use super::{Entry, Format, Kind, show};
+use super::{ArchiveEntry, EntryKind, Format, show};
 
 /// The time of every entry where times are not kept: 1980 began, which is the first moment that zip knows. (At 0 some programs
 /// that unpack complain.)
@@ -69,7 +69,7 @@ impl<'f> Packer<'f> {
     ///
     /// # Errors
     /// When it cannot be written, or `content` is of another length.
-    pub(crate) fn add(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<()> {
+    pub(crate) fn add(&mut self, entry: &ArchiveEntry, content: &mut dyn Read) -> Result<()> {
         let add = match self {
             Packer::Tar(tar) => add_to_tar(tar, entry, content),
             #[cfg(feature = "zip")]
@@ -161,7 +161,11 @@ impl Read for Exactly<'_> {
     }
 }
 
-fn add_to_tar(tar: &mut tar::Builder<Compressor<'_>>, entry: &Entry, content: &mut dyn Read) -> Result<()> {
+fn add_to_tar(
+    tar: &mut tar::Builder<Compressor<'_>>,
+    entry: &ArchiveEntry,
+    content: &mut dyn Read,
+) -> Result<()> {
     let mut header = tar::Header::new_gnu();
     header.set_mode(entry.mode.unwrap_or(0o644));
     header.set_uid(0);
@@ -170,17 +174,17 @@ fn add_to_tar(tar: &mut tar::Builder<Compressor<'_>>, entry: &Entry, content: &m
     header.set_size(0);
     let name = OsStr::from_bytes(&entry.name);
     match &entry.kind {
-        Kind::Directory => {
+        EntryKind::Directory => {
             header.set_entry_type(tar::EntryType::Directory);
             let name = [&entry.name[..], b"/"].concat();
             tar.append_data(&mut header, OsStr::from_bytes(&name), io::empty())?;
         }
-        Kind::File(size) => {
+        EntryKind::File(size) => {
             header.set_entry_type(tar::EntryType::Regular);
             header.set_size(*size);
             tar.append_data(&mut header, name, Exactly { left: *size, reader: content })?;
         }
-        Kind::Symlink(target) => {
+        EntryKind::Symlink(target) => {
             header.set_entry_type(tar::EntryType::Symlink);
             if target.len() <= SHORT_LINK {
                 // Byte by byte: the other way makes `a//b` into `a/b`.
@@ -190,8 +194,8 @@ fn add_to_tar(tar: &mut tar::Builder<Compressor<'_>>, entry: &Entry, content: &m
                 tar.append_link(&mut header, name, OsStr::from_bytes(target))?;
             }
         }
-        Kind::HardLink(_) => anyhow::bail!("a hard link is packed as a file"),
-        Kind::Other(what) => anyhow::bail!("it is {what}"),
+        EntryKind::HardLink(_) => anyhow::bail!("a hard link is packed as a file"),
+        EntryKind::Other(what) => anyhow::bail!("it is {what}"),
     }
     Ok(())
 }
@@ -199,7 +203,7 @@ fn add_to_tar(tar: &mut tar::Builder<Compressor<'_>>, entry: &Entry, content: &m
 #[cfg(feature = "zip")]
 fn add_to_zip(
     zip: &mut zip::ZipWriter<BufWriter<&mut File>>,
-    entry: &Entry,
+    entry: &ArchiveEntry,
     content: &mut dyn Read,
 ) -> Result<()> {
     let text = |bytes: &[u8]| {
@@ -212,14 +216,14 @@ fn add_to_zip(
         .last_modified_time(zip::DateTime::default())
         .unix_permissions(entry.mode.unwrap_or(0o644));
     match &entry.kind {
-        Kind::Directory => zip.add_directory(name, options)?,
-        Kind::File(size) => {
+        EntryKind::Directory => zip.add_directory(name, options)?,
+        EntryKind::File(size) => {
             zip.start_file(name, options.large_file(*size >= LARGE))?;
             io::copy(&mut Exactly { left: *size, reader: content }, zip)?;
         }
-        Kind::Symlink(target) => zip.add_symlink(name, text(target)?, options)?,
-        Kind::HardLink(_) => anyhow::bail!("a hard link is packed as a file"),
-        Kind::Other(what) => anyhow::bail!("it is {what}"),
+        EntryKind::Symlink(target) => zip.add_symlink(name, text(target)?, options)?,
+        EntryKind::HardLink(_) => anyhow::bail!("a hard link is packed as a file"),
+        EntryKind::Other(what) => anyhow::bail!("it is {what}"),
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use dojob::Permanent;
 
 use super::files::Masks;
-use super::steps::{Of, Plan, Step};
+use super::steps::{Of, ServiceSteps, Step};
 use super::systemd::{Boot, Enabled, Unit};
 
 /// What is wanted of a unit at boot.
@@ -21,7 +21,12 @@ pub(super) struct Wanted<'a> {
 ///
 /// # Errors
 /// When nothing can lead there.
-pub(super) fn plan(wanted: &Wanted<'_>, unit: &Unit<'_>, found: &Boot, plan: &mut Plan) -> Result<()> {
+pub(super) fn plan(
+    wanted: &Wanted<'_>,
+    unit: &Unit<'_>,
+    found: &Boot,
+    plan: &mut ServiceSteps,
+) -> Result<()> {
     let masks = found.masks;
     let is_masked = masks.is_any();
     let never = |why: String| Err(Permanent::new(why).into());
@@ -91,7 +96,7 @@ pub(super) fn plan(wanted: &Wanted<'_>, unit: &Unit<'_>, found: &Boot, plan: &mu
     Ok(())
 }
 
-fn unmask(found: &Boot, plan: &mut Plan) {
+fn unmask(found: &Boot, plan: &mut ServiceSteps) {
     for (masks, of) in [(found.masks, Of::Unit), (found.alias_masks, Of::Alias)] {
         let what = if of == Of::Unit { "is masked" } else { "its alias is masked" };
         if masks.config {
@@ -104,7 +109,13 @@ fn unmask(found: &Boot, plan: &mut Plan) {
 }
 
 /// `systemctl disable` does nothing to what is masked, and takes the link to a unit elsewhere away with the rest.
-fn disable(wanted: &Wanted<'_>, unit: &Unit<'_>, masks: Masks, runtime: bool, plan: &mut Plan) -> Result<()> {
+fn disable(
+    wanted: &Wanted<'_>,
+    unit: &Unit<'_>,
+    masks: Masks,
+    runtime: bool,
+    plan: &mut ServiceSteps,
+) -> Result<()> {
     if masks.is_any() && wanted.masked.is_none() {
         // Nothing starts it.
         return Ok(());

@@ -11,7 +11,7 @@ use anyhow::Result;
 use dojob::{CouldNotFindOut, OrCouldNotFindOut};
 
 use super::install::Install;
-use crate::machine::Machine;
+use crate::target_root::TargetRoot;
 
 /// Where an administrator's units, links and masks are.
 const CONFIG: &str = "/etc/systemd/system";
@@ -45,7 +45,7 @@ const MOST_ALIASES: usize = 16;
 
 /// What a place has under the name of a unit.
 #[derive(Debug, PartialEq)]
-enum Entry {
+enum UnitEntry {
     /// The file of a unit.
     File,
     /// A link, and where it leads in the machine.
@@ -82,11 +82,11 @@ pub(super) struct WantedIn {
 /// The files of a machine's units.
 #[derive(Clone, Copy)]
 pub(super) struct Files<'a> {
-    machine: Machine<'a>,
+    machine: TargetRoot<'a>,
 }
 
 impl<'a> Files<'a> {
-    pub(super) fn new(machine: Machine<'a>) -> Self {
+    pub(super) fn new(machine: TargetRoot<'a>) -> Self {
         Files { machine }
     }
 
@@ -120,9 +120,9 @@ impl<'a> Files<'a> {
                 match self.entry(place, &file)? {
                     None => {}
                     // What is below a mask says what the name stands for.
-                    Some(Entry::Mask) => is_masked = true,
-                    Some(Entry::File) => return Ok(Next::Here),
-                    Some(Entry::Link(target)) => return Ok(alias(name, &file, &target)),
+                    Some(UnitEntry::Mask) => is_masked = true,
+                    Some(UnitEntry::File) => return Ok(Next::Here),
+                    Some(UnitEntry::Link(target)) => return Ok(alias(name, &file, &target)),
                 }
             }
             if is_masked {
@@ -168,10 +168,10 @@ impl<'a> Files<'a> {
         let mut masks = Masks::default();
         for place in PLACES {
             match (self.entry(place, name)?, place) {
-                (Some(Entry::Mask), CONFIG) => masks.config = true,
-                (Some(Entry::Mask), RUNTIME) => masks.runtime = true,
+                (Some(UnitEntry::Mask), CONFIG) => masks.config = true,
+                (Some(UnitEntry::Mask), RUNTIME) => masks.runtime = true,
                 // A unit of the administrator comes before what the package says.
-                (Some(Entry::Mask), _) => masks.elsewhere = true,
+                (Some(UnitEntry::Mask), _) => masks.elsewhere = true,
                 (Some(_), _) => break,
                 (None, _) => {}
             }
@@ -181,12 +181,12 @@ impl<'a> Files<'a> {
 
     /// Whether the administrator's directory has the unit itself, so that there is no place for a mask.
     pub(super) fn has_own_file(self, name: &str) -> Result<bool> {
-        Ok(self.entry(CONFIG, name)?.is_some_and(|entry| entry != Entry::Mask))
+        Ok(self.entry(CONFIG, name)?.is_some_and(|entry| entry != UnitEntry::Mask))
     }
 
     /// What the administrator's link of this name leads to, where that is a file outside of systemd's directories.
     pub(super) fn linked(self, name: &str) -> Result<Option<PathBuf>> {
-        let Some(Entry::Link(target)) = self.entry(CONFIG, name)? else { return Ok(None) };
+        let Some(UnitEntry::Link(target)) = self.entry(CONFIG, name)? else { return Ok(None) };
         Ok(Some(target).filter(|target| !is_place(target)))
     }
 
@@ -195,7 +195,7 @@ impl<'a> Files<'a> {
     pub(super) fn install(self, name: &str) -> Result<Option<Install>> {
         for file in std::iter::once(name.to_owned()).chain(template_of(name)) {
             for place in PLACES {
-                if matches!(self.entry(place, &file)?, None | Some(Entry::Mask)) {
+                if matches!(self.entry(place, &file)?, None | Some(UnitEntry::Mask)) {
                     continue;
                 }
                 let mut install = Install::default();
@@ -257,7 +257,7 @@ impl<'a> Files<'a> {
         Ok(found)
     }
 
-    fn entry(self, place: &str, name: &str) -> Result<Option<Entry>> {
+    fn entry(self, place: &str, name: &str) -> Result<Option<UnitEntry>> {
         let inside = Path::new(place).join(name);
         let path = self.machine.locate(&inside)?;
         let what = || format!("what {} is", path.display());
@@ -268,11 +268,11 @@ impl<'a> Files<'a> {
         };
         if !meta.is_symlink() {
             let is_mask = meta.is_file() && meta.len() == 0;
-            return Ok(Some(if is_mask { Entry::Mask } else { Entry::File }));
+            return Ok(Some(if is_mask { UnitEntry::Mask } else { UnitEntry::File }));
         }
         let target = fs::read_link(&path).or_could_not_find_out(what())?;
         let target = tidy(&Path::new(place).join(target));
-        Ok(Some(if target == Path::new("/dev/null") { Entry::Mask } else { Entry::Link(target) }))
+        Ok(Some(if target == Path::new("/dev/null") { UnitEntry::Mask } else { UnitEntry::Link(target) }))
     }
 
     fn list(self, place: &str) -> Result<Vec<String>> {
@@ -391,7 +391,7 @@ mod tests {
     fn a_name_stands_for_the_unit_behind_it() {
         let tree = tree();
         let root = tree.path().to_owned();
-        let files = Files::new(Machine::new(Some(&root)));
+        let files = Files::new(TargetRoot::new(Some(&root)));
         for (name, real) in [
             ("web.service", "web.service"),
             ("www.service", "web.service"),
@@ -415,7 +415,7 @@ mod tests {
         let tree = tree();
         let root = tree.path().to_owned();
         let config = tree.path().join("etc/systemd/system");
-        let files = Files::new(Machine::new(Some(&root)));
+        let files = Files::new(TargetRoot::new(Some(&root)));
         symlink("/dev/null", config.join("www.service")).unwrap();
         assert_eq!(files.real("www.service").unwrap(), "web.service");
         assert!(files.masks("www.service").unwrap().config);
@@ -430,7 +430,7 @@ mod tests {
         let tree = tree();
         let root = tree.path().to_owned();
         let units = tree.path().join("usr/lib/systemd/system");
-        let files = Files::new(Machine::new(Some(&root)));
+        let files = Files::new(TargetRoot::new(Some(&root)));
         symlink("b.service", units.join("a.service")).unwrap();
         symlink("a.service", units.join("b.service")).unwrap();
         assert!(format!("{:#}", files.real("a.service").unwrap_err()).contains("circle"));

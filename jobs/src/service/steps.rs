@@ -71,14 +71,14 @@ impl fmt::Display for Step {
 
 /// What is to be done, in this order, and why.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Plan {
+pub(super) struct ServiceSteps {
     pub(super) reasons: Vec<String>,
     pub(super) reload_files: bool,
     pub(super) forget_failures: bool,
     pub(super) steps: Vec<Step>,
 }
 
-impl Plan {
+impl ServiceSteps {
     pub(super) fn add(&mut self, step: Step, reason: impl Into<String>) {
         self.steps.push(step);
         self.reasons.push(reason.into());

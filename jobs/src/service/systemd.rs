@@ -11,9 +11,9 @@ use dojob::{Command, CommandError, CommandOutput, Context, CouldNotFindOut, OrCo
 use super::files::{Files, Masks};
 use super::manager::{Active, Activity, Load, PROPERTIES};
 use super::steps::{Of, Step};
-use crate::machine::Machine;
 use crate::patience::Deadline;
 use crate::span::Span;
+use crate::target_root::TargetRoot;
 
 /// After so long a wait it is told what a unit is doing, and again.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
@@ -57,7 +57,7 @@ pub(super) struct Boot {
 
 /// A unit of a machine's systemd.
 pub(super) struct Unit<'a> {
-    machine: Machine<'a>,
+    machine: TargetRoot<'a>,
     /// As it was asked for, with its suffix.
     asked: String,
     /// What it is: the unit behind an alias.
@@ -66,7 +66,7 @@ pub(super) struct Unit<'a> {
 
 impl<'a> Unit<'a> {
     /// The unit that is meant by `asked`.
-    pub(super) fn find(machine: Machine<'a>, asked: String) -> Result<Self> {
+    pub(super) fn find(machine: TargetRoot<'a>, asked: String) -> Result<Self> {
         let name = Files::new(machine).real(&asked)?;
         Ok(Unit { machine, asked, name })
     }

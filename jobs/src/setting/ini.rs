@@ -50,7 +50,7 @@ fn text_of(wanted: &Value) -> Result<Option<String>> {
 }
 
 /// A line with a setting.
-struct Found<'t> {
+struct IniSetting<'t> {
     /// Its number, counted from 0.
     line: usize,
     /// The text behind the sign, with what may be a comment.
@@ -81,14 +81,14 @@ impl<'t> Ini<'t> {
     }
 
     /// The lines that set `name`.
-    fn find(&self, name: &str) -> Result<Vec<Found<'t>>> {
+    fn find(&self, name: &str) -> Result<Vec<IniSetting<'t>>> {
         let mut settings = Vec::new();
         for line in self.parts.iter().cloned().flatten() {
             let Some((found, value)) = setting(self.lines[line]).filter(|(found, _)| *found == name) else {
                 continue;
             };
             match self.continued(line) {
-                None => settings.push(Found { line, value }),
+                None => settings.push(IniSetting { line, value }),
                 Some(Continued::Surely) => {}
                 Some(Continued::Perhaps(before)) => bail!(
                     "line {}, `{found}`, is taken for more of line {} by some programs; edit it by hand",
@@ -123,7 +123,7 @@ impl<'t> Ini<'t> {
     }
 
     /// The lines of a setting: one.
-    fn whole(&self, found: &Found<'_>) -> Result<Range<usize>> {
+    fn whole(&self, found: &IniSetting<'_>) -> Result<Range<usize>> {
         let line = found.line + 1;
         let goes_on = self.continued(line).is_some() || content(self.lines[found.line]).ends_with('\\');
         ensure!(!goes_on, "its value goes on in the line after {line}, which this cannot keep");
@@ -131,7 +131,7 @@ impl<'t> Ini<'t> {
     }
 
     /// The line of a setting with another value. A comment behind it is kept.
-    fn replaced(&self, found: &Found<'_>, wanted: Option<&str>) -> String {
+    fn replaced(&self, found: &IniSetting<'_>, wanted: Option<&str>) -> String {
         let line = content(self.lines[found.line]);
         let (begin, comment) = match found.value {
             Some(value) => (&line[..line.len() - value.len()], &value[self.plain(value).len()..]),

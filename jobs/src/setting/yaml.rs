@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use self::node::{Kind, Node, Style, is_plain_text, read};
+use self::node::{Node, NodeKind, Style, is_plain_text, read};
 use super::json::nested;
 use super::tree;
 use crate::value::Value;
@@ -41,8 +41,8 @@ pub(super) fn is_plain_to_all(text: &str, names: &[String], wanted: &Value) -> R
         };
     }
     Ok(match (&node.kind, wanted) {
-        (Kind::Scalar(scalar, Style::Plain), Value::String(_)) => !node::is_other_in_1_1(scalar),
-        (Kind::Scalar(scalar, Style::Plain), Value::Number(_)) => !node::is_other_number_in_1_1(scalar),
+        (NodeKind::Scalar(scalar, Style::Plain), Value::String(_)) => !node::is_other_in_1_1(scalar),
+        (NodeKind::Scalar(scalar, Style::Plain), Value::Number(_)) => !node::is_other_number_in_1_1(scalar),
         _ => true,
     })
 }
@@ -54,14 +54,14 @@ enum Step<'n> {
 
 fn step<'n>(node: &'n Node, names: &[String], depth: usize, name: &str) -> Result<Step<'n>> {
     match &node.kind {
-        Kind::Map { entries, .. } => {
+        NodeKind::Map { entries, .. } => {
             let found = entries.iter().find(|(key, _)| key.text() == Some(name));
             Ok(found.map_or(Step::Missing, |(_, value)| Step::Into(value)))
         }
-        Kind::Sequence { items, .. } => Ok(Step::Into(&items[tree::index(items.len(), names, depth)?])),
-        Kind::Scalar(..) if node.is_null() => Ok(Step::Missing),
-        Kind::Scalar(..) => bail!("`{}` has no `{name}`", names[..depth].join(".")),
-        Kind::Alias(_) => {
+        NodeKind::Sequence { items, .. } => Ok(Step::Into(&items[tree::index(items.len(), names, depth)?])),
+        NodeKind::Scalar(..) if node.is_null() => Ok(Step::Missing),
+        NodeKind::Scalar(..) => bail!("`{}` has no `{name}`", names[..depth].join(".")),
+        NodeKind::Alias(_) => {
             bail!("`{}` is an alias of something else in the file; edit it by hand", names[..depth].join("."))
         }
     }
@@ -89,7 +89,7 @@ pub(super) fn edit(text: &str, names: &[String], wanted: Option<&Value>) -> Resu
             Step::Missing => return text.insert(node, rest, wanted, width),
             Step::Into(next) => {
                 entry = match &node.kind {
-                    Kind::Map { entries, .. } => {
+                    NodeKind::Map { entries, .. } => {
                         entries.iter().find(|(key, _)| key.text() == Some(name)).map(|(key, _)| (node, key))
                     }
                     _ => None,
@@ -153,15 +153,17 @@ impl Text<'_> {
     fn replace(&self, node: &Node, entry: Option<(&Node, &Node)>, wanted: &Value) -> Result<String> {
         ensure!(!node.is_decorated, "its value has an anchor or a tag; edit it by hand");
         let style = match &node.kind {
-            Kind::Scalar(text, Style::Plain) if text.is_empty() => {
+            NodeKind::Scalar(text, Style::Plain) if text.is_empty() => {
                 let (_, key) =
                     entry.context("it is empty, and has no name to be put behind; edit it by hand")?;
                 let at = self.behind_colon(key)?;
                 return Ok(self.splice(at..at, &format!(" {}", flow(wanted, Style::Plain)?)));
             }
-            Kind::Scalar(_, style @ (Style::Plain | Style::Single | Style::Double)) => *style,
-            Kind::Map { is_flow: true, .. } | Kind::Sequence { is_flow: true, .. } => Style::Plain,
-            Kind::Alias(_) => bail!("its value is an alias of something else in the file; edit it by hand"),
+            NodeKind::Scalar(_, style @ (Style::Plain | Style::Single | Style::Double)) => *style,
+            NodeKind::Map { is_flow: true, .. } | NodeKind::Sequence { is_flow: true, .. } => Style::Plain,
+            NodeKind::Alias(_) => {
+                bail!("its value is an alias of something else in the file; edit it by hand")
+            }
             _ => bail!("its value is written on lines of its own; edit it by hand"),
         };
         Ok(self.splice(node.range.clone(), &flow(wanted, style)?))
@@ -181,11 +183,11 @@ impl Text<'_> {
             "`{}` has to be in what has an anchor or a tag; edit it by hand",
             names[0]
         );
-        let is_empty = matches!(&node.kind, Kind::Scalar(text, _) if text.is_empty());
+        let is_empty = matches!(&node.kind, NodeKind::Scalar(text, _) if text.is_empty());
         let Some((map, key)) = entry.filter(|_| is_empty) else {
             return self.replace(node, entry, &nested(names, wanted));
         };
-        if matches!(map.kind, Kind::Map { is_flow: true, .. }) {
+        if matches!(map.kind, NodeKind::Map { is_flow: true, .. }) {
             return self.replace(node, entry, &nested(names, wanted));
         }
         let column = self.column(key.range.start) + width;
@@ -193,7 +195,7 @@ impl Text<'_> {
     }
 
     fn insert(&self, map: &Node, names: &[String], wanted: Option<&Value>, width: usize) -> Result<String> {
-        let Kind::Map { entries, is_flow } = &map.kind else { bail!("there is no place for it") };
+        let NodeKind::Map { entries, is_flow } = &map.kind else { bail!("there is no place for it") };
         if *is_flow {
             let pair = format!(
                 "{}: {}",
@@ -225,7 +227,7 @@ impl Text<'_> {
         depth: usize,
     ) -> Result<String> {
         let name = &names[depth];
-        let Kind::Map { entries, is_flow } = &node.kind else {
+        let NodeKind::Map { entries, is_flow } = &node.kind else {
             bail!("entries of a list are not removed; edit it by hand")
         };
         let place = entries.iter().position(|(key, _)| key.text() == Some(name.as_str()));

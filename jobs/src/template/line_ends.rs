@@ -22,7 +22,7 @@ pub(super) fn kept(template: &str) -> Cow<'_, str> {
         return template.into();
     }
     let mut edits = Vec::new();
-    let mut line = Line::default();
+    let mut line = TemplateLine::default();
     for part in parts(template) {
         match part {
             Part::Variable => line.has_more = true,
@@ -36,7 +36,7 @@ pub(super) fn kept(template: &str) -> Cow<'_, str> {
                     line.add(template, start..start + content.len());
                     if piece.ends_with('\n') {
                         line.end(template, start + content.len(), &mut edits);
-                        line = Line::default();
+                        line = TemplateLine::default();
                     }
                     start = end;
                 }
@@ -58,14 +58,14 @@ pub(super) fn kept(template: &str) -> Cow<'_, str> {
 
 /// What is on a line; tags count for the line that they begin in.
 #[derive(Default)]
-struct Line {
+struct TemplateLine {
     tags: Vec<Range<usize>>,
     /// Blanks that stand before or behind tags.
     blanks: Vec<Range<usize>>,
     has_more: bool,
 }
 
-impl Line {
+impl TemplateLine {
     fn add(&mut self, template: &str, text: Range<usize>) {
         let is_blank = |c: char| c == ' ' || c == '\t' || c == '\u{feff}';
         if !template[text.clone()].chars().all(is_blank) {

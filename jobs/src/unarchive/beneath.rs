@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use crate::disk::Mode;
 use crate::disk::at::{self, Links};
-use crate::disk::look::Meta;
+use crate::disk::inspect::Meta;
 use crate::disk::owner::Resolved;
 
 /// The mode of a folder that is made, and of directories in it that have no entry.

@@ -14,7 +14,7 @@ use super::beneath::{Beneath, meta_at};
 use super::item::{Item, ItemKind, Refused};
 use super::source::{Nothing, Prepared, Unarchive};
 use crate::disk::differ::Differences;
-use crate::disk::look::Meta;
+use crate::disk::inspect::Meta;
 use crate::disk::owner::Resolved;
 use crate::packed::changes::{Change, Changes, Difference};
 use crate::packed::read::{Content, ReadError};

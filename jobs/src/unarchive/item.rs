@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::disk::Mode;
 use crate::packed::exclude::Exclude;
-use crate::packed::{Entry, Kind, show};
+use crate::packed::{ArchiveEntry, EntryKind, show};
 
 /// The longest path, and the longest name in it, that Linux takes.
 const LONGEST_PATH: usize = 4095;
@@ -122,7 +122,7 @@ impl<'a> Judge<'a> {
     ///
     /// # Errors
     /// When the archive is not to be unpacked because of it.
-    pub(crate) fn judge(&mut self, entry: &Entry) -> Result<Option<Item>, Refused> {
+    pub(crate) fn judge(&mut self, entry: &ArchiveEntry) -> Result<Option<Item>, Refused> {
         let name = || show(&entry.name);
         let place = self.place(&entry.name)?;
         // The folder itself is not the archive's business.
@@ -133,9 +133,9 @@ impl<'a> Judge<'a> {
         self.entries += 1;
         self.make_way(&place, &entry.name)?;
         let (kind, what) = match &entry.kind {
-            Kind::Directory => (ItemKind::Directory, What::Directory),
-            Kind::File(size) => (ItemKind::File(*size), What::File),
-            Kind::Symlink(target) => {
+            EntryKind::Directory => (ItemKind::Directory, What::Directory),
+            EntryKind::File(size) => (ItemKind::File(*size), What::File),
+            EntryKind::Symlink(target) => {
                 if target.is_empty() || target.len() > LONGEST_PATH || target.contains(&0) {
                     return Err(Refused::BadTarget(name()));
                 }
@@ -143,11 +143,11 @@ impl<'a> Judge<'a> {
                 self.may_lead(entry, &place, &target)?;
                 (ItemKind::Symlink(target.clone()), What::Link(target))
             }
-            Kind::HardLink(target) => match self.place(target)? {
+            EntryKind::HardLink(target) => match self.place(target)? {
                 Some(target) if !target.as_os_str().is_empty() => self.hard_link(entry, &place, target)?,
                 _ => return Err(Refused::LinkOutside { name: name(), target: show(target) }),
             },
-            Kind::Other(what) => return Err(Refused::Special { name: name(), what }),
+            EntryKind::Other(what) => return Err(Refused::Special { name: name(), what }),
         };
         self.put(&place, what, &entry.name)?;
         let known = if self.rules.special_bits { 0o7777 } else { 0o777 };
@@ -206,7 +206,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether a symbolic link at a place may lead there.
-    fn may_lead(&self, entry: &Entry, place: &Path, target: &Path) -> Result<(), Refused> {
+    fn may_lead(&self, entry: &ArchiveEntry, place: &Path, target: &Path) -> Result<(), Refused> {
         if self.rules.outside_links || stays_inside(place, target) {
             return Ok(());
         }
@@ -216,7 +216,7 @@ impl<'a> Judge<'a> {
     /// Another name of what is at `target`, which is judged as that: a symbolic link leads elsewhere from another place.
     fn hard_link(
         &mut self,
-        entry: &Entry,
+        entry: &ArchiveEntry,
         place: &Path,
         target: PathBuf,
     ) -> Result<(ItemKind, What), Refused> {
@@ -298,11 +298,11 @@ mod tests {
         Rules { strip: 0, exclude, outside_links: false, special_bits: false, entries: 1000 }
     }
 
-    fn entry(name: &str, kind: Kind) -> Entry {
-        Entry { name: name.into(), kind, mode: Some(0o4755), modified: None }
+    fn entry(name: &str, kind: EntryKind) -> ArchiveEntry {
+        ArchiveEntry { name: name.into(), kind, mode: Some(0o4755), modified: None }
     }
 
-    fn judged(strip: u32, entries: &[Entry]) -> Result<Vec<PathBuf>, String> {
+    fn judged(strip: u32, entries: &[ArchiveEntry]) -> Result<Vec<PathBuf>, String> {
         let exclude = Exclude::new(&["*.log".to_owned()]).unwrap();
         let mut judge = Judge::new(Rules { strip, ..rules(&exclude) });
         let mut places = Vec::new();
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn names_stay_in_the_folder() {
-        let place = |name: &str| judged(0, &[entry(name, Kind::File(0))]);
+        let place = |name: &str| judged(0, &[entry(name, EntryKind::File(0))]);
         assert_eq!(place("./a//b/./c"), Ok(vec!["a/b/c".into()]));
         assert_eq!(place("./"), Ok(vec![]));
         assert_eq!(place("a/x.log/b"), Ok(vec![]));
@@ -328,15 +328,15 @@ mod tests {
     #[test]
     fn leading_parts_are_stripped_also_of_hard_links() {
         let entries = [
-            entry("top", Kind::Directory),
-            entry("top/a", Kind::File(0)),
-            entry("top/b", Kind::HardLink(b"top/a".to_vec())),
+            entry("top", EntryKind::Directory),
+            entry("top/a", EntryKind::File(0)),
+            entry("top/b", EntryKind::HardLink(b"top/a".to_vec())),
         ];
         assert_eq!(judged(1, &entries), Ok(vec!["a".into(), "b".into()]));
         assert_eq!(judged(2, &entries), Ok(vec![]));
-        let lost = [entry("x/y/b", Kind::HardLink(b"a".to_vec()))];
+        let lost = [entry("x/y/b", EntryKind::HardLink(b"a".to_vec()))];
         assert!(judged(2, &lost).unwrap_err().contains("`x/y/b` is a link to `a`, out of the folder"));
-        let up = [entry("b", Kind::HardLink(b"../a".to_vec()))];
+        let up = [entry("b", EntryKind::HardLink(b"../a".to_vec()))];
         assert!(judged(0, &up).unwrap_err().contains("would lead out"));
     }
 
@@ -355,22 +355,25 @@ mod tests {
 
     #[test]
     fn nothing_is_put_behind_a_link() {
-        let link = || entry("a", Kind::Symlink(b"b".to_vec()));
-        let error = judged(0, &[link(), entry("a/c", Kind::File(0))]).unwrap_err();
+        let link = || entry("a", EntryKind::Symlink(b"b".to_vec()));
+        let error = judged(0, &[link(), entry("a/c", EntryKind::File(0))]).unwrap_err();
         assert_eq!(error, "the entry `a/c` lies behind the link `a`");
-        let error = judged(0, &[link(), entry("d", Kind::HardLink(b"a/c".to_vec()))]).unwrap_err();
+        let error = judged(0, &[link(), entry("d", EntryKind::HardLink(b"a/c".to_vec()))]).unwrap_err();
         assert_eq!(error, "the entry `d` lies behind the link `a/c`");
-        let error = judged(0, &[entry("a", Kind::File(0)), entry("a/c", Kind::File(0))]).unwrap_err();
+        let error =
+            judged(0, &[entry("a", EntryKind::File(0)), entry("a/c", EntryKind::File(0))]).unwrap_err();
         assert_eq!(error, "the entry `a/c` lies behind the file `a`");
         // What a later entry has replaced is in nobody's way.
-        let replaced = [link(), entry("a", Kind::File(0)), entry("b", Kind::HardLink(b"a".to_vec()))];
+        let replaced =
+            [link(), entry("a", EntryKind::File(0)), entry("b", EntryKind::HardLink(b"a".to_vec()))];
         assert!(judged(0, &replaced).is_ok());
     }
 
     #[test]
     fn a_directory_is_nothing_else_as_well() {
-        let [directory, file] = [|name| entry(name, Kind::Directory), |name| entry(name, Kind::File(0))];
-        let link = |name| entry(name, Kind::Symlink(b"b".to_vec()));
+        let [directory, file] =
+            [|name| entry(name, EntryKind::Directory), |name| entry(name, EntryKind::File(0))];
+        let link = |name| entry(name, EntryKind::Symlink(b"b".to_vec()));
         for entries in [
             [directory("a"), file("a")],
             [file("a"), directory("a")],
@@ -387,8 +390,8 @@ mod tests {
 
     #[test]
     fn a_hard_link_to_a_link_is_judged_where_it_is() {
-        let hard = |name, target: &str| entry(name, Kind::HardLink(target.into()));
-        let deep = || entry("x/y/a", Kind::Symlink(b"../..".to_vec()));
+        let hard = |name, target: &str| entry(name, EntryKind::HardLink(target.into()));
+        let deep = || entry("x/y/a", EntryKind::Symlink(b"../..".to_vec()));
         let error = judged(0, &[deep(), hard("b", "x/y/a")]).unwrap_err();
         assert!(error.starts_with("the entry `b` is a link to `../..`, out of the folder"), "{error}");
         // By way of another one.
@@ -396,18 +399,18 @@ mod tests {
         assert!(error.starts_with("the entry `x/b` is a link to `../..`, out of the folder"), "{error}");
         assert!(judged(0, &[deep(), hard("x/z/b", "x/y/a")]).is_ok());
         let error =
-            judged(0, &[deep(), hard("x/z/b", "x/y/a"), entry("x/z/b/c", Kind::File(0))]).unwrap_err();
+            judged(0, &[deep(), hard("x/z/b", "x/y/a"), entry("x/z/b/c", EntryKind::File(0))]).unwrap_err();
         assert_eq!(error, "the entry `x/z/b/c` lies behind the link `x/z/b`");
     }
 
     #[test]
     fn a_hard_link_needs_a_file_that_came_before_it_and_stays() {
-        let hard = |name, target: &str| entry(name, Kind::HardLink(target.into()));
-        let file = |name| entry(name, Kind::File(0));
+        let hard = |name, target: &str| entry(name, EntryKind::HardLink(target.into()));
+        let file = |name| entry(name, EntryKind::File(0));
         for entries in [
             vec![hard("b", "a")],
             vec![hard("b", "a"), file("a")],
-            vec![entry("a", Kind::Directory), hard("b", "a")],
+            vec![entry("a", EntryKind::Directory), hard("b", "a")],
         ] {
             let error = judged(0, &entries).unwrap_err();
             assert_eq!(
@@ -423,17 +426,17 @@ mod tests {
 
     #[test]
     fn names_and_targets_have_limits() {
-        let place = |name: String| judged(0, &[entry(&name, Kind::File(0))]);
+        let place = |name: String| judged(0, &[entry(&name, EntryKind::File(0))]);
         assert!(place("a".repeat(255)).is_ok());
         assert!(place("a/".repeat(255) + "a").is_ok());
         for name in ["a".repeat(256), "a/".repeat(256) + "a", "./".repeat(2048)] {
             assert!(place(name).unwrap_err().ends_with("has a name that is too long, or lies too deep"));
         }
         let many: Vec<_> =
-            (0..1000).map(|n| entry(&format!("{n}/{}", "b/".repeat(250)), Kind::Directory)).collect();
+            (0..1000).map(|n| entry(&format!("{n}/{}", "b/".repeat(250)), EntryKind::Directory)).collect();
         assert_eq!(judged(0, &many).unwrap_err(), "the names of its entries are too long, taken together");
         for target in [&b""[..], b"a\0b", &[b'a'; 4096]] {
-            let error = judged(0, &[entry("a", Kind::Symlink(target.to_vec()))]).unwrap_err();
+            let error = judged(0, &[entry("a", EntryKind::Symlink(target.to_vec()))]).unwrap_err();
             assert_eq!(error, "the entry `a` is a link to nothing that a link can lead to");
         }
     }
@@ -443,11 +446,11 @@ mod tests {
         let exclude = Exclude::new(&[]).unwrap();
         let mode = |special_bits| {
             let mut judge = Judge::new(Rules { special_bits, ..rules(&exclude) });
-            judge.judge(&entry("a", Kind::File(0))).unwrap().unwrap().mode.bits()
+            judge.judge(&entry("a", EntryKind::File(0))).unwrap().unwrap().mode.bits()
         };
         assert_eq!([mode(false), mode(true)], [0o755, 0o4755]);
-        let error = judged(0, &[entry("dev/sda", Kind::Other("a device"))]).unwrap_err();
+        let error = judged(0, &[entry("dev/sda", EntryKind::Other("a device"))]).unwrap_err();
         assert_eq!(error, "the entry `dev/sda` is a device, which is never unpacked; `exclude` it");
-        assert_eq!(judged(0, &[entry("a.log", Kind::Other("a device"))]), Ok(vec![]));
+        assert_eq!(judged(0, &[entry("a.log", EntryKind::Other("a device"))]), Ok(vec![]));
     }
 }

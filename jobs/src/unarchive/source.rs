@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::item::{Item, Judge, Rules};
-use crate::disk::look::{Found, Links, OpenFile, open};
+use crate::disk::inspect::{Found, Links, OpenFile, open};
 use crate::disk::owner::{Attributes, Resolved};
 use crate::disk::{Group, Owner, path};
 use crate::packed::Format;

@@ -20,7 +20,7 @@ use super::check::{in_the_way, open_at, there, wanted};
 use super::item::{Item, ItemKind};
 use super::source::{Prepared, Unarchive};
 use crate::disk::at::{self, Fault, Links};
-use crate::disk::look::Meta;
+use crate::disk::inspect::Meta;
 use crate::disk::owner::Resolved;
 use crate::disk::write::{self, beside, open_directory, settle};
 use crate::packed::read::{Content, ReadError};
@@ -113,7 +113,7 @@ struct Staged {
 
 /// What is to be done, in order.
 #[derive(Default)]
-struct Plan(Vec<Step>);
+struct UnpackSteps(Vec<Step>);
 
 struct Step {
     item: Item,
@@ -138,8 +138,8 @@ impl Staged {
         cx: &Context,
         prepared: &Prepared,
         dest: Option<&Beneath>,
-    ) -> Result<Plan> {
-        let mut plan = Plan::default();
+    ) -> Result<UnpackSteps> {
+        let mut plan = UnpackSteps::default();
         let mut seen = HashSet::new();
         job.items(cx, prepared, |item, content| {
             // Behind an earlier entry of the same name what is in the folder does not count any more.
@@ -232,7 +232,7 @@ fn go_on(cx: &Context) -> Result<()> {
     if cx.is_cancelled() { Err(ReadError::Stopped.into()) } else { Ok(()) }
 }
 
-impl Plan {
+impl UnpackSteps {
     fn apply(&self, cx: &Context, staged: &Staged, dest: &Beneath, owners: &Resolved) -> Result<()> {
         let new = NewDirectories { staging: &staged.directory, attributes: *owners };
         for (number, step) in self.0.iter().enumerate() {

@@ -8,9 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::account::{Expiry, Presence, home};
-use crate::machine::{Machine, account_name};
+use crate::serde_helpers::{NameOrNumber, name_or_number, no_break, path};
+use crate::target_root::{TargetRoot, account_name};
 use crate::validated::validated;
-use crate::written::{NameOrNumber, name_or_number, no_break, path};
 
 /// A local user is there, with these attributes, or is not. What is not given may be anything.
 ///
@@ -216,8 +216,8 @@ impl User {
         self
     }
 
-    pub(super) fn machine(&self) -> Machine<'_> {
-        Machine::new(self.root.as_ref())
+    pub(super) fn machine(&self) -> TargetRoot<'_> {
+        TargetRoot::new(self.root.as_ref())
     }
 
     /// Whether the home directory has to exist. That of an account which was there before, and has none, is nobody's

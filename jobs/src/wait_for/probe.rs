@@ -19,7 +19,7 @@ use ureq::http::Method;
 
 use super::address::Address;
 use super::subject::{LineOfFile, WhichProcess};
-use crate::disk::look::{self, Found, Links};
+use crate::disk::inspect::{self, Found, Links};
 #[cfg(feature = "http")]
 use crate::http::{Call, Headers, Patience, Url, with_client};
 use crate::text;
@@ -96,16 +96,16 @@ fn is_our_own(error: &io::Error) -> bool {
 }
 
 pub(super) fn exists(path: &Path, shown: &Path) -> Looked {
-    Ok(look::meta(path, Links::Follow)?.is_none().then(|| format!("{} does not exist", shown.display())))
+    Ok(inspect::meta(path, Links::Follow)?.is_none().then(|| format!("{} does not exist", shown.display())))
 }
 
 pub(super) fn gone(path: &Path, shown: &Path) -> Looked {
-    Ok(look::meta(path, Links::Stay)?.is_some().then(|| format!("{} exists", shown.display())))
+    Ok(inspect::meta(path, Links::Stay)?.is_some().then(|| format!("{} exists", shown.display())))
 }
 
 pub(super) fn line(path: &Path, wanted: &LineOfFile) -> Looked {
     let shown = wanted.file.display();
-    let file = match look::open(path, Links::Follow)? {
+    let file = match inspect::open(path, Links::Follow)? {
         Found::Nothing => return Ok(Some(format!("{shown} does not exist"))),
         Found::File(file) => file.file,
         other => {
@@ -168,7 +168,7 @@ pub(super) fn process_gone(start: &Path, process: &WhichProcess) -> Looked {
 /// The number in a file; `None` without a file.
 fn pid_in(path: &Path, shown: &Path) -> Result<Option<i32>> {
     const LONGEST: usize = 1024;
-    let Some(text) = look::read_text(path, LONGEST)? else { return Ok(None) };
+    let Some(text) = inspect::read_text(path, LONGEST)? else { return Ok(None) };
     let pid = text.trim().parse::<i32>().ok().filter(|pid| *pid > 0);
     let what = || CouldNotFindOut::new(format!("which process {} names", shown.display()));
     Ok(Some(pid.ok_or_else(|| what().because(format!("`{}` is no number of one", text.trim())))?))

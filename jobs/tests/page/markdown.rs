@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use dojob_jobs::catalogue::{Area, Entry, Need};
+use dojob_jobs::catalogue::{Area, CatalogueEntry, Need};
 use serde_json::Value;
 
 use super::schema::{Must, Type, either};
@@ -15,7 +15,7 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 const LONGEST: usize = 100;
 
 /// All of it.
-pub(crate) fn page(entries: &[Entry]) -> String {
+pub(crate) fn page(entries: &[CatalogueEntry]) -> String {
     let mut page = INTRODUCTION.to_owned();
     page += "\n## All jobs\n";
     let mut area = None;
@@ -60,7 +60,7 @@ fn first_sentence(description: &str) -> String {
     format!("{}{}", first.to_lowercase(), letters.as_str())
 }
 
-fn section(entry: &Entry) -> String {
+fn section(entry: &CatalogueEntry) -> String {
     let schema = entry.schema().to_value();
     let job = Type::root(&schema);
     let mut section = format!("\n## {}\n\n", entry.name());

@@ -10,7 +10,7 @@ use crate::context::{Context, Run};
 use crate::engine::aftermath::Aftermath;
 use crate::engine::log::fold::{Entry, Start};
 use crate::engine::log::record::Location;
-use crate::engine::recorder::Recorder;
+use crate::engine::recorder::LogRecorder;
 use crate::engine::started_run::StartedRun;
 use crate::event::Phase;
 use crate::graph::SharedGraph;
@@ -30,7 +30,7 @@ pub(crate) struct Rebuilt {
 /// which a process cannot be ended is kept for the next start: nothing may be put away under its hands.
 pub(crate) fn rebuild_all(
     aftermath: &mut Aftermath,
-    journal: &Arc<Recorder>,
+    journal: &Arc<LogRecorder>,
     wanted: impl Fn(&Entry) -> bool,
 ) -> Rebuilt {
     let run = aftermath.context.run.clone();
@@ -47,7 +47,7 @@ pub(crate) fn rebuild_all(
 
 /// Rebuilds the open runs that are `wanted`, with the arguments of their own convergence and the secrets of this one.
 fn rebuild(
-    journal: &Arc<Recorder>,
+    journal: &Arc<LogRecorder>,
     graph: &SharedGraph,
     run: &Arc<Run>,
     wanted: impl Fn(u64, &Entry) -> bool,

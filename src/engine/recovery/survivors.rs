@@ -2,12 +2,12 @@
 
 use crate::engine::log::fold::Entry;
 use crate::engine::log::record::Record;
-use crate::engine::recorder::Recorder;
+use crate::engine::recorder::LogRecorder;
 use crate::event::{Emitter, Event};
 
 /// Ends what is left of the commands of earlier convergences; returns the numbers of the runs that still have a process
 /// which could not be ended.
-pub(super) fn end(journal: &Recorder, emitter: &Emitter) -> Vec<u64> {
+pub(super) fn end(journal: &LogRecorder, emitter: &Emitter) -> Vec<u64> {
     if journal.with_ledger(|ledger| ledger.entries().all(|(_, entry)| entry.commands.is_empty())) {
         return Vec::new();
     }

@@ -304,9 +304,9 @@ fn told(making: &TaskJobs<'_>, violation: Violation, said: Option<(&Said<'_>, bo
 
 /// What the task says, or its type; a script that is tried again and again is rarely what was meant.
 fn retry(task: &Task, kind: JobKind, own: Retry) -> Retry {
-    let tries = task.tries.or(own.get_tries()).or((kind == JobKind::RunOnly).then_some(1));
+    let tries = task.tries.or(own.max_tries()).or((kind == JobKind::RunOnly).then_some(1));
     let retry = tries.map_or_else(Retry::default, Retry::tries);
-    match task.retry_delay.or(own.get_delay()) {
+    match task.retry_delay.or(own.min_delay()) {
         Some(delay) => retry.delay(delay),
         None => retry,
     }

@@ -46,7 +46,7 @@ pub(crate) struct Wire {
 
 /// A picture's coordinates.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct Layout {
     /// In the order of the nodes.
     pub(crate) boxes: Vec<Rect>,
     pub(crate) wires: Vec<Wire>,

@@ -2,13 +2,13 @@
 //!
 //! Knows finished plans of parts.
 
-use super::geometry::{Piece, Plan, Point, Rect};
+use super::geometry::{Layout, Piece, Point, Rect};
 use super::part::Part;
 
 const APART: i64 = 32;
 
 /// Puts the parts into rows, the tallest first, such that the whole is somewhat broader than high.
-pub(super) fn pack(nodes: usize, parts: &[Part], plans: Vec<Plan>) -> Plan {
+pub(super) fn pack(nodes: usize, parts: &[Part], plans: Vec<Layout>) -> Layout {
     let mut order: Vec<usize> = (0..plans.len()).collect();
     order.sort_by_key(|part| std::cmp::Reverse(plans[*part].height));
     let row = row_width(&plans);
@@ -24,7 +24,7 @@ pub(super) fn pack(nodes: usize, parts: &[Part], plans: Vec<Plan>) -> Plan {
         row_height = row_height.max(plan.height);
         width = width.max(x - APART);
     }
-    let mut whole = Plan {
+    let mut whole = Layout {
         boxes: vec![Rect { x: 0, y: 0, width: 0, height: 0 }; nodes],
         wires: Vec::new(),
         width,
@@ -37,13 +37,13 @@ pub(super) fn pack(nodes: usize, parts: &[Part], plans: Vec<Plan>) -> Plan {
 }
 
 /// How long a row may be: as broad as the broadest part, and so long that all rows are 1.6 times as broad as high.
-fn row_width(plans: &[Plan]) -> i64 {
+fn row_width(plans: &[Layout]) -> i64 {
     let broadest = plans.iter().map(|plan| plan.width).max().unwrap_or(0);
     let area: i64 = plans.iter().map(|plan| (plan.width + APART) * (plan.height + APART)).sum();
     broadest.max((area * 8 / 5).isqrt())
 }
 
-fn add(whole: &mut Plan, part: &Part, plan: Plan, corner: Point) {
+fn add(whole: &mut Layout, part: &Part, plan: Layout, corner: Point) {
     let moved = |point: Point| Point { x: point.x + corner.x, y: point.y + corner.y };
     for (node, rect) in part.nodes.iter().zip(plan.boxes) {
         whole.boxes[*node as usize] = Rect { x: rect.x + corner.x, y: rect.y + corner.y, ..rect };

@@ -3,7 +3,7 @@
 //! Knows where everything stands on its layer. Wires bend in the gaps between layers alone: a curve stays within the
 //! rectangle of its ends and handles, and these are all in the gap.
 
-use super::geometry::{Piece, Plan, Point, Rect, Wire};
+use super::geometry::{Layout, Piece, Point, Rect, Wire};
 use super::layered::{Detour, Item, Layered, Way};
 use super::order::Order;
 use super::part::Part;
@@ -34,7 +34,7 @@ pub(super) fn estimate(part: &Part, layers: &[u32]) -> (i64, i64) {
 }
 
 /// The boxes and wires of a part whose items have these middles.
-pub(super) fn route(part: &Part, graph: &Layered, order: &Order, at: &[i64]) -> Plan {
+pub(super) fn route(part: &Part, graph: &Layered, order: &Order, at: &[i64]) -> Layout {
     let left = (0..graph.items.len()).map(|item| at[item] - graph.items[item].breadth / 2).min().unwrap_or(0);
     let at: Vec<i64> = at.iter().map(|at| at - left).collect();
     let bands = bands(part, graph, &at);
@@ -63,7 +63,7 @@ pub(super) fn route(part: &Part, graph: &Layered, order: &Order, at: &[i64]) -> 
         (0..graph.items.len()).map(|item| at[item] + (graph.items[item].breadth + 1) / 2).max().unwrap_or(0);
     width = router.detours(width, &mut wires);
     let height = bands.last().map_or(0, |band| band.bottom);
-    Plan { boxes, wires, width, height }
+    Layout { boxes, wires, width, height }
 }
 
 /// Where a layer begins and ends.

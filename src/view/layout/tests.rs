@@ -42,7 +42,7 @@ impl Graph {
 struct Checker<'c> {
     graph: &'c Graph,
     edges: &'c Adjacency,
-    plan: &'c Plan,
+    plan: &'c Layout,
     direction: Direction,
 }
 

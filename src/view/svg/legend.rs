@@ -14,7 +14,7 @@ const ROW: i64 = 24;
 const APART: i64 = 18;
 
 /// A swatch and what it means.
-struct Entry {
+struct LegendEntry {
     outcome: Option<Outcome>,
     kind: JobKind,
     meaning: String,
@@ -22,7 +22,7 @@ struct Entry {
 
 /// The legend of a picture, in rows.
 pub(super) struct Legend {
-    entries: Vec<(Entry, i64, i64)>,
+    entries: Vec<(LegendEntry, i64, i64)>,
     pub(super) width: i64,
     pub(super) height: i64,
 }
@@ -32,7 +32,7 @@ impl Legend {
     pub(super) fn new(outcomes: &[(Option<Outcome>, usize)], kinds: &[JobKind], room: i64) -> Self {
         let outcomes = outcomes.iter().filter_map(|(outcome, count)| {
             let meaning = format!("{count} {}", (*outcome)?);
-            Some(Entry { outcome: *outcome, kind: JobKind::Job, meaning })
+            Some(LegendEntry { outcome: *outcome, kind: JobKind::Job, meaning })
         });
         // Boxes with round corners need no explanation where there is nothing else.
         let plain = kinds.iter().all(|kind| *kind == JobKind::Job);
@@ -42,14 +42,14 @@ impl Legend {
                 JobKind::RunOnly => "runs every time",
                 JobKind::Dummy => "holds others together",
             };
-            Entry { outcome: None, kind: *kind, meaning: meaning.to_owned() }
+            LegendEntry { outcome: None, kind: *kind, meaning: meaning.to_owned() }
         });
         let mut legend = Legend { entries: Vec::new(), width: 0, height: 0 };
         outcomes.chain(kinds).for_each(|entry| legend.add(entry, room));
         legend
     }
 
-    fn add(&mut self, entry: Entry, room: i64) {
+    fn add(&mut self, entry: LegendEntry, room: i64) {
         let size = SWATCH.0 + 6 + width(&entry.meaning, SMALL);
         let (x, y) = match self.entries.last() {
             None => (0, 0),

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use super::label::{FONT, SMALL};
 use crate::event::Outcome;
-use crate::view::look::{Look, PLAIN, look};
+use crate::view::palette::{Look, PLAIN, look};
 
 /// The colours of what is not a box.
 struct Paper {

@@ -15,7 +15,7 @@ const DEEPEST: usize = 128;
 
 #[derive(Debug)]
 pub(super) struct Node {
-    pub(super) kind: Kind,
+    pub(super) kind: NodeKind,
     /// Its bytes in the text, as far as it has a place of its own: a mapping without brackets is where its entries are.
     pub(super) range: Range<usize>,
     /// Whether it has an anchor or a tag.
@@ -26,7 +26,7 @@ pub(super) struct Node {
 }
 
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(super) enum NodeKind {
     Scalar(String, Style),
     Sequence { items: Vec<Node>, is_flow: bool },
     Map { entries: Vec<(Node, Node)>, is_flow: bool },
@@ -45,13 +45,13 @@ pub(super) enum Style {
 impl Node {
     pub(super) fn text(&self) -> Option<&str> {
         match &self.kind {
-            Kind::Scalar(text, _) => Some(text),
+            NodeKind::Scalar(text, _) => Some(text),
             _ => None,
         }
     }
 
     pub(super) fn is_null(&self) -> bool {
-        matches!(&self.kind, Kind::Scalar(text, Style::Plain) if is_null(text)) && self.tag.is_none()
+        matches!(&self.kind, NodeKind::Scalar(text, Style::Plain) if is_null(text)) && self.tag.is_none()
     }
 
     /// The node in it that ends last.
@@ -59,10 +59,10 @@ impl Node {
         let mut node = self;
         loop {
             let inner = match &node.kind {
-                Kind::Map { entries, is_flow: false } => entries.last().map(|(key, value)| {
+                NodeKind::Map { entries, is_flow: false } => entries.last().map(|(key, value)| {
                     if value.range.end < key.range.end && value.text() == Some("") { key } else { value }
                 }),
-                Kind::Sequence { items, is_flow: false } => items.last(),
+                NodeKind::Sequence { items, is_flow: false } => items.last(),
                 _ => None,
             };
             match inner {
@@ -75,9 +75,9 @@ impl Node {
     /// How far the first mapping inside of another one is indented.
     pub(super) fn step(&self) -> Option<usize> {
         match &self.kind {
-            Kind::Map { entries, is_flow: false } => {
+            NodeKind::Map { entries, is_flow: false } => {
                 entries.iter().find_map(|(key, value)| match &value.kind {
-                    Kind::Map { entries, is_flow: false } => {
+                    NodeKind::Map { entries, is_flow: false } => {
                         let inner = entries.first()?.0.column;
                         inner.checked_sub(key.column).filter(|step| *step > 0)
                     }
@@ -90,12 +90,12 @@ impl Node {
 
     pub(super) fn value(&self) -> Result<Value> {
         let value = match &self.kind {
-            Kind::Scalar(text, Style::Plain) if self.tag.is_none() => resolve(text),
-            Kind::Scalar(text, _) => Value::from(text.as_str()),
-            Kind::Sequence { items, .. } => {
+            NodeKind::Scalar(text, Style::Plain) if self.tag.is_none() => resolve(text),
+            NodeKind::Scalar(text, _) => Value::from(text.as_str()),
+            NodeKind::Sequence { items, .. } => {
                 items.iter().map(Node::value).collect::<Result<Vec<_>>>().map(Value::Array)?
             }
-            Kind::Map { entries, .. } => {
+            NodeKind::Map { entries, .. } => {
                 let mut fields = BTreeMap::new();
                 for (key, value) in entries {
                     let name =
@@ -107,7 +107,7 @@ impl Node {
                 Value::Object(fields)
             }
             // No text of the file can be like these two.
-            Kind::Alias(anchor) => Value::from(format!("\0*{anchor}")),
+            NodeKind::Alias(anchor) => Value::from(format!("\0*{anchor}")),
         };
         Ok(match &self.tag {
             Some(tag) => Value::Array(vec![Value::from(format!("\0{tag}")), value]),
@@ -165,11 +165,11 @@ impl<'t> Reader<'t> {
         let start = self.at(span.start.index());
         let end = self.at(span.end.index());
         let (kind, end, anchor, tag) = match event {
-            Event::Alias(anchor) => (Kind::Alias(anchor), end, 0, None),
+            Event::Alias(anchor) => (NodeKind::Alias(anchor), end, 0, None),
             Event::Scalar(text, style, anchor, tag) => {
                 let is_decorated = anchor != 0 || tag.is_some();
                 let (style, end) = self.scalar(style, start, end, is_decorated);
-                (Kind::Scalar(text.into_owned(), style), end, anchor, tag)
+                (NodeKind::Scalar(text.into_owned(), style), end, anchor, tag)
             }
             Event::SequenceStart(anchor, tag) => {
                 let is_flow = self.text[start..end].ends_with('[');
@@ -180,7 +180,7 @@ impl<'t> Reader<'t> {
                         (event, span) => items.push(self.node(event, span, depth + 1)?),
                     }
                 };
-                (Kind::Sequence { items, is_flow }, end, anchor, tag)
+                (NodeKind::Sequence { items, is_flow }, end, anchor, tag)
             }
             Event::MappingStart(anchor, tag) => {
                 let is_flow = self.text[start..end].ends_with('{');
@@ -195,7 +195,7 @@ impl<'t> Reader<'t> {
                         }
                     }
                 };
-                (Kind::Map { entries, is_flow }, end, anchor, tag)
+                (NodeKind::Map { entries, is_flow }, end, anchor, tag)
             }
             _ => bail!("it cannot be read"),
         };

@@ -22,7 +22,7 @@ static FREE: Condvar = Condvar::new();
 const GLANCE: Duration = Duration::from_millis(50);
 
 /// Held from reading a file to writing it.
-pub(crate) struct Turn {
+pub(crate) struct EditLock {
     /// Of all processes; given back before the next thread of this one has its turn.
     lock: Option<Lock>,
     file: PathBuf,
@@ -32,7 +32,7 @@ pub(crate) struct Turn {
 ///
 /// # Errors
 /// When the run is asked to stop meanwhile, or the time of the task is over, or another process takes too long.
-pub(crate) fn take(cx: &Context, path: &Path) -> Result<Turn> {
+pub(crate) fn take(cx: &Context, path: &Path) -> Result<EditLock> {
     let file = real(&cx.working_directory().join(path));
     let mut turn = of_process(cx, path, file)?;
     if let Some(subject) = Subject::file(&turn.file) {
@@ -46,14 +46,14 @@ pub(crate) fn take(cx: &Context, path: &Path) -> Result<Turn> {
 ///
 /// # Errors
 /// As there.
-pub(crate) fn take_named(cx: &Context, name: String, directory: &Path, what: &Path) -> Result<Turn> {
+pub(crate) fn take_named(cx: &Context, name: String, directory: &Path, what: &Path) -> Result<EditLock> {
     let mut turn = of_process(cx, what, PathBuf::from(&name))?;
     let subject = Subject { name, directory: directory.to_owned() };
     turn.lock = Some(lock::take(cx, &subject, what)?);
     Ok(turn)
 }
 
-fn of_process(cx: &Context, path: &Path, file: PathBuf) -> Result<Turn> {
+fn of_process(cx: &Context, path: &Path, file: PathBuf) -> Result<EditLock> {
     let mut busy = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
     while busy.get_or_insert_default().contains(&file) {
         ensure!(
@@ -64,7 +64,7 @@ fn of_process(cx: &Context, path: &Path, file: PathBuf) -> Result<Turn> {
         busy = FREE.wait_timeout(busy, GLANCE).unwrap_or_else(PoisonError::into_inner).0;
     }
     busy.get_or_insert_default().insert(file.clone());
-    Ok(Turn { lock: None, file })
+    Ok(EditLock { lock: None, file })
 }
 
 /// Where a file is, or would be made, whatever links lead there.
@@ -77,7 +77,7 @@ fn real(path: &Path) -> PathBuf {
     parent.zip(target.file_name()).map_or_else(|| target.clone(), |(parent, name)| parent.join(name))
 }
 
-impl Drop for Turn {
+impl Drop for EditLock {
     fn drop(&mut self) {
         self.lock = None;
         let mut busy = BUSY.lock().unwrap_or_else(PoisonError::into_inner);

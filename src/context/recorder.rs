@@ -1,6 +1,6 @@
-//! What a run does, written down while it does it: the page of one run in a diary.
+//! What a run does, written down while it does it: the page of one run in a recorder.
 //!
-//! Does not know who keeps the diary, nor for whom.
+//! Does not know who keeps the recorder, nor for whom.
 
 use std::io;
 use std::process::Child;
@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-/// The variable that every command of a run has in its environment, where a diary is kept; its value is the name of the
+/// The variable that every command of a run has in its environment, where a recorder is kept; its value is the name of the
 /// convergence.
 pub(crate) const RUN_VARIABLE: &str = "DOJOB_RUN";
 
 /// Keeps what a crash must not lose.
-pub(crate) trait Diary: Send + Sync {
+pub(crate) trait Recorder: Send + Sync {
     /// Whether `job` may have changed something that `reader` has not seen.
     fn is_unseen(&self, job: &str, reader: &str) -> bool;
     /// The `n`th run has put something into its local storage; no value: a secret.
@@ -33,8 +33,8 @@ pub(crate) trait Diary: Send + Sync {
 
 /// Where one run of a job is written down.
 #[derive(Clone)]
-pub(crate) struct Page {
-    pub(crate) diary: Arc<dyn Diary>,
+pub(crate) struct RunRecord {
+    pub(crate) recorder: Arc<dyn Recorder>,
     pub(crate) n: u64,
     /// The name of the convergence that has begun it, which its commands carry.
     pub(crate) run: Arc<str>,
@@ -42,19 +42,19 @@ pub(crate) struct Page {
     pub(crate) durable: bool,
 }
 
-impl Page {
+impl RunRecord {
     pub(crate) fn set(&self, key: &str, value: Option<&Value>) -> io::Result<()> {
-        self.diary.set(self.n, self.durable, key, value)
+        self.recorder.set(self.n, self.durable, key, value)
     }
 
     /// Its cleanup has succeeded, or there is nothing to clean up.
     pub(crate) fn settled(&self) -> io::Result<()> {
-        self.diary.settled(self.n, self.durable)
+        self.recorder.settled(self.n, self.durable)
     }
 
     /// It was reverted.
     pub(crate) fn undone(&self) -> io::Result<()> {
-        self.diary.undone(self.n, self.durable)
+        self.recorder.undone(self.n, self.durable)
     }
 
     /// Starts a command, which is noted for as long as it is at work. One whose end is not noted is ended by the next
@@ -64,22 +64,22 @@ impl Page {
         token: &str,
         spawn: impl FnOnce() -> io::Result<Option<Child>>,
     ) -> io::Result<Option<Child>> {
-        self.diary.starting(self.n, token)?;
+        self.recorder.starting(self.n, token)?;
         let spawned = spawn();
         match &spawned {
-            Ok(Some(child)) => self.diary.spawned(self.n, token, child.id().cast_signed()),
+            Ok(Some(child)) => self.recorder.spawned(self.n, token, child.id().cast_signed()),
             Ok(None) | Err(_) => self.ended(token),
         }
         spawned
     }
 
     pub(crate) fn ended(&self, token: &str) {
-        self.diary.ended(self.n, token);
+        self.recorder.ended(self.n, token);
     }
 }
 
-impl std::fmt::Debug for Page {
+impl std::fmt::Debug for RunRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Page").field("n", &self.n).finish_non_exhaustive()
+        f.debug_struct("RunRecord").field("n", &self.n).finish_non_exhaustive()
     }
 }

@@ -9,10 +9,10 @@ use dojob::Secret;
 
 use super::attributes::User;
 use crate::account::{Accounts, Expiry, Password, Presence, UserLine};
-use crate::written::listed;
+use crate::serde_helpers::listed;
 
 /// What was found.
-pub(super) struct Found {
+pub(super) struct UserState {
     pub(super) accounts: Accounts,
     /// Where it matters.
     pub(super) password: Option<Password>,
@@ -31,7 +31,7 @@ pub(super) struct Call {
 
 /// What is to be done, and why.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
+pub(super) struct UserChanges {
     pub(super) reasons: Vec<String>,
     /// What was found and what is wanted, an attribute a line.
     pub(super) found: String,
@@ -45,14 +45,14 @@ pub(super) struct Plan {
     args: Vec<String>,
 }
 
-impl Plan {
+impl UserChanges {
     /// # Errors
     /// When what is wanted cannot be: a group that does not exist, a number that somebody else has.
-    pub(super) fn new(wanted: &User, found: &Found) -> Result<Self> {
+    pub(super) fn new(wanted: &User, found: &UserState) -> Result<Self> {
         let user = found.accounts.user(&wanted.name);
-        let mut plan = Plan {
+        let mut plan = UserChanges {
             home: wanted.home.as_deref().map(text).or_else(|| user.map(|user| user.home.clone())),
-            ..Plan::default()
+            ..UserChanges::default()
         };
         match (wanted.state, user) {
             (Presence::Absent, None) => plan.forget(found),
@@ -64,14 +64,14 @@ impl Plan {
     }
 
     /// What a `userdel` that was killed has left.
-    fn forget(&mut self, found: &Found) {
+    fn forget(&mut self, found: &UserState) {
         if found.has_shadow == Some(true) {
             self.reasons.push("has a line in /etc/shadow still".to_owned());
             self.calls.push(Call { words: vec!["pwconv".to_owned()], input: None });
         }
     }
 
-    fn remove(&mut self, wanted: &User, user: &UserLine, found: &Found) {
+    fn remove(&mut self, wanted: &User, user: &UserLine, found: &UserState) {
         self.reasons.push(format!("the user {} exists", user.name));
         self.found = format!("user {}\nuid {}\nhome {}\n", user.name, user.uid, user.home);
         // First of all, while it can still be seen that something is to do: who gets this name next would be in them.
@@ -85,7 +85,7 @@ impl Plan {
         self.calls.push(Call { words, input: None });
     }
 
-    fn create(&mut self, wanted: &User, found: &Found) -> Result<()> {
+    fn create(&mut self, wanted: &User, found: &UserState) -> Result<()> {
         self.is_new = true;
         self.reasons.push(format!("the user {} does not exist", wanted.name));
         self.wanted = format!("user {}\n", wanted.name);
@@ -111,7 +111,7 @@ impl Plan {
     }
 
     /// `useradd` writes one file after the other: one that was killed in between has left a part.
-    fn complete(&mut self, wanted: &User, user: &UserLine, found: &Found) {
+    fn complete(&mut self, wanted: &User, user: &UserLine, found: &UserState) {
         let is_lonely = !found.accounts.groups.iter().any(|group| group.gid == user.gid);
         if is_lonely && wanted.group.is_none() && found.accounts.group(&user.name).is_none() {
             self.reasons.push(format!("the primary group {} does not exist", user.gid));
@@ -126,7 +126,7 @@ impl Plan {
         }
     }
 
-    fn change(&mut self, wanted: &User, user: &UserLine, found: &Found) -> Result<()> {
+    fn change(&mut self, wanted: &User, user: &UserLine, found: &UserState) -> Result<()> {
         self.complete(wanted, user, found);
         let accounts = &found.accounts;
         self.set("uid", "--uid", Some(user.uid.to_string()), uid(wanted, found)?);
@@ -158,7 +158,7 @@ impl Plan {
         self.args.extend([option.to_owned(), wanted]);
     }
 
-    fn change_groups(&mut self, wanted: &User, user: &UserLine, found: &Found, groups: Vec<String>) {
+    fn change_groups(&mut self, wanted: &User, user: &UserLine, found: &UserState, groups: Vec<String>) {
         let is_in: Vec<String> = found
             .accounts
             .groups
@@ -273,7 +273,7 @@ fn groups_named(names: &[String]) -> String {
 }
 
 /// The number that is wanted, which nobody else may have.
-fn uid(wanted: &User, found: &Found) -> Result<Option<String>> {
+fn uid(wanted: &User, found: &UserState) -> Result<Option<String>> {
     let Some(uid) = wanted.uid else { return Ok(None) };
     match found.accounts.users.iter().find(|user| user.uid == uid && user.name != wanted.name) {
         Some(other) => {
@@ -283,7 +283,7 @@ fn uid(wanted: &User, found: &Found) -> Result<Option<String>> {
     }
 }
 
-fn primary_group(wanted: &User, found: &Found) -> Result<Option<String>> {
+fn primary_group(wanted: &User, found: &UserState) -> Result<Option<String>> {
     let Some(group) = &wanted.group else { return Ok(None) };
     match found.accounts.group_or_gid(group) {
         Some(_) => Ok(Some(group.clone())),
@@ -292,7 +292,7 @@ fn primary_group(wanted: &User, found: &Found) -> Result<Option<String>> {
 }
 
 /// The further groups that are wanted, each once.
-fn supplementary(wanted: &User, found: &Found) -> Result<Option<Vec<String>>> {
+fn supplementary(wanted: &User, found: &UserState) -> Result<Option<Vec<String>>> {
     let Some(groups) = &wanted.groups else { return Ok(None) };
     let mut known: Vec<String> = Vec::with_capacity(groups.len());
     for group in groups {

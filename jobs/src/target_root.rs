@@ -22,14 +22,14 @@ const MOST_LINKS: usize = 40;
 
 /// This machine, or the tree of another one.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Machine<'a> {
+pub(crate) struct TargetRoot<'a> {
     root: Option<&'a Path>,
 }
 
-impl<'a> Machine<'a> {
+impl<'a> TargetRoot<'a> {
     pub(crate) fn new(root: Option<&'a PathBuf>) -> Self {
         let root = root.map(PathBuf::as_path).filter(|root| *root != Path::new("/"));
-        Machine { root }
+        TargetRoot { root }
     }
 
     /// The tree's directory, where it is not this machine.
@@ -40,7 +40,7 @@ impl<'a> Machine<'a> {
     /// Refuses a root that means another directory tomorrow.
     pub(crate) fn validate(self) -> Result<()> {
         let Some(root) = self.root else { return Ok(()) };
-        crate::written::path("root", root)
+        crate::serde_helpers::path("root", root)
     }
 
     /// Where the file or directory `inside` of that machine lies for us. Symbolic links on the way lead to where they
@@ -53,7 +53,7 @@ impl<'a> Machine<'a> {
         self.walk(root, inside, false).or_could_not_find_out(what(root, inside))
     }
 
-    /// As [`locate`](Machine::locate), a link at the end followed, too.
+    /// As [`locate`](TargetRoot::locate), a link at the end followed, too.
     ///
     /// # Errors
     /// As there.
@@ -186,7 +186,7 @@ fn path_with_tools(path: Option<OsString>) -> OsString {
 pub(crate) fn account_name(field: &str, name: &str) -> Result<()> {
     const LONGEST: usize = 32;
     let fits = |c: char| !c.is_whitespace() && !c.is_control() && !":,/\\\"'`!;&|<>()*?#%".contains(c);
-    crate::written::one_line(field, name)?;
+    crate::serde_helpers::one_line(field, name)?;
     ensure!(
         name.chars().all(fits) && !name.starts_with(['-', '+', '~']) && name != "." && name != "..",
         "`{field}` is `{}`, which is no name of a user or group: letters, digits, `_`, `-`, `.` are wanted",
@@ -212,7 +212,7 @@ mod tests {
         fs::create_dir_all(root.join("srv/etc")).unwrap();
         symlink("/srv/etc", root.join("etc")).unwrap();
         symlink("../../../../srv/../etc/hosts.real", root.join("srv/etc/hosts")).unwrap();
-        let machine = Machine::new(Some(&root));
+        let machine = TargetRoot::new(Some(&root));
         assert_eq!(machine.locate(Path::new("/etc/passwd")).unwrap(), root.join("srv/etc/passwd"));
         assert_eq!(machine.locate(Path::new("/etc/hosts")).unwrap(), root.join("srv/etc/hosts"));
         assert_eq!(machine.locate_target(Path::new("/etc/hosts")).unwrap(), root.join("srv/etc/hosts.real"));
@@ -225,7 +225,7 @@ mod tests {
         let root = scratch.path().to_owned();
         symlink("/b", root.join("a")).unwrap();
         symlink("/a", root.join("b")).unwrap();
-        let error = Machine::new(Some(&root)).locate(Path::new("/a/x")).unwrap_err();
+        let error = TargetRoot::new(Some(&root)).locate(Path::new("/a/x")).unwrap_err();
         assert!(format!("{error:#}").contains("Too many levels of symbolic links"), "{error:#}");
     }
 
@@ -233,11 +233,11 @@ mod tests {
     fn this_machine_is_as_it_is() {
         let slash = PathBuf::from("/");
         assert_eq!(
-            Machine::new(Some(&slash)).locate(Path::new("/etc/hosts")).unwrap(),
+            TargetRoot::new(Some(&slash)).locate(Path::new("/etc/hosts")).unwrap(),
             Path::new("/etc/hosts")
         );
-        assert_eq!(Machine::new(Some(&slash)).root(), None);
-        assert!(Machine::new(Some(&PathBuf::from("relative"))).validate().is_err());
+        assert_eq!(TargetRoot::new(Some(&slash)).root(), None);
+        assert!(TargetRoot::new(Some(&PathBuf::from("relative"))).validate().is_err());
     }
 
     #[test]
