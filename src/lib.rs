@@ -149,7 +149,7 @@ pub use crate::job::reason::{CouldNotFindOut, NotAsWanted, OrCouldNotFindOut, Pe
 pub use crate::job::retry::{Retry, RetryError};
 pub use crate::job::{AnyJob, Deps, DummyJob, IntoJob, Job, JobKind, RunOnlyJob, marker};
 pub use crate::report::{
-    CleanupReport, JobReport, PendingCleanup, REPORT_VERSION, Report, RevertEnding, RevertReport,
+    CleanupReport, JobReport, PendingCleanup, REPORT_VERSION, Refusal, Report, RevertEnding, RevertReport,
 };
 pub use crate::secret::{MASK, Secret};
 pub use crate::view::console::{Color, Console};

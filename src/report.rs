@@ -4,6 +4,8 @@
 
 mod hindrances;
 
+mod refusal;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::Value;
 
 pub(crate) use self::hindrances::Hindrances;
+pub use self::refusal::Refusal;
 use crate::event::{Counts, Failure, Outcome, Phase, seconds};
 use crate::graph::{Node, SharedGraph};
 
@@ -48,9 +51,9 @@ pub struct Report {
     pub(crate) reverts: Vec<RevertReport>,
     pub(crate) cleanups: Vec<CleanupReport>,
     pub(crate) pending: Vec<PendingCleanup>,
-    pub(crate) refusal: Option<String>,
+    pub(crate) refusal: Option<Refusal>,
     /// Something is pending that needs a decision.
-    pub(crate) unpaid: bool,
+    pub(crate) needs_decision: bool,
     pub(crate) started: Timestamp,
     pub(crate) duration: Duration,
     pub(crate) no_act: bool,
@@ -62,7 +65,7 @@ impl Report {
     /// Whether every job is in its wanted state, every cleanup that was called succeeded, and no process that an earlier
     /// run has left was beyond ending.
     pub fn success(&self) -> bool {
-        self.converged() && self.failed_cleanups().next().is_none() && !self.unpaid
+        self.converged() && self.failed_cleanups().next().is_none() && !self.needs_decision
     }
 
     /// Whether every job is in its wanted state, whatever became of the cleanups.
@@ -150,10 +153,9 @@ impl Report {
         &self.pending
     }
 
-    /// Why nothing was started, where that is so: an earlier convergence has begun to take things back, and this one is
-    /// not set to go on with that.
-    pub fn refusal(&self) -> Option<&str> {
-        self.refusal.as_deref()
+    /// Why nothing was started, where that is so.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_ref()
     }
 
     /// The exit code of a provisioning binary that ends with this report: 0 converged (no-act: nothing to do), 1 a job

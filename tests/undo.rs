@@ -1,4 +1,4 @@
-//! Taking back what cannot be finished, in one process: each test has the name of a behaviour that users of flow engines
+//! Reverting what cannot be finished, in one process: each test has the name of a behaviour that users of flow engines
 //! count on.
 
 use std::collections::BTreeMap;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use dojob::testing::{Fault, Faults};
 use dojob::{
-    Engine, GraphBuilder, JobGraph, Journal, OnFailure, Outcome, Phase, Report, Result, Retry, RevertEnding,
-    VirtualClock,
+    Engine, GraphBuilder, JobGraph, Journal, OnFailure, Outcome, Phase, Refusal, Report, Result, Retry,
+    RevertEnding, VirtualClock,
 };
 
 /// What happened, in order.
@@ -394,9 +394,10 @@ fn another_policy_is_refused_until_the_undoing_is_forgotten() {
     };
     let report = keep().converge();
     assert_eq!(report.exit_code(), 4);
-    let refusal = "an earlier start began to revert what it did, since c failed, and did not finish; \
-                   start with `--on-failure revert` to go on with it, or with `--forget-undo` to leave everything as it is";
-    assert_eq!(report.refusal(), Some(refusal));
+    let refusal = report.refusal().unwrap();
+    assert!(matches!(refusal, Refusal::UnfinishedRevert { failed, .. } if failed == &["c"]));
+    let text = "an earlier start began to revert what it did, since c failed, and did not finish";
+    assert_eq!(refusal.to_string(), text);
     assert!(log.take().is_empty());
     assert_eq!(report.pending().iter().filter(|cleanup| cleanup.phase == Phase::Revert).count(), 2);
 
@@ -405,7 +406,7 @@ fn another_policy_is_refused_until_the_undoing_is_forgotten() {
     assert_eq!(
         log.take(),
         ["clean b", "clean a", "run c"],
-        "what was owed is paid, and a and b stay as they are"
+        "pending cleanups are called, and a and b stay as they are"
     );
     assert!(world.is("a"));
 }

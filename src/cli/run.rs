@@ -20,7 +20,7 @@ use super::state::in_words;
 use crate::context::process::inherit_orphans;
 use crate::engine::Engine;
 use crate::host::file_log::JournalError;
-use crate::report::Report;
+use crate::report::{Refusal, Report};
 use crate::view::console::Console;
 use crate::view::history::History;
 use crate::view::json::JsonLines;
@@ -45,6 +45,16 @@ pub(super) fn print(text: &[u8]) -> anyhow::Result<()> {
         // A reader who has seen enough (`| head`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("failed to write to standard output"),
+    }
+}
+
+/// What to do about it, behind its text.
+fn hint(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::UnfinishedRevert { .. } => {
+            "; start with `--on-failure revert` to go on with it, or with `--forget-undo` to leave everything as it is"
+        }
+        _ => "",
     }
 }
 
@@ -318,7 +328,7 @@ impl Flags {
         }
         let mut code = if self.cleanup_only { exit_code_of_cleanups(&report) } else { report.exit_code() };
         if let Some(refusal) = report.refusal() {
-            say(&format!("error: {refusal}"));
+            say(&format!("error: {refusal}{}", hint(refusal)));
         }
         let mut fail = |error: anyhow::Error| {
             say_error(&error);

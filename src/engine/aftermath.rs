@@ -32,7 +32,7 @@ pub(super) struct Aftermath {
     /// The rollback could not be written down, so that it was not begun.
     pub(super) is_undo_unwritten: bool,
     /// Something is owed that could not be done, and that needs a person.
-    pub(super) is_unpaid: bool,
+    pub(super) needs_decision: bool,
     pub(super) reverts: Vec<RevertReport>,
     pub(super) cleanups: Vec<CleanupReport>,
     pub(super) pending: Vec<PendingCleanup>,

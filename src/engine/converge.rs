@@ -28,7 +28,7 @@ use crate::context::recorder::Recorder;
 use crate::context::storage::Global;
 use crate::event::{Counts, Event, Outcome, Phase};
 use crate::graph::SharedGraph;
-use crate::report::{Detail, Hindrances, Record as JobRecord, Report, decisive_failure};
+use crate::report::{Detail, Hindrances, Record as JobRecord, Refusal, Report, decisive_failure};
 
 /// A run in progress.
 pub(super) struct Convergence<'e> {
@@ -108,7 +108,7 @@ impl<'e> Convergence<'e> {
             is_undoing: false,
             has_lost_reverts: false,
             is_undo_unwritten: false,
-            is_unpaid: false,
+            needs_decision: false,
             reverts: Vec::new(),
             cleanups: Vec::new(),
             pending: Vec::new(),
@@ -368,9 +368,9 @@ impl<'e> Convergence<'e> {
     }
 
     /// Why nothing may be started, where the log could not be read.
-    fn unreadable(&self) -> Option<String> {
+    fn unreadable(&self) -> Option<Refusal> {
         let error = self.setup.unreadable.as_ref()?;
-        Some(format!("failed to read what earlier starts have left: {error}"))
+        Some(Refusal::UnreadableLog { reason: error.to_string() })
     }
 
     /// No job had its turn.
@@ -401,7 +401,7 @@ impl<'e> Convergence<'e> {
     }
 
     /// How it all ended.
-    fn report(mut self, refusal: Option<String>) -> Report {
+    fn report(mut self, refusal: Option<Refusal>) -> Report {
         self.setup.started_runs = std::mem::take(&mut self.aftermath.runs);
         // The caller gets the directory back that it came with, as far as that still exists.
         let _ = self.context.run.directory.restore();
@@ -413,7 +413,7 @@ impl<'e> Convergence<'e> {
             cleanups: self.aftermath.cleanups,
             pending: self.aftermath.pending,
             refusal,
-            unpaid: self.aftermath.is_unpaid,
+            needs_decision: self.aftermath.needs_decision,
             started: self.aftermath.at,
             duration: self.context.clock.now().saturating_sub(self.started),
             no_act: self.setup.settings.no_act,

@@ -18,13 +18,14 @@ use super::policy::OnFailure;
 use super::recorder::LogRecorder;
 use super::rollback::{self, Failures};
 use crate::event::Phase;
+use crate::report::Refusal;
 
 /// What comes after earlier convergences were seen to.
 pub(super) enum Ahead {
     /// The jobs.
     Converge,
     /// Nothing more, for this reason where there is one.
-    Over(Option<String>),
+    Over(Option<Refusal>),
 }
 
 const DRY: &str = "this is a dry run";
@@ -38,8 +39,7 @@ pub(super) fn recover(aftermath: &mut Aftermath) -> Ahead {
         return Ahead::Converge;
     }
     if journal.is_read_only() {
-        let why = "the journal was opened only to be looked at, without its lock, and so nothing may be run";
-        return Ahead::Over(Some(why.to_owned()));
+        return Ahead::Over(Some(Refusal::ReadOnlyLog));
     }
     let undo = journal.with_ledger(|ledger| ledger.undo().cloned());
     if undo.is_some() && settings.forget_undo {
@@ -98,14 +98,9 @@ fn clean_up(aftermath: &mut Aftermath, journal: &Arc<LogRecorder>, wanted: impl 
     }
 }
 
-fn refuse(aftermath: &mut Aftermath, failures: &Failures) -> String {
+fn refuse(aftermath: &mut Aftermath, failures: &Failures) -> Refusal {
     keep_all(aftermath, "it waits for a decision");
-    let names: Vec<&str> = failures.keys().map(String::as_str).collect();
-    format!(
-        "an earlier start began to revert what it did, since {} failed, and did not finish; \
-         start with `--on-failure revert` to go on with it, or with `--forget-undo` to leave everything as it is",
-        names.join(", ")
-    )
+    Refusal::UnfinishedRevert { failed: failures.keys().cloned().collect() }
 }
 
 /// An earlier convergence was interrupted, or could not finish, in its rollback: that goes on, and nothing else is done.

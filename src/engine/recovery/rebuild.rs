@@ -39,7 +39,7 @@ pub(crate) fn rebuild_all(
     let (kept, runs): (Vec<StartedRun>, Vec<StartedRun>) =
         rebuilt.runs.into_iter().partition(|run| unended.contains(&run.order));
     rebuilt.runs = runs;
-    aftermath.is_unpaid |= !kept.is_empty() || rebuilt.is_broken;
+    aftermath.needs_decision |= !kept.is_empty() || rebuilt.is_broken;
     let why = "a process that its command has left cannot be ended";
     rebuilt.lost.extend(kept.into_iter().map(|run| (pending_of(&run), why.to_owned())));
     rebuilt
