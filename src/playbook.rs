@@ -14,8 +14,13 @@ mod deferred_task;
 mod dependencies;
 mod durations;
 mod field;
+mod fill;
 mod foreign;
-pub mod hocon;
+#[cfg_attr(
+    not(feature = "testing"),
+    allow(unreachable_pub, dead_code, reason = "its tests and the fuzzer see more of it than playbooks do")
+)]
+mod hocon;
 mod job_names;
 mod job_refs;
 mod literal;
@@ -47,4 +52,13 @@ pub use crate::diagnostic::{Place, Problem, Problems, Source};
 #[doc(hidden)]
 pub mod private {
     pub use inventory;
+}
+
+/// The HOCON reader by itself, for its tests and the fuzzer; no part of the interface.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod hocon_for_tests {
+    pub use super::hocon::{
+        Input, Loaded, Map, Override, Part, Placeholder, Places, Settings, Step, Template, Value, load,
+    };
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use dojob::playbook::Problems;
-use dojob::playbook::hocon::{Input, Loaded, Override, Settings, load};
+use dojob::playbook::hocon_for_tests::{Input, Loaded, Override, Settings, load};
 use serde_json::Value;
 
 mod support {

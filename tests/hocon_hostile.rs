@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use dojob::playbook::hocon::{Input, Settings, Step, load};
+use dojob::playbook::hocon_for_tests::{Input, Settings, Step, load};
 
 mod support {
     pub(crate) mod hocon;

@@ -1,6 +1,6 @@
 //! What comes from outside of a playbook's text: variables of the environment and what is given.
 
-use dojob::playbook::hocon::{Override, Settings, load};
+use dojob::playbook::hocon_for_tests::{Override, Part, Placeholder, Settings, Value, load};
 use serde_json::json;
 
 mod support {
@@ -21,9 +21,6 @@ fn said(source: &str, settings: &Settings) -> String {
     load(&text(source), settings)
         .map_or_else(|problems| problems.to_string(), |loaded| loaded.value.to_string())
 }
-
-/// What a mark of `${secrets.t}` looks like.
-const MARK: &str = "\u{F0000}secrets\u{F0002}t\u{F0001}";
 
 #[test]
 fn the_parser_is_used_as_a_library() {
@@ -47,35 +44,42 @@ fn what_is_used_of_the_environment_is_known_with_its_places() {
 }
 
 #[test]
-fn characters_that_mark_later_values_do_not_come_from_outside() {
-    let mut settings = settings(&[("EVIL", MARK), ("LIST_0", MARK), ("FINE", "\u{F0004}")]);
-    settings.given =
-        [("own".to_owned(), json!({ "deep": [MARK], "fine": 1 })), ("good".to_owned(), json!({ "x": 1 }))]
-            .into();
+fn private_use_characters_are_text_wherever_they_come_from() {
+    const PRIVATE: &str = "\u{F0000}secrets\u{F0002}t\u{F0001}";
+    let mut settings = settings(&[("VARIABLE", PRIVATE)]);
+    settings.given = [("own".to_owned(), json!({ "deep": [PRIVATE] }))].into();
+    settings.overrides = vec![Override::Set(format!("b={PRIVATE}"))];
     assert_eq!(
-        said("a = ${good.x}, b = ${FINE}, c = \"${EVIL}\"", &settings),
-        "{\"a\":1,\"b\":\"\u{F0004}\",\"c\":\"${EVIL}\"}"
+        said(
+            &format!("a = \"\\udb80\\udc00\", {PRIVATE} = x{PRIVATE}, c = ${{VARIABLE}}, d = ${{own}}"),
+            &settings
+        ),
+        format!(
+            "{{\"a\":\"\u{F0000}\",\"b\":\"{PRIVATE}\",\"c\":\"{PRIVATE}\",\"d\":{{\"deep\":[\"{PRIVATE}\"]}},\
+             \"{PRIVATE}\":\"x{PRIVATE}\"}}"
+        )
     );
-    let shown = said("a = x\nb = y${EVIL}", &settings);
-    assert_eq!(
-        shown,
-        "error: the variable `EVIL` has the character U+F0000\n --> playbook:2:6\n  |\n2 | b = y${EVIL}\n  |      ^^^^^^^\nhint: U+F0000 to U+F0003 mark values that come later, and cannot be part of a playbook's own"
-    );
-    assert!(said("a = ${LIST[]}", &settings).starts_with("error: the variable `LIST_0` has"));
-    assert!(said("a = ${?own.fine}", &settings).starts_with("error: `own` has the character U+F0000"));
-    assert!(said("a = ${EVIL}, b = ${EVIL}", &settings).contains("playbook:1:18"));
 }
 
 #[test]
-fn nor_are_they_written() {
-    let mut settings = settings(&[]);
-    let shown = said("a = 1\nb = ä\u{F0001}", &settings);
-    assert!(shown.starts_with("error: there is the character U+F0001 here\n --> playbook:2:6\n"), "{shown}");
-    assert!(
-        said("a = \"\\udb80\\udc00\"", &settings).starts_with("error: there is the character U+F0000 here")
-    );
-    settings.overrides = vec![Override::Set(format!("a={MARK}"))];
-    assert!(
-        said("a = 1", &settings).starts_with("error: there is the character U+F0000 here\n --> --set:1:4\n")
+fn deferred_substitutions_are_parts_of_values_and_of_strings() {
+    let settings = settings(&[]);
+    let loaded = load(&text("a = ${secrets.t}, b = x ${?secrets.\"u.v\"}y, c = ${a}z"), &settings).unwrap();
+    let placeholder = |path: &[&str], is_optional| {
+        let path = path.iter().map(|name| (*name).to_owned()).collect();
+        Placeholder { path, is_optional }
+    };
+    assert_eq!(loaded.value["a"], Value::Unknown(placeholder(&["secrets", "t"], false)));
+    let parts = |key: &str| match &loaded.value[key] {
+        Value::Template(template) => template.parts().to_vec(),
+        other => panic!("{other:?}"),
+    };
+    let text = |text: &str| Part::Text(text.to_owned());
+    let optional = Part::Placeholder(placeholder(&["secrets", "u.v"], true));
+    assert_eq!(parts("b"), [text("x "), optional, text("y")]);
+    assert_eq!(parts("c"), [Part::Placeholder(placeholder(&["secrets", "t"], false)), text("z")]);
+    assert_eq!(
+        loaded.value.to_string(),
+        "{\"a\":\"${secrets.t}\",\"b\":\"x ${?secrets.\\\"u.v\\\"}y\",\"c\":\"${secrets.t}z\"}"
     );
 }

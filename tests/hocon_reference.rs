@@ -7,7 +7,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use dojob::playbook::hocon::{Input, Settings, load};
+use dojob::playbook::hocon_for_tests::{Input, Settings, load};
 use serde_json::Value;
 
 /// A sequence of numbers that a seed determines (SplitMix64).
@@ -119,7 +119,7 @@ impl Random {
 
 fn ours(text: &str) -> Option<Value> {
     let entry = Input::Text { name: "text".to_owned(), text: text.as_bytes().to_vec() };
-    load(&entry, &Settings::default()).ok().map(|loaded| loaded.value)
+    load(&entry, &Settings::default()).ok().map(|loaded| loaded.value.to_json())
 }
 
 /// Numbers by what they are, since the reference writes `1.0` as `1`.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use dojob::playbook::Playbook;
-use dojob::playbook::hocon::{Input, Settings, load};
+use dojob::playbook::hocon_for_tests::{Input, Settings, load};
 use serde_json::Value;
 
 mod support {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use dojob::playbook::hocon::{Input, Settings, Step, load};
+use dojob::playbook::hocon_for_tests::{Input, Settings, Step, load};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
     match load(&entry, &SETTINGS) {
         Ok(loaded) => {
             let mut path = Vec::new();
-            walk(&loaded.value, &mut path, &mut |path| {
+            walk(&loaded.value.to_json(), &mut path, &mut |path| {
                 assert!(loaded.places.near(path).is_some());
                 if let Some(place) = loaded.places.of(path) {
                     let width = place.source.line(place.line).chars().count();

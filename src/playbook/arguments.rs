@@ -5,11 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::Value as Json;
 
 use super::argument_path::ArgumentStep;
 use super::deferred;
 use super::deferred::around;
+use super::hocon::Value;
 use super::schema::View;
 use super::schema_check::{self, TakesText};
 use super::task_type::{Decoded, TaskType};
@@ -19,18 +20,18 @@ use crate::job::AnyJob;
 
 /// The job that a task type makes of these arguments, all of which are known.
 pub(super) fn read(kind: &TaskType, args: &Value) -> Result<AnyJob, Vec<Violation>> {
-    let mut decoded = kind.decode(args);
+    let mut decoded = kind.decode(&args.to_json());
     let mut converted = None;
     if decoded.job.is_err()
         && let Some(better) = schema_check::converted(args, View::new(kind.schema()))
     {
-        decoded = kind.decode(&better);
+        decoded = kind.decode(&better.to_json());
         converted = Some(better);
     }
     let args = converted.as_ref().unwrap_or(args);
     match decoded {
         Decoded { job: Ok(job), unread } if unread.is_empty() => Ok(job),
-        decoded => Err(Prober::new(kind, args, args.clone()).all(decoded).0),
+        decoded => Err(Prober::new(kind, args, args.to_json()).all(decoded).0),
     }
 }
 
@@ -78,29 +79,37 @@ pub(super) fn as_written(
     if takes(alone.as_ref().unwrap_or(args)) && takes(&among_others) { Some(among_others) } else { alone }
 }
 
-/// The value with something that fits in place of each placeholder.
-fn with_something(value: &Value, schema: View<'_>) -> Value {
-    let mut probe = value.clone();
-    for (path, _) in deferred::placeholders(value) {
-        let Some(here) = at_mut(&mut probe, &path) else { continue };
-        let something = || Value::String("something".to_owned());
-        if deferred::is_open(here) {
-            *here = schema.below(&path).map_or_else(something, View::something);
-        } else {
-            // All placeholders of a text, if it has several.
-            let mut filler =
-                |_: &[ArgumentStep], _: &deferred::Placeholder| Ok(deferred::Filled::Now(something()));
-            *here = deferred::fill(here, &mut filler, &mut Vec::new());
-        }
-    }
-    probe
+/// As JSON, with something that fits in place of what is not known.
+fn with_something(value: &Value, schema: View<'_>) -> Json {
+    fill_with_something(value, schema, &mut Vec::new())
 }
 
-fn at_mut<'v>(value: &'v mut Value, path: &[ArgumentStep]) -> Option<&'v mut Value> {
-    path.iter().try_fold(value, |value, step| match step {
-        ArgumentStep::Key(key) => value.get_mut(key),
-        ArgumentStep::Index(index) => value.get_mut(index),
-    })
+/// As deep as the value, which a parser has bounded.
+fn fill_with_something(value: &Value, schema: View<'_>, path: &mut Vec<ArgumentStep>) -> Json {
+    const SOMETHING: &str = "something";
+    let mut within = |step: ArgumentStep, value: &Value| {
+        path.push(step);
+        let filled = fill_with_something(value, schema, path);
+        path.pop();
+        filled
+    };
+    match value {
+        Value::Array(values) => {
+            let values = values.iter().enumerate();
+            Json::Array(values.map(|(index, value)| within(ArgumentStep::Index(index), value)).collect())
+        }
+        Value::Object(object) => {
+            let members = object.iter();
+            let members =
+                members.map(|(key, value)| (key.clone(), within(ArgumentStep::Key(key.clone()), value)));
+            Json::Object(members.collect())
+        }
+        Value::Template(template) => Json::String(template.with(|_| SOMETHING.to_owned())),
+        Value::Unknown(_) | Value::Invalid => {
+            schema.below(path).map_or_else(|| SOMETHING.into(), View::something)
+        }
+        known => known.to_json(),
+    }
 }
 
 /// A type tells its first problem only. It is asked again and again, with something that fits in the place of all that is
@@ -110,7 +119,7 @@ struct Prober<'k> {
     /// As they are meant, with placeholders.
     args: &'k Value,
     /// As the type is asked.
-    probe: Value,
+    probe: Json,
     /// The arguments that something else stands for.
     replaced: BTreeSet<String>,
     found: Vec<Violation>,
@@ -119,7 +128,7 @@ struct Prober<'k> {
 }
 
 impl<'k> Prober<'k> {
-    fn new(kind: &'k TaskType, args: &'k Value, probe: Value) -> Self {
+    fn new(kind: &'k TaskType, args: &'k Value, probe: Json) -> Self {
         let (found, suspected) = schema_check::violations(args, View::new(kind.schema()))
             .into_iter()
             .partition(Violation::is_about_key);

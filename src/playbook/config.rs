@@ -4,11 +4,9 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::argument_path::ArgumentStep;
-use super::deferred;
 use super::hocon::{Loaded, Step};
+use super::hocon::{Placeholder, Shown, Value};
 use super::load::{self, Options};
 use super::registry::Registry;
 use super::schema::View;
@@ -52,16 +50,21 @@ fn shown(loaded: &Loaded) -> Result<String, Problems> {
         return Err(problems.into());
     }
     let registry = Registry::linked().ok();
-    Ok(loaded.places.render(&|path, text| {
-        if is_hidden(path, &loaded.value) || is_secret_argument(path, &loaded.value, registry.as_ref()) {
-            return Some(MASK.to_owned());
-        }
-        if !deferred::has_placeholder(text) {
+    Ok(loaded.places.render(&Shown {
+        placeholder: &masked,
+        scalar: &|path, text| {
+            if is_hidden(path, &loaded.value) || is_secret_argument(path, &loaded.value, registry.as_ref()) {
+                return Some(MASK.to_owned());
+            }
             let shown = without_passwords(text);
-            return (shown != *text).then(|| shown.into_owned());
-        }
-        Some(deferred::masked(text, MASK))
+            (shown != *text).then(|| shown.into_owned())
+        },
     }))
+}
+
+/// What is filled in later is shown as it is written, but for the names of secrets.
+fn masked(placeholder: &Placeholder) -> String {
+    if placeholder.root() == "secrets" { MASK.to_owned() } else { placeholder.to_string() }
 }
 
 /// Whether a scalar is a secret argument of a task type, or within one.

@@ -2,9 +2,10 @@
 //!
 //! Knows values and places; not what they mean.
 
-use serde_json::{Map, Number, Value};
+use serde_json::Number;
 
-use super::deferred;
+use super::hocon::Map;
+use super::hocon::Value;
 use super::hocon::{Places, Step};
 use super::prose::{described, escaped, listed};
 use crate::diagnostic::{Place, Problem};
@@ -96,7 +97,7 @@ impl<'a, 'p> Cursor<'a, 'p> {
 
     /// A problem at the value.
     pub(super) fn problem(&mut self, message: impl Into<String>, hint: Option<String>) {
-        if deferred::is_undefined(self.value) {
+        if matches!(self.value, Value::Invalid) {
             return;
         }
         let place = self.place();
@@ -122,7 +123,7 @@ impl<'a, 'p> Cursor<'a, 'p> {
 
     /// Something else is wanted here.
     pub(super) fn expected(&mut self, expected: &str, hint: Option<String>) {
-        if self.value.is_string() && deferred::roots(self.value).any() {
+        if matches!(self.value, Value::Unknown(_) | Value::Template(_)) {
             return self.not_known();
         }
         let message = format!("`{}` is {}, expected {expected}", self.name(), described(self.value));
@@ -143,12 +144,12 @@ impl<'a, 'p> Cursor<'a, 'p> {
 
     /// What stands here comes later than it is needed.
     fn not_known(&mut self) {
-        let shown = deferred::shown(self.value.as_str().unwrap_or_default());
+        let shown = self.value.plain();
         let hint = "such values can be used in `args` (and `${facts.…}` everywhere)".to_owned();
         self.problem(format!("`{shown}` is not known here"), Some(hint));
     }
 
-    pub(super) fn object(&mut self) -> Option<&'a Map<String, Value>> {
+    pub(super) fn object(&mut self) -> Option<&'a Map> {
         let object = self.value.as_object();
         if object.is_none() {
             self.expected("an object", None);
@@ -167,7 +168,7 @@ impl<'a, 'p> Cursor<'a, 'p> {
     /// A text; a number or a truth value is one, too, as in all HOCON. It may not wait for anything.
     pub(super) fn text(&mut self, expected: &str) -> Option<String> {
         match self.value {
-            Value::String(_) if deferred::roots(self.value).any() => {
+            Value::Unknown(_) | Value::Template(_) => {
                 self.not_known();
                 None
             }
@@ -205,7 +206,7 @@ impl<'a, 'p> Cursor<'a, 'p> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("{of} has {}", listed(known)),
             };
-            let message = format!("{of} has no `{}`", escaped(&deferred::shown(key)));
+            let message = format!("{of} has no `{}`", escaped(key));
             self.key(key, value).problem_at_key(message, Some(hint));
         }
         self.problems.len() > before

@@ -10,12 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use serde_json::{Map, Value};
+use serde_json::Value as Json;
 
 use super::argument_path::ArgumentStep;
 use super::arguments;
+use super::deferred;
 use super::deferred::secrets_at;
-use super::deferred::{self, Filled, Placeholder, ShiftedIndices, Unfilled};
+use super::fill;
+use super::fill::{Filled, ShiftedIndices, Unfilled};
+use super::hocon::Map;
+use super::hocon::Placeholder;
+use super::hocon::Value;
 use super::hocon::{Places, Step};
 use super::literal::literal;
 use super::secrets::Fetched;
@@ -150,7 +155,7 @@ impl DeferredJob {
         let (args, moved) = self.fill(&self.args, secrets, |path, placeholder| {
             let filled = self.result(cx, path, placeholder)?;
             if let Filled::Now(value) = &filled {
-                used.insert(placeholder.shown(), value.clone());
+                used.insert(placeholder.to_string(), value.clone());
             }
             Ok(filled)
         })?;
@@ -178,7 +183,8 @@ impl DeferredJob {
         let before = moved.before(&violation.path);
         let secrets = secrets_at(&self.args, &before);
         let found = deferred::around(args, &violation.path).unwrap_or(args);
-        let has_secret = !secrets.is_empty() || cx.run_of().emitter.redactor().finds_in_value(found);
+        let has_secret =
+            !secrets.is_empty() || cx.run_of().emitter.redactor().finds_in_value(&found.to_json());
         let path = self.moved.before(&before);
         match has_secret {
             true => violation.explain_without_value(&self.kind, &path, &secrets).0,
@@ -192,13 +198,13 @@ impl DeferredJob {
         for (name, value) in object {
             let said = self.args.get(name).unwrap_or(&Value::Null);
             if !deferred::roots(said).secrets {
-                cx.local().set(&format!("{ARGUMENT}{name}"), value)?;
+                cx.local().set(&format!("{ARGUMENT}{name}"), value.to_json())?;
                 continue;
             }
             for (_, placeholder) in deferred::placeholders(said) {
-                let shown = placeholder.shown();
+                let shown = placeholder.to_string();
                 if let Some(value) = used.get(&shown) {
-                    cx.local().set(&format!("{RESULT}{shown}"), value)?;
+                    cx.local().set(&format!("{RESULT}{shown}"), value.to_json())?;
                 }
             }
         }
@@ -212,19 +218,18 @@ impl DeferredJob {
         }
         let mut args = Map::new();
         for (name, said) in self.args.as_object().into_iter().flatten() {
-            if let Some(value) = cx.local().get(&format!("{ARGUMENT}{name}"))? {
-                args.insert(name.clone(), value);
+            if let Some(value) = cx.local().get::<Json>(&format!("{ARGUMENT}{name}"))? {
+                args.insert(name.clone(), value.into());
                 continue;
             }
             // It had a secret, which is not written down.
-            let said: Map<String, Value> = std::iter::once((name.clone(), said.clone())).collect();
+            let said: Map = std::iter::once((name.clone(), said.clone())).collect();
             let (filled, _) = self.fill(&Value::Object(said), secrets, |path, placeholder| {
-                match cx.local().get(&format!("{RESULT}{}", placeholder.shown())) {
-                    Ok(Some(value)) => Ok(Filled::Now(value)),
+                match cx.local().get::<Json>(&format!("{RESULT}{placeholder}")) {
+                    Ok(Some(value)) => Ok(Filled::Now(value.into())),
                     Ok(None) if placeholder.is_optional => Ok(Filled::Missing),
                     _ => {
-                        let message =
-                            format!("`{}` had a secret, and was not written down", placeholder.shown());
+                        let message = format!("`{}` had a secret, and was not written down", placeholder);
                         Err(Unfilled::new(path, message))
                     }
                 }
@@ -253,7 +258,7 @@ impl DeferredJob {
     ) -> Result<(Value, ShiftedIndices)> {
         let mut unfilled = Vec::new();
         let mut filler = |path: &[ArgumentStep], placeholder: &Placeholder| {
-            let filled = match placeholder.secret().map(|name| secrets.get(name)) {
+            let filled = match deferred::secret(placeholder).map(|name| secrets.get(name)) {
                 Some(Some(secret)) => Filled::Now(Value::String(secret.expose().clone())),
                 Some(None) => Filled::Missing,
                 None => result(path, placeholder)?,
@@ -263,7 +268,7 @@ impl DeferredJob {
                 other => Ok(other),
             }
         };
-        let filled = deferred::fill_and_note(args, &mut filler, &mut unfilled);
+        let filled = fill::fill_and_note(args, &mut filler, &mut unfilled);
         if unfilled.is_empty() {
             return Ok(filled);
         }
@@ -279,8 +284,8 @@ impl DeferredJob {
         let registered = placeholder.path.get(1).and_then(|name| self.results.get(name));
         let Some(registered) = registered else { return Ok(Filled::Missing) };
         let mut below = placeholder.path.get(2..).unwrap_or_default();
-        let ask = |job: &str| match cx.result::<Value>(job) {
-            Ok(value) => Ok(Some(value)),
+        let ask = |job: &str| match cx.result::<Json>(job) {
+            Ok(value) => Ok(Some(Value::from(value))),
             Err(ResultError::Missing { .. }) => Ok(None),
             Err(error) => Err(Unfilled::new(path, error.to_string())),
         };
@@ -304,10 +309,7 @@ impl DeferredJob {
                 return Ok(Filled::Missing);
             }
             let job = registered.jobs.first().map_or("", |job| job);
-            return Err(Unfilled::new(
-                path,
-                format!("`{}`: `{job}` has handed on no result", placeholder.shown()),
-            ));
+            return Err(Unfilled::new(path, format!("`{}`: `{job}` has handed on no result", placeholder)));
         };
         Ok(deferred::below(&value, below).map_or(Filled::Missing, |value| Filled::Now(value.clone())))
     }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::cursor::Cursor;
+use super::hocon::Value;
 use crate::units::{self, UnitError};
 
 /// A duration; a number alone has no unit.
@@ -43,7 +42,8 @@ mod tests {
 
     #[test]
     fn durations_are_numbers_with_units_as_people_write_them() {
-        let parsed = |value: Value| {
+        let parsed = |value: serde_json::Value| {
+            let value = Value::from(value);
             let mut problems = Vec::new();
             duration(&mut Cursor::root(&value, &Places::default(), &mut problems))
         };

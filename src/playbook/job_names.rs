@@ -8,11 +8,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::deferred;
+use super::hocon::Value;
 use super::prose::escaped;
-use super::schema::plain;
 use super::task::Task;
 use super::task_type::TaskType;
 use crate::secret::without_passwords;
@@ -127,9 +125,8 @@ impl JobNames {
     }
 
     fn short(&self, text: &str) -> String {
-        let text = deferred::shown(text);
         // Before anything is cut, which would leave a part of one.
-        let text = without_passwords(&text);
+        let text = without_passwords(text);
         let text = self.without_today(&text);
         let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let mut chars = one_line.chars();
@@ -152,7 +149,7 @@ impl JobNames {
 fn is_tellable(value: &Value) -> bool {
     match value {
         Value::Null | Value::Object(_) => false,
-        Value::Bool(_) | Value::Number(_) => true,
+        Value::Bool(_) | Value::Number(_) | Value::Unknown(_) | Value::Template(_) | Value::Invalid => true,
         Value::String(text) => !text.trim().is_empty(),
         Value::Array(values) => values.iter().any(|value| !value.is_array() && is_tellable(value)),
     }
@@ -162,9 +159,9 @@ fn in_words(value: &Value) -> String {
     match value {
         Value::Array(values) => {
             let words = values.iter().filter(|value| !value.is_array() && is_tellable(value)).take(LONGEST);
-            words.map(plain).collect::<Vec<_>>().join(" ")
+            words.map(Value::plain).collect::<Vec<_>>().join(" ")
         }
-        value => plain(value),
+        value => value.plain(),
     }
 }
 

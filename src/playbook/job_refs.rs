@@ -7,10 +7,8 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::argument_path::ArgumentStep;
-use super::deferred;
+use super::hocon::Value;
 use super::prose::escaped;
 use super::registry::Registry;
 use super::task::Task;
@@ -157,7 +155,6 @@ impl<'a> NamedTasks<'a> {
             None => match self.jobs.get(name) {
                 Some(true) => Ok(Vec::new()),
                 Some(false) => Ok(vec![Value::from(name)]),
-                None if deferred::has_placeholder(name) => Ok(vec![Value::from(name)]),
                 None => Err(self.unknown(name)),
             },
         }

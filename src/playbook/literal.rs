@@ -5,10 +5,11 @@
 //! known again where it has to be masked: one that would have to be is refused. Knows notations; not what a task does with
 //! them.
 
-use serde_json::Value;
-
 use super::argument_path::ArgumentStep;
-use super::deferred::{Placeholder, Unfilled};
+use super::deferred;
+use super::fill::Unfilled;
+use super::hocon::Placeholder;
+use super::hocon::Value;
 use super::schema::View;
 use super::schema_keys;
 use super::task_type::TaskType;
@@ -26,7 +27,7 @@ pub(super) fn literal(
     match notation {
         Some("regex") => match escaped(text) {
             same if same == *text => Ok(value),
-            escaped if placeholder.secret().is_none() => Ok(Value::String(escaped)),
+            escaped if deferred::secret(placeholder).is_none() => Ok(Value::String(escaped)),
             _ => Err(refused(
                 path,
                 placeholder,
@@ -42,7 +43,7 @@ pub(super) fn literal(
 
 fn refused(path: &[ArgumentStep], placeholder: &Placeholder, what: &str) -> Unfilled {
     let hint = "a task such as `template` takes the value as it is".to_owned();
-    Unfilled::new(path, format!("`{}` has {what}", placeholder.shown())).hint(Some(hint))
+    Unfilled::new(path, format!("`{}` has {what}", placeholder)).hint(Some(hint))
 }
 
 /// A text as a regular expression that fits it alone.

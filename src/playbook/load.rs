@@ -9,14 +9,18 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::Value as Json;
 
 use super::argument_path::ArgumentStep;
 use super::argument_path::as_steps;
 use super::build::{self, BuildInput, Ids};
-use super::deferred::{self, Filled, Placeholder};
+use super::deferred;
 use super::dependencies::{self, Dependencies, Selection};
-use super::hocon::{self, Input, Loaded, Override, Places, Settings, sentinel};
+use super::fill;
+use super::fill::Filled;
+use super::hocon::Placeholder;
+use super::hocon::Value;
+use super::hocon::{self, Input, Loaded, Override, Places, Settings};
 use super::quote_lint;
 use super::registry::Registry;
 use super::secrets::Fetched;
@@ -30,7 +34,7 @@ use crate::graph::error::GraphErrors;
 
 /// Says what is known of the machine: the value of `${facts.os.family}` when it is asked for `os.family`. Where there is no
 /// such fact it is `None`, or a [`NoSuchFact`] that says what there is.
-pub type Facts = dyn Fn(&str) -> anyhow::Result<Option<Value>> + Send + Sync;
+pub type Facts = dyn Fn(&str) -> anyhow::Result<Option<Json>> + Send + Sync;
 
 /// There is no such fact, in the words of who knows the facts: what there is, say.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -148,7 +152,7 @@ impl Options {
     #[must_use]
     pub fn facts(
         mut self,
-        facts: impl Fn(&str) -> anyhow::Result<Option<Value>> + Send + Sync + 'static,
+        facts: impl Fn(&str) -> anyhow::Result<Option<Json>> + Send + Sync + 'static,
     ) -> Self {
         self.facts = Some(Arc::new(facts));
         self
@@ -232,7 +236,7 @@ impl Options {
         not_in_clear(&value, &environment, &mut problems);
         let value = with_facts(value, &places, self.facts.as_deref(), &mut problems);
         let today = today_of(&value).unwrap_or_else(|| match settings.given.get("TODAY") {
-            Some(Value::String(today)) => today.clone(),
+            Some(Json::String(today)) => today.clone(),
             _ => today().to_string(),
         });
         let tasks = Tasks::read(value, &places, &mut problems);
@@ -329,10 +333,7 @@ impl Fact {
     fn of(name: &str, facts: Option<&Facts>) -> Fact {
         let Some(facts) = facts else { return Fact::Unknown("this program knows no facts".to_owned()) };
         match facts(name) {
-            Ok(Some(value)) => match sentinel::within(&value) {
-                Some(found) => Fact::Unknown(format!("it has the character {}", sentinel::named(found))),
-                None => Fact::Is(value),
-            },
+            Ok(Some(value)) => Fact::Is(value.into()),
             Ok(None) => Fact::None(format!("there is no fact `{name}`")),
             Err(error) if error.is::<NoSuchFact>() => Fact::None(error.to_string()),
             Err(error) => Fact::Unknown(format!("{error:#}")),
@@ -351,7 +352,7 @@ pub(super) fn not_in_clear(value: &Value, used: &BTreeMap<String, Vec<Place>>, p
         }
         for place in used.get(variable).into_iter().flatten() {
             let message = format!("`${{{variable}}}` is the secret `{name}`");
-            let hint = format!("write `${{{}}}`", hocon::path(&["secrets", name]));
+            let hint = format!("write `${{{}}}`", hocon::written_path(&["secrets", name]));
             problems.push(Problem::new(place.clone(), message).hint(hint));
         }
     }
@@ -373,14 +374,14 @@ fn with_facts(value: Value, places: &Places, facts: Option<&Facts>, problems: &m
             Fact::Is(value) => return Ok(Filled::Now(value.clone())),
             Fact::None(_) if placeholder.is_optional => return Ok(Filled::Missing),
             Fact::None(message) => message.clone(),
-            Fact::Unknown(why) => format!("`{}`: {why}", placeholder.shown()),
+            Fact::Unknown(why) => format!("`{}`: {why}", placeholder),
         };
         wrong.push((path.to_vec(), message));
         // It stays as it is, so that nothing else is said of it.
         Ok(Filled::Later)
     };
     let mut unfilled = Vec::new();
-    let value = deferred::fill(&value, &mut filler, &mut unfilled);
+    let value = fill::fill(&value, &mut filler, &mut unfilled);
     wrong.extend(unfilled.into_iter().map(|why| (why.path, why.message)));
     problems.extend(wrong.into_iter().map(|(path, message)| {
         let steps: Vec<_> = as_steps(&path).collect();

@@ -2,9 +2,7 @@
 //!
 //! Knows values; not what is wrong with them.
 
-use serde_json::Value;
-
-use super::deferred;
+use super::hocon::Value;
 
 /// `a`, `b` and `c`.
 pub(super) fn listed<T: AsRef<str>>(names: &[T]) -> String {
@@ -22,7 +20,10 @@ pub(super) fn described(value: &Value) -> String {
         Value::Null => "null".to_owned(),
         Value::Bool(value) => value.to_string(),
         Value::Number(number) => format!("the number {number}"),
-        Value::String(text) => format!("the string `{}`", deferred::shown(&short(text))),
+        Value::String(text) => format!("the string `{}`", short(text)),
+        Value::Unknown(placeholder) => format!("`{}`", escaped(&placeholder.to_string())),
+        Value::Template(template) => format!("the string `{}`", short(&template.to_string())),
+        Value::Invalid => "invalid".to_owned(),
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "an object".to_owned(),
     }

@@ -8,9 +8,8 @@ mod pieces;
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use self::pieces::{Piece, pieces};
+use super::hocon::{Part, Value};
 use super::hocon::{Places, Step};
 use super::prose::escaped;
 use super::prose::short;
@@ -128,7 +127,7 @@ impl<'a> Checking<'a, '_> {
     /// As deep as the value, which a parser has bounded.
     fn value(&mut self, path: &mut Vec<Step<'a>>, value: &'a Value) {
         match value {
-            Value::String(text) if is_suspicious_text(text) => {
+            value if is_suspicious_scalar(value) => {
                 for place in sources(self.places, path) {
                     self.text(&place, false);
                 }
@@ -152,7 +151,7 @@ impl<'a> Checking<'a, '_> {
                     path.pop();
                 }
             }
-            Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            _ => {}
         }
     }
 
@@ -256,11 +255,23 @@ fn is_suspicious_text(text: &str) -> bool {
     text.contains("${") || text.starts_with(|c| c == '\'' || CURLY.contains(&c))
 }
 
+fn is_suspicious_scalar(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_suspicious_text(text),
+        Value::Template(template) => {
+            let begins =
+                matches!(template.parts().first(), Some(Part::Text(text)) if is_suspicious_text(text));
+            begins || template.texts().any(|text| text.contains("${"))
+        }
+        _ => false,
+    }
+}
+
 fn is_suspicious(value: &Value) -> bool {
     let mut open = vec![value];
     while let Some(value) = open.pop() {
         match value {
-            Value::String(text) if is_suspicious_text(text) => return true,
+            value if is_suspicious_scalar(value) => return true,
             Value::Array(values) => open.extend(values),
             Value::Object(object) => {
                 if object.keys().any(|key| is_suspicious_text(key)) {
@@ -268,7 +279,7 @@ fn is_suspicious(value: &Value) -> bool {
                 }
                 open.extend(object.values());
             }
-            Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            _ => {}
         }
     }
     false

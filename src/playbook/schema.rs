@@ -3,10 +3,11 @@
 //! Knows the parts of JSON Schema that `schemars` writes; what is found wrong with a value is
 //! [`schema_check`](super::schema_check)'s business.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::argument_path::ArgumentStep;
 use super::field::Field;
+use super::hocon::Value as PlaybookValue;
 
 /// How many references are followed from one schema to the next; more are a circle.
 const MOST_REFERENCES: usize = 32;
@@ -31,12 +32,31 @@ pub(super) enum JsonType {
 }
 
 impl JsonType {
-    pub(super) fn of(value: &Value) -> JsonType {
+    /// Of a value of a playbook; what is not known counts as a string.
+    pub(super) fn of(value: &PlaybookValue) -> JsonType {
+        match value {
+            PlaybookValue::Null => JsonType::Null,
+            PlaybookValue::Bool(_) => JsonType::Bool,
+            PlaybookValue::Number(number) => JsonType::of_number(number),
+            PlaybookValue::Array(_) => JsonType::List,
+            PlaybookValue::Object(_) => JsonType::Object,
+            PlaybookValue::String(_)
+            | PlaybookValue::Unknown(_)
+            | PlaybookValue::Template(_)
+            | PlaybookValue::Invalid => JsonType::Text,
+        }
+    }
+
+    fn of_number(number: &Number) -> JsonType {
+        if number.is_f64() { JsonType::Number } else { JsonType::Integer }
+    }
+
+    /// Of a value that stands in a schema.
+    pub(super) fn of_json(value: &Value) -> JsonType {
         match value {
             Value::Null => JsonType::Null,
             Value::Bool(_) => JsonType::Bool,
-            Value::Number(number) if number.is_f64() => JsonType::Number,
-            Value::Number(_) => JsonType::Integer,
+            Value::Number(number) => JsonType::of_number(number),
             Value::String(_) => JsonType::Text,
             Value::Array(_) => JsonType::List,
             Value::Object(_) => JsonType::Object,

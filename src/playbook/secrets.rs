@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::cursor::Cursor;
 use super::durations;
+use super::hocon::Value;
 use crate::diagnostic::{Place, Problem, Problems};
 use crate::secret::{Secret, withhold};
 
@@ -105,7 +104,9 @@ impl Sources {
 /// Whether nothing in it can be a secret: what is there is where sources and times are named.
 fn names_sources_alone(secrets: &Value) -> bool {
     let is_source = |(key, value): (&String, &Value)| match key.as_str() {
-        "env" | "file" | "timeout" => value.is_string(),
+        "env" | "file" | "timeout" => {
+            matches!(value, Value::String(_) | Value::Unknown(_) | Value::Template(_) | Value::Invalid)
+        }
         "command" => true,
         _ => false,
     };

@@ -5,8 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
+use super::hocon::Value;
 use super::hocon::{self, Input, Override, Places, Settings};
 use super::prose::escaped;
 use crate::diagnostic::Problem;
@@ -41,7 +40,7 @@ pub(super) fn check(
         if has(&loaded.value, &names) {
             continue;
         }
-        let shown = hocon::path(&names);
+        let shown = hocon::written_path(&names);
         let problem = Problem::new(None, format!("the playbook has no variable `{}`", escaped(&shown)));
         let mut known: BTreeSet<String> = used.iter().map(|path| path.join(".")).collect();
         defined(&loaded.value["vars"], &mut vec!["vars".to_owned()], &mut known);

@@ -6,10 +6,10 @@
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::Value as Json;
 
 use super::deferred;
-use super::schema::plain;
+use super::hocon::Value;
 use super::schema_keys;
 
 /// How a task type names its target.
@@ -61,7 +61,7 @@ impl TargetSpec {
     /// Of the schema of a task type.
     ///
     /// Panics where that says something that is no target: a mistake of the type's author, found by its first use.
-    pub(super) fn of(schema: &Value) -> Option<TargetSpec> {
+    pub(super) fn of(schema: &Json) -> Option<TargetSpec> {
         let spec = schema.get(schema_keys::TARGET)?;
         Some(
             TargetSpec::deserialize(spec)
@@ -86,7 +86,7 @@ impl TargetSpec {
         let wish = |name: &String| args.get(name).map_or_else(String::new, Value::to_string);
         let wish: Vec<String> = self.differ.iter().map(wish).collect();
         let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-        let names = values.iter().filter(|value| !deferred::roots(value).any()).map(plain);
+        let names = values.iter().filter(|value| !deferred::roots(value).any()).map(Value::plain);
         names
             .map(|name| Target {
                 name: self.compare.normal(&name, directory),
@@ -109,8 +109,8 @@ fn known(value: &Value) -> Option<String> {
         return None;
     }
     Some(match value {
-        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join("."),
-        value => plain(value),
+        Value::Array(values) => values.iter().map(Value::plain).collect::<Vec<_>>().join("."),
+        value => value.plain(),
     })
 }
 
@@ -162,10 +162,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::playbook::hocon::Placeholder;
 
-    fn names(spec: Value, args: Value) -> Vec<(String, Vec<String>)> {
+    fn names(spec: Json, args: Json) -> Vec<(String, Vec<String>)> {
         let spec = TargetSpec::of(&json!({ schema_keys::TARGET: spec })).unwrap();
-        let targets = spec.targets(&args, Path::new("/here")).into_iter();
+        let targets = spec.targets(&args.into(), Path::new("/here")).into_iter();
         targets.map(|target| (target.name, target.part)).collect()
     }
 
@@ -186,8 +187,13 @@ mod tests {
         let spec = json!({ "by": "names", "and": ["regex|line"] });
         let found = names(spec.clone(), json!({ "names": ["a", "b"], "line": "x" }));
         assert_eq!(found, [("a".to_owned(), vec!["x".to_owned()]), ("b".to_owned(), vec!["x".to_owned()])]);
-        let placeholder = deferred::placeholder(&["secrets", "s"], false);
-        assert_eq!(names(spec.clone(), json!({ "names": ["a", placeholder] })).len(), 1);
-        assert_eq!(names(spec, json!({ "names": "a", "regex": placeholder })), []);
+        let secret = Placeholder { path: vec!["secrets".to_owned(), "s".to_owned()], is_optional: false };
+        let with_secret = |args: Json, key: &str| {
+            let mut args = Value::from(args);
+            *args.get_mut(key).unwrap() = Value::Unknown(secret.clone());
+            TargetSpec::of(&json!({ schema_keys::TARGET: spec })).unwrap().targets(&args, Path::new("/here"))
+        };
+        assert_eq!(with_secret(json!({ "names": "a" }), "names"), []);
+        assert_eq!(with_secret(json!({ "names": "a", "regex": "" }), "regex"), []);
     }
 }

@@ -5,13 +5,14 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use super::argument_path::{ArgumentStep, as_steps};
 use super::cursor::Cursor;
-use super::deferred::{self, Placeholder, Roots};
+use super::deferred::{self, Roots};
 use super::durations::{duration, positive_duration};
 use super::foreign;
+use super::hocon::Map;
+use super::hocon::Placeholder;
+use super::hocon::Value;
 use super::hocon::{Places, Step};
 use super::prose::{described, escaped};
 use super::quote_lint;
@@ -96,8 +97,8 @@ impl Tasks {
         quote_lint::check(&value, places, problems);
         // Arguments are most of a playbook: they are moved, not copied.
         for task in &mut read.tasks {
-            let args = &mut value["tasks"][task.index]["args"];
-            if args.is_object() {
+            let args = value.get_mut("tasks").and_then(|tasks| tasks.item_mut(task.index)?.get_mut("args"));
+            if let Some(args) = args.filter(|args| args.is_object()) {
                 task.args = args.take();
             }
             task.roots = task
@@ -140,14 +141,14 @@ impl Tasks {
     }
 }
 
-fn unknown_keys(all: &mut Cursor<'_, '_>, object: &Map<String, Value>) {
+fn unknown_keys(all: &mut Cursor<'_, '_>, object: &Map) {
     for (key, value) in object {
         let is_known = PLAYBOOK_KEYS.contains(&key.as_str()) || GIVEN.contains(&key.as_str());
         // What an editor wants to know of a playbook that is JSON.
         if is_known || key == "$schema" {
             continue;
         }
-        let shown = escaped(&deferred::shown(key));
+        let shown = escaped(key);
         let near = || crate::suggest::nearest(key, PLAYBOOK_KEYS);
         let foreign = foreign::playbook_key(key);
         let hint = match foreign.or_else(|| near().map(|near| format!("did you mean `{near}`?"))) {
@@ -296,7 +297,7 @@ fn after_of(cursor: &mut Cursor<'_, '_>, order: Order) -> Vec<String> {
 }
 
 fn shares_target(cursor: &mut Cursor<'_, '_>) -> bool {
-    let is_allowed = cursor.value() == "allowed";
+    let is_allowed = cursor.value().as_str() == Some("allowed");
     if !is_allowed {
         cursor.expected("`allowed`", Some("leave it out where no other task has the same target".to_owned()));
     }
@@ -326,8 +327,8 @@ fn tries_of(cursor: &mut Cursor<'_, '_>) -> Option<u32> {
 }
 
 fn elements(cursor: &mut Cursor<'_, '_>) -> Option<Vec<Value>> {
-    if deferred::is_open(cursor.value()) {
-        let shown = deferred::shown(cursor.value().as_str().unwrap_or_default()).into_owned();
+    if cursor.value().is_unknown() {
+        let shown = cursor.value().plain();
         let hint = "how many jobs there are has to be known before the first of them runs".to_owned();
         cursor.problem(
             format!("`for_each` cannot be `{shown}`, which is not known before the run"),

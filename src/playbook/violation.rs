@@ -3,7 +3,7 @@
 //! Knows values, types and the ways to arguments; neither places nor why somebody asks.
 
 use super::argument_path::{ArgumentStep, shown_path};
-use super::deferred;
+use super::fill;
 use super::prose::{escaped, first_sentence, listed};
 use super::schema::{JsonType, View};
 use super::task_type::TaskType;
@@ -34,8 +34,8 @@ pub(super) enum ViolationKind {
 /// A message, and what to do about it.
 pub(super) type Explanation = (String, Option<String>);
 
-impl From<deferred::Unfilled> for Violation {
-    fn from(why: deferred::Unfilled) -> Self {
+impl From<fill::Unfilled> for Violation {
+    fn from(why: fill::Unfilled) -> Self {
         Violation { path: why.path, what: ViolationKind::Unfilled { message: why.message, hint: why.hint } }
     }
 }
@@ -149,7 +149,7 @@ fn unknown_key(kind: &TaskType, path: &[ArgumentStep], known: &[String]) -> Expl
         Some((step, before)) => (shown_path(std::slice::from_ref(step)), before),
         None => (String::new(), path),
     };
-    let shown = escaped(&deferred::shown(&name));
+    let shown = escaped(&name);
     let message = match shown_path(before) {
         path if path.is_empty() => format!("`{}` has no argument `{shown}`", kind.name()),
         path => format!("`{path}` has no `{shown}`"),

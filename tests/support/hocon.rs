@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dojob::playbook::hocon::Input;
+use dojob::playbook::hocon_for_tests::Input;
 use hocon::{HoconValue, ScalarType};
 use serde_json::Value;
 

@@ -5,14 +5,17 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
-
 use crate::playbook::argument_path::ArgumentStep;
 use crate::playbook::argument_path::as_steps;
 use crate::playbook::arguments;
 use crate::playbook::cursor;
+use crate::playbook::deferred;
 use crate::playbook::deferred::around;
-use crate::playbook::deferred::{self, Filled, Placeholder, ShiftedIndices, Unfilled};
+use crate::playbook::fill;
+use crate::playbook::fill::{Filled, ShiftedIndices, Unfilled};
+use crate::playbook::hocon::Map;
+use crate::playbook::hocon::Placeholder;
+use crate::playbook::hocon::Value;
 use crate::playbook::hocon::{Places, Step};
 use crate::playbook::job_names::Element;
 use crate::playbook::task::Task;
@@ -46,7 +49,7 @@ impl<'v> Origin<'v> {
                     ("item", Some(element)) => self.item(path, placeholder, element),
                     _ => Ok(Filled::Later),
                 };
-            let (args, moved) = deferred::fill_and_note(self.args, &mut filler, &mut unfilled);
+            let (args, moved) = fill::fill_and_note(self.args, &mut filler, &mut unfilled);
             if !unfilled.is_empty() {
                 return Err(unfilled);
             }
@@ -73,7 +76,7 @@ impl<'v> Origin<'v> {
             if placeholder.is_optional {
                 return Ok(Filled::Missing);
             }
-            let message = format!("`{}` has no value", placeholder.shown());
+            let message = format!("`{}` has no value", placeholder);
             let hint = element.value.as_object().and_then(|object| {
                 let known = object.keys().map(String::as_str);
                 let near = below.first().and_then(|name| suggest::nearest(name, known));
@@ -113,7 +116,10 @@ impl<'v> Origin<'v> {
 
     /// The placeholder of an element that is all of what stands at this path.
     fn placeholder_at(&self, path: &[ArgumentStep]) -> Option<Placeholder> {
-        deferred::open(around(self.args, path)?).filter(|placeholder| placeholder.root() == "item")
+        match around(self.args, path)? {
+            Value::Unknown(placeholder) if placeholder.root() == "item" => Some(placeholder.clone()),
+            _ => None,
+        }
     }
 }
 
@@ -138,7 +144,7 @@ pub(super) fn as_named<'v>(task: &Task, places: &Places, element: &Element<'v>) 
     };
     match element.value {
         Value::Object(object) => {
-            let mut named: Option<Map<String, Value>> = None;
+            let mut named: Option<Map> = None;
             for (name, value) in object {
                 if let Some(text) = written(value, std::slice::from_ref(name)) {
                     named.get_or_insert_with(|| object.clone()).insert(name.clone(), text);
@@ -157,7 +163,7 @@ fn has_number(value: &Value) -> bool {
             Value::Number(_) => return true,
             Value::Array(values) => open.extend(values),
             Value::Object(object) => open.extend(object.values()),
-            Value::Null | Value::Bool(_) | Value::String(_) => {}
+            _ => {}
         }
     }
     false

@@ -6,8 +6,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::edges;
 use super::input::{BuildInput, Ids};
 use super::placeholders::PlaceholderCheck;
@@ -17,6 +15,7 @@ use crate::diagnostic::Problem;
 use crate::graph::builder::GraphBuilder;
 use crate::playbook::deferred;
 use crate::playbook::deferred_task::RegisteredResult;
+use crate::playbook::hocon::Value;
 use crate::playbook::job_names::Element;
 use crate::playbook::job_refs;
 use crate::playbook::secrets::Fetched;
@@ -175,12 +174,13 @@ fn size_of(value: &Value) -> usize {
         size += 8;
         match value {
             Value::String(text) => size += text.len(),
+            Value::Template(template) => size += template.texts().map(str::len).sum::<usize>(),
             Value::Array(values) => open.extend(values),
             Value::Object(object) => {
                 size += object.keys().map(String::len).sum::<usize>();
                 open.extend(object.values());
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Unknown(_) | Value::Invalid => {}
         }
     }
     size

@@ -6,7 +6,8 @@ use super::input::BuildInput;
 use crate::diagnostic::Problem;
 use crate::playbook::argument_path::ArgumentStep;
 use crate::playbook::argument_path::as_steps;
-use crate::playbook::deferred::{Placeholder, quoted};
+use crate::playbook::hocon::Placeholder;
+use crate::playbook::hocon::written_path;
 use crate::playbook::prose::listed;
 use crate::playbook::task::Task;
 use crate::playbook::task_type::ResultShape;
@@ -115,18 +116,18 @@ impl<'a> PlaceholderCheck<'a, '_> {
                 let known: Vec<&str> = self.input.tasks.secrets.names().collect();
                 let joined = names.join(".");
                 let hint = if known.contains(&joined.as_str()) {
-                    Some(format!("write `${{secrets.{}}}`", quoted(&[&joined])))
+                    Some(format!("write `${{secrets.{}}}`", written_path(&[&joined])))
                 } else if names.len() > 1 && self.input.tasks.secrets.has(&names[0]) {
                     Some(format!("`{}` is a string, and has no parts", names[0]))
                 } else if let Some(near) = self.near(&joined, &known) {
-                    Some(format!("did you mean `{}`?", quoted(&[near])))
+                    Some(format!("did you mean `{}`?", written_path(&[near])))
                 } else if known.is_empty() {
-                    let name = quoted(&names[..1]);
+                    let name = written_path(&names[..1]);
                     Some(format!("say where it comes from: `secrets {{ {name} {{ env: NAME }} }}`"))
                 } else {
                     Some(format!("there are {}", listed(&known)))
                 };
-                Err((format!("there is no secret `{}`", quoted(names)), hint))
+                Err((format!("there is no secret `{}`", written_path(names)), hint))
             }
         }
     }
@@ -134,10 +135,10 @@ impl<'a> PlaceholderCheck<'a, '_> {
 
 fn item(task: &Task, placeholder: &Placeholder, is_in_element: bool) -> Option<Wrong> {
     if is_in_element {
-        let message = format!("`{}` is only known in `args` and `become`", placeholder.shown());
+        let message = format!("`{}` is only known in `args` and `become`", placeholder);
         Some((message, Some("what stands in `for_each` are the elements themselves".to_owned())))
     } else if task.for_each.is_none() {
-        let message = format!("`{}` is only known in a task with `for_each`", placeholder.shown());
+        let message = format!("`{}` is only known in a task with `for_each`", placeholder);
         Some((message, Some("write `for_each: [ … ]` beside `args`".to_owned())))
     } else {
         None

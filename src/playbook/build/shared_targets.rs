@@ -6,13 +6,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::final_check::FinalCheck;
 use crate::diagnostic::{Place, Problem};
 use crate::job::Erased;
 use crate::playbook::arguments;
-use crate::playbook::deferred;
+use crate::playbook::hocon::Value;
 use crate::playbook::hocon::{Places, Step};
 use crate::playbook::prose::escaped;
 use crate::playbook::target::Target;
@@ -92,7 +90,7 @@ impl SharedTargets {
         let type_name = owner.type_name.clone();
         let (other, target) = self.note(owner, targets)?;
         let other = &self.jobs[other];
-        let shown = escaped(&deferred::shown(&target));
+        let shown = escaped(&target);
         let message = format!("two tasks of the type `{type_name}` have the same target, `{shown}`");
         let of_element = |element: Option<usize>| {
             element.map_or_else(String::new, |index| format!(" (element {} of `for_each`)", index + 1))

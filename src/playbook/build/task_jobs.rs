@@ -7,8 +7,6 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::element::{Origin, Said, as_named};
 use super::input::BuildInput;
 use super::shared_targets::{JobTargets, SharedTargets};
@@ -19,9 +17,13 @@ use crate::playbook::argument_path::{ArgumentStep, shown_path};
 use crate::playbook::arguments;
 use crate::playbook::deferred::around;
 use crate::playbook::deferred::secrets_at;
-use crate::playbook::deferred::{self, Filled, Placeholder, Roots, Unfilled};
+use crate::playbook::deferred::{self, Roots};
 use crate::playbook::deferred_task::{DeferredJob, RegisteredResult, TaskBody, TaskBodyState};
+use crate::playbook::fill;
+use crate::playbook::fill::{Filled, Unfilled};
+use crate::playbook::hocon::Placeholder;
 use crate::playbook::hocon::Step;
+use crate::playbook::hocon::Value;
 use crate::playbook::job_names::Element;
 use crate::playbook::job_names::JobNames;
 use crate::playbook::job_refs::NamedTasks;
@@ -262,13 +264,13 @@ impl<'v> Known<'v> {
         };
         if roots.secrets {
             let mut filler = |path: &[ArgumentStep], placeholder: &Placeholder| {
-                let secret = placeholder.secret().and_then(|name| secrets.get(name));
+                let secret = deferred::secret(placeholder).and_then(|name| secrets.get(name));
                 known.has_secret |= secret.is_some();
                 known.is_all &= secret.is_some();
                 let Some(secret) = secret else { return Ok(Filled::Later) };
                 literal(kind, path, placeholder, Value::String(secret.expose().clone())).map(Filled::Now)
             };
-            known.args = Cow::Owned(deferred::fill(said, &mut filler, refused));
+            known.args = Cow::Owned(fill::fill(said, &mut filler, refused));
         }
         known
     }

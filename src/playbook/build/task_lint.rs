@@ -6,13 +6,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
 use super::input::BuildInput;
 use crate::diagnostic::Problem;
-use crate::playbook::deferred;
 use crate::playbook::foreign;
+use crate::playbook::hocon::Map;
 use crate::playbook::hocon::Step;
+use crate::playbook::hocon::Value;
 use crate::playbook::prose::{described, escaped, listed};
 use crate::playbook::quote_lint;
 use crate::playbook::task::{TASK_KEYS, Task};
@@ -65,7 +64,7 @@ impl<'a> TaskLint<'a, '_> {
             };
             let way = [Step::Key("tasks"), Step::Index(task.index), Step::Key(key)];
             let place = self.input.places.of_key(&way).or_else(|| self.input.places.near(&way));
-            let message = format!("a task has no `{}`", escaped(&deferred::shown(key)));
+            let message = format!("a task has no `{}`", escaped(key));
             self.problems.push(Problem { place, message, hint: Some(hint) });
         }
     }
@@ -98,7 +97,12 @@ impl<'a> TaskLint<'a, '_> {
                         }
                     }
                 }
-                Value::Null | Value::Bool(_) | Value::Number(_) => {}
+                Value::Template(template) => {
+                    let mut texts = template.texts();
+                    let check = |text| quote_lint::check_braces(&path, text, vars, self.input.places);
+                    self.problems.extend(texts.find_map(check));
+                }
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::Unknown(_) | Value::Invalid => {}
             }
         }
     }
@@ -124,7 +128,7 @@ impl<'a> TaskLint<'a, '_> {
             return Some(Cow::Borrowed(&task.args));
         }
         let mut args = task.args.clone();
-        let object: &mut Map<String, Value> = args.as_object_mut()?;
+        let object: &mut Map = args.as_object_mut()?;
         if object.insert("become".to_owned(), r#become.clone()).is_some() {
             let message = "`become` is given twice, for the task and among its arguments";
             self.report(task, &key, message, Some("leave one of them out".to_owned()));
@@ -146,9 +150,16 @@ fn has_braces(value: &Value) -> bool {
     while let Some(value) = open.pop() {
         match value {
             Value::String(text) if text.contains("{{") => return true,
+            Value::Template(template) if template.texts().any(|text| text.contains("{{")) => return true,
             Value::Array(values) => open.extend(values),
             Value::Object(object) => open.extend(object.values()),
-            Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::String(_)
+            | Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Unknown(_)
+            | Value::Template(_)
+            | Value::Invalid => {}
         }
     }
     false

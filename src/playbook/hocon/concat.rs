@@ -2,13 +2,17 @@
 //!
 //! Knows values only; that their sizes are bounded is the caller's care.
 
+use std::sync::Arc;
+
 use super::located::{Data, Located, Member, Pos};
+use super::template::Template;
 
 /// What joining it costs: its own part, not what it shares.
 pub(super) fn weight(val: &Located) -> usize {
     match &val.data {
         Data::List(list) => 64 + 32 * list.items.len(),
         Data::Object(object) => 64 + 64 * object.members.len(),
+        Data::Template(_) => val.size().weight,
         _ => val.written().map_or(0, str::len),
     }
 }
@@ -25,6 +29,11 @@ pub(super) fn concat(mut vals: Vec<(Located, bool)>, pos: Pos) -> Result<Option<
         let text: String = vals.iter().filter_map(|(val, _)| val.written()).collect();
         return Ok(Some(Located::new(Data::Text(text.into()), pos)));
     }
+    if vals.iter().all(|(val, _)| val.is_scalar()) {
+        let mut template = Template::default();
+        vals.iter().for_each(|(val, _)| val.append_to(&mut template));
+        return Ok(Some(Located::new(Data::Template(Arc::new(template)), pos)));
+    }
     let mut parts = vals.into_iter().filter(|(_, space)| !space).map(|(val, _)| val);
     let Some(mut joined) = parts.next() else { return Ok(None) };
     let mut items: Option<Vec<Located>> = None;
@@ -35,7 +44,7 @@ pub(super) fn concat(mut vals: Vec<(Located, bool)>, pos: Pos) -> Result<Option<
             joined = merge(&joined, part);
             continue;
         }
-        if items.is_none() && joined.written().is_some() && part.written().is_some() {
+        if items.is_none() && joined.is_scalar() && part.is_scalar() {
             // Text it stays; which of the parts does not go with it is still to come.
             joined = Located::new(Data::Text("".into()), joined.pos);
             continue;

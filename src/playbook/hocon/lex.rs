@@ -5,7 +5,6 @@
 use std::borrow::Cow;
 
 use super::path::{self, PathParts};
-use super::sentinel;
 use super::syntax_error::{At, SyntaxError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -303,13 +302,7 @@ impl<'t> Lexer<'t> {
         }
         let mut characters = char::decode_utf16(units);
         match (characters.next(), characters.next()) {
-            (Some(Ok(character)), None) => match sentinel::find(character.encode_utf8(&mut [0; 4])) {
-                None => Ok(character),
-                Some((_, found)) => {
-                    let message = format!("there is the character {} here", sentinel::named(found));
-                    Err(error(at, &message, sentinel::HINT))
-                }
-            },
+            (Some(Ok(character)), None) => Ok(character),
             _ => Err(wrong()),
         }
     }

@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map as JsonMap, Number, Value};
+use serde_json::{Number, Value as Json};
 
 use super::small_map::SmallMap;
-use crate::playbook::deferred;
+use super::template::{Placeholder, Template};
+use super::value::{Map, Value};
 
 /// Where something begins: a source by its number, line and column from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,6 +43,10 @@ pub(crate) enum Data {
     Text(Arc<str>),
     List(Arc<List>),
     Object(Arc<Object>),
+    /// What is filled in later.
+    Unknown(Arc<Placeholder>),
+    /// A string of which parts are filled in later.
+    Template(Arc<Template>),
     /// What a problem has been found with; whatever is made of it has none of its own.
     Bad,
 }
@@ -128,6 +133,11 @@ impl Located {
         match &self.data {
             Data::Null | Data::Bool(_) | Data::Bad => Size { weight: OVERHEAD, depth: 0 },
             Data::Number(text) | Data::Text(text) => Size { weight: OVERHEAD + text.len(), depth: 0 },
+            Data::Unknown(_) => Size { weight: OVERHEAD, depth: 0 },
+            Data::Template(template) => {
+                let texts: usize = template.texts().map(str::len).sum();
+                Size { weight: OVERHEAD + texts + OVERHEAD * template.parts().len(), depth: 0 }
+            }
             Data::List(list) => list.size,
             Data::Object(object) => object.size,
         }
@@ -141,9 +151,9 @@ impl Located {
     pub(crate) fn what(&self) -> &'static str {
         match self.data {
             Data::Null => "null",
-            Data::Bool(_) => "a truth value",
+            Data::Bool(_) => "`true` or `false`",
             Data::Number(_) => "a number",
-            Data::Text(_) => "text",
+            Data::Text(_) | Data::Unknown(_) | Data::Template(_) => "a string",
             Data::List(_) => "a list",
             Data::Object(_) => "an object",
             Data::Bad => "something wrong",
@@ -156,8 +166,22 @@ impl Located {
             Data::Null => Some("null"),
             Data::Bool(value) => Some(if *value { "true" } else { "false" }),
             Data::Number(text) | Data::Text(text) => Some(text),
-            Data::List(_) | Data::Object(_) | Data::Bad => None,
+            Data::List(_) | Data::Object(_) | Data::Unknown(_) | Data::Template(_) | Data::Bad => None,
         }
+    }
+
+    /// Adds it to a string that it is a part of, if it can be one.
+    pub(crate) fn append_to(&self, template: &mut Template) {
+        match &self.data {
+            Data::Unknown(placeholder) => template.push_placeholder((**placeholder).clone()),
+            Data::Template(parts) => template.append(parts),
+            _ => template.push_text(self.written().unwrap_or_default()),
+        }
+    }
+
+    /// Whether it can be a part of a string.
+    pub(crate) fn is_scalar(&self) -> bool {
+        !matches!(self.data, Data::List(_) | Data::Object(_) | Data::Bad)
     }
 
     pub(crate) fn member(&self, key: &str) -> Option<&Member> {
@@ -167,40 +191,39 @@ impl Located {
         }
     }
 
-    /// As JSON. Recursive: no value is deeper than was allowed when it was made.
-    pub(crate) fn to_json(&self) -> Value {
+    /// By itself. Recursive: no value is deeper than was allowed when it was made.
+    pub(crate) fn to_value(&self) -> Value {
         match &self.data {
             Data::Null => Value::Null,
-            Data::Bad => Value::String(deferred::undefined()),
+            Data::Bad => Value::Invalid,
             Data::Bool(value) => Value::Bool(*value),
             Data::Number(text) => number(text),
             Data::Text(text) => Value::String(text.to_string()),
-            Data::List(list) => Value::Array(list.items.iter().map(Located::to_json).collect()),
+            Data::Unknown(placeholder) => Value::Unknown((**placeholder).clone()),
+            Data::Template(template) => Value::Template((**template).clone()),
+            Data::List(list) => Value::Array(list.items.iter().map(Located::to_value).collect()),
             Data::Object(object) => {
                 let members = object.members.iter();
-                Value::Object(
-                    members
-                        .map(|(key, member)| (key.to_string(), member.val.to_json()))
-                        .collect::<JsonMap<_, _>>(),
-                )
+                let members = members.map(|(key, member)| (key.to_string(), member.val.to_value()));
+                Value::Object(members.collect::<Map>())
             }
         }
     }
 
     /// Of JSON that was given from outside; `None` where it is deeper than `depth`.
-    pub(crate) fn of_json(value: &Value, depth: usize) -> Option<Located> {
+    pub(crate) fn of_json(value: &Json, depth: usize) -> Option<Located> {
         let deeper = depth.checked_sub(1);
         let data = match value {
-            Value::Null => Data::Null,
-            Value::Bool(value) => Data::Bool(*value),
-            Value::Number(number) => Data::Number(number.to_string().into()),
-            Value::String(text) => Data::Text(text.as_str().into()),
-            Value::Array(items) => {
+            Json::Null => Data::Null,
+            Json::Bool(value) => Data::Bool(*value),
+            Json::Number(number) => Data::Number(number.to_string().into()),
+            Json::String(text) => Data::Text(text.as_str().into()),
+            Json::Array(items) => {
                 let items: Option<Vec<Located>> =
                     items.iter().map(|item| Located::of_json(item, deeper?)).collect();
                 return Some(Located::list(items?, Pos::NOWHERE));
             }
-            Value::Object(members) => {
+            Json::Object(members) => {
                 let members: Option<Members> = members
                     .iter()
                     .map(|(key, value)| {

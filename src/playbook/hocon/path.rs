@@ -66,3 +66,24 @@ impl PathParts {
         }
     }
 }
+
+/// A path as it would be written.
+pub(crate) fn written_path<N: AsRef<str>>(names: &[N]) -> String {
+    let names = names.iter().map(|name| {
+        let name = name.as_ref();
+        let plain = |each: char| each.is_alphanumeric() || "_-/".contains(each);
+        let is_plain = !name.is_empty() && name.chars().all(plain);
+        if is_plain { name.to_string() } else { serde_json::Value::from(name).to_string() }
+    });
+    names.collect::<Vec<_>>().join(".")
+}
+
+/// A long way is shown by its ends.
+pub(super) fn way_text(names: &[String]) -> String {
+    const ENDS: usize = 4;
+    if names.len() <= 2 * ENDS + 1 {
+        return names.join(" -> ");
+    }
+    let (first, last) = (&names[..ENDS], &names[names.len() - ENDS..]);
+    format!("{} -> … {} more … -> {}", first.join(" -> "), names.len() - 2 * ENDS, last.join(" -> "))
+}

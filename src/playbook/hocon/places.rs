@@ -49,7 +49,7 @@ impl Places {
     }
 
     /// The texts that it was read from.
-    pub(in crate::playbook) fn sources(&self) -> impl Iterator<Item = &Source> {
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &Source> {
         self.sources.iter().map(AsRef::as_ref)
     }
 

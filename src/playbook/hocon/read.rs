@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::limits;
-use super::sentinel;
 use crate::diagnostic::{Place, Problem, Source};
 
 /// Why there is no source.
@@ -55,14 +54,9 @@ pub(super) fn source(name: &str, mut bytes: Vec<u8>) -> Result<Arc<Source>, Unre
     }
     let (text, bad) = match String::from_utf8(bytes) {
         Ok(text) => {
-            let nul = text
+            let bad = text
                 .find('\0')
                 .map(|at| (at, "there is a NUL character here".to_owned(), "is this a text file?"));
-            let private = || {
-                let (at, found) = sentinel::find(&text)?;
-                Some((at, format!("there is the character {} here", sentinel::named(found)), sentinel::HINT))
-            };
-            let bad = nul.or_else(private);
             (text, bad)
         }
         Err(error) => {

@@ -1,12 +1,20 @@
 //! A value as JSON text for people: keys in the order in which they were written first, numbers as they were written.
 //!
-//! Knows nothing of secrets or of values that come later: the caller says how each text is shown.
+//! Knows nothing of secrets: the caller says how each text is shown.
 
 use super::located::{Data, Located};
+use super::template::Placeholder;
+use std::borrow::Cow;
+
 use super::places::{Places, Step};
 
-/// How a scalar at a path is shown: as this text, or as it is.
-pub(crate) type Shown<'f> = dyn Fn(&[Step<'_>], &str) -> Option<String> + 'f;
+/// How scalars are shown.
+pub(crate) struct Shown<'f> {
+    /// What is filled in later.
+    pub(crate) placeholder: &'f dyn Fn(&Placeholder) -> String,
+    /// A scalar at a path: as another text, or as it is.
+    pub(crate) scalar: &'f dyn Fn(&[Step<'_>], &str) -> Option<String>,
+}
 
 impl Places {
     /// The whole value, indented by two spaces, with a line break at its end; `null` where there is none.
@@ -34,15 +42,20 @@ fn value<'v>(val: &'v Located, path: &mut Vec<Step<'v>>, shown: &Shown<'_>, rend
             members(items, ('{', '}'), path, shown, rendered);
         }
         data => {
-            let written = val.written().unwrap_or("null");
-            match (shown(path, written), data) {
+            let written = match data {
+                Data::Unknown(placeholder) => Cow::Owned((shown.placeholder)(placeholder)),
+                Data::Template(template) => Cow::Owned(template.with(shown.placeholder)),
+                _ => Cow::Borrowed(val.written().unwrap_or("null")),
+            };
+            match ((shown.scalar)(path, &written), data) {
                 (Some(text), _) => string(&text, rendered),
                 (None, Data::Text(text)) => string(text, rendered),
                 // HOCON has numbers that JSON has not, such as `01`.
                 (None, Data::Number(text)) if !is_number(text) => {
-                    rendered.push_str(&val.to_json().to_string())
+                    rendered.push_str(&val.to_value().to_string())
                 }
-                (None, _) => rendered.push_str(written),
+                (None, Data::Unknown(_) | Data::Template(_)) => string(&written, rendered),
+                (None, _) => rendered.push_str(&written),
             }
         }
     }

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use super::concat;
 use super::limits;
 use super::located::{Data, Located, Member, Members, Pos};
-use super::sentinel;
+use super::path::{way_text, written_path};
+use super::settings::Settings;
+use super::suggestions;
+use super::template::Placeholder;
 use super::tree::{FieldId, Mount, Node, ObjectId, Substitution, Tree};
-use super::{Settings, suggestions};
-use crate::playbook::deferred;
 
 #[cfg(test)]
 mod growth_tests;
@@ -473,7 +474,7 @@ impl<'t> Resolver<'t> {
             (Ok(None) | Err(_), _) if wanted.optional => None,
             (_, Some(_)) => Some(self.circular(wanted.pos)),
             (_, None) => {
-                let name = suggestions::path(&wanted.path);
+                let name = written_path(&wanted.path);
                 let hint = (self.wrong.len() < HINTS)
                     .then(|| suggestions::undefined(wanted, self.tree, self.settings));
                 Some(self.wrong(wanted.pos, format!("`{name}` is not defined"), hint))
@@ -512,13 +513,12 @@ impl<'t> Resolver<'t> {
         let Some(Closing { fields, wanted, pos }) = self.closing.take() else {
             return self.wrong(pos, "this refers to itself", None);
         };
-        let name = suggestions::path(&wanted);
-        let mut way: Vec<String> =
-            fields.iter().map(|field| suggestions::path(&self.tree.path(*field))).collect();
+        let name = written_path(&wanted);
+        let mut way: Vec<String> = fields.iter().map(|field| written_path(&self.tree.path(*field))).collect();
         way.insert(0, name.clone());
         way.push(name.clone());
         way.dedup();
-        let way = if way.len() < 2 { format!("{name} -> {name}") } else { suggestions::way(&way) };
+        let way = if way.len() < 2 { format!("{name} -> {name}") } else { way_text(&way) };
         self.wrong(pos, format!("`{name}` refers to itself: {way}"), None)
     }
 
@@ -541,8 +541,9 @@ impl<'t> Resolver<'t> {
             return Ok(Some(val));
         }
         if is_deferred {
-            let placeholder = deferred::placeholder(&wanted.path, wanted.optional);
-            return Ok(Some(Located::new(Data::Text(placeholder.into()), wanted.pos)));
+            let path = wanted.path.iter().map(|name| name.to_string()).collect();
+            let placeholder = Placeholder { path, is_optional: wanted.optional };
+            return Ok(Some(Located::new(Data::Unknown(Arc::new(placeholder)), wanted.pos)));
         }
         if wanted.numbered {
             return Ok(self.numbered(wanted));
@@ -556,17 +557,8 @@ impl<'t> Resolver<'t> {
     fn given(&mut self, wanted: &Substitution) -> Option<Located> {
         let (first, rest) = wanted.path.split_first()?;
         let (name, value) = self.settings.given.get_key_value(first.as_ref())?;
-        if !self.given.contains_key(name.as_str()) {
-            let found = sentinel::within(value).is_some();
-            let bad = || Some(Located::new(Data::Bad, Pos::NOWHERE));
-            let val = if found { bad() } else { Located::of_json(value, limits::DEPTH) };
-            self.given.insert(name, val);
-        }
-        let mut val = self.given.get(name.as_str())?.as_ref()?;
-        if val.is_bad() {
-            return sentinel::within(value)
-                .map(|found| self.private(&format!("`{name}`"), found, wanted.pos));
-        }
+        let val = self.given.entry(name).or_insert_with(|| Located::of_json(value, limits::DEPTH));
+        let mut val = val.as_ref()?;
         for name in rest {
             val = &val.member(name)?.val;
         }
@@ -577,15 +569,7 @@ impl<'t> Resolver<'t> {
     fn variable(&mut self, name: &str, pos: Pos) -> Option<Located> {
         let (name, text) = self.settings.environment.get_key_value(name)?;
         self.environment.entry(name).or_default().insert(pos);
-        Some(match sentinel::find(text) {
-            Some((_, found)) => self.private(&format!("the variable `{name}`"), found, pos),
-            None => Located::new(Data::Text(text.as_str().into()), pos),
-        })
-    }
-
-    fn private(&mut self, what: &str, found: char, pos: Pos) -> Located {
-        let message = format!("{what} has the character {}", sentinel::named(found));
-        self.wrong(pos, message, Some(sentinel::HINT.to_owned()))
+        Some(Located::new(Data::Text(text.as_str().into()), pos))
     }
 
     /// `x_0`, `x_1`, … of the environment.

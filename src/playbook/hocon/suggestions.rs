@@ -1,43 +1,23 @@
-//! Paths in words, and what may have been meant by one that leads nowhere.
+//! What may have been meant by a path that leads nowhere.
 
 use std::sync::Arc;
 
-use super::Settings;
+use super::path::written_path;
+use super::settings::Settings;
 use super::tree::{Node, ObjectId, Substitution, Tree};
 use crate::suggest;
-
-/// A path as it would be written.
-pub(crate) fn path<N: AsRef<str>>(names: &[N]) -> String {
-    let names = names.iter().map(|name| {
-        let name = name.as_ref();
-        let plain = |each: char| each.is_alphanumeric() || "_-/".contains(each);
-        let is_plain = !name.is_empty() && name.chars().all(plain);
-        if is_plain { name.to_string() } else { serde_json::Value::from(name).to_string() }
-    });
-    names.collect::<Vec<_>>().join(".")
-}
-
-/// A long way is shown by its ends.
-pub(super) fn way(names: &[String]) -> String {
-    const ENDS: usize = 4;
-    if names.len() <= 2 * ENDS + 1 {
-        return names.join(" -> ");
-    }
-    let (first, last) = (&names[..ENDS], &names[names.len() - ENDS..]);
-    format!("{} -> … {} more … -> {}", first.join(" -> "), names.len() - 2 * ENDS, last.join(" -> "))
-}
 
 /// What to do about a substitution of what is not there.
 pub(super) fn undefined(wanted: &Substitution, tree: &Tree, settings: &Settings) -> String {
     if let Some(vars) = wanted.path.first().filter(|first| is_variable(tree, first)) {
         let mut full: Vec<Arc<str>> = vec![Arc::from("vars"), vars.clone()];
         full.extend(wanted.path[1..].iter().cloned());
-        return format!("did you mean `${{{}}}`?", path(&full));
+        return format!("did you mean `${{{}}}`?", written_path(&full));
     }
     match similar(&wanted.path, tree, settings) {
         Some(known) => format!("did you mean `${{{known}}}`?"),
         None => {
-            let name = path(&wanted.path);
+            let name = written_path(&wanted.path);
             format!("give it with `--set {name}=…`, or write `${{?{name}}}` for what may be missing")
         }
     }
@@ -76,7 +56,7 @@ fn similar(names: &[Arc<str>], tree: &Tree, settings: &Settings) -> Option<Strin
         let outside = outside.filter(|_| first);
         let found = suggest::nearest(name, mine.chain(theirs).chain(outside))?;
         let full: Vec<Arc<str>> = names[..index].iter().cloned().chain([Arc::from(found)]).collect();
-        return Some(path(&full));
+        return Some(written_path(&full));
     }
     None
 }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 
 use super::lex::SubstitutionToken;
+use super::limits;
 use super::located::{Data, Located, Pos};
 use super::parse::{self, Parsed};
 use super::read::{self, Unread};
+use super::settings::{Input, Override, Settings};
 use super::syntax::{AstField, AstNode, Scalar};
 use super::syntax_error::At;
 use super::tree::{ConcatPart, FieldId, Mount, Node, ObjectId, Substitution, Tree};
-use super::{Input, Override, Settings, limits};
 use crate::diagnostic::{Place, Problem, Source};
 
 /// What is made of all files.

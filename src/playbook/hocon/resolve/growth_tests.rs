@@ -1,7 +1,8 @@
 //! The work of resolving grows as the text does.
 
 use super::*;
-use crate::playbook::hocon::{Input, Settings, tree_builder};
+use crate::playbook::hocon::settings::{Input, Settings};
+use crate::playbook::hocon::tree_builder;
 
 /// How much work a text is.
 fn work(text: &str) -> usize {
