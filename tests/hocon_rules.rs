@@ -97,12 +97,12 @@ fn a_substitution_has_one_value_however_it_is_reached() {
 fn what_does_not_go_together_is_refused_wherever_it_comes_from() {
     all_are(&[
         ("a.x += 1, a = ${?a} [2]", "an object and a list cannot be joined"),
-        ("a.x += 1, a = my ${?a}", "text and an object cannot be joined"),
+        ("a.x += 1, a = my ${?a}", "a string and an object cannot be joined"),
         ("l = [1], a = { b = 1 } ${l}", "an object and a list cannot be joined"),
         ("l = [1], a = { 0 = 2 } ${l}", r#"{"l":[1],"a":[2,1]}"#),
         ("l = [1], a = ${l} { 5 = 3, 2 = 2, x = 4 }", r#"{"l":[1],"a":[1,2,3]}"#),
         ("l = [1], a = ${l} { 0 = 2 }, a = ${a} [3]", r#"{"l":[1],"a":[1,2,3]}"#),
-        ("t = text, a = ${t} { b = 1 }", "text cannot be joined"),
+        ("t = text, a = ${t} { b = 1 }", "a string cannot be joined"),
     ]);
 }
 
