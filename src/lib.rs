@@ -96,6 +96,7 @@
 //! # Features
 //!
 //! * `cli` (default): the command line of a provisioning binary, with `clap`.
+//! * `board`: postings that whichever conductor can runs to their end, `dojob::board` and `dojob::flow`.
 //! * `playbook`: HOCON files that name task types and their arguments, `dojob::playbook`.
 //! * `png`: pictures as PNG without Graphviz, with `resvg`.
 //!
@@ -109,6 +110,8 @@ compile_error!("dojob needs a Unix: its commands live in process groups");
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+#[cfg(feature = "board")]
+pub mod board;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod clock;
@@ -117,6 +120,8 @@ mod context;
 mod diagnostic;
 mod engine;
 mod event;
+#[cfg(feature = "board")]
+pub mod flow;
 mod graph;
 mod host;
 mod job;

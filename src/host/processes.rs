@@ -7,6 +7,7 @@ use std::io;
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::Pid;
 
+use crate::clock::boot_id;
 use crate::context::proc::{members, stat};
 use crate::context::process::{end_carriers, end_group};
 use crate::context::recorder::RUN_VARIABLE;
@@ -28,12 +29,6 @@ impl Host for Machine {
     fn end_survivors(&self, command: &AtWork, run: &str) -> io::Result<usize> {
         end_survivors(command, run)
     }
-}
-
-/// Which start of the machine this is.
-fn boot_id() -> Option<String> {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(id.trim().to_owned())
 }
 
 /// When a process was started, in ticks since the machine's start.

@@ -1,0 +1,200 @@
+//! The file: two connections to it, transactions on them, and patience with those who have it locked.
+//!
+//! Knows no postings.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+
+use super::backoff::{Random, pause};
+use super::schema;
+use crate::board::error::BoardError;
+use crate::board::values::Durability;
+use crate::clock::{Clock, SystemClock, Wake};
+
+/// Why a transaction was given up.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The board's rules refuse it.
+    Refused(BoardError),
+    /// SQLite does.
+    Sqlite(rusqlite::Error),
+}
+
+impl From<BoardError> for Fault {
+    fn from(error: BoardError) -> Self {
+        Fault::Refused(error)
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Fault::Sqlite(error)
+    }
+}
+
+pub(super) struct Store {
+    path: PathBuf,
+    /// Of several threads one writes at a time, as of several processes. Reading goes on beside it.
+    writer: Mutex<Writer>,
+    reader: Mutex<Connection>,
+    patience: Patience,
+}
+
+struct Writer {
+    connection: Connection,
+    /// What full durability comes to, and what the connection is set to now.
+    full: Durability,
+    set: Option<Durability>,
+}
+
+/// How long somebody waits for a file that others have locked.
+struct Patience {
+    limit: Duration,
+    clock: SystemClock,
+    random: Random,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_busy(fault: &Fault) -> bool {
+    let Fault::Sqlite(error) = fault else { return false };
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+impl Store {
+    pub(super) fn open(path: &Path, full: Durability, limit: Duration) -> Result<Store, BoardError> {
+        let patience = Patience { limit, clock: SystemClock::new(), random: Random::new() };
+        // SQLite gives the files beside it the mode of this one.
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(|source| BoardError::Io { location: path.display().to_string(), source })?;
+        let mut connection = connect(path)?;
+        patience.bear(path, || schema::prepare(&mut connection, path))?;
+        let mut reader = connect(path)?;
+        patience.bear(path, || schema::prepare(&mut reader, path))?;
+        let writer = Mutex::new(Writer { connection, full, set: None });
+        Ok(Store { path: path.to_owned(), writer, reader: Mutex::new(reader), patience })
+    }
+
+    pub(super) fn location(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Another connection, for somebody who only looks.
+    pub(super) fn another(&self) -> Result<Connection, BoardError> {
+        connect(&self.path)
+    }
+
+    pub(super) fn io(&self, source: io::Error) -> BoardError {
+        BoardError::Io { location: self.location(), source }
+    }
+
+    /// Makes one transaction that writes. `work` is called again where others were in the way.
+    pub(super) fn write<T>(
+        &self,
+        durability: Durability,
+        mut work: impl FnMut(&Transaction<'_>) -> Result<T, Fault>,
+    ) -> Result<T, BoardError> {
+        let mut writer = lock(&self.writer);
+        self.patience.bear(&self.path, || {
+            writer.set_durability(durability)?;
+            // The write lock is taken at the start: a transaction that reads first and writes then may have to be given up.
+            let tx = Transaction::new(&mut writer.connection, TransactionBehavior::Immediate)?;
+            let value = work(&tx)?;
+            tx.commit()?;
+            Ok(value)
+        })
+    }
+
+    /// Makes one transaction that only reads: all that it sees is of one instant.
+    pub(super) fn read<T>(
+        &self,
+        mut work: impl FnMut(&Transaction<'_>) -> Result<T, Fault>,
+    ) -> Result<T, BoardError> {
+        let mut reader = lock(&self.reader);
+        self.patience.bear(&self.path, || {
+            let tx = Transaction::new(&mut reader, TransactionBehavior::Deferred)?;
+            work(&tx)
+        })
+    }
+}
+
+impl Writer {
+    fn set_durability(&mut self, durability: Durability) -> Result<(), rusqlite::Error> {
+        let durability = if self.full == Durability::Full { durability } else { Durability::Relaxed };
+        if self.set == Some(durability) {
+            return Ok(());
+        }
+        let level = match durability {
+            Durability::Full => "FULL",
+            Durability::Relaxed => "NORMAL",
+        };
+        self.set = None;
+        self.connection.pragma_update(None, "synchronous", level)?;
+        self.set = Some(durability);
+        Ok(())
+    }
+}
+
+impl Patience {
+    /// Tries again while others have the file locked, and at last gives up.
+    fn bear<T>(&self, path: &Path, mut work: impl FnMut() -> Result<T, Fault>) -> Result<T, BoardError> {
+        let began = self.clock.now();
+        let mut tries = 0;
+        loop {
+            let fault = match work() {
+                Ok(value) => return Ok(value),
+                Err(fault) => fault,
+            };
+            let waited = self.clock.now().saturating_sub(began);
+            if !is_busy(&fault) || waited >= self.limit {
+                return Err(into_error(fault, path, waited));
+            }
+            let until = self.clock.now() + pause(tries, self.random.next());
+            self.clock.wait(Some(until), &Wake::default());
+            tries += 1;
+        }
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, BoardError> {
+    // One thread at a time has a connection, so that SQLite need not see to it.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags);
+    let quick = connection.and_then(|connection| {
+        connection.busy_timeout(Duration::ZERO)?;
+        Ok(connection)
+    });
+    quick.map_err(|error| into_error(error.into(), path, Duration::ZERO))
+}
+
+fn into_error(fault: Fault, path: &Path, waited: Duration) -> BoardError {
+    let location = path.display().to_string();
+    let error = match fault {
+        Fault::Refused(error) => return error,
+        fault if is_busy(&fault) => return BoardError::Busy { location, waited },
+        Fault::Sqlite(error) => error,
+    };
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            BoardError::NotABoard { location, what: error.to_string() }
+        }
+        Some(ErrorCode::DiskFull) => {
+            BoardError::Io { location, source: io::Error::new(io::ErrorKind::StorageFull, error) }
+        }
+        _ => BoardError::Io { location, source: io::Error::other(error) },
+    }
+}
