@@ -80,6 +80,8 @@
 pub mod conformance;
 mod contract;
 mod error;
+#[cfg(test)]
+mod faulty;
 mod lease;
 mod memory;
 mod posting_log;

@@ -43,7 +43,10 @@ pub const TESTS: &[Test] = &[
     ("terms grow, and each claim is in the log", claims::terms),
     ("a renewal keeps a claim, and a lease that has run out does not hold", claims::expiry),
     ("a lease of another boot has run out", claims::other_boot),
-    ("a posting is not claimed before its time, nor by other hosts, nor by whom has refused it", claims::conditions),
+    (
+        "a posting is not claimed before its time, nor by other hosts, nor by whom has refused it",
+        claims::conditions,
+    ),
     ("a released posting is claimed again, and its former owner is fenced", claims::release),
     ("renewals of many claims are made in one call, each with an answer of its own", claims::renewals),
     ("appends are numbered per term, and made as a whole or not at all", appends::positions),
@@ -54,7 +57,10 @@ pub const TESTS: &[Test] = &[
     ("steps that are not possible are refused", appends::illegal_steps),
     ("a log is read in pages", appends::pages),
     ("what people ask for is handed to the owner until it is dealt with", requests::handed_on),
-    ("what was never begun is cancelled at once, and what has ended is opened again at once", requests::at_once),
+    (
+        "what was never begun is cancelled at once, and what has ended is opened again at once",
+        requests::at_once,
+    ),
     ("whoever watches is woken, or finds by polling what has happened", wakes::found),
     ("16 threads never have one posting at once", crowd::exclusive),
     ("of 16 threads that take over one posting one succeeds", crowd::takeover),

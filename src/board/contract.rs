@@ -44,12 +44,8 @@ pub trait Board: Send + Sync {
     ///
     /// # Errors
     /// The store's.
-    fn renew(
-        &self,
-        now: &Now,
-        held: &[Held],
-        lease: std::time::Duration,
-    ) -> Result<Vec<Renewal>, BoardError>;
+    fn renew(&self, now: &Now, held: &[Held], lease: std::time::Duration)
+    -> Result<Vec<Renewal>, BoardError>;
 
     /// Appends to the log of a posting. A step that closes the posting ends the claim. The same append again is
     /// [accepted](Accepted::Before), and changes nothing.
@@ -63,12 +59,7 @@ pub trait Board: Send + Sync {
     ///
     /// # Errors
     /// [`Gone`](BoardError::Gone), or the store's.
-    fn read(
-        &self,
-        posting: &PostingId,
-        after: u64,
-        limit: Option<usize>,
-    ) -> Result<Vec<Entry>, BoardError>;
+    fn read(&self, posting: &PostingId, after: u64, limit: Option<usize>) -> Result<Vec<Entry>, BoardError>;
 
     /// Asks for something, and returns the number of the request. A posting that was never claimed is cancelled at once, one that has
     /// ended is opened again at once; otherwise the owner, or the next one, reads it.

@@ -10,7 +10,9 @@ use crate::flow::state::{Illegal, State};
 #[non_exhaustive]
 pub enum BoardError {
     /// The term is not the posting's any more.
-    #[error("{posting} is not this owner's any more: term {given} has ended, and its last claim has term {term}")]
+    #[error(
+        "{posting} is not this owner's any more: term {given} has ended, and its last claim has term {term}"
+    )]
     Fenced {
         /// The posting.
         posting: PostingId,
@@ -94,7 +96,9 @@ pub enum BoardError {
         state: State,
     },
     /// A newer version of this library has written the board.
-    #[error("{location} was written by a newer version (format {found}; this program knows up to {known}); it was left as it is")]
+    #[error(
+        "{location} was written by a newer version (format {found}; this program knows up to {known}); it was left as it is"
+    )]
     Newer {
         /// Where the board is.
         location: String,

@@ -106,8 +106,13 @@ impl Kept {
             if matches!(item, Item::Step(_)) {
                 self.changed_at = now.wall;
             }
-            let entry =
-                Entry { number, term: append.term, position: Some(position), at: now.wall, item: item.clone() };
+            let entry = Entry {
+                number,
+                term: append.term,
+                position: Some(position),
+                at: now.wall,
+                item: item.clone(),
+            };
             self.log.push(entry);
         }
         self.standing = after;
@@ -218,8 +223,7 @@ impl Board for MemoryBoard {
         rules::fits_claim(request)?;
         let mut stored = self.stored();
         let is_next = |id: &&PostingId| {
-            rules::is_wanted(request, id)
-                && stored.postings[*id].standing.is_claimable(now, &request.host)
+            rules::is_wanted(request, id) && stored.postings[*id].standing.is_claimable(now, &request.host)
         };
         let Some(id) = stored.open.values().find(is_next).cloned() else { return Ok(None) };
         let kept = stored.find_mut(&id)?;

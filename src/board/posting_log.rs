@@ -126,7 +126,8 @@ impl PostingLog {
             for entry in page {
                 let Item::Fact(text) = entry.item else { continue };
                 let unreadable = |error| {
-                    let what = format!("entry {} of {} cannot be read: {error}", entry.number, self.location());
+                    let what =
+                        format!("entry {} of {} cannot be read: {error}", entry.number, self.location());
                     LogError::Io(io::Error::new(io::ErrorKind::InvalidData, what))
                 };
                 facts.push(serde_json::from_str(&text).map_err(unreadable)?);
@@ -256,5 +257,200 @@ impl Log for PostingLog {
 
     fn location(&self) -> String {
         format!("the log of {} on the board", self.posting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use anyhow::ensure;
+    use jiff::Timestamp;
+    use serde_json::Map;
+
+    use super::*;
+    use crate::board::faulty::{Fault, FaultyBoard};
+    use crate::board::memory::MemoryBoard;
+    use crate::board::values::{ClaimRequest, NewPosting};
+    use crate::flow::{State as PostingState, Step};
+    use crate::{Engine, JobGraph, Outcome};
+
+    fn now() -> Now {
+        Now { wall: Timestamp::UNIX_EPOCH, boot: "a boot".into(), since_boot: Duration::from_secs(9) }
+    }
+
+    fn id() -> PostingId {
+        PostingId::new("a").unwrap()
+    }
+
+    /// A board with one posting.
+    fn board() -> Arc<MemoryBoard> {
+        let board = MemoryBoard::new();
+        board.post(&now(), &NewPosting::new(id(), "a flow", *b"")).unwrap();
+        Arc::new(board)
+    }
+
+    /// Claims the posting, from an owner that has been silent for a long time.
+    fn take_over(board: &Arc<MemoryBoard>, answers: Arc<dyn Board>) -> PostingLog {
+        let term = board.postings(&crate::board::Query::one(&id())).unwrap()[0].term;
+        let time = move || now().after(Duration::from_secs(60) * u32::try_from(term).unwrap());
+        let request = ClaimRequest {
+            conductor: "one".to_owned(),
+            host: "here".to_owned(),
+            lease: Duration::from_secs(30),
+            only: None,
+            skip: Vec::new(),
+        };
+        let claim = board.claim(&time(), &request).unwrap().expect("there is one");
+        PostingLog::new(answers, &claim, time)
+    }
+
+    fn settled(n: u64) -> Record {
+        Record::Settled { n }
+    }
+
+    #[test]
+    fn it_keeps_the_contract_of_logs() {
+        let board = board();
+        crate::engine::log::conformance::keeps_the_contract(&mut || {
+            Box::new(take_over(&board, board.clone()))
+        });
+    }
+
+    #[test]
+    fn it_keeps_the_contract_of_logs_in_sqlite_too() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let board = Arc::new(crate::board::SqliteBoard::open(directory.path().join("board.db")).unwrap());
+        board.post(&now(), &NewPosting::new(id(), "a flow", *b"")).unwrap();
+        let mut terms = 0;
+        crate::engine::log::conformance::keeps_the_contract(&mut || {
+            let time = now().after(Duration::from_secs(60) * terms);
+            terms += 1;
+            let request = ClaimRequest {
+                conductor: "one".to_owned(),
+                host: "here".to_owned(),
+                lease: Duration::from_secs(30),
+                only: None,
+                skip: Vec::new(),
+            };
+            let claim = board.claim(&time, &request).unwrap().expect("there is one");
+            Box::new(PostingLog::new(board.clone(), &claim, move || time.clone()))
+        });
+    }
+
+    /// The engine owes the same, wherever its log is.
+    #[test]
+    fn what_is_owed_is_done_by_the_next_owner() {
+        let board = board();
+        let engine = |fails: bool| {
+            let mut graph = JobGraph::builder();
+            graph.run_only("maker", |cx| Ok(cx.local().set("made", 7)?)).cleanup(move |cx| {
+                ensure!(cx.local().get::<u32>("made")? == Some(7), "its storage was lost");
+                ensure!(!fails, "not yet");
+                Ok(())
+            });
+            Engine::with_graph(graph.build().unwrap()).journal(take_over(&board, board.clone()))
+        };
+        let report = engine(true).converge();
+        assert_eq!((report.job("maker").outcome(), report.failed_cleanups().count()), (Outcome::Changed, 1));
+        assert_eq!(engine(true).debts().len(), 1);
+        assert_eq!(engine(false).pay_debts(false).failed_cleanups().count(), 0);
+        assert!(engine(false).debts().is_empty());
+    }
+
+    #[test]
+    fn nothing_runs_once_another_owner_has_taken_over() {
+        let board = board();
+        let mut graph = JobGraph::builder();
+        graph.run_only("never", |_| panic!("it runs without a record"));
+        let own = take_over(&board, board.clone());
+        let mut engine = Engine::with_graph(graph.build().unwrap()).tries(1).journal(own);
+        let _other = take_over(&board, board.clone());
+        let report = engine.converge();
+        let reason = report.job("never").reason().unwrap_or_default().to_owned();
+        assert!(reason.contains("another owner has taken over, with term 2"), "{reason}");
+    }
+
+    #[test]
+    fn what_is_true_on_one_machine_alone_stays_there() {
+        let board = board();
+        let log = take_over(&board, board.clone());
+        let start = |pid, boot: Option<&str>, directory| Record::Start {
+            run: "r".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            pid,
+            boot: boot.map(str::to_owned),
+            revert: false,
+            directory,
+            args: Map::new(),
+            positional: Vec::new(),
+        };
+        let here = std::path::Path::new("/here").into();
+        let spawned = Record::Spawned { n: 1, group: 5, start: Some(9), token: Some("t".to_owned()) };
+        let starting = Record::Starting { n: 1, token: "t".to_owned() };
+        let records =
+            [start(7, Some("a boot"), Some(here)), settled(1), starting.clone(), spawned, settled(2)];
+        log.append(1, 0, &records).unwrap();
+        log.append(1, 5, &[starting]).unwrap();
+        log.append(1, 6, &[settled(3)]).unwrap();
+        assert_eq!(log.read().unwrap(), [start(0, None, None), settled(1), settled(2), settled(3)]);
+    }
+
+    /// A board whose n-th append fails so, and works from then on.
+    fn failing(board: &Arc<MemoryBoard>, at: usize, fault: Fault) -> Arc<dyn Board> {
+        let appends = AtomicUsize::new(0);
+        Arc::new(FaultyBoard::new(board.clone(), move |call| match call {
+            "append" if appends.fetch_add(1, Ordering::SeqCst) == at => fault,
+            _ => Fault::Works,
+        }))
+    }
+
+    #[test]
+    fn an_append_whose_answer_was_lost_is_there_once() {
+        for fault in [Fault::IsLost, Fault::AnswerIsLost] {
+            for at in 0..4 {
+                let board = board();
+                let log = take_over(&board, failing(&board, at, fault));
+                let mut position = 0;
+                for n in 0..5 {
+                    let record = [settled(n)];
+                    if log.append(1, position, &record).is_err() {
+                        log.append(1, position, &record).expect("it is answered the second time");
+                    }
+                    position += 1;
+                }
+                let all: Vec<_> = (0..5).map(settled).collect();
+                assert_eq!(log.read().unwrap(), all, "{fault:?} at {at}");
+            }
+        }
+    }
+
+    /// The engine may do something else after a failure. What it was told had failed may be there then, but never twice, and never
+    /// in the place of another record.
+    #[test]
+    fn another_append_after_one_that_was_not_answered_comes_after_it() {
+        for fault in [Fault::IsLost, Fault::AnswerIsLost] {
+            let board = board();
+            let log = take_over(&board, failing(&board, 1, fault));
+            log.append(1, 0, &[settled(0)]).unwrap();
+            log.append(1, 1, &[settled(1)]).unwrap_err();
+            log.append(1, 1, &[settled(2)]).unwrap();
+            log.append_steps([Step::Converged]).unwrap();
+            assert_eq!(log.read().unwrap(), [settled(0), settled(1), settled(2)]);
+            let found = board.postings(&crate::board::Query::one(&id())).unwrap();
+            assert_eq!(found[0].state, PostingState::Converged);
+        }
+    }
+
+    #[test]
+    fn a_snapshot_whose_answer_was_lost_is_made_once() {
+        let board = board();
+        let log = take_over(&board, failing(&board, 1, Fault::AnswerIsLost));
+        log.append(1, 0, &[settled(0), settled(1)]).unwrap();
+        log.snapshot(1, &[settled(9)]).unwrap_err();
+        log.snapshot(1, &[settled(9)]).unwrap();
+        log.append(1, 2, &[settled(2)]).unwrap();
+        assert_eq!(log.read().unwrap(), [settled(9), settled(2)]);
     }
 }

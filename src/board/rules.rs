@@ -172,7 +172,11 @@ impl Standing {
     }
 
     fn conflict(&self, append: &Append<'_>) -> BoardError {
-        BoardError::Conflict { posting: append.posting.clone(), position: append.position, next: self.position }
+        BoardError::Conflict {
+            posting: append.posting.clone(),
+            position: append.position,
+            next: self.position,
+        }
     }
 
     /// Whether an append is what stands at its place. `stored`: the entries at its positions that are there.

@@ -4,8 +4,10 @@
 //! [`store`]'s business, the text of the statements [`rows`]'.
 
 mod backoff;
+mod durable;
 mod rows;
 mod schema;
+
 mod store;
 mod wake_file;
 
@@ -34,7 +36,7 @@ use crate::flow::state::Step;
 #[non_exhaustive]
 pub struct SqliteOptions {
     /// What [`Durability::Full`] comes to: with it, the loss of power loses nothing that was answered; with
-    /// [`Relaxed`](Durability::Relaxed) (SQLite's `synchronous = NORMAL`) it may lose the last calls, and the board stays whole.
+    /// [`Relaxed`](Durability::Relaxed) it may lose the last calls, and the board stays whole.
     /// The death of processes loses nothing either way.
     pub durability: Durability,
     /// How long a call waits for others before it is refused with [`BoardError::Busy`].
@@ -61,8 +63,8 @@ impl Default for SqliteOptions {
 /// alone; whoever may write it decides what conductors run.
 ///
 /// What was answered survives the death of any process. With [`Durability::Full`], the default, it also survives the loss of
-/// power, as far as the disk keeps what it has confirmed; renewals and what is appended with [`Durability::Relaxed`] may be lost
-/// then, and nothing else.
+/// power, as far as the disk keeps what it has confirmed. What may be lost then, and nothing else: renewals, what is appended with
+/// [`Durability::Relaxed`], and a claim after which nothing else was appended; a later claim then has its term.
 ///
 /// Leases are counted on `CLOCK_BOOTTIME`, so all processes have to see the same one, and those of another boot have run out.
 pub struct SqliteBoard {
@@ -150,9 +152,6 @@ fn write_append(
         rows::insert_entry(tx, number, &entry)?;
     }
     rows::update(tx, row)?;
-    if append.items.is_empty() {
-        rows::barrier(tx)?;
-    }
     Ok(())
 }
 
@@ -189,7 +188,9 @@ impl Board for SqliteBoard {
         if self.store.read(|tx| Ok(rows::next(tx, now, request)?))?.is_none() {
             return Ok(None);
         }
-        self.write(Durability::Full, |tx| {
+        // The first append that has to survive the loss of power brings the claim to the disk with it. Before that nothing was
+        // begun, so that a claim that is lost, and whose term is then another's, has done nothing.
+        self.write(Durability::Relaxed, |tx| {
             let Some(mut row) = rows::next(tx, now, request)? else { return Ok(None) };
             let (after, step) = row.standing.claimed(now, request);
             row.standing = after;
@@ -329,9 +330,8 @@ mod tests {
         let directory = tempfile::TempDir::new().unwrap();
         let board = SqliteBoard::open(directory.path().join("board.db")).unwrap();
         let now = Now::of_this_machine();
-        let large = |name: &str| {
-            NewPosting::new(PostingId::new(name).unwrap(), "a flow", vec![b'x'; 900_000])
-        };
+        let large =
+            |name: &str| NewPosting::new(PostingId::new(name).unwrap(), "a flow", vec![b'x'; 900_000]);
         // A limit on the size of the file is answered as a full disk is.
         let limit = |pages: u32| {
             board

@@ -93,7 +93,10 @@ pub(super) fn repeated(subject: &dyn Subject) {
     ];
     for (position, items) in refused {
         let answer = append(&*board, &now, &taken, position, &items);
-        assert!(matches!(answer, Err(BoardError::Conflict { next: 4, .. })), "{position} {items:?}: {answer:?}");
+        assert!(
+            matches!(answer, Err(BoardError::Conflict { next: 4, .. })),
+            "{position} {items:?}: {answer:?}"
+        );
     }
     assert_eq!(facts_of(&*board, "a"), ["a", "b", "c", ""]);
 }
@@ -143,10 +146,7 @@ pub(super) fn snapshot(subject: &dyn Subject) {
         replaces: true,
         durability: Durability::Full,
     };
-    assert!(matches!(
-        board.append(&over, &Append { term: 1, ..snapshot }),
-        Err(BoardError::Fenced { .. })
-    ));
+    assert!(matches!(board.append(&over, &Append { term: 1, ..snapshot }), Err(BoardError::Fenced { .. })));
     assert_eq!(facts_of(&*board, "a"), ["a", "b", "c"], "what was refused has replaced nothing");
     assert_eq!(board.append(&over, &snapshot).unwrap(), Accepted::Now);
     assert_eq!(board.append(&over, &snapshot).unwrap(), Accepted::Before);
@@ -178,7 +178,11 @@ pub(super) fn closing(subject: &dyn Subject) {
         let taken = claim(subject, &*board, &now, "one");
         let items = [Item::Fact("x".to_owned()), Item::Step(ending)];
         append(&*board, &now, &taken, 0, &items).unwrap();
-        assert_eq!(append(&*board, &now, &taken, 0, &items).unwrap(), Accepted::Before, "its answer was lost");
+        assert_eq!(
+            append(&*board, &now, &taken, 0, &items).unwrap(),
+            Accepted::Before,
+            "its answer was lost"
+        );
         let found = board.postings(&Query::one(&id(&name))).unwrap().remove(0);
         assert_eq!((found.state, found.owner), (state, None));
         let after = append(&*board, &now, &taken, 2, &facts(["y"]));
@@ -195,18 +199,12 @@ pub(super) fn illegal_steps(subject: &dyn Subject) {
     post(&*board, &now, "a");
     let taken = claim(subject, &*board, &now, "one");
     let claimed = Step::Claimed { term: 2, conductor: "one".to_owned(), host: "here".to_owned() };
-    let released =
-        Step::Released { reason: reason(), taken_away: false, not_before: None, only_host: None };
-    for (not_the_owners, kind) in [
-        (claimed, StepKind::Claimed),
-        (released, StepKind::Released),
-        (Step::Retried, StepKind::Retried),
-    ] {
+    let released = Step::Released { reason: reason(), taken_away: false, not_before: None, only_host: None };
+    for (not_the_owners, kind) in
+        [(claimed, StepKind::Claimed), (released, StepKind::Released), (Step::Retried, StepKind::Retried)]
+    {
         let refused = append(&*board, &now, &taken, 0, &step(not_the_owners));
-        assert!(
-            matches!(refused, Err(BoardError::NotTheOwners { step, .. }) if step == kind),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(BoardError::NotTheOwners { step, .. }) if step == kind), "{refused:?}");
     }
     let twice = [Item::Step(Step::Converged), Item::Step(Step::Failed { reason: reason() })];
     let refused = append(&*board, &now, &taken, 0, &twice).unwrap_err();

@@ -8,21 +8,13 @@ use super::subject::{
 use crate::board::contract::Board;
 use crate::board::error::BoardError;
 use crate::board::lease::Now;
-use crate::board::values::{
-    Accepted, ClaimRequest, Held, Item, NewPosting, Owner, Query, Release, Renewal,
-};
+use crate::board::values::{Accepted, ClaimRequest, Held, Item, NewPosting, Owner, Query, Release, Renewal};
 use crate::flow::state::{State, Step};
 
 const INSTANT: Duration = Duration::from_millis(1);
 
 fn give_back(posting: &str, term: Option<u64>) -> Release {
-    Release {
-        posting: id(posting),
-        term,
-        reason: "a reason".to_owned(),
-        not_before: None,
-        only_host: None,
-    }
+    Release { posting: id(posting), term, reason: "a reason".to_owned(), not_before: None, only_host: None }
 }
 
 fn owner(board: &dyn Board, name: &str) -> Option<Owner> {
@@ -31,7 +23,8 @@ fn owner(board: &dyn Board, name: &str) -> Option<Owner> {
 
 pub(super) fn order(subject: &dyn Subject) {
     let (board, now) = (subject.open(), start());
-    for (name, priority) in [("a", 0), ("b", 5), ("c", -1), ("d", 5), ("e", 0), ("f", i32::MAX), ("g", i32::MIN)]
+    for (name, priority) in
+        [("a", 0), ("b", 5), ("c", -1), ("d", 5), ("e", 0), ("f", i32::MAX), ("g", i32::MIN)]
     {
         board.post(&now, &NewPosting { priority, ..posting(name) }).unwrap();
     }
@@ -184,8 +177,12 @@ pub(super) fn renewals(subject: &dyn Subject) {
     all.push(Held { posting: id("p0"), term: 7 });
     let half = subject.pass(&now, subject.lease() / 2);
     let answers = board.renew(&half, &all, subject.lease()).unwrap();
-    let lost: Vec<_> =
-        answers.iter().enumerate().filter(|(_, answer)| **answer == Renewal::Lost).map(|(at, _)| at).collect();
+    let lost: Vec<_> = answers
+        .iter()
+        .enumerate()
+        .filter(|(_, answer)| **answer == Renewal::Lost)
+        .map(|(at, _)| at)
+        .collect();
     assert_eq!((answers.len(), lost), (22, vec![3, 20, 21]));
     let over = subject.pass(&now, subject.lease() + INSTANT);
     assert_eq!(claim(subject, &*board, &over, "two").posting.id.as_str(), "p3");

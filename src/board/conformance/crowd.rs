@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::subject::{Subject, append, claim, post, posting, start, try_claim};
 use crate::board::error::BoardError;
-use crate::board::values::{Item, KeyChange, NewPosting, Query};
+use crate::board::values::{Append, Durability, Item, KeyChange, NewPosting, Query};
 use crate::flow::state::{State, Step};
 
 const THREADS: usize = 16;
@@ -103,25 +103,42 @@ pub(super) fn counting(subject: &dyn Subject) {
 pub(super) fn many(subject: &dyn Subject) {
     const POSTINGS: u64 = 10_000;
     let (board, now) = (subject.open(), start());
+    let priority = |number: u64| (number * 7919 % 5) as i32;
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS as u64 {
+            let (board, now) = (&board, &now);
+            scope.spawn(move || {
+                for number in (thread..POSTINGS).step_by(THREADS) {
+                    let priority = priority(number);
+                    board.post(now, &NewPosting { priority, ..posting(&format!("p{number}")) }).unwrap();
+                }
+            });
+        }
+    });
     let mut expected: BTreeMap<(i32, u64), String> = BTreeMap::new();
-    for number in 0..POSTINGS {
-        let (priority, name) = ((number * 7919 % 5) as i32, format!("p{number}"));
-        board.post(&now, &NewPosting { priority, ..posting(&name) }).unwrap();
-        expected.insert((-priority, number), name);
-    }
-    let mut listed = HashSet::new();
     let mut query = Query { limit: Some(999), ..Query::all() };
     loop {
         let page = board.postings(&query).unwrap();
         let Some(last) = page.last() else { break };
         query.after = last.number;
-        listed.extend(page.into_iter().map(|posting| posting.id.to_string()));
+        expected.extend(
+            page.into_iter().map(|posting| ((-posting.priority, posting.number), posting.id.to_string())),
+        );
     }
-    assert_eq!(listed.len() as u64, POSTINGS);
+    let names: HashSet<&String> = expected.values().collect();
+    assert_eq!((expected.len() as u64, names.len() as u64), (POSTINGS, POSTINGS));
     for name in expected.values() {
         let taken = claim(subject, &*board, &now, "one");
         assert_eq!(taken.posting.id.as_str(), name);
-        append(&*board, &now, &taken, 0, &[Item::Step(Step::Converged)]).unwrap();
+        let converged = Append {
+            posting: &taken.posting.id,
+            term: taken.term,
+            position: 0,
+            items: &[Item::Step(Step::Converged)],
+            replaces: false,
+            durability: Durability::Relaxed,
+        };
+        board.append(&now, &converged).unwrap();
     }
     assert!(try_claim(subject, &*board, &now, "one").is_none());
     let ended = Query { states: Some(vec![State::Converged]), ..Query::all() };

@@ -157,7 +157,8 @@ pub(super) fn removal(subject: &dyn Subject) {
     let later = subject.pass(&now, subject.lease() / 2);
     for at in [&now, &later] {
         let taken = claim(subject, &*board, at, "one");
-        append(&*board, at, &taken, 0, &[Item::Fact("done".to_owned()), Item::Step(Step::Converged)]).unwrap();
+        append(&*board, at, &taken, 0, &[Item::Fact("done".to_owned()), Item::Step(Step::Converged)])
+            .unwrap();
     }
     assert_eq!(board.gc(&Discard::ClosedBefore(later.wall)).unwrap(), 1);
     let left = board.postings(&Query::all()).unwrap();

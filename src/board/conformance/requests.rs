@@ -37,7 +37,8 @@ pub(super) fn handed_on(subject: &dyn Subject) {
     let over = subject.pass(&now, subject.lease());
     let second = claim(subject, &*board, &over, "two");
     assert_eq!(second.posting.requests, both[1..]);
-    append(&*board, &over, &second, 0, &[Item::Step(Step::Cancelled { reason: "asked".to_owned() })]).unwrap();
+    append(&*board, &over, &second, 0, &[Item::Step(Step::Cancelled { reason: "asked".to_owned() })])
+        .unwrap();
     assert_eq!((state(&*board, "a"), open(&*board, "a")), (State::Cancelled, vec![]));
     assert!(matches!(board.request(&over, &id("none"), Request::Cancel), Err(BoardError::Gone { .. })));
 }

@@ -142,7 +142,8 @@ impl Stored {
 }
 
 pub(super) fn content(db: &Connection, id: &PostingId) -> Result<Option<Stored>> {
-    let sql = "SELECT flow, body, priority, posted_not_before FROM posting JOIN body USING (number) WHERE id = ?1";
+    let sql =
+        "SELECT flow, body, priority, posted_not_before FROM posting JOIN body USING (number) WHERE id = ?1";
     let stored = |row: &SqlRow<'_>| {
         Ok(Stored {
             flow: row.get("flow")?,
@@ -256,9 +257,8 @@ fn in_order_of_claims(
 
 /// The posting that is claimed next.
 pub(super) fn next(db: &Connection, now: &Now, request: &ClaimRequest) -> Result<Option<Row>> {
-    let fits = |row: &Row| {
-        rules::is_wanted(request, &row.id) && row.standing.is_claimable(now, &request.host)
-    };
+    let fits =
+        |row: &Row| rules::is_wanted(request, &row.id) && row.standing.is_claimable(now, &request.host);
     if let Some(only) = &request.only {
         return Ok(find(db, only)?.filter(fits));
     }
@@ -315,14 +315,9 @@ pub(super) fn list(db: &Connection, query: &Query) -> Result<Vec<Posting>> {
     Ok(postings)
 }
 
-fn in_order_of_age(
-    db: &Connection,
-    query: &Query,
-    mut take: impl FnMut(Row) -> Result<bool>,
-) -> Result<()> {
+fn in_order_of_age(db: &Connection, query: &Query, mut take: impl FnMut(Row) -> Result<bool>) -> Result<()> {
     // What is open has indexes, and what has ended is most of a board.
-    let only_open =
-        query.states.as_ref().is_some_and(|states| states.iter().all(|state| state.is_open()));
+    let only_open = query.states.as_ref().is_some_and(|states| states.iter().all(|state| state.is_open()));
     let mut statement = db.prepare_cached(match only_open {
         true => {
             "SELECT * FROM posting WHERE is_open AND conductor IS NULL AND number > ?1 \
@@ -360,8 +355,14 @@ pub(super) fn insert_entry(db: &Connection, posting: u64, entry: &Entry) -> Resu
         Item::Fact(fact) => (None, Some(fact)),
     };
     let slot = slot(posting, entry.number);
-    db.prepare_cached("INSERT INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute(params![slot, entry.term, entry.position, stored(entry.at), step, fact])?;
+    db.prepare_cached("INSERT INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+        slot,
+        entry.term,
+        entry.position,
+        stored(entry.at),
+        step,
+        fact
+    ])?;
     Ok(())
 }
 
@@ -380,12 +381,7 @@ fn entry(row: &SqlRow<'_>) -> Result<Entry> {
     })
 }
 
-pub(super) fn entries(
-    db: &Connection,
-    posting: u64,
-    after: u64,
-    limit: Option<usize>,
-) -> Result<Vec<Entry>> {
+pub(super) fn entries(db: &Connection, posting: u64, after: u64, limit: Option<usize>) -> Result<Vec<Entry>> {
     let limit = limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(-1));
     db.prepare_cached("SELECT * FROM entry WHERE slot > ?1 AND slot <= ?2 ORDER BY slot LIMIT ?3")?
         .query_map(params![slot(posting, after), slot(posting, u64::MAX), limit], entry)?
@@ -409,12 +405,6 @@ pub(super) fn delete_facts(db: &Connection, posting: u64) -> Result<()> {
     Ok(())
 }
 
-/// Writes something that says nothing, so that the transaction is one that has to be made durable.
-pub(super) fn barrier(db: &Connection) -> Result<()> {
-    db.prepare_cached("UPDATE barrier SET count = count + 1")?.execute(())?;
-    Ok(())
-}
-
 pub(super) fn insert_request(
     db: &Connection,
     standing: &Standing,
@@ -422,8 +412,11 @@ pub(super) fn insert_request(
     request: Request,
 ) -> Result<()> {
     let slot = slot(standing.number, standing.requested);
-    db.prepare_cached("INSERT INTO request VALUES (?1, ?2, ?3)")?
-        .execute(params![slot, stored(now.wall), request.name()])?;
+    db.prepare_cached("INSERT INTO request VALUES (?1, ?2, ?3)")?.execute(params![
+        slot,
+        stored(now.wall),
+        request.name()
+    ])?;
     Ok(())
 }
 

@@ -59,8 +59,6 @@ const MIGRATIONS: [&str; 1] = ["
     ) STRICT;
     CREATE TABLE request (slot INTEGER PRIMARY KEY, at INTEGER NOT NULL, request TEXT NOT NULL) STRICT;
     CREATE TABLE key (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
-    CREATE TABLE barrier (one INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
-    INSERT INTO barrier VALUES (1, 0);
 "];
 
 /// The version that is written.
@@ -68,7 +66,8 @@ const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Sets a connection up, and brings the file to the present version.
 pub(super) fn prepare(connection: &mut Connection, path: &Path) -> Result<(), Fault> {
-    connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+    connection.pragma_update_and_check(None, "journal_size_limit", 64 * 1024 * 1024, |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
     // In one transaction, since another process may be in the middle of making it a board.
     let tx = Transaction::new(connection, TransactionBehavior::Deferred)?;
     let is_current = check(&version_of(&tx)?, path)?;
@@ -138,7 +137,8 @@ mod tests {
 
     #[test]
     fn a_file_of_another_program_is_left_as_it_is() {
-        let expected = "board.db is not a board: it is a SQLite database of another program; it was left as it is";
+        let expected =
+            "board.db is not a board: it is a SQLite database of another program; it was left as it is";
         assert_eq!(refusal("CREATE TABLE people (name TEXT)"), expected);
         assert_eq!(refusal("PRAGMA application_id = 7; PRAGMA user_version = 1"), expected);
     }

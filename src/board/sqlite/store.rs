@@ -12,6 +12,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::backoff::{Random, pause};
+use super::durable::Durable;
 use super::schema;
 use crate::board::error::BoardError;
 use crate::board::values::Durability;
@@ -41,16 +42,11 @@ impl From<rusqlite::Error> for Fault {
 pub(super) struct Store {
     path: PathBuf,
     /// Of several threads one writes at a time, as of several processes. Reading goes on beside it.
-    writer: Mutex<Writer>,
+    writer: Mutex<Connection>,
     reader: Mutex<Connection>,
+    /// `None`: full durability is not asked for.
+    durable: Option<Durable>,
     patience: Patience,
-}
-
-struct Writer {
-    connection: Connection,
-    /// What full durability comes to, and what the connection is set to now.
-    full: Durability,
-    set: Option<Durability>,
 }
 
 /// How long somebody waits for a file that others have locked.
@@ -81,12 +77,13 @@ impl Store {
             .mode(0o600)
             .open(path)
             .map_err(|source| BoardError::Io { location: path.display().to_string(), source })?;
-        let mut connection = connect(path)?;
-        patience.bear(path, || schema::prepare(&mut connection, path))?;
+        let mut writer = connect(path)?;
+        patience.bear(path, || schema::prepare(&mut writer, path))?;
         let mut reader = connect(path)?;
         patience.bear(path, || schema::prepare(&mut reader, path))?;
-        let writer = Mutex::new(Writer { connection, full, set: None });
-        Ok(Store { path: path.to_owned(), writer, reader: Mutex::new(reader), patience })
+        let durable = (full == Durability::Full).then(|| Durable::new(path));
+        let (writer, reader) = (Mutex::new(writer), Mutex::new(reader));
+        Ok(Store { path: path.to_owned(), writer, reader, durable, patience })
     }
 
     pub(super) fn location(&self) -> String {
@@ -109,14 +106,21 @@ impl Store {
         mut work: impl FnMut(&Transaction<'_>) -> Result<T, Fault>,
     ) -> Result<T, BoardError> {
         let mut writer = lock(&self.writer);
-        self.patience.bear(&self.path, || {
-            writer.set_durability(durability)?;
+        let value = self.patience.bear(&self.path, || {
             // The write lock is taken at the start: a transaction that reads first and writes then may have to be given up.
-            let tx = Transaction::new(&mut writer.connection, TransactionBehavior::Immediate)?;
+            let tx = Transaction::new(&mut writer, TransactionBehavior::Immediate)?;
             let value = work(&tx)?;
             tx.commit()?;
             Ok(value)
-        })
+        })?;
+        let Some(durable) = &self.durable else { return Ok(value) };
+        let commit = durable.committed();
+        // Others go on while the disk works.
+        drop(writer);
+        if durability == Durability::Full {
+            durable.sync(commit).map_err(|source| self.io(source))?;
+        }
+        Ok(value)
     }
 
     /// Makes one transaction that only reads: all that it sees is of one instant.
@@ -129,23 +133,6 @@ impl Store {
             let tx = Transaction::new(&mut reader, TransactionBehavior::Deferred)?;
             work(&tx)
         })
-    }
-}
-
-impl Writer {
-    fn set_durability(&mut self, durability: Durability) -> Result<(), rusqlite::Error> {
-        let durability = if self.full == Durability::Full { durability } else { Durability::Relaxed };
-        if self.set == Some(durability) {
-            return Ok(());
-        }
-        let level = match durability {
-            Durability::Full => "FULL",
-            Durability::Relaxed => "NORMAL",
-        };
-        self.set = None;
-        self.connection.pragma_update(None, "synchronous", level)?;
-        self.set = Some(durability);
-        Ok(())
     }
 }
 
