@@ -412,13 +412,11 @@ mod tests {
             for at in 0..4 {
                 let board = board();
                 let log = take_over(&board, failing(&board, at, fault));
-                let mut position = 0;
                 for n in 0..5 {
                     let record = [settled(n)];
-                    if log.append(1, position, &record).is_err() {
-                        log.append(1, position, &record).expect("it is answered the second time");
+                    if log.append(1, n, &record).is_err() {
+                        log.append(1, n, &record).expect("it is answered the second time");
                     }
-                    position += 1;
                 }
                 let all: Vec<_> = (0..5).map(settled).collect();
                 assert_eq!(log.read().unwrap(), all, "{fault:?} at {at}");

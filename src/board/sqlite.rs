@@ -5,6 +5,7 @@
 
 mod backoff;
 mod durable;
+mod fault;
 mod rows;
 mod schema;
 
@@ -17,8 +18,9 @@ use std::time::Duration;
 
 use rusqlite::Transaction;
 
+use self::fault::Fault;
 use self::rows::Row;
-use self::store::{Fault, Store};
+use self::store::Store;
 use self::wake_file::WakeFile;
 use super::contract::{Board, Watching};
 use super::error::BoardError;

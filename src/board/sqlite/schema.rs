@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::store::Fault;
+use super::fault::Fault;
 use crate::board::error::BoardError;
 
 /// What marks a SQLite file as a board: "dojb".

@@ -9,35 +9,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use super::backoff::{Random, pause};
 use super::durable::Durable;
+use super::fault::{Fault, into_error, is_busy};
 use super::schema;
 use crate::board::error::BoardError;
 use crate::board::values::Durability;
 use crate::clock::{Clock, SystemClock, Wake};
-
-/// Why a transaction was given up.
-#[derive(Debug)]
-pub(super) enum Fault {
-    /// The board's rules refuse it.
-    Refused(BoardError),
-    /// SQLite does.
-    Sqlite(rusqlite::Error),
-}
-
-impl From<BoardError> for Fault {
-    fn from(error: BoardError) -> Self {
-        Fault::Refused(error)
-    }
-}
-
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Self {
-        Fault::Sqlite(error)
-    }
-}
 
 pub(super) struct Store {
     path: PathBuf,
@@ -58,11 +38,6 @@ struct Patience {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn is_busy(fault: &Fault) -> bool {
-    let Fault::Sqlite(error) = fault else { return false };
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 impl Store {
@@ -166,22 +141,4 @@ fn connect(path: &Path) -> Result<Connection, BoardError> {
         Ok(connection)
     });
     quick.map_err(|error| into_error(error.into(), path, Duration::ZERO))
-}
-
-fn into_error(fault: Fault, path: &Path, waited: Duration) -> BoardError {
-    let location = path.display().to_string();
-    let error = match fault {
-        Fault::Refused(error) => return error,
-        fault if is_busy(&fault) => return BoardError::Busy { location, waited },
-        Fault::Sqlite(error) => error,
-    };
-    match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            BoardError::NotABoard { location, what: error.to_string() }
-        }
-        Some(ErrorCode::DiskFull) => {
-            BoardError::Io { location, source: io::Error::new(io::ErrorKind::StorageFull, error) }
-        }
-        _ => BoardError::Io { location, source: io::Error::other(error) },
-    }
 }
