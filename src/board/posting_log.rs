@@ -354,9 +354,9 @@ mod tests {
         };
         let report = engine(true).converge();
         assert_eq!((report.job("maker").outcome(), report.failed_cleanups().count()), (Outcome::Changed, 1));
-        assert_eq!(engine(true).debts().len(), 1);
-        assert_eq!(engine(false).pay_debts(false).failed_cleanups().count(), 0);
-        assert!(engine(false).debts().is_empty());
+        assert_eq!(engine(true).pending().len(), 1);
+        assert_eq!(engine(false).call_pending(false).failed_cleanups().count(), 0);
+        assert!(engine(false).pending().is_empty());
     }
 
     #[test]
