@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use similar::TextDiff;
 
-use crate::context::ResultError;
 use crate::context::command::CommandError;
+use crate::context::results::ResultError;
 
 /// A diff that is not found within this time is made coarser: showing it must not take longer than making it so.
 const DIFF_TIMEOUT: Duration = Duration::from_secs(1);

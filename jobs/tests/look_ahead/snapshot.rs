@@ -6,8 +6,11 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Kind and mode, owner, time of change, and content or target, of everything below; times of directories included.
-pub(crate) fn snapshot(directory: &Path) -> BTreeMap<PathBuf, (u32, u32, u32, i64, i64, Vec<u8>)> {
+/// What can be seen of one thing: kind and mode, owner, time of change, and content or target.
+type Seen = (u32, u32, u32, i64, i64, Vec<u8>);
+
+/// Everything below a directory; times of directories included.
+pub(crate) fn snapshot(directory: &Path) -> BTreeMap<PathBuf, Seen> {
     let mut found = BTreeMap::new();
     let mut open = vec![directory.to_owned()];
     while let Some(path) = open.pop() {
