@@ -207,7 +207,7 @@ fn five_drifts_of_a_small_web_host_are_all_shown() {
     let drifts = [
         ("directory /srv/www", "rm -r srv/www"),
         ("directory /var/backups", "rm -r var/backups"),
-        ("archive old configuration", "echo 'gzip on;' >etc/nginx/extra.conf"),
+        ("archive old configuration", "date +%s%N >etc/nginx/extra.conf"),
         ("template server", "echo broken >etc/nginx/conf.d/site.conf"),
         ("template page", "rm -f srv/www/index.html"),
         ("line hosts", "sed -i 's/www.example.org/example.org/' etc/hosts"),
