@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["job"],
     &["context"],
     &["event"],
+    &["diagnostic"],
     &["secret", "clock", "panics", "suggest", "units"],
 ];
 

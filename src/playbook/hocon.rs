@@ -4,8 +4,11 @@
 //! done, but for substitutions that are filled in later. Every value keeps its place, sizes are bounded, and problems are
 //! reported all at once where that is possible.
 
+mod budget;
 mod comments;
 mod concat;
+mod frames;
+mod layers;
 mod lex;
 mod lexeme;
 mod limits;

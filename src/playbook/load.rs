@@ -222,6 +222,10 @@ impl Options {
             Problem::new(None, format!("failed to find out the working directory: {error}"))
         })?;
         settings.overrides = std::mem::take(&mut self.overrides);
+        let tasks = || "tasks".to_owned();
+        (settings.joined, settings.once) = (vec![tasks()], vec![tasks()]);
+        settings.deferred_over = Some(tasks());
+        settings.variables = Some("vars".to_owned());
         settings.deferred = deferred::NAMES.map(str::to_owned).to_vec();
         Ok(settings)
     }

@@ -29,10 +29,7 @@ const MOST_TEXT: usize = 256 * 1024 * 1024;
 const MOST_FAULTY: usize = 5;
 
 /// Builds the graph; an empty list of problems was found where there is one.
-pub(in crate::playbook) fn build(
-    input: &BuildInput<'_>,
-    problems: &mut Vec<Problem>,
-) -> Option<(GraphBuilder, Ids)> {
+pub(crate) fn build(input: &BuildInput<'_>, problems: &mut Vec<Problem>) -> Option<(GraphBuilder, Ids)> {
     let before = problems.len();
     let mut builder = Builder { input, jobs: JobBuilder::new(input, problems), text: 0 };
     let waits = |number: usize| input.dependencies.waits[number].as_slice();

@@ -11,14 +11,14 @@ use crate::playbook::secrets::Fetched;
 use crate::playbook::task::{Task, Tasks};
 
 /// What a graph is built from.
-pub(in crate::playbook) struct BuildInput<'a> {
-    pub(in crate::playbook) registry: &'a Registry,
-    pub(in crate::playbook) tasks: &'a Tasks,
-    pub(in crate::playbook) places: &'a Places,
-    pub(in crate::playbook) dependencies: &'a Dependencies,
+pub(crate) struct BuildInput<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) tasks: &'a Tasks,
+    pub(crate) places: &'a Places,
+    pub(crate) dependencies: &'a Dependencies,
     /// `None` while they are not fetched: such a graph can be looked at, not run.
-    pub(in crate::playbook) secrets: Option<&'a Fetched>,
-    pub(in crate::playbook) today: Option<String>,
+    pub(crate) secrets: Option<&'a Fetched>,
+    pub(crate) today: Option<String>,
 }
 
 impl BuildInput<'_> {

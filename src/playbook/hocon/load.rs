@@ -27,10 +27,7 @@ pub fn load(entry: &Input, settings: &Settings) -> Result<Loaded, Problems> {
 
 /// As [`load`], and where values alone are wrong, such as undefined variables, also what is there beside them: in the
 /// place of each is [`Value::Invalid`].
-pub(in crate::playbook) fn load_all(
-    entry: &Input,
-    settings: &Settings,
-) -> Result<(Loaded, Vec<Problem>), Problems> {
+pub(crate) fn load_all(entry: &Input, settings: &Settings) -> Result<(Loaded, Vec<Problem>), Problems> {
     if cfg!(fuzzing) {
         // A thread for each of ten thousand texts a second is most of the time.
         return read_all(entry, settings);

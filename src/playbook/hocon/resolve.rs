@@ -7,7 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::budget::{Budget, Wrong};
 use super::concat;
+use super::frames::{Cycle, Evaluated, Frame, Frames};
+use super::layers::{Layer, Layers, Lookup};
 use super::limits;
 use super::located::{Data, Located, Member, Members, Pos};
 use super::path::{way_text, written_path};
@@ -18,16 +21,6 @@ use super::tree::{FieldId, Mount, Node, ObjectId, Substitution, Tree};
 
 #[cfg(test)]
 mod growth_tests;
-mod layers;
-
-use layers::{Layer, Layers};
-
-/// Something wrong, at a place.
-pub(super) struct Wrong {
-    pub(super) pos: Pos,
-    pub(super) message: String,
-    pub(super) hint: Option<String>,
-}
 
 /// What a tree comes to.
 pub(super) struct Resolved<'t> {
@@ -50,38 +43,29 @@ pub(super) fn resolve<'t>(tree: &'t Tree, settings: &'t Settings) -> Resolved<'t
         given: HashMap::new(),
         environment: BTreeMap::new(),
         known: vec![None; tree.fields()],
-        open: vec![None; tree.fields()],
         objects: vec![None; tree.objects()],
         looked_back: 0,
         bases: HashMap::new(),
         found: vec![None; tree.substitutions()],
-        deferred_first: tree.members(Tree::ROOT).get("tasks").is_some(),
-        frames: Vec::new(),
-        lowest: usize::MAX,
+        deferred_first: settings
+            .deferred_over
+            .as_ref()
+            .is_some_and(|key| tree.members(Tree::ROOT).get(key).is_some()),
+        frames: Frames::new(tree.fields()),
+        budget: Budget::default(),
         closing: None,
-        cut: None,
-        wrong: Vec::new(),
-        steps: 0,
-        layers: 0,
-        spent: 0,
-        halted: false,
     };
     let pos = Pos { source: 0, line: 1, column: 1 };
     let root = resolver.object(Tree::ROOT, pos).unwrap_or_else(|_| Located::new(Data::Bad, pos));
     Resolved {
         root,
-        wrong: resolver.wrong,
-        is_halted: resolver.halted,
+        wrong: resolver.budget.problems,
+        is_halted: resolver.budget.halted,
         environment: resolver.environment,
         #[cfg(test)]
-        work: resolver.steps + resolver.layers,
+        work: resolver.budget.steps + resolver.budget.layers,
     }
 }
-
-/// The value of a field is needed for itself, and looking back does not help: the frame in which it is being looked for.
-struct Cycle(usize);
-
-type Evaluated = Result<Option<Located>, Cycle>;
 
 /// How a circle came about: the fields on the way, and the substitution that leads back.
 struct Closing {
@@ -93,25 +77,6 @@ struct Closing {
 /// Of a longer way, so many fields of its begin and of its end are kept.
 const LONG: usize = 32;
 
-/// A value that is being looked for.
-struct Frame {
-    field: FieldId,
-    /// Which of the field's values.
-    write: usize,
-    /// Whether what is looked for meanwhile sees only what was written before.
-    cuts: bool,
-    /// Of `+=` upon `+=`, what there is already.
-    sofar: Option<Vec<Located>>,
-    /// The frame of the same field around this one.
-    outer: Option<usize>,
-}
-
-/// So many layers that are looked at are a step.
-const LOOKS: usize = 16;
-
-/// So many frames that are walked over are a look.
-const FRAMES: usize = 4;
-
 /// So many problems get a hint that takes time to find.
 const HINTS: usize = 200;
 
@@ -122,8 +87,6 @@ struct Resolver<'t> {
     environment: BTreeMap<&'t str, BTreeSet<Pos>>,
     /// By field, its value, where that depends on nothing that is being looked for.
     known: Vec<Option<Option<Located>>>,
-    /// By field, its innermost frame.
-    open: Vec<Option<usize>>,
     /// By substitution, what it stands for: one value, however it is reached.
     found: Vec<Option<Option<Located>>>,
     /// By object, its value, unless a part of it was what a field had been before: that is seen from within the field alone.
@@ -134,90 +97,13 @@ struct Resolver<'t> {
     bases: HashMap<(usize, usize), Option<Located>>,
     /// Whether the names of values that come later mean these in any case, as they do in a playbook.
     deferred_first: bool,
-    frames: Vec<Frame>,
-    /// The outermost frame that what is being computed depends on.
-    lowest: usize,
+    frames: Frames,
+    budget: Budget,
     /// The last circle that was closed.
     closing: Option<Closing>,
-    /// The frame that last hid something.
-    cut: Option<usize>,
-    wrong: Vec<Wrong>,
-    steps: usize,
-    /// What was looked at on the ways of paths.
-    layers: usize,
-    spent: usize,
-    halted: bool,
 }
 
 impl<'t> Resolver<'t> {
-    fn wrong(&mut self, pos: Pos, message: impl Into<String>, hint: Option<String>) -> Located {
-        if self.wrong.len() < limits::PROBLEMS && !self.halted {
-            self.wrong.push(Wrong { pos, message: message.into(), hint });
-        }
-        Located::new(Data::Bad, pos)
-    }
-
-    /// Ends all, since it would take too much.
-    fn halt(&mut self, pos: Pos, message: String) -> Located {
-        let hint = "what refers to what, and how often?".to_owned();
-        let bad = self.wrong(pos, message, Some(hint));
-        self.halted = true;
-        bad
-    }
-
-    /// Counts work; says whether it may go on.
-    fn step(&mut self, pos: Pos) -> bool {
-        self.steps += 1;
-        if self.steps > limits::STEPS {
-            self.halt(pos, format!("this takes more than {} steps to work out", limits::STEPS));
-        }
-        !self.halted
-    }
-
-    /// Counts looks, each of which is much less than a step; says whether it may go on.
-    fn looked(&mut self, looks: usize, pos: Pos) -> bool {
-        let before = self.layers / LOOKS;
-        self.layers += looks;
-        let steps = self.layers / LOOKS - before;
-        if steps == 0 {
-            return !self.halted;
-        }
-        self.steps += steps - 1;
-        self.step(pos)
-    }
-
-    /// Counts a walk over so many frames, which grows with the depth at which it is done.
-    fn walked(&mut self, frames: usize, pos: Pos) -> bool {
-        self.looked(frames / FRAMES, pos)
-    }
-
-    /// Counts what is made; says whether it may be.
-    fn spend(&mut self, weight: usize, pos: Pos) -> bool {
-        self.spent = self.spent.saturating_add(weight);
-        if weight > limits::WEIGHT || self.spent > 4 * limits::WEIGHT {
-            self.halt(
-                pos,
-                format!("with all substitutions this would be more than {} MiB", limits::WEIGHT >> 20),
-            );
-        }
-        !self.halted
-    }
-
-    /// A new value, unless it is too large or too deep.
-    fn checked(&mut self, val: Located, pos: Pos) -> Located {
-        let size = val.size();
-        if size.weight > limits::WEIGHT {
-            let message =
-                format!("with all substitutions this would be more than {} MiB", limits::WEIGHT >> 20);
-            return self.halt(pos, message);
-        }
-        if size.depth > limits::DEPTH {
-            let message = format!("values are nested more than {} deep here", limits::DEPTH);
-            return self.wrong(pos, message, None);
-        }
-        val
-    }
-
     /// All of an object that was written.
     fn object(&mut self, object: ObjectId, pos: Pos) -> Result<Located, Cycle> {
         if let Some(known) = &self.objects[object.index()] {
@@ -227,11 +113,11 @@ impl<'t> Resolver<'t> {
         let looked_back = self.looked_back;
         let mut members = Members::with_capacity(tree.members(object).len());
         for (name, field) in tree.members(object).iter() {
-            let val = match self.open[field.index()] {
+            let val = match self.frames.innermost[field.index()] {
                 // The field needs the object that it is in, which has what the field was before.
                 Some(frame) => match self.below(*field, &[])? {
                     None if tree.is_single(*field) => {
-                        self.lowest = self.lowest.min(frame);
+                        self.frames.lowest = self.frames.lowest.min(frame);
                         return Err(self.circle(frame));
                     }
                     earlier => {
@@ -247,93 +133,21 @@ impl<'t> Resolver<'t> {
             } else if self.settings.kept.iter().any(|kept| **kept == **name) {
                 let key = tree.field(*field).writes.last().map_or(pos, |write| write.key);
                 let hint = format!("define what it names, or leave `{name}` out");
-                self.wrong(key, format!("`{name}` has no value: what it names is not defined"), Some(hint));
+                self.budget.wrong(
+                    key,
+                    format!("`{name}` has no value: what it names is not defined"),
+                    Some(hint),
+                );
             }
         }
-        if !self.spend(members.len() * 32, pos) {
+        if !self.budget.spend(members.len() * 32, pos) {
             return Ok(Located::new(Data::Bad, pos));
         }
-        let object_val = self.checked(Located::object(members, pos), pos);
-        if self.looked_back == looked_back && !self.halted {
+        let object_val = self.budget.checked(Located::object(members, pos), pos);
+        if self.looked_back == looked_back && !self.budget.halted {
             self.objects[object.index()] = Some(object_val.clone());
         }
         Ok(object_val)
-    }
-
-    /// The value of all that was written to a field.
-    fn whole(&mut self, field: FieldId) -> Evaluated {
-        if let Some(known) = &self.known[field.index()] {
-            return Ok(known.clone());
-        }
-        let before = std::mem::replace(&mut self.lowest, usize::MAX);
-        let depth = self.frames.len();
-        let found = match self.tree.written(field) {
-            // Nearly all are written once.
-            1 => self.write(field, 0),
-            written => self.layered(None, Layers::of(Layer::Field(field, written), &[])),
-        };
-        if let Ok(val) = &found
-            && self.lowest >= depth
-        {
-            self.known[field.index()] = Some(val.clone());
-        }
-        self.lowest = self.lowest.min(before);
-        found
-    }
-
-    /// One value that was written to a field.
-    fn write(&mut self, field: FieldId, index: usize) -> Evaluated {
-        let tree = self.tree;
-        let write = &tree.field(field).writes[index];
-        if let Node::Plain(val) = &write.node {
-            return Ok(Some(val.clone()));
-        }
-        if !self.step(write.key) {
-            return Ok(Some(Located::new(Data::Bad, write.key)));
-        }
-        // An object may need itself, as long as no field of it does.
-        if !matches!(write.node, Node::Object(..)) {
-            let mut outer = self.open[field.index()];
-            let mut walked = 0;
-            while let Some(frame) = outer {
-                if self.frames[frame].write == index {
-                    self.lowest = self.lowest.min(frame);
-                    return Err(self.circle(frame));
-                }
-                outer = self.frames[frame].outer;
-                walked += 1;
-            }
-            if !self.walked(walked, write.key) {
-                return Ok(Some(Located::new(Data::Bad, write.key)));
-            }
-        }
-        if self.frames.len() >= limits::CHAIN {
-            let message = format!("substitutions lead to each other more than {} deep", limits::CHAIN);
-            return Ok(Some(self.wrong(write.key, message, None)));
-        }
-        let cuts = write.node.looks_back();
-        let outer = self.open[field.index()].replace(self.frames.len());
-        self.frames.push(Frame { field, write: index, cuts, sofar: None, outer });
-        let found = match &write.node {
-            Node::Append(_) => self.append(field, index),
-            node => self.node(node),
-        };
-        self.frames.pop();
-        self.open[field.index()] = outer;
-        let found = match found {
-            Err(Cycle(frame)) if frame >= self.frames.len() => {
-                return Ok(Some(self.circular(write.key)));
-            }
-            found => found?,
-        };
-        // A part of what is joined with an object has to be one itself, or a list if the object can be one.
-        if let (Some(_), Some(val), Node::Substitution(_)) = (write.since, &found, &write.node)
-            && !matches!(val.data, Data::Object(_) | Data::List(_) | Data::Bad)
-        {
-            let message = format!("{} cannot be joined with an object", val.what());
-            return Ok(Some(self.wrong(val.pos, message, None)));
-        }
-        Ok(found)
     }
 
     fn node(&mut self, node: &Node) -> Evaluated {
@@ -347,10 +161,10 @@ impl<'t> Resolver<'t> {
                 for item in items {
                     vals.extend(self.node(item)?);
                 }
-                if !self.spend(vals.len() * 32, *pos) {
+                if !self.budget.spend(vals.len() * 32, *pos) {
                     return Ok(Some(Located::new(Data::Bad, *pos)));
                 }
-                Ok(Some(self.checked(Located::list(vals, *pos), *pos)))
+                Ok(Some(self.budget.checked(Located::list(vals, *pos), *pos)))
             }
             Node::Concat(pieces, pos) => {
                 let mut vals = Vec::with_capacity(pieces.len());
@@ -369,30 +183,14 @@ impl<'t> Resolver<'t> {
         }
     }
 
-    /// Values that stand together; white space among them is marked.
-    fn joined(&mut self, vals: Vec<(Located, bool)>, pos: Pos) -> Option<Located> {
-        let weight = vals.iter().fold(0_usize, |sum, (val, _)| sum.saturating_add(concat::weight(val)));
-        if !self.spend(weight, pos) {
-            return Some(Located::new(Data::Bad, pos));
-        }
-        match concat::concat(vals, pos) {
-            Ok(None) => None,
-            Ok(Some(val)) => Some(self.checked(val, pos)),
-            Err((at, message)) => {
-                let hint = "is a comma or a new line missing between them?".to_owned();
-                Some(self.wrong(at, message, Some(hint)))
-            }
-        }
-    }
-
     /// `+=`, with those directly before it, so that many do not need many frames.
     fn append(&mut self, field: FieldId, index: usize) -> Evaluated {
         let tree = self.tree;
         let writes = &tree.field(field).writes;
         let appended = |write: &&super::tree::Write| matches!(write.node, Node::Append(_));
         let first = index + 1 - writes[..=index].iter().rev().take_while(appended).count();
-        let frame = self.frames.len() - 1;
-        self.frames[frame].write = first;
+        let frame = self.frames.stack.len() - 1;
+        self.frames.stack[frame].write = first;
         let base = match self.bases.get(&(field.index(), first)) {
             Some(base) => base.clone(),
             None if tree.has_path(field) => self.below(tree.top(field), &tree.path(field)[1..])?,
@@ -409,29 +207,29 @@ impl<'t> Resolver<'t> {
                 Some(items) => items,
                 None => {
                     let message = format!("`+=` adds to a list, and this is {} so far", base.what());
-                    return Ok(Some(self.wrong(pos, message, None)));
+                    return Ok(Some(self.budget.wrong(pos, message, None)));
                 }
             },
         };
         for (index, write) in writes.iter().enumerate().take(index + 1).skip(first) {
-            if !self.step(write.key) {
+            if !self.budget.step(write.key) {
                 break;
             }
-            self.frames[frame].write = index;
+            self.frames.stack[frame].write = index;
             if seen {
-                self.frames[frame].sofar = Some(std::mem::take(&mut items));
+                self.frames.stack[frame].sofar = Some(std::mem::take(&mut items));
             }
             let item = self.node(&write.node);
-            if let Some(sofar) = self.frames[frame].sofar.take() {
+            if let Some(sofar) = self.frames.stack[frame].sofar.take() {
                 items = sofar;
             }
             items.extend(item?);
             seen = true;
         }
-        if !self.spend(items.len() * 32, pos) {
+        if !self.budget.spend(items.len() * 32, pos) {
             return Ok(Some(Located::new(Data::Bad, pos)));
         }
-        Ok(Some(self.checked(Located::list(items, pos), pos)))
+        Ok(Some(self.budget.checked(Located::list(items, pos), pos)))
     }
 
     /// What a substitution stands for. It has one value, however it is reached: the first that is found stays, also when
@@ -440,14 +238,14 @@ impl<'t> Resolver<'t> {
         if let Some(found) = &self.found[wanted.id] {
             return Ok(found.clone());
         }
-        if !self.step(wanted.pos) {
+        if !self.budget.step(wanted.pos) {
             return Ok(Some(Located::new(Data::Bad, wanted.pos)));
         }
-        let before = (self.cut.take(), std::mem::replace(&mut self.lowest, usize::MAX));
+        let before = (self.frames.cut.take(), std::mem::replace(&mut self.frames.lowest, usize::MAX));
         let found = self.search(wanted);
-        let cut = std::mem::replace(&mut self.cut, before.0);
-        let depends = self.lowest.saturating_add(1) < self.frames.len();
-        self.lowest = self.lowest.min(before.1);
+        let cut = std::mem::replace(&mut self.frames.cut, before.0);
+        let depends = self.frames.lowest.saturating_add(1) < self.frames.stack.len();
+        self.frames.lowest = self.frames.lowest.min(before.1);
         let circle = match (&found, cut) {
             (&Err(Cycle(frame)), _) | (Ok(None), Some(frame)) => Some(frame),
             _ => None,
@@ -459,12 +257,12 @@ impl<'t> Resolver<'t> {
         }
         // A circle is broken where there is something to look back at, or else by what may be missing.
         if let Some(frame) = circle
-            && !self.walked(self.frames.len().saturating_sub(frame), wanted.pos)
+            && !self.budget.walked(self.frames.stack.len().saturating_sub(frame), wanted.pos)
         {
             return Ok(Some(Located::new(Data::Bad, wanted.pos)));
         }
         if let Some(frame) = circle
-            && (self.can_look_back(frame) || !wanted.optional && frame + 1 < self.frames.len())
+            && (self.can_look_back(frame) || !wanted.optional && frame + 1 < self.frames.stack.len())
         {
             return Err(Cycle(frame));
         }
@@ -475,12 +273,12 @@ impl<'t> Resolver<'t> {
             (_, Some(_)) => Some(self.circular(wanted.pos)),
             (_, None) => {
                 let name = written_path(&wanted.path);
-                let hint = (self.wrong.len() < HINTS)
+                let hint = (self.budget.problems.len() < HINTS)
                     .then(|| suggestions::undefined(wanted, self.tree, self.settings));
-                Some(self.wrong(wanted.pos, format!("`{name}` is not defined"), hint))
+                Some(self.budget.wrong(wanted.pos, format!("`{name}` is not defined"), hint))
             }
         };
-        if is_final && !self.halted {
+        if is_final && !self.budget.halted {
             self.found[wanted.id] = Some(found.clone());
         }
         Ok(found)
@@ -488,7 +286,7 @@ impl<'t> Resolver<'t> {
 
     /// Whether a field that is being looked for within this frame has an earlier value.
     fn can_look_back(&self, frame: usize) -> bool {
-        let inner = self.frames.get(frame + 1..).unwrap_or_default();
+        let inner = self.frames.stack.get(frame + 1..).unwrap_or_default();
         inner.iter().any(|frame| {
             let write = &self.tree.field(frame.field).writes[frame.write];
             frame.cuts && write.since.unwrap_or(frame.write) > 0
@@ -502,7 +300,7 @@ impl<'t> Resolver<'t> {
     }
 
     fn closing(&self, frame: usize, wanted: &Substitution) -> Closing {
-        let frames = self.frames.get(frame..).unwrap_or_default();
+        let frames = self.frames.stack.get(frame..).unwrap_or_default();
         let last = &frames[frames.len().min(LONG).max(frames.len().saturating_sub(LONG))..];
         let fields = frames.iter().take(LONG).chain(last).map(|frame| frame.field).collect();
         Closing { fields, wanted: wanted.path.clone(), pos: wanted.pos }
@@ -511,7 +309,7 @@ impl<'t> Resolver<'t> {
     /// Tells of a circle.
     fn circular(&mut self, pos: Pos) -> Located {
         let Some(Closing { fields, wanted, pos }) = self.closing.take() else {
-            return self.wrong(pos, "this refers to itself", None);
+            return self.budget.wrong(pos, "this refers to itself", None);
         };
         let name = written_path(&wanted);
         let mut way: Vec<String> = fields.iter().map(|field| written_path(&self.tree.path(*field))).collect();
@@ -519,7 +317,7 @@ impl<'t> Resolver<'t> {
         way.push(name.clone());
         way.dedup();
         let way = if way.len() < 2 { format!("{name} -> {name}") } else { way_text(&way) };
-        self.wrong(pos, format!("`{name}` refers to itself: {way}"), None)
+        self.budget.wrong(pos, format!("`{name}` refers to itself: {way}"), None)
     }
 
     /// What a substitution stands for: the playbook's own, else what is given, else the environment.
@@ -578,5 +376,112 @@ impl<'t> Resolver<'t> {
         let items = (0..).map_while(|index| self.variable(&format!("{name}_{index}"), wanted.pos));
         let items: Vec<Located> = items.collect();
         (!items.is_empty()).then(|| Located::list(items, wanted.pos))
+    }
+}
+
+impl<'t> Lookup<'t> for Resolver<'t> {
+    fn tree(&self) -> &'t Tree {
+        self.tree
+    }
+
+    fn frames(&self) -> &Frames {
+        &self.frames
+    }
+
+    fn frames_mut(&mut self) -> &mut Frames {
+        &mut self.frames
+    }
+
+    fn budget(&mut self) -> &mut Budget {
+        &mut self.budget
+    }
+
+    fn whole(&mut self, field: FieldId) -> Evaluated {
+        if let Some(known) = &self.known[field.index()] {
+            return Ok(known.clone());
+        }
+        let before = std::mem::replace(&mut self.frames.lowest, usize::MAX);
+        let depth = self.frames.stack.len();
+        let found = match self.tree.written(field) {
+            // Nearly all are written once.
+            1 => self.write(field, 0),
+            written => self.layered(None, Layers::of(Layer::Field(field, written), &[])),
+        };
+        if let Ok(val) = &found
+            && self.frames.lowest >= depth
+        {
+            self.known[field.index()] = Some(val.clone());
+        }
+        self.frames.lowest = self.frames.lowest.min(before);
+        found
+    }
+
+    fn write(&mut self, field: FieldId, index: usize) -> Evaluated {
+        let tree = self.tree;
+        let write = &tree.field(field).writes[index];
+        if let Node::Plain(val) = &write.node {
+            return Ok(Some(val.clone()));
+        }
+        if !self.budget.step(write.key) {
+            return Ok(Some(Located::new(Data::Bad, write.key)));
+        }
+        // An object may need itself, as long as no field of it does.
+        if !matches!(write.node, Node::Object(..)) {
+            let mut outer = self.frames.innermost[field.index()];
+            let mut walked = 0;
+            while let Some(frame) = outer {
+                if self.frames.stack[frame].write == index {
+                    self.frames.lowest = self.frames.lowest.min(frame);
+                    return Err(self.circle(frame));
+                }
+                outer = self.frames.stack[frame].outer;
+                walked += 1;
+            }
+            if !self.budget.walked(walked, write.key) {
+                return Ok(Some(Located::new(Data::Bad, write.key)));
+            }
+        }
+        if self.frames.stack.len() >= limits::CHAIN {
+            let message = format!("substitutions lead to each other more than {} deep", limits::CHAIN);
+            return Ok(Some(self.budget.wrong(write.key, message, None)));
+        }
+        let cuts = write.node.looks_back();
+        let outer = self.frames.innermost[field.index()].replace(self.frames.stack.len());
+        self.frames.stack.push(Frame { field, write: index, cuts, sofar: None, outer });
+        let found = match &write.node {
+            Node::Append(_) => self.append(field, index),
+            node => self.node(node),
+        };
+        self.frames.stack.pop();
+        self.frames.innermost[field.index()] = outer;
+        let found = match found {
+            Err(Cycle(frame)) if frame >= self.frames.stack.len() => {
+                return Ok(Some(self.circular(write.key)));
+            }
+            found => found?,
+        };
+        // A part of what is joined with an object has to be one itself, or a list if the object can be one.
+        if let (Some(_), Some(val), Node::Substitution(_)) = (write.since, &found, &write.node)
+            && !matches!(val.data, Data::Object(_) | Data::List(_) | Data::Bad)
+        {
+            let message = format!("{} cannot be joined with an object", val.what());
+            return Ok(Some(self.budget.wrong(val.pos, message, None)));
+        }
+        Ok(found)
+    }
+
+    fn joined(&mut self, vals: Vec<(Located, bool)>, pos: Pos) -> Option<Located> {
+        let weight = vals.iter().fold(0_usize, |sum, (val, _)| sum.saturating_add(concat::weight(val)));
+        if !self.budget.spend(weight, pos) {
+            return Some(Located::new(Data::Bad, pos));
+        }
+        match concat::concat(vals, pos) {
+            Ok(None) => None,
+            Ok(Some(val)) => Some(self.budget.checked(val, pos)),
+            Err((at, message)) => {
+                let hint = "is a comma or a new line missing between them?".to_owned();
+                Some(self.budget.wrong(at, message, Some(hint)))
+            }
+        }
     }
 }

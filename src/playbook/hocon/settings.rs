@@ -33,9 +33,13 @@ pub struct Settings {
     pub environment: BTreeMap<String, String>,
     /// What stands over the playbook, a later one over an earlier.
     pub overrides: Vec<Override>,
-    /// The first names of substitutions whose values come later, such as `item`: each is text that the playbook's other
-    /// parts fill in.
+    /// The first names of substitutions whose values are filled in later, such as `item`.
     pub deferred: Vec<String>,
+    /// A root key; in a text that has it, the names in [`deferred`](Settings::deferred) mean these values even where the text
+    /// defines them itself.
+    pub deferred_over: Option<String>,
+    /// A root key below which people keep what they substitute: a substitution that forgot it is told so.
+    pub variables: Option<String>,
     /// Root keys whose lists are joined over [`Input::Files`], such as `tasks`.
     pub joined: Vec<String>,
     /// Root keys whose list is not to be replaced by a later one of the same file or of what that includes, since what the
@@ -82,8 +86,10 @@ impl Settings {
             environment: environment.collect(),
             overrides: Vec::new(),
             deferred: Vec::new(),
-            joined: vec!["tasks".to_owned()],
-            once: vec!["tasks".to_owned()],
+            deferred_over: None,
+            variables: None,
+            joined: Vec::new(),
+            once: Vec::new(),
             kept: Vec::new(),
         })
     }

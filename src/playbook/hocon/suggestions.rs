@@ -9,9 +9,11 @@ use crate::suggest;
 
 /// What to do about a substitution of what is not there.
 pub(super) fn undefined(wanted: &Substitution, tree: &Tree, settings: &Settings) -> String {
-    if let Some(vars) = wanted.path.first().filter(|first| is_variable(tree, first)) {
-        let mut full: Vec<Arc<str>> = vec![Arc::from("vars"), vars.clone()];
-        full.extend(wanted.path[1..].iter().cloned());
+    if let Some(variables) = settings.variables.as_deref()
+        && wanted.path.first().is_some_and(|first| is_variable(tree, variables, first))
+    {
+        let full: Vec<Arc<str>> =
+            std::iter::once(Arc::from(variables)).chain(wanted.path.iter().cloned()).collect();
         return format!("did you mean `${{{}}}`?", written_path(&full));
     }
     match similar(&wanted.path, tree, settings) {
@@ -23,10 +25,10 @@ pub(super) fn undefined(wanted: &Substitution, tree: &Tree, settings: &Settings)
     }
 }
 
-/// Whether it is a name below the playbook's `vars`.
-fn is_variable(tree: &Tree, name: &Arc<str>) -> bool {
-    let vars = literal(tree, Tree::ROOT, &Arc::from("vars"));
-    vars.iter().any(|object| tree.members(*object).get(name).is_some())
+/// Whether it is a name below a root key.
+fn is_variable(tree: &Tree, variables: &str, name: &Arc<str>) -> bool {
+    let objects = literal(tree, Tree::ROOT, &Arc::from(variables));
+    objects.iter().any(|object| tree.members(*object).get(name).is_some())
 }
 
 /// With so many names nobody knows which was meant.

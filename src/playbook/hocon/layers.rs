@@ -1,13 +1,14 @@
 //! Where a path leads through what was written: layers, latest first, of which no more are found than are looked at.
 //!
-//! Knows what hides what. What a layer comes to is the resolver's part; each look is counted there.
+//! Knows what hides what. What was written is evaluated by whoever implements [`Lookup`].
 
 use std::sync::Arc;
 
-use super::super::concat;
-use super::super::located::{Data, Located};
-use super::super::tree::{FieldId, Node, ObjectId, Tree};
-use super::{Cycle, Evaluated, Resolver};
+use super::budget::Budget;
+use super::concat;
+use super::frames::{Cycle, Evaluated, Frames};
+use super::located::{Data, Located, Pos};
+use super::tree::{FieldId, Node, ObjectId, Tree};
 
 /// Where a value may come from; of several, the first counts, and objects merge.
 pub(super) enum Layer {
@@ -32,43 +33,61 @@ impl<'p> Layers<'p> {
     }
 }
 
-impl Resolver<'_> {
+/// Looking paths up in a tree.
+pub(super) trait Lookup<'t> {
+    fn tree(&self) -> &'t Tree;
+
+    fn frames(&self) -> &Frames;
+
+    fn frames_mut(&mut self) -> &mut Frames;
+
+    fn budget(&mut self) -> &mut Budget;
+
+    /// The value of all that was written to a field.
+    fn whole(&mut self, field: FieldId) -> Evaluated;
+
+    /// One value that was written to a field.
+    fn write(&mut self, field: FieldId, index: usize) -> Evaluated;
+
+    /// Values that stand together; white space among them is marked.
+    fn joined(&mut self, vals: Vec<(Located, bool)>, pos: Pos) -> Option<Located>;
+
     /// What is at a path from an object; in a part of a joined field of the root, its name is that of the part.
-    pub(super) fn lookup(&mut self, object: ObjectId, path: &[Arc<str>], part: Option<FieldId>) -> Evaluated {
+    fn lookup(&mut self, object: ObjectId, path: &[Arc<str>], part: Option<FieldId>) -> Evaluated {
         let Some((first, rest)) = path.split_first() else { return Ok(None) };
-        let own = part.filter(|part| object == Tree::ROOT && self.tree.field(*part).name == *first);
-        let Some(field) = own.or_else(|| self.tree.members(object).get(first).copied()) else {
+        let own = part.filter(|part| object == Tree::ROOT && self.tree().field(*part).name == *first);
+        let Some(field) = own.or_else(|| self.tree().members(object).get(first).copied()) else {
             return Ok(None);
         };
         self.below(field, rest)
     }
 
     /// What is at a path from a field.
-    pub(super) fn below(&mut self, field: FieldId, names: &[Arc<str>]) -> Evaluated {
+    fn below(&mut self, field: FieldId, names: &[Arc<str>]) -> Evaluated {
         let (layer, _) = self.enter(field, names.is_empty());
         self.first(Layers::of(layer, names))
     }
 
     /// The layer that a field is; whether what is below it cannot count.
     fn enter(&mut self, field: FieldId, last: bool) -> (Layer, bool) {
-        let written = self.tree.written(field);
+        let written = self.tree().written(field);
         let mut until = written;
         if let Some((index, seen)) = self.seen(field, last) {
-            self.lowest = self.lowest.min(index);
-            self.cut = Some(index);
-            let frame = &self.frames[index];
+            self.frames_mut().lowest = self.frames().lowest.min(index);
+            self.frames_mut().cut = Some(index);
+            let frame = &self.frames().stack[index];
             if let Some(items) = &frame.sofar
                 && seen == frame.write
             {
-                let key = self.tree.field(field).writes[frame.write].key;
+                let key = self.tree().field(field).writes[frame.write].key;
                 let items = Located::list(items.clone(), key);
-                let affordable = self.spend(concat::weight(&items), key);
+                let affordable = self.budget().spend(concat::weight(&items), key);
                 return (Layer::Value(if affordable { items } else { Located::new(Data::Bad, key) }), true);
             }
             until = seen;
         }
         let ends = matches!(
-            self.tree.field(field).writes.last().map(|write| &write.node),
+            self.tree().field(field).writes.last().map(|write| &write.node),
             Some(Node::Plain(_) | Node::List(..) | Node::Append(_))
         );
         (Layer::Field(field, until), ends && until == written)
@@ -78,27 +97,27 @@ impl Resolver<'_> {
     /// its frames the one that sees the least. At the end of a path, the parts of `${base} { … }` look back as one.
     fn seen(&mut self, field: FieldId, last: bool) -> Option<(usize, usize)> {
         let mut least: Option<(usize, usize)> = None;
-        let mut next = self.open[field.index()];
+        let mut next = self.frames().innermost[field.index()];
         let mut walked = 0;
         while let Some(index) = next {
             walked += 1;
-            let frame = &self.frames[index];
-            let since = self.tree.field(field).writes.get(frame.write).and_then(|write| write.since);
+            let frame = &self.frames().stack[index];
+            let since = self.tree().field(field).writes.get(frame.write).and_then(|write| write.since);
             let seen = since.unwrap_or(frame.write);
             if (frame.cuts || last && since.is_some()) && least.is_none_or(|(_, least)| seen < least) {
                 least = Some((index, seen));
             }
             next = frame.outer;
         }
-        if let Some(write) = self.tree.field(field).writes.last() {
-            self.walked(walked, write.key);
+        if let Some(write) = self.tree().field(field).writes.last() {
+            self.budget().walked(walked, write.key);
         }
         least
     }
 
     /// The next layer at the end of the path.
     fn next(&mut self, layers: &mut Layers<'_>) -> Option<Layer> {
-        let tree = self.tree;
+        let tree = self.tree();
         while let Some((layer, level)) = layers.open.pop() {
             let Some(name) = layers.names.get(level) else { return Some(layer) };
             match layer {
@@ -124,7 +143,7 @@ impl Resolver<'_> {
                     else {
                         continue;
                     };
-                    if !self.looked(1, write.key) {
+                    if !self.budget().looked(1, write.key) {
                         return None;
                     }
                     layers.open.push((Layer::Field(field, until - 1), level));
@@ -149,10 +168,10 @@ impl Resolver<'_> {
     }
 
     /// The value of layers: the first that there is; objects merge until something else comes.
-    pub(super) fn first(&mut self, mut layers: Layers<'_>) -> Evaluated {
+    fn first(&mut self, mut layers: Layers<'_>) -> Evaluated {
         let Some(first) = self.next(&mut layers) else { return Ok(None) };
         if let Layer::Field(field, until) = first
-            && until == self.tree.written(field)
+            && until == self.tree().written(field)
         {
             match self.next(&mut layers) {
                 None => return self.whole(field),
@@ -162,7 +181,7 @@ impl Resolver<'_> {
         self.layered(Some(first), layers)
     }
 
-    pub(super) fn layered(&mut self, first: Option<Layer>, mut layers: Layers<'_>) -> Evaluated {
+    fn layered(&mut self, first: Option<Layer>, mut layers: Layers<'_>) -> Evaluated {
         let mut merging = Merging::default();
         let mut next = first.or_else(|| self.next(&mut layers));
         while let Some(layer) = next {
@@ -185,7 +204,7 @@ impl Resolver<'_> {
 
     /// The first so many values of a field, latest first.
     fn writes(&mut self, field: FieldId, until: usize, merging: &mut Merging) -> Result<(), Cycle> {
-        let tree = self.tree;
+        let tree = self.tree();
         let writes = &tree.field(field).writes;
         let mut index = until;
         // Of `${base} { … }`, where its parts begin and end, and how many objects there were behind it.
@@ -230,7 +249,7 @@ impl Resolver<'_> {
     /// One value of a field; `None` also where it leads to itself and what was before it may count.
     fn unless_circle(&mut self, field: FieldId, write: usize, merging: &mut Merging) -> Evaluated {
         match self.write(field, write) {
-            Err(Cycle(frame)) if self.tree.field(field).writes[write].node.looks_back() => {
+            Err(Cycle(frame)) if self.tree().field(field).writes[write].node.looks_back() => {
                 merging.circle = Some(frame);
                 Ok(None)
             }
@@ -251,11 +270,11 @@ impl Resolver<'_> {
         }
         while let Some(over) = objects.pop() {
             let pos = over.pos;
-            if !self.spend(concat::weight(&merged).saturating_add(concat::weight(&over)), pos) {
+            if !self.budget().spend(concat::weight(&merged).saturating_add(concat::weight(&over)), pos) {
                 return Ok(Some(Located::new(Data::Bad, pos)));
             }
             merged = concat::merge(&merged, over);
-            merged = self.checked(merged, pos);
+            merged = self.budget().checked(merged, pos);
         }
         Ok(Some(merged))
     }
@@ -263,7 +282,7 @@ impl Resolver<'_> {
 
 /// Objects that merge, the latest first, until something else comes.
 #[derive(Default)]
-struct Merging {
+pub(super) struct Merging {
     objects: Vec<Located>,
     /// What there is in place of objects.
     end: Option<Located>,
