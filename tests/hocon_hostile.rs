@@ -115,16 +115,13 @@ fn a_hundred_million_characters_on_one_line() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("long.conf");
     fs::write(&path, vec![b'x'; 100 << 20]).unwrap();
-    let message = format!("{} is larger than 16 MiB, which no playbook is", path.display());
+    let message = format!("{} is larger than 16 MiB, which is the limit", path.display());
     assert_eq!(said_of(&Input::File(path)), message);
     assert_eq!(
         said_of(&Input::File("/dev/zero".into())),
-        "/dev/zero is larger than 16 MiB, which no playbook is"
+        "/dev/zero is larger than 16 MiB, which is the limit"
     );
-    assert_eq!(
-        said_of(&bytes(&vec![b'['; 100 << 20])),
-        "playbook is larger than 16 MiB, which no playbook is"
-    );
+    assert_eq!(said_of(&bytes(&vec![b'['; 100 << 20])), "playbook is larger than 16 MiB, which is the limit");
     assert_eq!(said(&"[,".repeat(5 << 20)), "playbook has more than 4000000 words and signs");
 }
 

@@ -534,7 +534,7 @@ fn no_message_has_a_secret_however_deep_it_stands() {
     let (code, _, stderr) = dojob(home.path(), &["run", "secret.conf"]);
     assert_eq!(code, Some(2));
     assert!(
-        stderr.starts_with("error: `until.line.pattern` does not take what the secret `k` holds\n"),
+        stderr.starts_with("error: `until.line.pattern` does not accept the value of the secret `k`\n"),
         "{stderr}"
     );
     assert!(!stderr.contains("hunter2"), "{stderr}");

@@ -244,7 +244,7 @@ impl DeferredJob {
     fn refuse(&self, violations: &[String]) -> anyhow::Error {
         let place = self.places.near(&[Step::Key("tasks"), Step::Index(self.task)]);
         let place = place.map_or_else(|| format!("task {}", self.task + 1), |place| place.to_string());
-        let message = format!("the arguments do not fit ({place}): {}", violations.join("; "));
+        let message = format!("invalid arguments ({place}): {}", violations.join("; "));
         // What was handed on stays as it is, however often this is tried.
         CouldNotFindOut::new("what is wanted").permanent().because(anyhow!(message)).into()
     }

@@ -161,7 +161,7 @@ impl<'a> Finder<'a, '_> {
                 None => {
                     let place = self.place(task, way);
                     let message = format!("no task has the id `{}`", escaped(id));
-                    self.unknown(place, message, id, ids, "give the task that is meant an `id`");
+                    self.unknown(place, message, id, ids, "give that task an `id`");
                 }
             }
         }
@@ -191,7 +191,7 @@ impl<'a> Finder<'a, '_> {
             let Some(other) = registered.get(name.as_str()).copied() else {
                 let message = format!("no task registers its result as `{name}`");
                 let place = self.place(task, as_steps(&path));
-                self.unknown(place, message, name, registered, "give the task that is meant a `register`");
+                self.unknown(place, message, name, registered, "give that task a `register`");
                 continue;
             };
             let problem = if other == number {
@@ -199,7 +199,7 @@ impl<'a> Finder<'a, '_> {
             } else if self.tasks.order == Order::Sequence && other > number {
                 Some(format!("`{name}` is the result of a later task"))
             } else if wanted[number] && !wanted[other] {
-                Some(format!("`{name}` is the result of a task that the chosen tags leave out"))
+                Some(format!("`{name}` is the result of a task that the selected tags exclude"))
             } else {
                 None
             };
@@ -259,7 +259,7 @@ impl<'a> Finder<'a, '_> {
             .map(|number| &self.tasks.tasks[*number])
             .collect();
         let names: Vec<String> = way.iter().map(|task| name_of(task)).collect();
-        let message = format!("these tasks wait for each other for ever: {}", shortened(&names));
+        let message = format!("these tasks wait for each other: {}", shortened(&names));
         let place = way.first().and_then(|task| {
             let steps = [Step::Key("tasks"), Step::Index(task.index), Step::Key("after")];
             self.places.of(&steps).or_else(|| self.places.near(&steps[..2]))

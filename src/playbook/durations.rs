@@ -25,7 +25,7 @@ pub(super) fn duration(cursor: &mut Cursor<'_, '_>) -> Option<Duration> {
 pub(super) fn positive_duration(cursor: &mut Cursor<'_, '_>) -> Option<Duration> {
     let timeout = duration(cursor)?;
     if timeout.is_zero() {
-        cursor.expected("a duration longer than nothing, such as `5s`", None);
+        cursor.expected("a duration longer than zero, such as `5s`", None);
         return None;
     }
     Some(timeout)

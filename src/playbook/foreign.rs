@@ -181,7 +181,7 @@ const PLAYBOOK_KEYS: &[Advice] = &[
     entry(
         &["become", "become_user", "environment", "tags"],
         &[],
-        "it is said of each task; share it by `${vars.NAME} { … }`",
+        "it is set on each task; share it by `${vars.NAME} { … }`",
     ),
     entry(
         &["variables", "defaults", "vars_prompt", "params", "parameters"],
@@ -288,7 +288,7 @@ const TYPES: &[Advice] = &[
     entry(
         &["systemd", "systemd_service", "sysvinit", "service_running", "svc", "openrc", "runit"],
         &["service"],
-        "write `service`; units are loaded anew without being told",
+        "write `service`; units are reloaded automatically",
     ),
     entry(
         &["get_url", "wget", "curl", "remote_file", "fetch_url"],

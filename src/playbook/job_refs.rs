@@ -111,7 +111,7 @@ impl<'a> NamedTasks<'a> {
         args: &Value,
         before: Option<usize>,
     ) -> Result<Option<Value>, Vec<Violation>> {
-        let is_given = |field: &&String| args.get(*field).is_some_and(Value::is_array);
+        let is_given = |field: &&String| args.get(field).is_some_and(Value::is_array);
         let given: Vec<&String> = kind.job_fields().iter().filter(is_given).collect();
         if given.is_empty() {
             return Ok(None);
@@ -166,7 +166,7 @@ impl<'a> NamedTasks<'a> {
         let near = if self.hints.get() <= MOST_HINTS { suggest::nearest(name, known) } else { None };
         let hint = match near {
             Some(near) => format!("did you mean `{near}`?"),
-            None => "give the task that is meant an `id`".to_owned(),
+            None => "give that task an `id`".to_owned(),
         };
         let message = format!("no task has the id `{}`, and no job is called so", escaped(name));
         ViolationKind::Unfilled { message, hint: Some(hint) }

@@ -49,7 +49,7 @@ pub(super) fn check(value: &Value, places: &Places, problems: &mut Vec<Problem>)
 /// Whether there is a typographic quote in a line, which explains what else is found wrong with it.
 pub(super) fn curly_hint(line: &str) -> Option<String> {
     let found = line.chars().find(|c| CURLY.contains(c))?;
-    Some(format!("`{found}` is no quotation mark in HOCON: write `\"`"))
+    Some(format!("`{found}` is not a quotation mark in HOCON: write `\"`"))
 }
 
 /// Reports placeholders of templates in a text at this path of the playbook, which is no template.
@@ -77,9 +77,8 @@ pub(super) fn check_braces(
     } else {
         "vars.NAME".to_owned()
     };
-    let message = format!("`{}` means something in templates alone, and this is none", shortened(name));
-    let hint =
-        format!("write `${{{meant}}}`, outside of quotes; if the text is meant as it stands, {VERBATIM}");
+    let message = format!("`{}` is a placeholder of templates, and this is not a template", shortened(name));
+    let hint = format!("write `${{{meant}}}`, outside of quotes; if the text is meant literally, {VERBATIM}");
     Some(Problem::new(place, message).hint(hint))
 }
 
@@ -176,7 +175,7 @@ impl<'a> Checking<'a, '_> {
                 };
                 let literal = found.replacen('$', "\\u0024", 1);
                 let hint = format!(
-                    "write it outside of them: `{}`; if it is meant as it stands, `\"{}\"`, {}",
+                    "write it outside of them: `{}`; if it is meant literally, `\"{}\"`, {}",
                     escaped(&outside),
                     escaped(&literal),
                     if self.is_task {
@@ -191,7 +190,7 @@ impl<'a> Checking<'a, '_> {
                 let found = substitution(text, |name| self.is_own(name))?;
                 let shown = escaped(found);
                 let hint = format!(
-                    "write it outside of them: `\"\"\"…\"\"\"{shown}\"\"\"…\"\"\"`; if it is meant as it stands, {}",
+                    "write it outside of them: `\"\"\"…\"\"\"{shown}\"\"\"…\"\"\"`; if it is meant literally, {}",
                     if self.is_task { VERBATIM } else { "`\"…\\u0024{…}…\"` between single `\"`" }
                 );
                 Some(within(found).hint(hint))
@@ -199,7 +198,7 @@ impl<'a> Checking<'a, '_> {
             Piece::Plain(text) => {
                 let text = text.trim();
                 if let Some(first) = text.chars().next().filter(|first| CURLY.contains(first)) {
-                    let problem = Problem::new(None, format!("`{first}` is no quotation mark in HOCON"));
+                    let problem = Problem::new(None, format!("`{first}` is not a quotation mark in HOCON"));
                     let inner = text.trim_matches(CURLY);
                     return Some(problem.hint(format!("write `\"{}\"`", shortened(inner))));
                 }
@@ -236,14 +235,14 @@ fn outside(mut text: &str) -> String {
 /// The problem with a key, in which nothing is substituted however it is written.
 fn of_key(problem: Problem) -> Problem {
     match problem.message.starts_with("`${") {
-        true => Problem::new(None, "in a key nothing is substituted")
-            .hint(format!("write the key itself; if it is meant as it stands, {VERBATIM}")),
+        true => Problem::new(None, "nothing is substituted in a key")
+            .hint(format!("write the key itself; if it is meant literally, {VERBATIM}")),
         false => problem,
     }
 }
 
 fn within(found: &str) -> Problem {
-    Problem::new(None, format!("`{}` stands within quotes, where nothing is substituted", escaped(found)))
+    Problem::new(None, format!("`{}` is inside quotes, where nothing is substituted", escaped(found)))
 }
 
 fn shortened(text: &str) -> String {

@@ -81,8 +81,8 @@ pub enum CreateError {
     /// There is no such type.
     #[error(transparent)]
     NotRegistered(#[from] NotRegistered),
-    /// It does not take these arguments.
-    #[error("`{name}` does not take these arguments: {source}")]
+    /// It does not accept these arguments.
+    #[error("`{name}` does not accept these arguments: {source}")]
     Arguments {
         /// The name of the type.
         name: String,
@@ -126,7 +126,7 @@ impl fmt::Display for RegistryErrors {
         match self.0.as_slice() {
             [single] => single.fmt(f),
             all => {
-                f.write_str("the task types cannot be told apart:")?;
+                f.write_str("several task types have the same name:")?;
                 all.iter().try_for_each(|error| write!(f, "\n  - {error}"))
             }
         }

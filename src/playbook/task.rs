@@ -113,7 +113,7 @@ impl Tasks {
     fn without_args(value: &Value, places: &Places, problems: &mut Vec<Problem>) -> Self {
         let mut all = Cursor::root(value, places, problems);
         let Some(object) = value.as_object() else {
-            all.problem("a playbook is an object", Some("write `tasks: [ … ]`".to_owned()));
+            all.problem("a playbook must be an object", Some("write `tasks: [ … ]`".to_owned()));
             return Tasks::default();
         };
         unknown_keys(&mut all, object);
@@ -288,7 +288,7 @@ fn id_of(cursor: &mut Cursor<'_, '_>) -> Option<String> {
 fn after_of(cursor: &mut Cursor<'_, '_>, order: Order) -> Vec<String> {
     if order == Order::Sequence {
         cursor.problem_at_key(
-            "`after` says nothing in a sequence, where each task waits for the one before",
+            "`after` requires `order: graph`; in a sequence each task waits for the one before",
             Some("write `order: graph` at the root of the playbook, or leave `after` out".to_owned()),
         );
         return Vec::new();

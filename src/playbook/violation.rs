@@ -60,7 +60,7 @@ impl Violation {
         if matches!(self.what, ViolationKind::Refused { .. })
             && View::new(kind.schema()).is_secret(&self.path)
         {
-            return (format!("`{shown}` does not take this value"), Some(UNSEEN.to_owned()));
+            return (format!("`{shown}` does not accept this value"), Some(UNSEEN.to_owned()));
         }
         match &self.what {
             ViolationKind::UnknownKey { known } => unknown_key(kind, path, known),
@@ -109,7 +109,7 @@ impl Violation {
         };
         if shown.is_empty() {
             let message = format!(
-                "`{}` does not take these arguments; with {} among them it cannot be said why",
+                "`{}` does not accept these arguments; with {} among them, the reason is not shown",
                 kind.name(),
                 named("")
             );
@@ -117,9 +117,9 @@ impl Violation {
         }
         let message = match expected {
             Some(expected) => {
-                format!("`{shown}` does not fit: what {} holds is not {expected}", named("one of "))
+                format!("`{shown}` is invalid: the value of {} is not {expected}", named("one of "))
             }
-            None => format!("`{shown}` does not take what {} holds", named("one of ")),
+            None => format!("`{shown}` does not accept the value of {}", named("one of ")),
         };
         let field = path.first().and_then(|step| match step {
             ArgumentStep::Key(name) => kind.fields().iter().find(|field| field.name == *name),

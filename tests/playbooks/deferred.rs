@@ -254,11 +254,11 @@ tasks: [
     assert_eq!(
         messages,
         [
-            "error: `port` does not fit: what the secret `t` holds is not a whole number from 0 to 65535",
+            "error: `port` is invalid: the value of the secret `t` is not a whole number from 0 to 65535",
             "hint: `port`: The port that it listens on",
-            "error: `patience` does not take what the secret `t` holds",
+            "error: `patience` does not accept the value of the secret `t`",
             "hint: `patience`: How long it may take to start",
-            "error: `choosy` does not take these arguments; with the secret `t` among them it cannot be said why",
+            "error: `choosy` does not accept these arguments; with the secret `t` among them, the reason is not shown",
         ]
     );
 }
@@ -312,7 +312,7 @@ fn a_result_with_a_secret_in_it_is_not_told() {
         );
         let report = engine(&site).converge();
         let said = reason(&report, "http_server late");
-        assert!(said.contains("what a secret holds is not a whole number from 0 to 65535"), "{said}");
+        assert!(said.contains("the value of a secret is not a whole number from 0 to 65535"), "{said}");
         assert_hidden(&said, &secret);
     }
 }

@@ -69,11 +69,11 @@ fn a_job_is_created_by_name() {
     assert_eq!(told("txt_file", json!({})), "there is no task type `txt_file`; did you mean `text_file`?");
     assert_eq!(
         told("http_server", json!({ "name": "web", "port": 80, "guests": [{ "name": "ann", "age": 300 }] })),
-        "`http_server` does not take these arguments: `guests[0].age`: invalid value: integer `300`, expected u8"
+        "`http_server` does not accept these arguments: `guests[0].age`: invalid value: integer `300`, expected u8"
     );
     assert_eq!(
         told("sh", json!({ "line": "ls", "lin": "ls" })),
-        "`sh` does not take these arguments: there is no argument `lin`; did you mean `line`?"
+        "`sh` does not accept these arguments: there is no argument `lin`; did you mean `line`?"
     );
     match registry.create("http_server", &json!({ "name": "web", "port": "x" })).unwrap_err() {
         CreateError::Arguments { source, .. } => {

@@ -50,7 +50,7 @@ impl Erased for FinalCheck {
             let others = self.jobs.iter().map(|(other, _)| other).filter(|other| **other != name);
             let others: Vec<String> = others.map(|other| format!("`{other}`")).collect();
             let reason = format!(
-                "`{name}` and {} do not go together at `{}`: after all of them, `{name}` is not in place",
+                "`{name}` and {} conflict at `{}`: after all of them have run, `{name}` is not in place",
                 others.join(" and "),
                 self.target
             );
@@ -60,8 +60,8 @@ impl Erased for FinalCheck {
     }
 
     fn run(&mut self, _: &mut Context) -> Result<()> {
-        Err(Permanent::new("running them again would not make them go together")
-            .because(anyhow!("give one of them up, or make them ask for the same"))
+        Err(Permanent::new("running them again would not resolve the conflict")
+            .because(anyhow!("remove one of them, or make them want the same"))
             .into())
     }
 

@@ -98,7 +98,7 @@ impl SharedTargets {
         let there = place_of_argument(places, other.task, &other.argument);
         let there = there.map_or_else(|| format!("task {}", other.task + 1), |place| place.to_string());
         let hint = format!(
-            "the other is at {there}{}; if both are meant, say `same_target: allowed`",
+            "the other is at {there}{}; if both are intended, write `same_target: allowed`",
             of_element(other.element)
         );
         let place = place_of_argument(places, task, &argument);

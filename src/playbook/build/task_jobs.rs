@@ -174,7 +174,7 @@ impl<'a, 'p> JobBuilder<'a, 'p> {
             Fitting::Job(AnyJob { retry, durable, body, .. }) => (TaskBodyState::Ready(body), retry, durable),
             Fitting::Later(_) if kind.kind() == JobKind::Dummy && roots.results => {
                 let message =
-                    format!("`{}` only holds others together, and cannot wait for results", kind.name());
+                    format!("`{}` only groups other jobs, and cannot wait for results", kind.name());
                 self.report(task, &[Step::Key("args")], message, None);
                 return Ok(None);
             }

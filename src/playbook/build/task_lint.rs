@@ -123,7 +123,7 @@ impl<'a> TaskLint<'a, '_> {
         let Some(r#become) = &task.r#become else { return Some(Cow::Borrowed(&task.args)) };
         let key = [Step::Key("become")];
         if !is_known {
-            let message = format!("`{}` does nothing as another user", kind.name());
+            let message = format!("`{}` does not support `become`", kind.name());
             self.report(task, &key, message, Some("leave `become` out".to_owned()));
             return Some(Cow::Borrowed(&task.args));
         }

@@ -42,7 +42,7 @@ impl Budget {
 
     /// Ends all, since it would take too much.
     fn halt(&mut self, pos: Pos, message: String) -> Located {
-        let hint = "what refers to what, and how often?".to_owned();
+        let hint = "look for substitutions that refer to each other many times".to_owned();
         let bad = self.wrong(pos, message, Some(hint));
         self.halted = true;
         bad

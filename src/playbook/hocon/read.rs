@@ -45,7 +45,7 @@ pub(super) fn file(path: &Path, any: bool) -> Result<Arc<Source>, Unread> {
 pub(super) fn source(name: &str, mut bytes: Vec<u8>) -> Result<Arc<Source>, Unread> {
     if bytes.len() > limits::FILE {
         return Err(Unread::Because(format!(
-            "{name} is larger than {} MiB, which no playbook is",
+            "{name} is larger than {} MiB, which is the limit",
             limits::FILE >> 20
         )));
     }

@@ -257,7 +257,7 @@ fn after_root(tokens: &[Token<'_>], seen: &mut Findings) {
         return;
     };
     if root.kind == TokenKind::LBracket {
-        let message = "this is a list; a playbook is an object, such as `tasks: [ … ]`".to_owned();
+        let message = "this is a list; a playbook must be an object, such as `tasks: [ … ]`".to_owned();
         return seen.errors.push(SyntaxError::new((root.line, root.col), message, None));
     }
     let mut depth = 1_usize;

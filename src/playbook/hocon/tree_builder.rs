@@ -260,8 +260,8 @@ impl TreeBuilder {
             return;
         };
         let Some(first) = first.replace(key) else { return };
-        let before = self.place(first).map_or_else(String::new, |place| format!(" of {place}"));
-        let message = format!("this `{name}` takes the place of those{before}, which would be lost");
+        let before = self.place(first).map_or_else(String::new, |place| format!(" at {place}"));
+        let message = format!("this `{name}` replaces the earlier one{before}, which would be lost");
         let hint = format!("write `{name} += …` for one more, or `{name}: ${{{name}}} [ … ]` for several");
         self.problem(Problem::new(self.place(key), message).hint(hint));
     }

@@ -31,13 +31,13 @@ pub(super) fn text(words: &[String], longest: u64, time: Duration) -> Result<Str
     if !matches!(watched, Ok(Printed { is_over: true, .. })) {
         let _ = child.kill();
     }
-    let status = child.wait().map_err(|error| format!("`{program}` is lost: {error}"))?;
+    let status = child.wait().map_err(|error| format!("failed to wait for `{program}`: {error}"))?;
     let seen = watched.map_err(|error| format!("failed to read what `{program}` prints: {error}"))?;
     if seen.printed.len() as u64 > longest {
         return Err(format!("what `{program}` prints is too long for a secret"));
     }
     if !seen.is_over {
-        return Err(format!("`{program}` did not end within {time:?}; say `timeout` beside `command`"));
+        return Err(format!("`{program}` did not end within {time:?}; set `timeout` beside `command`"));
     }
     if !status.success() {
         return Err(format!("`{program}` ended with {status}"));
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn what_does_not_end_is_ended() {
-        let said = "`/bin/sh` did not end within 50ms; say `timeout` beside `command`";
+        let said = "`/bin/sh` did not end within 50ms; set `timeout` beside `command`";
         assert_eq!(asked("exec sleep 1000", Duration::from_millis(50)), Err(said.to_owned()));
         assert_eq!(asked("exec >&-; exec sleep 1000", Duration::from_millis(50)), Err(said.to_owned()));
     }
