@@ -1,5 +1,5 @@
-//! Getting friends together to watch a movie: every kind of job, jobs made at run time, both storages, a cleanup, and
-//! retries that take turns.
+//! Gets friends together to watch a movie, and shows every kind of job: jobs created at run time, local and global storage,
+//! a cleanup, and interleaved retries.
 //!
 //! ```text
 //! cargo run --example movie_night -- -v
@@ -8,7 +8,7 @@
 //! cargo run --example movie_night -- --list --graph -
 //! ```
 //!
-//! The world is played: it stands in the global storage, so every run begins anew.
+//! The world is simulated in the global storage, so every run starts from scratch.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,7 +25,7 @@ struct Cli {
     #[arg(long, default_value = "Brazil")]
     movie: String,
 
-    /// What the batteries of the remote are like
+    /// The state of the batteries in the remote
     #[arg(long, value_enum, default_value = "dead")]
     battery_state: BatteryState,
 
@@ -33,19 +33,19 @@ struct Cli {
     #[arg(long)]
     couch_space: bool,
 
-    /// At which try the pizza comes
+    /// The try at which the pizza arrives
     #[arg(long, value_name = "N", default_value_t = 3)]
     pizza_success_try: u32,
 
-    /// At which try the popcorn is done
+    /// The try at which the popcorn is done
     #[arg(long, value_name = "N", default_value_t = 5)]
     pop_success_try: u32,
 
-    /// At which try there is a clean bowl
+    /// The try at which there is a clean bowl
     #[arg(long, value_name = "N", default_value_t = 8)]
     bowl_success_try: u32,
 
-    /// Take your time: every piece of work takes so many seconds
+    /// Let every piece of work take this long
     #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
     pace: f64,
 
@@ -64,10 +64,10 @@ enum BatteryState {
 const FRIENDS: [&str; 4] = ["Ana", "Bilal", "Chiyo", "Dan"];
 const MOVIES: [&str; 4] = ["Brazil", "Metropolis", "Stalker", "Paprika"];
 
-/// Jobs without a delay of their own wait this long between tries.
+/// The delay between tries of jobs that set none themselves.
 const RETRY_DELAY: Duration = Duration::ZERO;
 
-/// Whether something is so in the world of this run.
+/// Whether `what` is true in the simulated world.
 fn is(cx: &Context, what: &str) -> Result<bool> {
     Ok(cx.global().get(what)?.unwrap_or(false))
 }
@@ -84,7 +84,7 @@ fn take_time(cx: &Context) -> Result<()> {
     }
 }
 
-/// Makes something so at the try that the argument `at` says.
+/// Makes `what` true, beginning with the try given by the argument `at`.
 fn make_at_try(cx: &Context, what: &str, at: &str) -> Result<()> {
     if cx.try_number() >= cx.arg::<u32>(at)? { make(cx, what) } else { take_time(cx) }
 }
@@ -143,7 +143,7 @@ impl Job for FriendsArrive {
     }
 }
 
-/// One invitation for each friend: jobs that are made when the graph is built.
+/// One invitation per friend: jobs created while the graph is built.
 #[derive(Clone, PartialEq)]
 struct InviteFriends;
 
@@ -187,7 +187,7 @@ impl DummyJob for DetermineDetails {
     }
 }
 
-/// Hands on the title as it is in the catalogue.
+/// Its result is the title as spelled in the catalogue.
 #[derive(Clone, PartialEq)]
 struct ValidateMovie;
 
@@ -228,7 +228,7 @@ impl DummyJob for PrepareRoom {
     }
 }
 
-/// Takes the duster, and puts it back when all is over.
+/// Borrows the duster, and puts it back at the end.
 #[derive(Clone, PartialEq)]
 struct CleanCouch;
 
@@ -270,7 +270,7 @@ impl Job for TurnOnTv {
         deps![FindTvRemote]
     }
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        // The recheck of this try need not ask for the batteries again.
+        // Look the batteries up once per try; the recheck uses the stored value.
         if cx.local().get::<BatteryState>("batteries")?.is_none() {
             let batteries: BatteryState = cx.arg("battery_state")?;
             cx.local().set("batteries", batteries)?;

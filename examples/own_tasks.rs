@@ -1,4 +1,4 @@
-//! A program that runs playbooks with two task types of its own: a file with a line in it, and a greeting.
+//! A program that runs playbooks, with two task types of its own: a note in a file, and a greeting.
 //!
 //! ```text
 //! cargo run --features playbook --example own_tasks -- types
@@ -14,13 +14,13 @@ use dojob::{Context, Job, OrCouldNotFindOut, Result, RunOnlyJob};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// A note in a file. Directories on the way are made.
+/// A note in a file. Missing parent directories are created.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Note {
     /// The file, such as `/tmp/notes/milk`.
     path: PathBuf,
-    /// What it says.
+    /// The text of the note.
     text: String,
 }
 
@@ -49,9 +49,9 @@ dojob::task_type!(Note, example = "{ name: note, args { path: /tmp/notes/milk, t
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SayHello {
-    /// To whom.
+    /// Whom to greet.
     friend: String,
-    /// How often.
+    /// How many times.
     #[serde(default = "once")]
     times: u8,
 }

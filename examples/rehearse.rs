@@ -1,6 +1,6 @@
-//! Rehearses scripted graphs: reads one JSON object a line, from a file or standard input, converges each with the real
-//! engine (one worker, a clock that stands still) and prints a line for each: the phases in order, how every job ended,
-//! and which cleanups were called.
+//! Replays scripted graphs: reads one JSON object per line from a file or stdin, converges each with the real engine (one
+//! worker, a virtual clock), and prints one line each: the phases in order, the outcome of every job, and the cleanups that
+//! were called.
 //!
 //! ```text
 //! cargo run --example rehearse -- tests/data/traces.jsonl
@@ -12,11 +12,11 @@
 //! | key | meaning |
 //! | --- | --- |
 //! | `fail_until: k` | a check passes when at least k runs have begun; a run-only job's run number n fails when n < k. `"never"`: never passes |
-//! | `pass_at_check: j` | a check also passes when it is at least the j-th; checks that could not tell do not count |
+//! | `pass_at_check: j` | a check also passes when it is at least the j-th; checks that could not find out do not count |
 //! | `run_fails_at: [n, …]` | these runs, counted from 1, return an error |
-//! | `cannot_tell_at_try: [n, …]` | in these tries the check cannot find out how things are |
+//! | `cannot_tell_at_try: [n, …]` | in these tries the check could not find out |
 //! | `cleanup: true` | the job has a cleanup |
-//! | `cleanup_fails: true` | which returns an error |
+//! | `cleanup_fails: true` | the cleanup returns an error |
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is what the program is for")]
 
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ fn yes() -> bool {
     true
 }
 
-/// What a job does, call by call.
+/// The scripted behavior of a job, call by call.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Script {
     pub(crate) name: String,
@@ -107,7 +107,7 @@ impl Until {
     }
 }
 
-/// What came of a scenario.
+/// The outcome of a scenario.
 #[derive(Debug, Default, PartialEq, Deserialize, Serialize)]
 pub(crate) struct Trace {
     pub(crate) events: Vec<String>,
@@ -117,7 +117,7 @@ pub(crate) struct Trace {
 }
 
 impl Script {
-    /// Adds one to a counter of this job, which lives as long as the run.
+    /// Increments a counter of this job that lives as long as the run.
     fn count(&self, cx: &Context, what: &str) -> Result<u64> {
         let key = format!("{}.{what}", self.name);
         Ok(cx.global().update(&key, |count: Option<u64>| count.unwrap_or(0) + 1)?)
@@ -150,7 +150,7 @@ impl Script {
 /// The graph of a scenario.
 ///
 /// # Errors
-/// All mistakes of the graph.
+/// All errors in the graph.
 pub(crate) fn graph(scenario: &Scenario) -> Result<JobGraph> {
     let mut graph = JobGraph::builder();
     for script in &scenario.jobs {
@@ -176,7 +176,7 @@ pub(crate) fn graph(scenario: &Scenario) -> Result<JobGraph> {
 /// Converges a scenario.
 ///
 /// # Errors
-/// All mistakes of the graph, and a default of 0 tries.
+/// All errors in the graph, or a default of 0 tries.
 pub(crate) fn rehearse(scenario: &Scenario) -> Result<Trace> {
     ensure!(scenario.default_tries > 0, "default_tries is 0; give it at least 1");
     let heard = Arc::new(Mutex::new(Trace::default()));

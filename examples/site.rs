@@ -1,13 +1,13 @@
-//! Provisioning for real: a small web site under one directory, with its files, git repository and server.
+//! Real provisioning: a small web site below one directory, with its files, Git repository and server.
 //!
 //! ```text
-//! cargo run --example site                                       # in a new directory, which it names
+//! cargo run --example site                                       # in a new directory, which it prints
 //! cargo run --example site -- --root /tmp/site --no-act --diff   # what would be written?
-//! cargo run --example site -- --root /tmp/site                   # again and again: mends what is broken
-//! cargo run --example site -- --root /tmp/site --stop            # ends the server
+//! cargo run --example site -- --root /tmp/site                   # repeatable: repairs what is broken
+//! cargo run --example site -- --root /tmp/site --stop            # stops the server
 //! ```
 //!
-//! Everything that the jobs need to know they get as arguments, so the graph is the same for every directory.
+//! The jobs receive everything as arguments, so the graph is the same for every directory.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it tells people where the site is")]
 
@@ -31,23 +31,23 @@ mod server;
 
 use server::{Server, address, living_server, serve, stop};
 
-/// Provisions a small web site: its files, its git repository and its server, under one directory.
+/// Provisions a small web site below one directory: its files, its Git repository and its server.
 #[derive(Parser, Serialize)]
 struct Cli {
-    /// The directory to work in; unless given, a new temporary one
+    /// The directory to work in [default: a new temporary directory]
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
 
-    /// The server's port; unless given, a free one is chosen by the first start
+    /// The server's port [default: a free port, chosen by the first run]
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..))]
     port: Option<u16>,
 
-    /// End the server of the site in DIR, and do nothing else
+    /// Only stop the server of the site in DIR
     #[arg(long, requires = "root", conflicts_with_all = ["dojob_no_act", "dojob_list"])]
     #[serde(skip)]
     stop: bool,
 
-    /// What the background process is started with
+    /// Run as the background process
     #[arg(long, hide = true, requires_all = ["root", "port"])]
     #[serde(skip)]
     serve: bool,
@@ -59,7 +59,7 @@ struct Cli {
 
 const DIRECTORIES: [&str; 3] = ["public", "public/about", "state"];
 
-/// Words in braces are facts.
+/// Words in braces are replaced by facts.
 const CONFIG_FILES: [TextFile; 3] = [
     TextFile::config(".gitignore", 0o644, "/build/\n/public/\n/state/\n"),
     TextFile::config("etc/motd", 0o644, "Welcome to {host}, with {cpus} CPUs and {memory} of memory.\n"),
@@ -70,7 +70,7 @@ const CONFIG_FILES: [TextFile; 3] = [
     ),
 ];
 
-/// Each becomes a page. The first line is its title.
+/// Each becomes a page, with the first line as its title.
 const SOURCES: [TextFile; 2] = [
     TextFile::source(
         "content/index.txt",
@@ -83,7 +83,7 @@ const PORT_FILE: &str = "state/port";
 const PID_FILE: &str = "state/server.pid";
 const LOG_FILE: &str = "state/server.log";
 
-/// How long each side of a connection waits for the other.
+/// Timeout of both sides of a connection.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The whole site.
@@ -140,13 +140,13 @@ impl Job for Directory {
     }
 }
 
-/// What is known of the machine; read once, and handed on to all who write about it.
+/// Facts about the machine, read once and passed on to the jobs that use them.
 #[derive(Clone, PartialEq)]
 struct Facts;
 
 impl Job for Facts {
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        // Linux tells it in files. Elsewhere there are commands, and what nobody tells is unknown.
+        // On Linux from files, elsewhere from commands; what neither provides is unknown.
         let file = |path: &str| Some(fs::read_to_string(path).ok()?.trim().to_owned());
         let printed = |program: &str, arguments: &[&str]| {
             let output = cx.command(program).args(arguments).quiet().timeout(5 * PATIENCE).run();
@@ -176,8 +176,8 @@ impl Job for Facts {
     }
 }
 
-/// A file that is written from the facts. It makes the directory that it is in itself: if that were another
-/// job, a dry run before the first start could say no more than "unknown until the directory is there".
+/// A file written from the facts. It creates its own directory: with a separate job for that, a dry run before the first
+/// run could only say "unknown until the directory exists".
 #[derive(Clone, PartialEq)]
 struct TextFile {
     /// The first word of its name.
@@ -216,7 +216,7 @@ impl Job for TextFile {
     }
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         let root = root(cx)?;
-        // The root itself is only made: its mode is somebody else's business.
+        // The root itself is only created; its mode belongs to the user.
         fs::create_dir_all(&root).with_context(|| format!("failed to make {}", root.display()))?;
         if let Some((directory, _)) = self.path.rsplit_once('/') {
             make_directory(&root.join(directory))?;
@@ -225,7 +225,7 @@ impl Job for TextFile {
     }
 }
 
-/// Built in pieces in a directory of its own, which the cleanup removes.
+/// Built in a temporary directory, which the cleanup removes.
 #[derive(Clone, PartialEq)]
 struct Page {
     source: TextFile,
@@ -267,7 +267,7 @@ impl Job for Page {
     }
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         let build = root(cx)?.join("build").join(self.path().replace('/', "-"));
-        // Remembered before it is made: whatever happens in between, the cleanup knows of it.
+        // Stored before it is created, so the cleanup knows of it whatever happens in between.
         cx.local().set("build", &build)?;
         make_directory(&build)?;
         let (title, body) = self.content(cx)?;
@@ -282,7 +282,7 @@ impl Job for Page {
         if build.exists() {
             fs::remove_dir_all(&build).with_context(|| format!("failed to remove {}", build.display()))?;
         }
-        // The directory around it goes with the last page: until then it is not empty.
+        // The parent directory goes with the last page; until then it is not empty.
         let _ = fs::remove_dir(build.with_file_name(""));
         Ok(())
     }
@@ -306,7 +306,7 @@ impl Job for Repository {
     }
 }
 
-/// All that the site is built from is committed.
+/// Everything that the site is built from is committed.
 #[derive(Clone, PartialEq)]
 struct FirstCommit;
 
@@ -315,7 +315,7 @@ impl FirstCommit {
         CONFIG_FILES.into_iter().chain(SOURCES).map(|file| file.path)
     }
 
-    /// The commit, when nothing is missing from it.
+    /// The commit, if it is complete.
     fn commit(cx: &Context) -> Result<String> {
         let root = root(cx)?;
         let head = git(cx, &root).args(["rev-parse", "--verify", "--quiet", "HEAD"]).quiet().output()?;
@@ -343,7 +343,7 @@ impl Job for FirstCommit {
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         let root = root(cx)?;
         git(cx, &root).args(["add", "--"]).args(Self::paths()).run()?;
-        // They may only have been missing from the index.
+        // Perhaps only the index was out of date.
         if Self::commit(cx).is_err() {
             let commit = git(cx, &root).args(["commit", "--quiet", "--message", "Provision the site", "--"]);
             commit.args(Self::paths()).run()?;
@@ -352,8 +352,8 @@ impl Job for FirstCommit {
     }
 }
 
-/// `git` in this repository and no other, as it is without anybody's settings (hooks, signatures, ignored
-/// files), and without the writes that it does on the side: a check uses it, too.
+/// `git` in exactly this repository, without user settings (hooks, signatures, ignored files), and without incidental
+/// writes, because checks use it, too.
 fn git<'cx>(cx: &'cx Context, root: &Path) -> Command<'cx> {
     let mut git = cx.command("git").env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
     for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
@@ -365,7 +365,7 @@ fn git<'cx>(cx: &'cx Context, root: &Path) -> Command<'cx> {
     git.arg("-C").arg(root).args(["--git-dir=.git", "--no-optional-locks"])
 }
 
-/// The port is chosen once, and remembered.
+/// Chooses the port once, and remembers it.
 #[derive(Clone, PartialEq)]
 struct Port;
 
@@ -394,7 +394,7 @@ fn remembered_port(root: &Path) -> Option<u16> {
     fs::read_to_string(root.join(PORT_FILE)).ok()?.trim().parse().ok()
 }
 
-/// Whether a file is there with this mode and text; `path` counts from `root`.
+/// Whether a file exists with this mode and text; `path` is relative to `root`.
 fn check_file(root: &Path, path: &str, mode: u32, wanted: &str) -> Result<()> {
     let full = root.join(path);
     let found = match fs::read(&full) {
@@ -402,7 +402,7 @@ fn check_file(root: &Path, path: &str, mode: u32, wanted: &str) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(NotAsWanted::new(format!("{path} does not exist")).diff(path, "", wanted).into());
         }
-        // Not "could not find out": a file of ours that we cannot read is broken, and is mended as any other.
+        // Not "could not find out": a file of ours that cannot be read is broken, and is repaired like any other.
         Err(error) => return Err(NotAsWanted::new(format!("{path} cannot be read: {error}")).into()),
     };
     if found != wanted {
@@ -423,7 +423,7 @@ fn make_directory(path: &Path) -> Result<()> {
         .with_context(|| format!("failed to make the directory {}", path.display()))
 }
 
-/// Whoever reads the file meanwhile, or after a crash, finds the old text or the new one, nothing in between.
+/// Atomic: readers, also after a crash, find either the old text or the new one.
 fn write_atomically(path: &Path, mode: u32, text: &str) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.new"));
@@ -438,11 +438,11 @@ fn write_atomically(path: &Path, mode: u32, text: &str) -> Result<()> {
     write().with_context(|| format!("failed to write {}", path.display()))
 }
 
-/// The directory to work in. Without `--root` that is a new one; a dry run does not make it.
+/// The directory to work in. Without `--root` a new one; a dry run does not create it.
 fn choose_root(cli: &Cli) -> Result<PathBuf> {
     if let Some(root) = &cli.root {
         let root = std::path::absolute(root).context("--root is no path")?;
-        // As far as it is there: everything else would fail because of that.
+        // Resolve the part that exists, because the rest cannot be resolved yet.
         if let Some(file) = root.ancestors().find(|path| path.exists()).filter(|path| !path.is_dir()) {
             bail!("--root {} cannot be: {} is no directory", root.display(), file.display());
         }
@@ -456,7 +456,7 @@ fn choose_root(cli: &Cli) -> Result<PathBuf> {
     Ok(root.with_context(|| format!("failed to make a directory in {}", temporary.display()))?.keep())
 }
 
-/// Where the site is, and what can be done with it.
+/// Prints where the site is, and what to do next.
 fn tell(root: &Path) {
     let answers = match (remembered_port(root), living_server(root)) {
         (Some(port), Some(_)) => format!(" and answers at {}", address(port)),
@@ -465,11 +465,11 @@ fn tell(root: &Path) {
     let program = std::env::args().next().unwrap_or_default();
     let again = format!("{} --root {}", quoted(&program), quoted(&root.display().to_string()));
     println!("The site is in {}{answers}", root.display());
-    println!("Look after it again:  {again}");
-    println!("End its server:       {again} --stop");
+    println!("Run it again:         {again}");
+    println!("Stop the server:      {again} --stop");
 }
 
-/// A word for the shell.
+/// Quotes a word for the shell.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+".contains(c);
     if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
@@ -504,13 +504,13 @@ fn converge(mut cli: Cli) -> ExitCode {
         }
     };
     if cli.root.is_none() && flags.needs_jobs() && !flags.list {
-        let what = if flags.no_act { "a start would make a new directory, such as" } else { "new directory" };
+        let what = if flags.no_act { "a run would create a new directory such as" } else { "new directory" };
         eprintln!("{what} {}", root.display());
     }
     cli.root = Some(root.clone());
-    // Two sites have nothing to do with each other.
+    // Each site is a scope of its own.
     let scope = root.display().to_string();
-    // Files and git work at once or never; the server says itself how often it is tried.
+    // Files and Git need no retries; the server sets its own.
     let code = flags.main(&cli, || Ok(Engine::new(Site)?.tries(1).scope(scope)));
     let stdout_is_taken =
         !flags.needs_jobs() || flags.list || flags.format == Format::Json || flags.graph == Some("-".into());

@@ -1,14 +1,15 @@
-//! A person's workstation, provisioned with ready-made jobs: dotfiles, tools, packages, a timer, a checkout, and what is to go.
+//! A personal workstation, provisioned with ready-made jobs: dotfiles, tools, packages, a timer, a checkout, and old files to
+//! remove.
 //!
 //! ```text
-//! cargo run --example workstation                                       # in a new directory, which it names
+//! cargo run --example workstation                                       # in a new directory, which it prints
 //! cargo run --example workstation -- --root /tmp/ws --no-act --diff     # what would be written?
-//! cargo run --example workstation -- --root /tmp/ws                     # again and again: mends what is broken
+//! cargo run --example workstation -- --root /tmp/ws                     # repeatable: repairs what is broken
 //! sudo target/debug/examples/workstation --system                       # for real, with packages and services
 //! ```
 //!
-//! Below a directory it needs no rights and no network: what takes a system is played there, see `workstation/system.rs`, and what
-//! would be fetched from elsewhere is made first, see `workstation/upstream.rs`.
+//! Below a directory it needs neither privileges nor a network: system changes are simulated (see `workstation/system.rs`),
+//! and downloads come from local files that are created first (see `workstation/upstream.rs`).
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it tells people where the workstation is")]
 
@@ -27,18 +28,18 @@ mod system;
 #[path = "workstation/upstream.rs"]
 mod upstream;
 
-/// Provisions a person's workstation.
+/// Provisions a personal workstation.
 #[derive(Parser, Serialize)]
 struct Cli {
-    /// The directory to work in; unless given, a new temporary one
+    /// The directory to work in [default: a new temporary directory]
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
 
-    /// Provision this machine and the home of whoever starts this (as root)
+    /// Provision this machine and your home directory (as root)
     #[arg(long, conflicts_with = "root")]
     system: bool,
 
-    /// Whose workstation it is, as commits are to say
+    /// The name of the owner, used for commits
     #[arg(long, value_name = "NAME", default_value = "Rosa")]
     name: String,
 
@@ -47,7 +48,7 @@ struct Cli {
     flags: Flags,
 }
 
-/// Where things go.
+/// Where to put everything.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Place {
     /// `/`, or the scratch directory.
@@ -66,7 +67,7 @@ impl Place {
     }
 }
 
-/// All of it. A graph of ready-made jobs is made of values: functions that return them are all it takes.
+/// The whole workstation. A graph of ready-made jobs consists of values, so plain functions are enough to build it.
 #[derive(Clone, PartialEq)]
 struct Workstation {
     place: Place,
@@ -89,13 +90,13 @@ impl DummyJob for Workstation {
             .with(system::packages(place))
             .with(system::timer(place))
             .with(system::cron_entry(place))
-            // What older versions of this program have left, and what piles up.
+            // Leftovers of older versions of this program, and old backups.
             .with(Absent::new(place.home(".notesrc")))
             .with(Prune::new(place.home("notes/backups")).pattern("*.tar.gz").keep(3))
     }
 }
 
-/// What is in braces is the name, or a fact of the machine.
+/// Words in braces are replaced by the name, or by facts about the machine.
 const DOTFILES: [(&str, &str); 3] = [
     (
         ".profile",
@@ -114,10 +115,10 @@ export MAKEFLAGS=-j{{ cpus | default(1, true) }}
     (".config/motd", "{{ host }} runs {{ os | default(\"something\", true) }} on {{ cpus }} CPUs.\n"),
 ];
 
-/// A job of one's own, made from ready-made ones: a template that is filled with facts when its turn comes.
+/// A custom job built from ready-made ones: a template that is rendered with facts when the job runs.
 ///
-/// It makes the directory that it is in itself: if that were another job, a dry run before the first start could say no more
-/// than "unknown until the directory is there".
+/// It creates its own directory: with a separate job for that, a dry run before the first run could only say "unknown until
+/// the directory exists".
 #[derive(Clone, PartialEq)]
 struct Dotfile {
     path: PathBuf,
@@ -156,16 +157,16 @@ impl Job for Dotfile {
     }
 }
 
-/// Two settings in a file that is the editor's own: all else in it stays as it is.
+/// Two settings in the editor's own file; everything else in it stays as it is.
 fn editor(place: &Place) -> AnyJob {
     let path = place.home(".config/editor.toml");
     let setting = |key: &str, value: serde_json::Value| Setting::new(&path, key, value).create();
     let width = setting("editor.tab_width", 4.into()).needs(deps![Directory::new(place.home(".config"))]);
-    // One behind the other: both read the whole file, and write it.
+    // One after the other, because both rewrite the same file.
     setting("editor.theme", "dark".into()).needs(deps![width])
 }
 
-/// A program that is fetched, and known by its hash.
+/// A program that is downloaded and verified by its hash.
 fn notes(place: &Place) -> AnyJob {
     let url = upstream::url(&place.root(upstream::NOTES));
     let program =
@@ -181,7 +182,7 @@ fn vimrc(place: &Place) -> AnyJob {
     Symlink::new(place.home(".vimrc"), "projects/dotfiles/vimrc").needs(deps![checkout])
 }
 
-/// Where to work, and whether that was asked for. Without `--root` it is a new directory; a dry run does not make it.
+/// Where to work, and whether the user chose it. Without `--root` a new directory; a dry run does not create it.
 fn choose_place(cli: &Cli) -> Result<Place> {
     if cli.system {
         ensure!(
@@ -195,7 +196,7 @@ fn choose_place(cli: &Cli) -> Result<Place> {
         Some(root) => std::path::absolute(root).context("--root is no path")?,
         None => new_root(&cli.flags)?,
     };
-    // As far as it is there: everything else would fail because of that.
+    // Resolve the part that exists, because the rest cannot be resolved yet.
     if let Some(file) = root.ancestors().find(|path| path.exists()).filter(|path| !path.is_dir()) {
         bail!("--root {} cannot be: {} is no directory", root.display(), file.display());
     }
@@ -212,16 +213,16 @@ fn new_root(flags: &Flags) -> Result<PathBuf> {
     Ok(root.with_context(|| format!("failed to make a directory in {}", temporary.display()))?.keep())
 }
 
-/// Where the workstation is, and how to go on.
+/// Prints where the workstation is, and what to do next.
 fn tell(root: &Path) {
     let program = std::env::args().next().unwrap_or_default();
     let again = format!("{} --root {}", quoted(&program), quoted(&root.display().to_string()));
     println!("The workstation is in {}", root.display());
-    println!("Look after it again:  {again}");
-    println!("What would be done:   {again} --no-act --diff");
+    println!("Run it again:         {again}");
+    println!("Dry run:              {again} --no-act --diff");
 }
 
-/// A word for the shell.
+/// Quotes a word for the shell.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+".contains(c);
     if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
@@ -239,10 +240,10 @@ fn main() -> ExitCode {
     };
     let root = place.root.clone();
     if cli.root.is_none() && !cli.system && flags.needs_jobs() && !flags.list {
-        let what = if flags.no_act { "a start would make a new directory, such as" } else { "new directory" };
+        let what = if flags.no_act { "a run would create a new directory such as" } else { "new directory" };
         eprintln!("{what} {}", root.display());
     }
-    // Two workstations have nothing to do with each other.
+    // Each workstation is a scope of its own.
     let scope = format!("workstation {}", root.display());
     let workstation = Workstation { place, name: cli.name.clone() };
     let code = flags.main(&cli, || Ok(Engine::new(workstation)?.tries(1).scope(scope)));

@@ -439,11 +439,11 @@ fn an_interrupted_start_is_taken_up_again() {
 fn a_root_may_have_any_name() {
     let Some(site) = Site::named("it's \"my\" site, ä – 網站 $HOME `x` ;&") else { return };
     let first = site.start(&[]).expect(0);
-    let again = first.out.lines().find_map(|line| line.strip_prefix("Look after it again:  ")).unwrap();
+    let again = first.out.lines().find_map(|line| line.strip_prefix("Run it again:         ")).unwrap();
     // What it says can be typed into a shell.
     Ended::of(site.clean("/bin/sh").args(["-c", again])).expect(0).says("nothing to do");
     site.breaks("no server", &["Server"], |_| site.signal_server(Signal::TERM));
-    let end = first.out.lines().find_map(|line| line.strip_prefix("End its server:       ")).unwrap();
+    let end = first.out.lines().find_map(|line| line.strip_prefix("Stop the server:      ")).unwrap();
     Ended::of(site.clean("/bin/sh").args(["-c", end])).expect(0);
     assert_eq!(site.request("/"), None);
 }

@@ -432,7 +432,7 @@ fn a_root_may_have_any_name() {
         return;
     };
     let first = expect(0, workstation.start(&[]));
-    let again = first.stdout.lines().find_map(|line| line.strip_prefix("Look after it again:  ")).unwrap();
+    let again = first.stdout.lines().find_map(|line| line.strip_prefix("Run it again:         ")).unwrap();
     // What it says can be typed into a shell.
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", again]).env("DOJOB_STATE_DIR", workstation.home.path().join("state"));

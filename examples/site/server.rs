@@ -1,6 +1,4 @@
-//! The server of the site: the job that keeps it up, and the server itself, which is this same program in the background.
-//!
-//! Knows the root and the port; not what the pages say.
+//! The server of the site: the job that keeps it running, and the server itself, which is this program in the background.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -14,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::{LOG_FILE, PATIENCE, PID_FILE, Port, in_html, pages, root};
 
-/// This site's server, in the background, answers with this site's pages.
+/// The server of this site runs in the background and serves its pages.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Server;
 
@@ -29,7 +27,7 @@ impl Job for Server {
     }
     fn check(&mut self, cx: &mut Context) -> Result<()> {
         if let Some(reason) = cx.local().get::<String>("taken")? {
-            // Said a moment ago, and nothing was done about it since.
+            // The check said so a moment ago, and nothing has changed since.
             bail!("{reason}");
         }
         let (root, port) = (root(cx)?, cx.result::<u16>("Port")?);
@@ -82,12 +80,12 @@ pub(crate) fn address(port: u16) -> String {
     format!("http://127.0.0.1:{port}/")
 }
 
-/// What is answered to a request for the first page: nothing, maybe. `None` where nobody listens.
+/// The response to a request for the first page, possibly empty. `None` if nothing listens.
 pub(crate) fn ask(port: u16) -> Option<String> {
     let mut stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), PATIENCE).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     write!(stream, "GET / HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n").ok()?;
-    // Some servers leave the connection open behind their answer, and some never come to its end.
+    // Some servers keep the connection open after the response, and some never finish it.
     let (clock, mut answer, mut buffer) = (SystemClock::new(), Vec::new(), [0; 4096]);
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
         answer.extend_from_slice(&buffer[..count]);
@@ -98,14 +96,14 @@ pub(crate) fn ask(port: u16) -> Option<String> {
     Some(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// What tells the servers of two sites apart: where the site is, in a form that fits into a header.
+/// Identifies the server of a site: the site's path, encoded for a header.
 pub(crate) fn identity(root: &Path) -> Result<String> {
     let root = root.canonicalize().with_context(|| format!("failed to find {}", root.display()))?;
     Ok(root.display().to_string().escape_default().to_string())
 }
 
-/// The process in the file of the server's process id, if it lives: then it holds a lock on that file. So a
-/// process that happens to have the number of a dead server is never taken for one.
+/// The process in the server's pid file, if it is alive: then it holds a lock on that file. So an unrelated process that
+/// reuses the pid of a dead server is never mistaken for it.
 pub(crate) fn living_server(root: &Path) -> Option<Pid> {
     let file = File::open(root.join(PID_FILE)).ok()?;
     match file.try_lock_shared() {
@@ -117,7 +115,7 @@ pub(crate) fn living_server(root: &Path) -> Option<Pid> {
 pub(crate) fn end_server(root: &Path, pid: Pid) -> Result<()> {
     for signal in [Signal::TERM, Signal::KILL] {
         let _ = kill_process(pid, signal);
-        // A process that was stopped hears it only when it goes on.
+        // A stopped process receives the signal only once it continues.
         let _ = kill_process(pid, Signal::CONT);
         if wait_until(2 * PATIENCE, || living_server(root) != Some(pid)) {
             return Ok(());
@@ -126,7 +124,7 @@ pub(crate) fn end_server(root: &Path, pid: Pid) -> Result<()> {
     bail!("failed to end process {}, the server of {}", pid.as_raw_pid(), root.display())
 }
 
-/// Looks often; says whether it came true in time.
+/// Polls; returns whether the condition became true in time.
 pub(crate) fn wait_until(limit: Duration, is_so: impl Fn() -> bool) -> bool {
     let clock = SystemClock::new();
     while !is_so() {
@@ -156,7 +154,7 @@ pub(crate) fn serve(root: &Path, port: u16) -> Result<()> {
     file.write_all(pid.as_bytes())?;
     println!("process {} answers at {}", std::process::id(), address(port));
 
-    // A server that nobody finds any more, its file gone or another one's, is wanted by nobody.
+    // A server whose pid file is gone, or belongs to another server, is no longer wanted.
     std::thread::spawn(move || {
         while fs::read_to_string(&path).is_ok_and(|found| found == pid) {
             pause(PATIENCE);
@@ -176,11 +174,11 @@ fn answer(mut stream: &TcpStream, root: &Path, site: &str) -> io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut lines = BufReader::new(stream.take(64 * 1024)).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
-    // Read to their end: a connection that is closed with something unread loses the answer.
+    // Read to the end: closing a connection with unread data can lose the response.
     lines.map_while(io::Result::ok).find(String::is_empty);
 
     let asked = request.strip_prefix("GET /").and_then(|rest| rest.split(' ').next());
-    // Only what this program has written is served.
+    // Only files written by this program are served.
     let page = pages().map(|page| page.path()).find(|page| {
         let path = page.strip_prefix("public/").unwrap_or(page);
         asked == Some(path) || asked == path.strip_suffix("index.html")
@@ -197,14 +195,14 @@ fn answer(mut stream: &TcpStream, root: &Path, site: &str) -> io::Result<()> {
     )
 }
 
-/// Ends the server of the site in `root`, and says what was done.
+/// Stops the server of the site in `root`, and prints what was done.
 pub(crate) fn stop(root: &Path) -> Result<()> {
     let Some(pid) = living_server(root) else {
         println!("No server of {} is at work.", root.display());
         return Ok(());
     };
     end_server(root, pid)?;
-    // The number may soon be another process's: nobody should find it there.
+    // The pid may soon be reused, so it must not stay in the file.
     let _ = fs::remove_file(root.join(PID_FILE));
     println!("The server of {}, process {}, has ended.", root.display(), pid.as_raw_pid());
     Ok(())

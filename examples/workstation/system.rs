@@ -1,7 +1,7 @@
-//! What takes a system: packages, a timer of systemd, an entry for cron.
+//! Changes to the system: packages, a systemd timer, a cron entry.
 //!
-//! With `--system` each is the real thing. Below a scratch directory a stand-in writes what the real one would write, as far as that
-//! goes without rights: nothing is installed for everybody, no service starts, and no cron reads the entry.
+//! With `--system` they are real. Below a scratch directory stand-ins write the same files as far as that is possible without
+//! privileges: nothing is installed system-wide, no service starts, and cron does not read the entry.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const UNITS: &str = "etc/systemd/system";
 const TIMER: &str = "backup-notes.timer";
 
-/// What is installed for everybody.
+/// Packages installed system-wide.
 pub(crate) fn packages(place: &Place) -> AnyJob {
     if place.is_system {
         return Package::new(["cron", "git", "vim"]).update_cache(A_DAY).into_job();
     }
-    // A package is an archive in the end.
+    // The stand-in for a package is an archive.
     let unpacked = Unarchive::new(place.root(upstream::PACKAGE), place.root("usr")).strip_components(1);
     unpacked.needs(deps![upstream::package(place)])
 }
 
-/// A timer that copies the notes every evening.
+/// A timer that backs up the notes every evening.
 pub(crate) fn timer(place: &Place) -> AnyJob {
     let notes = place.home(".local/bin/notes");
-    // A service has no home of its own.
+    // System services have no home directory.
     let service = format!(
         "[Service]\nType=oneshot\nEnvironment=\"HOME={}\"\nExecStart=\"{}\" backup\n",
         place.home.display(),
@@ -47,13 +47,13 @@ pub(crate) fn timer(place: &Place) -> AnyJob {
         let names = units.each_ref().map(|unit| unit.name().to_owned());
         return service.restart_on(names).needs(all(units));
     }
-    // To enable a unit is to make this link.
+    // Enabling a unit creates this link.
     let wanted = place.root(UNITS).join("timers.target.wants");
     let link = Symlink::new(wanted.join(TIMER), format!("/{UNITS}/{TIMER}"));
     link.needs(all(units).with(Directory::new(wanted)))
 }
 
-/// The list of notes in the mail, each Monday morning.
+/// Mails the list of notes every Monday morning.
 pub(crate) fn cron_entry(place: &Place) -> AnyJob {
     let (schedule, user) = ("30 8 * * mon", "root");
     let command = format!("{} list", place.home(".local/bin/notes").display());

@@ -1,5 +1,5 @@
-//! What would be elsewhere on the net: a program to download, a package, a repository. It is made here, so that the example works
-//! anywhere. With your own addresses in place of these paths this file goes.
+//! Stand-ins for remote sources: a program to download, a package, a repository. They are created locally so that the example
+//! works anywhere. With your own URLs in place of these paths, delete this file.
 
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
@@ -10,16 +10,16 @@ use dojob_jobs::{Archive, Command, Directory, File};
 
 use super::{Place, system};
 
-/// Below the root.
+/// Relative to the root.
 const UPSTREAM: &str = "var/lib/workstation/upstream";
 pub(crate) const NOTES: &str = "var/lib/workstation/upstream/notes";
 pub(crate) const PACKAGE: &str = "var/lib/workstation/upstream/greet.tar.gz";
 pub(crate) const REPOSITORY: &str = "var/lib/workstation/upstream/dotfiles";
 
-/// The tag of the repository that is wanted.
+/// The wanted tag of the repository.
 pub(crate) const VERSION: &str = "v1";
 
-/// As `sha256sum` prints it.
+/// In the format of `sha256sum`.
 pub(crate) const NOTES_SHA256: &str = "530e5690c61723f61b1cc02ae464665be5e74105c49656587e47f10151923de1";
 
 const NOTES_PROGRAM: &str = r#"#!/bin/sh
@@ -35,7 +35,7 @@ case ${1:-list} in
 esac
 "#;
 
-/// A program for everybody, with its data.
+/// A system-wide program with its data.
 const GREET_FILES: [(&str, u32, &str); 2] = [
     ("greet/bin/greet", 0o755, "#!/bin/sh\ncat \"${0%/*}/../share/greet/words\"\n"),
     ("greet/share/greet/words", 0o644, "Good morning!\n"),
@@ -49,21 +49,21 @@ fn file(place: &Place, path: &str, mode: u32, content: &str) -> AnyJob {
     File::new(path, content).mode(mode).needs(needed)
 }
 
-/// The program that [`NOTES`] is.
+/// The program at [`NOTES`].
 pub(crate) fn notes(place: &Place) -> AnyJob {
     file(place, "notes", 0o644, NOTES_PROGRAM)
 }
 
-/// The archive that [`PACKAGE`] is.
+/// The archive at [`PACKAGE`].
 pub(crate) fn package(place: &Place) -> AnyJob {
     let mut needed = deps![];
     needed.extend(GREET_FILES.map(|(path, mode, content)| file(place, path, mode, content)));
     Archive::new(place.root(UPSTREAM).join("greet"), place.root(PACKAGE)).needs(needed)
 }
 
-/// The repository that [`REPOSITORY`] is, with [`VERSION`] in it.
+/// The repository at [`REPOSITORY`], with the tag [`VERSION`].
 pub(crate) fn repository(place: &Place) -> AnyJob {
-    // Always the same commit, whoever makes it and when, and without anybody's settings.
+    // A reproducible commit: fixed author and date, no user settings.
     let git = "unset $(git rev-parse --local-env-vars); \
                git() { command git --git-dir=.git -c user.name=Upstream -c user.email=upstream@localhost \"$@\"; }";
     let make = format!(
@@ -73,7 +73,7 @@ pub(crate) fn repository(place: &Place) -> AnyJob {
     let path = place.root(REPOSITORY);
     Command::new(make)
         .check(format!("{git}; git rev-parse --quiet --verify 'refs/tags/{VERSION}^{{commit}}'"))
-        // 128: there is no repository.
+        // 128: not a repository.
         .check_no([1, 128])
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")
@@ -87,7 +87,7 @@ pub(crate) fn repository(place: &Place) -> AnyJob {
         .named(format!("Repository {}", path.display()))
 }
 
-/// The address of a file of this machine.
+/// The URL of a local file.
 pub(crate) fn url(path: &Path) -> String {
     let mut url = "file://".to_owned();
     for byte in path.as_os_str().as_bytes() {

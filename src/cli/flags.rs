@@ -1,6 +1,6 @@
 //! The flags that every provisioning binary has.
 //!
-//! Only what can be said on a command line; what is done with it is [`run`](super::run)'s business.
+//! Only their definition and parsing; [`run`](super::run) acts on them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use crate::engine::policy::OnFailure;
 use crate::units;
 use crate::view::console::Color;
 
-/// The flags of a provisioning binary, to be flattened into its own `clap` struct. (To `clap` their ids are `dojob_no_act`,
-/// `dojob_list` and so on, so that fields of that struct may have any name.)
+/// The flags of a provisioning binary, to be flattened into its own `clap` struct. (Their `clap` ids are `dojob_no_act`,
+/// `dojob_list` and so on, so the fields of that struct can have any name.)
 ///
 /// ```
 /// # use std::process::ExitCode;
@@ -46,45 +46,45 @@ use crate::view::console::Color;
 #[command(next_help_heading = "Converging")]
 #[non_exhaustive]
 pub struct Flags {
-    /// Change nothing: call the checks only, and say what would run
+    /// Dry run: call only the checks, and show what would run
     #[arg(id = "dojob_no_act", short = 'n', long = "no-act")]
     pub no_act: bool,
 
-    /// With --no-act: do not call the checks behind a job that would run
+    /// With --no-act: skip the checks of jobs that depend on a job that would run
     #[arg(id = "dojob_no_look_ahead", long = "no-look-ahead")]
     pub no_look_ahead: bool,
 
-    /// Show how the world differs from what is wanted, where a check can tell
+    /// Show diffs between the actual and the wanted state, for checks that provide them
     #[arg(id = "dojob_diff", long = "diff")]
     pub diff: bool,
 
-    /// Show a line for each phase, and what jobs print
+    /// Show each phase of each job, and the output of jobs
     #[arg(id = "dojob_verbose", short = 'v', long = "verbose")]
     pub verbose: bool,
 
-    /// Show every failure in full, too (with RUST_BACKTRACE=1 its backtrace)
+    /// Like --verbose, and show every failure in full (with a backtrace if RUST_BACKTRACE=1)
     #[arg(id = "dojob_debug", short = 'd', long = "debug")]
     pub debug: bool,
 
-    /// Work on so many jobs at once; without a number, one per CPU
+    /// Run up to N jobs in parallel; without N, one per CPU
     #[arg(id = "dojob_jobs", short = 'j', long = "jobs", value_name = "N", num_args = 0..=1, default_missing_value = "auto",
           value_parser = workers)]
     pub jobs: Option<usize>,
 
-    /// How often to try a job that does not say itself [default: 3, if the program says nothing else]
+    /// How often to try a job that sets no number of tries itself [default: 3, unless the program sets another]
     #[arg(id = "dojob_tries", long = "tries", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub tries: Option<u32>,
 
-    /// From one try of a job to the next, if it does not say itself: 20ms, 2.5s, 1m30s, or plain seconds [default: 1s, if
-    /// the program says nothing else]
+    /// Time between the tries of a job that sets none itself: 20ms, 2.5s, 1m30s, or a number of seconds [default: 1s,
+    /// unless the program sets another]
     #[arg(id = "dojob_retry_delay", long = "retry-delay", value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     pub retry_delay: Option<Duration>,
 
-    /// Do not call cleanups
+    /// Do not run cleanups
     #[arg(id = "dojob_no_cleanup", long = "no-cleanup")]
     pub no_cleanup: bool,
 
-    /// Converge only these jobs and what they need; names are separated by spaces
+    /// Converge only these jobs and their dependencies; separate names with spaces
     #[arg(id = "dojob_only", long = "only", value_name = "JOB", num_args = 1..)]
     pub only: Vec<String>,
 
@@ -92,64 +92,65 @@ pub struct Flags {
     #[arg(id = "dojob_on_failure", long = "on-failure", value_enum, value_name = "POLICY")]
     pub on_failure: Option<OnFailure>,
 
-    /// Leave as it is what an earlier start began to revert and did not finish
+    /// Abandon a rollback that an earlier run did not finish, and leave everything as it is
     #[arg(id = "dojob_forget_undo", long = "forget-undo")]
     pub forget_undo: bool,
 
-    /// Call the cleanups that earlier starts left pending, and do nothing else
+    /// Only run the cleanups that earlier runs left pending
     #[arg(id = "dojob_cleanup_only", long = "cleanup-only")]
     pub cleanup_only: bool,
 
-    /// With --cleanup-only: also the cleanups that were left out with --no-cleanup
+    /// With --cleanup-only: also run the cleanups that were skipped with --no-cleanup
     #[arg(id = "dojob_declined", long = "declined", requires = "dojob_cleanup_only")]
     pub declined: bool,
 
-    /// Show the cleanups that earlier starts left pending, and run nothing
-    #[arg(id = "dojob_pending", long = "pending", alias = "pending", conflicts_with_all = ["dojob_cleanup_only", "dojob_list"])]
+    /// List the cleanups that earlier runs left pending, and run nothing
+    #[arg(id = "dojob_pending", long = "pending", alias = "debts", conflicts_with_all = ["dojob_cleanup_only", "dojob_list"])]
     pub pending: bool,
 
-    /// Where pending cleanups are recorded [default: the platform's place for state, below it the program's name]
+    /// The state directory, which records started runs and pending cleanups [default: the program's name in the
+    /// platform's state directory]
     #[arg(id = "dojob_state_dir", long = "state-dir", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
 
-    /// Bring what is written down to the disk before a job runs, so that it survives power loss, too
+    /// Sync the journal to disk before a job runs, so that it also survives power loss
     #[arg(id = "dojob_durable", long = "durable")]
     pub durable: bool,
 
-    /// Wait for another start in the same scope to end, for so long at most; without a time, as long as it takes
+    /// If another process is running in the same scope, wait for it to end, for at most TIME if given
     #[arg(id = "dojob_wait", long = "wait", value_name = "TIME", num_args = 0..=1, require_equals = true,
           default_missing_value = "forever", value_parser = patience)]
     pub wait: Option<Patience>,
 
-    /// Show the jobs in order, with what they need, and run nothing (with --graph or --show: draw only)
+    /// List the jobs in order, with their dependencies, and run nothing (with --graph or --show: only draw)
     #[arg(id = "dojob_list", long = "list")]
     pub list: bool,
 
-    /// Draw the graph as it is after the run, as its ending says:
+    /// Draw the graph after the run, in the format of the file extension:
     #[cfg_attr(feature = "png", doc = ".svg, .png, .dot, .mmd (Mermaid), or with Graphviz .pdf;")]
     #[cfg_attr(not(feature = "png"), doc = ".svg, .dot, .mmd (Mermaid), or with Graphviz .png and .pdf;")]
-    /// - is DOT on standard output
+    /// - writes DOT to stdout
     #[arg(id = "dojob_graph", long = "graph", value_name = "FILE")]
     pub graph: Option<PathBuf>,
 
-    /// Open the picture in the desktop's viewer after the run (with --list: of the graph as it is): the file of --graph, or
-    /// an .svg in the temporary directory
+    /// Open the picture in the desktop's viewer after the run (with --list: without running anything); it is the file of
+    /// --graph, or else an SVG file in the temporary directory
     #[arg(id = "dojob_show", long = "show")]
     pub show: bool,
 
-    /// What is written: text for people, or events as lines of JSON on standard output
+    /// Output format: text for people, or events as JSON lines on stdout
     #[arg(id = "dojob_format", long = "format", value_enum, value_name = "FORMAT", default_value_t)]
     pub format: Format,
 
-    /// What a dry run finds was asked for, and goes to standard output.
+    /// The results of the dry run are the requested output, and go to stdout.
     #[arg(skip)]
     pub(crate) is_plan: bool,
 
-    /// When to use colours
+    /// When to use colors
     #[arg(id = "dojob_color", long = "color", value_enum, value_name = "WHEN", default_value_t)]
     pub color: Color,
 
-    /// Print the completions for a shell, and run nothing
+    /// Print shell completions, and run nothing
     #[arg(
         id = "dojob_completions",
         long = "completions",
@@ -164,7 +165,7 @@ pub struct Flags {
     pub man: bool,
 }
 
-/// A shell that can complete flags.
+/// A shell to generate completions for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[non_exhaustive]
 pub enum Shell {
@@ -176,14 +177,14 @@ pub enum Shell {
     Fish,
 }
 
-/// What is written.
+/// The output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 #[non_exhaustive]
 pub enum Format {
     /// Text for people.
     #[default]
     Human,
-    /// Lines of JSON.
+    /// JSON lines.
     Json,
 }
 
@@ -209,21 +210,21 @@ impl ValueEnum for OnFailure {
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
         let value = match self {
             OnFailure::Keep => {
-                ("keep", "Leave everything as it is, so that the next start goes on from there")
+                ("keep", "Keep what was done; the next run continues from there")
             }
-            OnFailure::Revert => ("revert", "Revert everything that was run, the last first"),
+            OnFailure::Revert => ("revert", "Revert everything that was run, in reverse order"),
         };
         Some(clap::builder::PossibleValue::new(value.0).help(value.1))
     }
 }
 
-/// How long to wait for the lock.
+/// How long to wait for the lock of the scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Patience {
-    /// As long as it takes.
+    /// Without a limit.
     Forever,
-    /// For so long at most.
+    /// At most this long.
     AtMost(Duration),
 }
 
@@ -239,16 +240,16 @@ fn workers(text: &str) -> Result<usize, String> {
     match text {
         "auto" => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
         _ => match text.parse() {
-            Ok(0) => Err("somebody has to do the work: give at least 1".to_owned()),
+            Ok(0) => Err("must be at least 1".to_owned()),
             Ok(workers) => Ok(workers),
             Err(error) => Err(error.to_string()),
         },
     }
 }
 
-/// A time to wait: plain seconds, or numbers with units.
+/// A duration: a number of seconds, or numbers with units.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let expected = "expected a duration such as `20ms`, `2.5s`, `1m30s`, or plain seconds such as `0.02`";
+    let expected = "expected a duration such as `20ms`, `2.5s` or `1m30s`, or a number of seconds such as `0.02`";
     let negative = "a duration cannot be negative";
     if let Ok(seconds) = text.trim().parse::<f64>() {
         return Duration::try_from_secs_f64(seconds)
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_has_to_do_the_work() {
+    fn there_is_at_least_one_worker() {
         assert_eq!(workers("4"), Ok(4));
         assert!(workers("auto").unwrap() >= 1);
         assert!(workers("0").is_err() && workers("-1").is_err() && workers("many").is_err());

@@ -1,6 +1,6 @@
 //! The command line of a program that runs playbooks: one file a subcommand.
 //!
-//! Turns words into calls of the library. Knows no task type: those are linked.
+//! Turns arguments into calls of the library. Knows no task types: they are linked in.
 
 mod about;
 mod config;
@@ -22,7 +22,7 @@ use super::run::exit;
 use super::say::program;
 use crate::playbook::Facts;
 
-/// Describe in a file what should be true, and have it made so.
+/// Declare the wanted state of a machine in a file, and converge to it.
 #[derive(Parser)]
 #[command(name = "dojob", version, propagate_version = true, max_term_width = 100)]
 struct Cli {
@@ -32,25 +32,25 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum CliCommand {
-    /// Bring everything that a playbook describes to its wanted state
+    /// Converge everything that a playbook declares
     Run(run::Run),
-    /// Show what `run` would do and how the world differs, and change nothing (`run --no-act --diff`)
+    /// Show what `run` would do, with diffs, and change nothing (`run --no-act --diff`)
     Plan(run::Run),
-    /// Say all that is wrong with playbooks, and start nothing
+    /// Report all errors in playbooks, and run nothing
     Validate(validate::Validate),
-    /// Print what a playbook, or any other HOCON file, resolves to, as JSON
+    /// Print a playbook, or any other HOCON file, as resolved JSON
     Config(config::Config),
-    /// Draw the jobs of a playbook, and start nothing
+    /// Draw the jobs of a playbook, and run nothing
     Graph(graph::Graph),
-    /// List the task types that a playbook can ask for, or tell all of one
+    /// List the available task types, or describe one
     Types(types::Types),
-    /// Print the JSON Schema of playbooks with all task types, for editors
+    /// Print the JSON Schema of playbooks, for editors
     Schema,
-    /// Write a playbook to begin with
+    /// Write a commented playbook to start from
     New(new::New),
-    /// Print the completions for a shell
+    /// Print shell completions
     Completions(about::Completions),
-    /// Print the manual page, or write one for each subcommand to a directory
+    /// Print the manual page, or write one per subcommand to a directory
     Man(about::Man),
 }
 
@@ -82,13 +82,13 @@ enum CliCommand {
 /// ```
 ///
 /// Exit codes: 0 converged (with `--no-act`: nothing to do), 1 a job failed or could not find out, 2 wrong usage or an
-/// invalid playbook (nothing was started), 3 with `--no-act`: something would run, 4 another start is at work on this
+/// invalid playbook (nothing was started), 3 with `--no-act`: something would run, 4 another process is running this
 /// playbook, 130 stopped by a signal.
 pub fn main() -> ExitCode {
     Program::new().main()
 }
 
-/// What a program that runs playbooks can be told beside its task types.
+/// A program that runs playbooks, with settings beyond its task types.
 #[derive(Clone, Default)]
 pub struct Program {
     facts: Option<Arc<Facts>>,
@@ -101,13 +101,13 @@ impl std::fmt::Debug for Program {
 }
 
 impl Program {
-    /// One without anything of its own.
+    /// A program with the default settings.
     pub fn new() -> Self {
         Program::default()
     }
 
-    /// Where the values of `${facts.…}` come from: it is asked for `os.family`, say, and answers as
-    /// [`Facts`] do.
+    /// Sets the source of `${facts.…}`: a function that is called with a path such as `os.family`, as described at
+    /// [`Facts`].
     #[must_use]
     pub fn facts(
         mut self,
@@ -117,7 +117,7 @@ impl Program {
         self
     }
 
-    /// Does what the command line says; see [`main`].
+    /// Runs the command line; see [`main`].
     pub fn main(self) -> ExitCode {
         let cli = match Cli::from_arg_matches(&command().get_matches()) {
             Ok(cli) => cli,
@@ -138,7 +138,7 @@ impl Program {
     }
 }
 
-/// The command line under this program's name; what has a subcommand of its own is not told as a flag, too.
+/// The command line under this program's name; flags that have a subcommand of their own are hidden.
 fn command() -> clap::Command {
     let name: &'static str = program().leak();
     let hide = |command: clap::Command| {

@@ -72,7 +72,7 @@ fn a_bad_playbook_ends_with_2_wherever_it_is_named() {
     }
     assert_eq!(
         ran(&home, &["validate", "good.conf", "bad.conf", "good.conf"]),
-        told(2, "good.conf: 3 tasks, nothing wrong\ngood.conf: 3 tasks, nothing wrong\n", BAD)
+        told(2, "good.conf: 3 tasks, valid\ngood.conf: 3 tasks, valid\n", BAD)
     );
     let missing = ran(&home, &["run", "nowhere.conf"]);
     assert_eq!(missing, told(2, "", "error: there is no file nowhere.conf\n"));
@@ -150,10 +150,10 @@ fn task_types_are_told() {
     Says hello, every time.
 
 Arguments:
-    friend: a string; needed
-        To whom.
-    times: a whole number from 0 to 255; 1 unless given
-        How often.
+    friend: a string; required
+        Whom to greet.
+    times: a whole number from 0 to 255; default 1
+        How many times.
 
 Example:
     { name: say_hello, args: { friend: \"…\" } }
@@ -181,8 +181,8 @@ fn a_graph_is_drawn_and_nothing_is_started() {
 #[test]
 fn a_starter_is_a_good_playbook_that_does_nothing() {
     let home = home();
-    assert_eq!(ran(&home, &["new", "mine.conf"]), told(0, "", "written: mine.conf\n"));
-    assert_eq!(ran(&home, &["validate", "mine.conf"]), told(0, "mine.conf: 0 tasks, nothing wrong\n", ""));
+    assert_eq!(ran(&home, &["new", "mine.conf"]), told(0, "", "wrote mine.conf\n"));
+    assert_eq!(ran(&home, &["validate", "mine.conf"]), told(0, "mine.conf: 0 tasks, valid\n", ""));
     assert_eq!(ran(&home, &["run", "mine.conf"]).code, Some(0));
     let text = fs::read_to_string(home.path().join("mine.conf")).unwrap();
     assert!(text.contains("own_tasks run mine.conf  "), "{text}");
@@ -192,7 +192,7 @@ fn a_starter_is_a_good_playbook_that_does_nothing() {
     );
     assert_eq!(
         ran(&home, &["new", "mine.conf"]),
-        told(2, "", "error: mine.conf exists already; give another name\n")
+        told(2, "", "error: mine.conf already exists; choose another name\n")
     );
     assert_eq!(ran(&home, &["new"]).stdout.replace(" FILE  ", " mine.conf  "), text);
 }
@@ -262,10 +262,10 @@ fn only_knows_tasks_by_their_ids() {
     assert_eq!(listed(&["first"]).stdout, "note first\n");
     assert_eq!(listed(&["note first"]).stdout, "note first\n");
     assert_eq!(listed(&["many"]).stdout, "note many (b)\nnote many (c)\n");
-    let wrong = "error: no task has the id `mny`, and no job is called so; did you mean `many`?\n";
+    let wrong = "error: no task has the id `mny`, and no job has that name; did you mean `many`?\n";
     assert_eq!(listed(&["mny"]), told(2, "", wrong));
     let left_out = ran(&home, &["run", "ids.conf", "--skip-tags", "t", "--only", "tagged"]);
-    let wrong = "error: the task `tagged` makes no job: its tags or an empty `for_each` leave it out\n";
+    let wrong = "error: task `tagged` makes no jobs: its tags exclude it, or its `for_each` is empty\n";
     assert_eq!(left_out, told(2, "", wrong));
 }
 
@@ -285,6 +285,6 @@ fn a_plan_is_on_standard_output_and_how_it_came_about_on_standard_error() {
 fn empty_standard_input_is_no_playbook() {
     let home = home();
     let ran: Ran = command("own_tasks", &home).args(["run", "-"]).output().unwrap().into();
-    let wrong = "error: standard input is empty, and has no playbook; does what writes it succeed?\n";
+    let wrong = "error: standard input is empty: did the command that writes it succeed?\n";
     assert_eq!(ran, told(2, "", wrong));
 }

@@ -1,4 +1,4 @@
-//! `completions` and `man`: what is made of the command line itself.
+//! `completions` and `man`: output generated from the command line itself.
 
 use std::path::PathBuf;
 
@@ -31,7 +31,7 @@ impl Completions {
 
 #[derive(clap::Args)]
 pub(super) struct Man {
-    /// Write a page for the program and one for each subcommand to this directory
+    /// Write a page for the program and one per subcommand to this directory
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
 }

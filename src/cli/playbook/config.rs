@@ -1,4 +1,4 @@
-//! `config`: what a playbook, or any other HOCON file, resolves to.
+//! `config`: prints a playbook, or any other HOCON file, as resolved JSON.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -13,15 +13,15 @@ const LONGEST: u64 = 64 * 1024 * 1024;
 
 #[derive(clap::Args)]
 pub(super) struct Config {
-    /// A playbook, or any other HOCON file; a directory stands for its `*.conf` files as one, `-` for standard input
+    /// A playbook, or any other HOCON file; for a directory, its `*.conf` files together; `-` for stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Set what is at a path, such as `vars.domain=example.org`; over `--vars`
+    /// Set the value at a path, such as `vars.domain=example.org`; overrides `--vars`
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 
-    /// Put a HOCON file over what the file says, such as one with `vars { … }`
+    /// Merge a HOCON file over the file, such as one with `vars { … }`
     #[arg(long, value_name = "FILE")]
     vars: Vec<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! `graph`: a picture of a playbook's jobs, of which nothing is started.
+//! `graph`: draws the jobs of a playbook, and runs nothing.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use crate::view::picture::{can_draw, write_picture};
 
 #[derive(clap::Args)]
 pub(super) struct Graph {
-    /// A playbook; a directory stands for its `*.conf` files as one, `-` for standard input
+    /// A playbook; for a directory, its `*.conf` files together; `-` for stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Where to draw, as its ending says: .svg, .png, .dot, .mmd (Mermaid), .pdf; - is DOT on standard output
+    /// The file to write, in the format of its extension: .svg, .png, .dot, .mmd (Mermaid), .pdf; - writes DOT to stdout
     #[arg(short, long, value_name = "PICTURE", default_value = "-")]
     output: PathBuf,
 

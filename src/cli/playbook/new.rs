@@ -1,4 +1,4 @@
-//! `new`: a playbook to begin with.
+//! `new`: writes a playbook to start from.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -16,7 +16,7 @@ const MOST: usize = 3;
 
 #[derive(clap::Args)]
 pub(super) struct New {
-    /// The file to write, which must not exist; standard output unless given, or `-`
+    /// The file to write, which must not exist; without it, or with `-`, stdout
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 }
@@ -36,11 +36,11 @@ impl New {
             .and_then(|mut file| file.write_all(text.as_bytes()));
         match written {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                anyhow::bail!("{} exists already; give another name", file.display())
+                anyhow::bail!("{} already exists; choose another name", file.display())
             }
             written => written.with_context(|| format!("failed to write {}", file.display()))?,
         }
-        say(&format!("written: {}", file.display()));
+        say(&format!("wrote {}", file.display()));
         Ok(0)
     }
 }

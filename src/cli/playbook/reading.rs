@@ -1,6 +1,4 @@
-//! What a playbook is read with: flags that several subcommands have.
-//!
-//! Knows how a playbook is named on a command line; not what is done with it.
+//! How a playbook is read: the flags shared by several subcommands.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -16,19 +14,19 @@ const LONGEST: u64 = 64 * 1024 * 1024;
 #[derive(clap::Args)]
 #[command(next_help_heading = "Reading")]
 pub(super) struct Reading {
-    /// Set what is at a path of the playbook, such as `vars.domain=example.org`; over `--vars`
+    /// Set the value at a path of the playbook, such as `vars.domain=example.org`; overrides `--vars`
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 
-    /// Put a HOCON file over what the playbook says, such as one with `vars { … }`
+    /// Merge a HOCON file over the playbook, such as one with `vars { … }`
     #[arg(long, value_name = "FILE")]
     vars: Vec<PathBuf>,
 
-    /// Only the tasks that have one of these tags
+    /// Only run tasks with one of these tags
     #[arg(long, value_name = "TAG", value_delimiter = ',')]
     tags: Vec<String>,
 
-    /// Without the tasks that have one of these tags
+    /// Skip tasks with one of these tags
     #[arg(long, value_name = "TAG", value_delimiter = ',')]
     skip_tags: Vec<String>,
 }
@@ -45,7 +43,7 @@ impl Reading {
             read.context("failed to read standard input")?;
             anyhow::ensure!(
                 !text.trim_ascii().is_empty(),
-                "standard input is empty, and has no playbook; does what writes it succeed?"
+                "standard input is empty: did the command that writes it succeed?"
             );
             options.load_all_of_text("standard input".to_owned(), text)?
         } else {

@@ -1,4 +1,4 @@
-//! `run` and `plan`: a playbook is converged as any graph is.
+//! `run` and `plan`: converges a playbook like any other graph.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use crate::suggest;
 
 #[derive(clap::Args)]
 pub(super) struct Run {
-    /// A playbook; a directory stands for its `*.conf` files as one, `-` for standard input
+    /// A playbook; for a directory, its `*.conf` files together; `-` for stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -35,11 +35,11 @@ impl Run {
         if is_plan {
             (self.flags.no_act, self.flags.diff, self.flags.is_plan) = (true, true, true);
         }
-        // What runs nothing asks for no secret.
+        // What runs nothing fetches no secrets.
         let is_look = self.flags.list || self.flags.pending;
         self.flags.converge_planned(command, || {
             let playbook = self.reading.read(&self.file, facts)?;
-            // For as long as the process is there: to take a large one apart takes time, and the end does it for nothing.
+            // Leaked on purpose: dropping a large playbook takes time, and the process is about to end anyway.
             let playbook: &'static Playbook = Box::leak(Box::new(playbook));
             let registry = Registry::linked()?;
             let (graph, ids) = playbook.outline_with_ids(&registry)?;
@@ -54,24 +54,24 @@ impl Run {
     }
 }
 
-/// The jobs that are meant by these names, each a job's own or the id of its task.
+/// The jobs that these names stand for: each is the name of a job, or the id of a task.
 fn jobs(names: &[String], graph: &JobGraph, ids: &Ids) -> anyhow::Result<Vec<String>> {
     let mut jobs = Vec::new();
     for name in names {
         match ids.get(name) {
             _ if graph.get(name).is_some() => jobs.push(name.clone()),
             Some(own) if own.is_empty() => {
-                anyhow::bail!("the task `{name}` makes no job: its tags or an empty `for_each` leave it out")
+                anyhow::bail!("task `{name}` makes no jobs: its tags exclude it, or its `for_each` is empty")
             }
             Some(own) => jobs.extend(own.iter().map(|job| job.to_string())),
             None => {
                 let known = ids.keys().map(String::as_str).chain(graph.iter().map(|job| job.name()));
                 let hint = match suggest::nearest(name, known) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => "`--list` shows the jobs".to_owned(),
+                    None => "`--list` lists the jobs".to_owned(),
                 };
                 let name = name.escape_debug();
-                anyhow::bail!("no task has the id `{name}`, and no job is called so; {hint}")
+                anyhow::bail!("no task has the id `{name}`, and no job has that name; {hint}")
             }
         }
     }

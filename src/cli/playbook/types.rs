@@ -1,4 +1,4 @@
-//! `types`: what a playbook can ask for.
+//! `types`: lists or describes the task types of the program.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ const WIDTH: usize = 100;
 
 #[derive(clap::Args)]
 pub(super) struct Types {
-    /// A task type, case and underscores aside
+    /// A task type; case and underscores are ignored
     #[arg(value_name = "NAME")]
     name: Option<String>,
 }
@@ -62,10 +62,10 @@ fn of_one(kind: &TaskType) -> String {
 fn of_field(text: &mut String, field: &Field) {
     let _ = write!(text, "    {}: {}", field.name, field.takes);
     if field.required {
-        text.push_str("; needed");
+        text.push_str("; required");
     }
     if let Some(default) = &field.default {
-        let _ = write!(text, "; {default} unless given");
+        let _ = write!(text, "; default {default}");
     }
     text.push('\n');
     text.push_str(&set(&field.doc, 8));

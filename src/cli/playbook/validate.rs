@@ -1,4 +1,4 @@
-//! `validate`: all that is wrong with playbooks, of which nothing is started.
+//! `validate`: reports all errors in playbooks, and runs nothing.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::playbook::{Facts, Registry};
 
 #[derive(clap::Args)]
 pub(super) struct Validate {
-    /// Playbooks, each on its own; a directory stands for its `*.conf` files as one, `-` for standard input
+    /// Playbooks, each validated on its own; for a directory, its `*.conf` files together; `-` for stdin
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
@@ -28,8 +28,8 @@ impl Validate {
                 Ok(playbook.len())
             });
             match validated {
-                Ok(1) => print(format!("{}: 1 task, nothing wrong\n", file.display()).as_bytes())?,
-                Ok(tasks) => print(format!("{}: {tasks} tasks, nothing wrong\n", file.display()).as_bytes())?,
+                Ok(1) => print(format!("{}: 1 task, valid\n", file.display()).as_bytes())?,
+                Ok(tasks) => print(format!("{}: {tasks} tasks, valid\n", file.display()).as_bytes())?,
                 Err(error) => {
                     say_error(&error);
                     code = UNUSABLE;
