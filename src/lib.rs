@@ -105,10 +105,16 @@
 #[cfg(not(unix))]
 compile_error!("dojob needs a Unix: its commands live in process groups");
 
-/// The README's examples compile.
-#[cfg(all(doctest, feature = "cli"))]
-#[doc = include_str!("../README.md")]
-mod readme {}
+/// The Rust code in the README and in `docs/` compiles, and runs unless it says otherwise.
+#[cfg(all(doctest, feature = "cli", feature = "playbook"))]
+mod pages {
+    #[doc = include_str!("../README.md")]
+    mod readme {}
+    #[doc = include_str!("../docs/how-do-i.md")]
+    mod how_do_i {}
+    #[doc = include_str!("../docs/jobs-in-rust.md")]
+    mod jobs_in_rust {}
+}
 
 #[cfg(feature = "board")]
 pub mod board;

@@ -12,7 +12,8 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 const LAYERS: &[&[&str]] = &[
     &["lib"],
     &["cli", "testing"],
-    &["playbook"],
+    &["board"],
+    &["flow", "playbook"],
     &["view"],
     &["host"],
     &["engine"],

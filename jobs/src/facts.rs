@@ -54,13 +54,13 @@ pub struct AllFacts {
     pub os: Os,
     /// Processors and memory.
     pub hardware: Hardware,
-    /// The name of the machine, as the kernel has it.
+    /// The host name, such as `web1`.
     pub hostname: String,
-    /// The users of `/etc/passwd`, by name.
+    /// The users in `/etc/passwd`, by name.
     pub users: BTreeMap<String, Account>,
     /// The network interfaces, by name.
     pub interfaces: BTreeMap<String, Interface>,
-    /// How software is installed and started there.
+    /// How software is installed and started.
     pub tools: Tools,
 }
 

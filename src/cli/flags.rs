@@ -209,9 +209,7 @@ impl ValueEnum for OnFailure {
 
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
         let value = match self {
-            OnFailure::Keep => {
-                ("keep", "Keep what was done; the next run continues from there")
-            }
+            OnFailure::Keep => ("keep", "Keep what was done; the next run continues from there"),
             OnFailure::Revert => ("revert", "Revert everything that was run, in reverse order"),
         };
         Some(clap::builder::PossibleValue::new(value.0).help(value.1))
@@ -249,7 +247,8 @@ fn workers(text: &str) -> Result<usize, String> {
 
 /// A duration: a number of seconds, or numbers with units.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let expected = "expected a duration such as `20ms`, `2.5s` or `1m30s`, or a number of seconds such as `0.02`";
+    let expected =
+        "expected a duration such as `20ms`, `2.5s` or `1m30s`, or a number of seconds such as `0.02`";
     let negative = "a duration cannot be negative";
     if let Ok(seconds) = text.trim().parse::<f64>() {
         return Duration::try_from_secs_f64(seconds)

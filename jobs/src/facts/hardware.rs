@@ -11,13 +11,13 @@ use super::source::Source;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Hardware {
-    /// What programs have to be built for, as `uname -m` says it: `x86_64`, `aarch64`. Null for a tree that is not running.
+    /// The architecture as `uname -m` prints it, such as `x86_64` or `aarch64`. Null for a system that is not running.
     pub architecture: Option<String>,
-    /// How many CPUs are online; a container may be allowed to use fewer. Null where nobody tells it.
+    /// The number of CPUs that are online, such as `4`; a container may be limited to fewer. Null if unknown.
     pub cpus: Option<usize>,
-    /// How many bytes of memory the machine has; a container may be allowed to use fewer. Null where nobody tells it.
+    /// The memory of the machine in bytes, such as `8589934592`; a container may be limited to less. Null if unknown.
     pub memory: Option<u64>,
-    /// How many bytes of swap it has. Null where nobody tells it.
+    /// The swap space in bytes, such as `0`. Null if unknown.
     pub swap: Option<u64>,
 }
 

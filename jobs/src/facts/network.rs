@@ -15,13 +15,13 @@ use super::source::Source;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Interface {
-    /// The address of the hardware: `52:54:00:12:34:56`. Null where it has none.
+    /// The hardware address, such as `52:54:00:12:34:56`. Null if it has none.
     pub mac: Option<String>,
-    /// Whether it is up, as far as its driver can tell. Null where that is not known.
+    /// Whether it is up, according to its driver. Null if unknown.
     pub up: Option<bool>,
-    /// How many bytes a packet may have. Null where nobody tells it.
+    /// The maximum size of a packet in bytes, such as `1500`. Null if unknown.
     pub mtu: Option<u32>,
-    /// Its addresses, those of IPv4 first; none for a tree that is not running.
+    /// Its addresses, IPv4 first, such as `192.0.2.2` and `fd00::2`. Empty for a system that is not running.
     pub addresses: Vec<IpAddr>,
 }
 

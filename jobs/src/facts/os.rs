@@ -13,18 +13,19 @@ use super::source::Source;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Os {
-    /// `debian` (Ubuntu and others, too), `redhat` (Fedora, Rocky, …), `suse`, `arch`, `alpine`, or the id of another
-    /// distribution; the name of the kernel in lower case where that is no Linux: `darwin`, `freebsd`.
+    /// The family of the distribution: `debian` (also Ubuntu and other derivatives), `redhat` (Fedora, Rocky, …), `suse`,
+    /// `arch`, `alpine`, or the id of another distribution; on other systems the name of the kernel in lower case, such as
+    /// `darwin` or `freebsd`.
     pub family: String,
-    /// The distribution's own name, in lower case: `ubuntu`, `rocky`. Null where nobody tells it.
+    /// The id of the distribution, in lower case, such as `ubuntu` or `rocky`. Null if unknown.
     pub id: Option<String>,
-    /// Its version: `12`, `24.04`. Null where it has none.
+    /// Its version, such as `12` or `24.04`. Null if it has none.
     pub version: Option<String>,
-    /// The name of its version: `bookworm`. Null where it has none.
+    /// The name of its version, such as `bookworm`. Null if it has none.
     pub codename: Option<String>,
-    /// Its name for people: `Debian GNU/Linux 12 (bookworm)`.
+    /// Its full name, such as `Debian GNU/Linux 12 (bookworm)`. Null if unknown.
     pub name: Option<String>,
-    /// The release of the kernel: `6.1.0-28-amd64`. Null for a tree that is not running.
+    /// The release of the kernel, such as `6.1.0-28-amd64`. Null for a system that is not running.
     pub kernel: Option<String>,
 }
 

@@ -11,12 +11,12 @@ use super::source::Source;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Tools {
-    /// What installs packages of the distribution. Null where there is none that is known here.
+    /// The package manager. Null if there is none that dojob knows.
     pub package_manager: Option<PackageManager>,
-    /// What starts services. Null where none is at work, as in most containers.
+    /// The service manager. Null if none is running, as in most containers.
     pub service_manager: Option<ServiceManager>,
-    /// What kind of container it is: `docker`, `podman`, `lxc`, `systemd-nspawn`, `kubernetes`, …; null where it is none, as far
-    /// as can be seen from inside.
+    /// The kind of container, such as `docker`, `podman`, `lxc`, `systemd-nspawn` or `kubernetes`. Null if it is not a
+    /// container, as far as can be seen from inside.
     pub container: Option<String>,
 }
 
@@ -43,7 +43,7 @@ pub enum PackageManager {
     Portage,
     /// FreeBSD.
     Pkg,
-    /// macOS, and wherever else somebody has installed it.
+    /// macOS, and wherever else it is installed.
     Brew,
 }
 

@@ -12,15 +12,15 @@ use super::source::Source;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Account {
-    /// The user's number.
+    /// The user id, such as `1000`.
     pub uid: u32,
-    /// The number of the user's main group.
+    /// The id of the primary group, such as `100`.
     pub gid: u32,
-    /// The user's full name and the like; often empty.
+    /// The comment (GECOS) field, usually the full name; often empty.
     pub comment: String,
-    /// The home directory.
+    /// The home directory, such as `/home/rosa`.
     pub home: String,
-    /// What is started when the user logs in.
+    /// The login shell, such as `/bin/bash`.
     pub shell: String,
 }
 
