@@ -36,12 +36,12 @@ pub(crate) fn page(entries: &[CatalogueEntry]) -> String {
 
 fn title(area: Area) -> &'static str {
     match area {
-        Area::Files => "Files, directories, links",
+        Area::Files => "Files, directories and links",
         Area::PartsOfFiles => "Parts of files",
         Area::Archives => "Archives",
-        Area::Net => "The net",
+        Area::Net => "Network",
         Area::Commands => "Commands",
-        Area::System => "The system",
+        Area::System => "System",
         _ => "Others",
     }
 }
@@ -94,8 +94,8 @@ fn section(entry: &CatalogueEntry) -> String {
 
 fn needed(need: Need) -> String {
     match need {
-        Need::Root => "root's rights".to_owned(),
-        Need::Net => "the net".to_owned(),
+        Need::Root => "root".to_owned(),
+        Need::Net => "a network".to_owned(),
         Need::Program(names) => either(names.split('|').map(|name| format!("`{name}`")).collect()),
         _ => "more".to_owned(),
     }
