@@ -247,20 +247,21 @@ impl AuthorizedKey {
             missing.retain(|key| *key != found.key);
             match &self.options {
                 Some(options) => match decided.decide(&found, options, self.exclusive) {
-                    Fate::Stays => kept.push(line),
+                    Fate::Stays => kept.push(known_to_all(line, &found, &mut reasons)),
                     Fate::GetsOptions => {
                         reasons.push(format!("the options of the key {} differ", found.key));
-                        kept.push(KeyLine { options: options.clone(), key: found.key }.to_string());
+                        kept.push(KeyLine::new(options, found.key).to_string());
                     }
                     Fate::Goes => reasons.push(format!("the key {} is there twice", found.key)),
                 },
-                None => kept.push(line),
+                None => kept.push(known_to_all(line, &found, &mut reasons)),
             }
         }
         if self.state == Presence::Present {
             for key in missing {
                 reasons.push(format!("the key {key} is missing"));
-                kept.push(KeyLine { options: self.options.clone().unwrap_or_default(), key }.to_string());
+                let options = self.options.as_deref().unwrap_or_default();
+                kept.push(KeyLine::new(options, key).to_string());
             }
         }
         match others {
@@ -347,6 +348,15 @@ impl AuthorizedKey {
         };
         make().with_context(|| format!("failed to make {}", directory.display()))
     }
+}
+
+/// The line of a key that is wanted, with the name of its type that every `sshd` knows.
+fn known_to_all(line: String, found: &KeyLine, reasons: &mut Vec<String>) -> String {
+    if found.has_own_name {
+        return line;
+    }
+    reasons.push(format!("the type of the key {} is written in a way that not every sshd knows", found.key));
+    found.to_string()
 }
 
 impl Job for AuthorizedKey {
