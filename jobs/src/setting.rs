@@ -34,7 +34,7 @@ const SHOWN: usize = 60;
 /// | `ini` | `name = value` in `[sections]`, also `name: value` (whichever sign comes first) and names alone. A value is all that is behind the sign, taken as it is, quotes and ` ;` included; see `inline_comments`. Sections and names are told apart by upper and lower case. A name that is there twice, or whose value goes on in the next line, is an error |
 /// | `json` | JSON, with comments and commas at the end where the file has some |
 /// | `toml` | all of TOML; a date counts as the text that it is written as, and stays one. 1 and 1.0 are two things |
-/// | `yaml` | one document of YAML 1.2; values that are written on lines of their own (lists with dashes, `\|` texts), that have an anchor or a tag, or come from an alias, are not edited: that is an error. New lists and objects are written in brackets. 1 and 1.0 are two things |
+/// | `yaml` | one document of YAML 1.2; values that are written on lines of their own (lists with dashes, `\|` texts), that have an anchor or a tag, come from an alias or a merge key (`<<`), or are within what an alias stands for, are not edited: that is an error. New lists and objects are written in brackets. 1 and 1.0 are two things |
 ///
 /// Numbers are written as they stand in the playbook (`1.10`), and refused where the format cannot say them. An entry of a
 /// list is not removed by its number, since the next one would take its place.
@@ -88,7 +88,9 @@ pub struct Setting {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validate: Option<Validate>,
     /// INI alone: whether what follows ` ;` or ` #` is a comment behind the value, which stays, for the programs that read it
-    /// so: Git, MySQL, PHP. By default it is part of the value, as it is for systemd, Samba and Python.
+    /// so: Git, MySQL, PHP. Then `value` must not have `;`, `#` or `\` outside of double quotes, which those programs read as
+    /// something else; quotes are written as they are. By default it is part of the value, as it is for systemd, Samba and
+    /// Python.
     #[serde(default)]
     pub inline_comments: bool,
     /// Whether to hide the value, because it is confidential: no difference is shown. By default it is shown.
@@ -168,6 +170,9 @@ impl Format {
         if wanted.is_none() {
             refuse_entry(&tree, names)?;
         }
+        if self == Format::Yaml {
+            yaml::refuse_merged(text, names, wanted)?;
+        }
         let found = tree::get(&tree, names)?.cloned();
         let is_same = match (&found, wanted) {
             (None, None) => true,
@@ -186,7 +191,7 @@ impl Format {
             Format::Yaml | Format::Ini => yaml::edit(text, names, wanted),
         }?;
         tree::set(&mut tree, names, wanted)?;
-        let again = parse(&edited).ok().filter(|again| tree::is_same(again, &tree, tells_floats));
+        let again = parse(&edited).ok().filter(|again| tree::is_same_document(again, &tree, tells_floats));
         let kept = again
             .ok_or_else(|| anyhow!("this cannot be set without changing something else; edit it by hand"));
         kept.map(|_| Some((found, edited)))

@@ -18,12 +18,47 @@ pub(super) fn validate(names: &[String], wanted: Option<&Value>, has_comments: b
     let fits = !name.contains(['=', ':', '\n']) && !name.starts_with(['[', '#', ';']) && trim(name) == name;
     ensure!(fits, "`{name}` is no name of a setting in an INI file");
     let Some(text) = wanted.map(text_of).transpose()?.flatten() else { return Ok(()) };
-    ensure!(
-        !has_comments || (plain(&text) == text && !text.starts_with([';', '#'])),
-        "with `inline_comments` a part of the value `{text}` is a comment; where the reader of the file knows quotes, put it in \
-         double quotes, which then are a part of the value"
-    );
+    if has_comments { validate_with_comments(&text) } else { Ok(()) }
+}
+
+/// Refuses a value that the programs that know comments behind values would read as another one. Where a comment begins, and
+/// what `\` means outside of quotes, they do not agree on.
+fn validate_with_comments(text: &str) -> Result<()> {
+    let mut rest = text;
+    while let Some(at) = rest.find(['"', ';', '#', '\\']) {
+        let (found, length) = (&rest[at..=at], quoted(&rest[at..]));
+        match found {
+            "\"" if length > 0 => {
+                let inner = &rest[at + 1..at + length - 1];
+                ensure!(
+                    !has_unknown_escape(inner),
+                    "with `inline_comments` a `\\` in double quotes begins an escape: write `\\\\` for one"
+                );
+                rest = &rest[at + length..];
+            }
+            "\"" => bail!("with `inline_comments` every double quote of a value has to be closed"),
+            "\\" => bail!(
+                "with `inline_comments` a `\\` outside of double quotes is read as an escape; put the value in double quotes, \
+                 which then are a part of it, and write `\\\\`"
+            ),
+            _ => bail!(
+                "with `inline_comments` what is behind `{found}` in the value is a comment; where the reader of the file knows \
+                 quotes, put it in double quotes, which then are a part of the value"
+            ),
+        }
+    }
     Ok(())
+}
+
+/// Whether a `\` in quotes is followed by what is no escape of Git, MySQL and PHP.
+fn has_unknown_escape(quoted: &str) -> bool {
+    let mut chars = quoted.chars();
+    while let Some(c) = chars.next() {
+        if c == '\\' && !matches!(chars.next(), Some('\\' | '"' | 'n' | 't' | 'b')) {
+            return true;
+        }
+    }
+    false
 }
 
 fn split(names: &[String]) -> Result<(String, &str)> {
@@ -66,18 +101,20 @@ struct Ini<'t> {
 }
 
 impl<'t> Ini<'t> {
-    fn read(text: &'t str, section: &str, has_comments: bool) -> Self {
-        let lines: Vec<&str> = text.split_inclusive('\n').collect();
-        let mut parts = Vec::new();
+    fn read(text: &'t str, section: &str, has_comments: bool) -> Result<Self> {
+        let mut ini = Ini { lines: text.split_inclusive('\n').collect(), has_comments, parts: Vec::new() };
         let mut begins = section.is_empty().then_some(0);
-        for (number, line) in lines.iter().enumerate() {
-            if let Some(name) = heading(line) {
-                parts.extend(begins.take().map(|begin| begin..number));
-                begins = (name == section).then_some(number + 1);
+        for (number, line) in ini.lines.iter().enumerate() {
+            let Some(name) = heading(line) else { continue };
+            if let Some(before) = number.checked_sub(1).filter(|before| ini.may_go_on(*before)) {
+                ensure!(begins.is_none() && name != section, "{}", taken_for_more(number, name, before));
             }
+            ini.parts.extend(begins.take().map(|begin| begin..number));
+            begins = (name == section).then_some(number + 1);
         }
-        parts.extend(begins.map(|begin| begin..lines.len()));
-        Ini { lines, has_comments, parts }
+        let end = ini.lines.len();
+        ini.parts.extend(begins.map(|begin| begin..end));
+        Ok(ini)
     }
 
     /// The lines that set `name`.
@@ -89,12 +126,7 @@ impl<'t> Ini<'t> {
             };
             match self.continued(line) {
                 None => settings.push(IniSetting { line, value }),
-                Some(Continued::Surely) => {}
-                Some(Continued::Perhaps(before)) => bail!(
-                    "line {}, `{found}`, is taken for more of line {} by some programs; edit it by hand",
-                    line + 1,
-                    before + 1
-                ),
+                Some(before) => bail!(taken_for_more(line, found, before)),
             }
         }
         Ok(settings)
@@ -125,7 +157,7 @@ impl<'t> Ini<'t> {
     /// The lines of a setting: one.
     fn whole(&self, found: &IniSetting<'_>) -> Result<Range<usize>> {
         let line = found.line + 1;
-        let goes_on = self.continued(line).is_some() || content(self.lines[found.line]).ends_with('\\');
+        let goes_on = self.continued(line).is_some() || self.may_go_on(found.line);
         ensure!(!goes_on, "its value goes on in the line after {line}, which this cannot keep");
         Ok(found.line..line)
     }
@@ -150,12 +182,21 @@ impl<'t> Ini<'t> {
         format!("{begin}{sign}{wanted}{comment}")
     }
 
-    /// Whether a line is more of a setting above.
-    fn continued(&self, line: usize) -> Option<Continued> {
+    /// Whether a line ends with `\`, for which some programs read the next one as more of it, and others do not. Those that
+    /// know comments behind values take `\\` for one of them, which ends nothing.
+    fn may_go_on(&self, line: usize) -> bool {
+        let text = content(self.lines[line]);
+        let slashes = text.len() - text.trim_end_matches('\\').len();
+        let is_in_comment = is_comment(text) || self.has_comments && plain(text) != trim_end(text);
+        slashes > 0 && !is_in_comment && !(self.has_comments && slashes % 2 == 0)
+    }
+
+    /// The line that some programs take this one for more of: one that ends with `\`, or a setting that is indented less.
+    fn continued(&self, line: usize) -> Option<usize> {
         let own = self.lines.get(line)?;
         let before = line.checked_sub(1)?;
-        if content(self.lines[before]).ends_with('\\') && !is_comment(self.lines[before]) {
-            return Some(Continued::Surely);
+        if self.may_go_on(before) {
+            return Some(before);
         }
         if !own.starts_with([' ', '\t']) || trim(own).is_empty() || is_comment(own) || heading(own).is_some()
         {
@@ -169,7 +210,7 @@ impl<'t> Ini<'t> {
             .rev()
             .find(|line| indent(self.lines[*line]) < indent(own) || heading(self.lines[*line]).is_some())?;
         let is_setting = heading(self.lines[first]).is_none() && setting(self.lines[first]).is_some();
-        (is_setting && indent(self.lines[first]) < indent(own)).then_some(Continued::Perhaps(first))
+        (is_setting && indent(self.lines[first]) < indent(own)).then_some(first)
     }
 
     /// Behind a setting's line, and what its value goes on in.
@@ -178,17 +219,19 @@ impl<'t> Ini<'t> {
     }
 }
 
-/// A line that goes on with the setting of another one.
-enum Continued {
-    /// That one ends with `\`.
-    Surely,
-    /// It is indented deeper than this one: some programs take it so.
-    Perhaps(usize),
+/// Why a line is not edited of which programs do not agree whether it is one. Lines are counted from 0.
+fn taken_for_more(line: usize, what: &str, before: usize) -> String {
+    let (line, before) = (line + 1, before + 1);
+    format!("line {line}, `{what}`, is taken for more of line {before} by some programs; edit it by hand")
 }
 
 /// Without blanks at the ends; other characters that Unicode takes for white space are text.
 fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_ascii_whitespace())
+}
+
+fn trim_end(text: &str) -> &str {
+    text.trim_end_matches(|c: char| c.is_ascii_whitespace())
 }
 
 fn is_comment(line: &str) -> bool {
@@ -230,7 +273,7 @@ fn plain(value: &str) -> &str {
         matches!(c, ';' | '#') && value[..at].ends_with([' ', '\t'])
     };
     let comment = value.char_indices().find(|found| begins(*found)).map_or(value.len(), |(at, _)| at);
-    value[..comment].trim_end_matches(|c: char| c.is_ascii_whitespace())
+    trim_end(&value[..comment])
 }
 
 /// The length of what is in double quotes, with them; 0 where they are not closed. `\"` is a part of it.
@@ -252,7 +295,7 @@ pub(super) fn edit(
     has_comments: bool,
 ) -> Result<Option<(Option<Value>, String)>> {
     let (section, name) = split(names)?;
-    let ini = Ini::read(text, &section, has_comments);
+    let ini = Ini::read(text, &section, has_comments)?;
     let settings = ini.find(name)?;
     let found = match settings.as_slice() {
         [] => None,
@@ -306,9 +349,8 @@ fn add(ini: &Ini<'_>, section: &str, name: &str, wanted: Option<&str>) -> Result
     });
     // Before a section, settings of none come first.
     let place = last.map_or(part.start, |last| ini.behind(last));
-    let before = place.checked_sub(1).map(|before| ini.lines[before]);
     ensure!(
-        !before.is_some_and(|before| content(before).ends_with('\\') && !is_comment(before)),
+        !place.checked_sub(1).is_some_and(|before| ini.may_go_on(before)),
         "line {place} ends with `\\`, and would go on in what is new"
     );
     Ok(ini.splice(place..place, &[line(indent)]))
@@ -358,13 +400,27 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_could_be_taken_for_a_comment_is_refused_where_there_are_comments() {
-        for value in ["d #e", "2 ; 3", "; z", "#fff", "\"a ; b"] {
+    fn a_value_that_is_read_in_two_ways_is_refused_where_there_are_comments() {
+        for (value, why) in [
+            ("d #e", "behind `#` in the value is a comment"),
+            ("d#e", "behind `#` in the value is a comment"),
+            ("a;b", "behind `;` in the value is a comment"),
+            ("2 ; 3", "behind `;` in the value is a comment"),
+            ("; z", "behind `;` in the value is a comment"),
+            ("#fff", "behind `#` in the value is a comment"),
+            ("\"a\" ; \"b\"", "behind `;` in the value is a comment"),
+            ("\"a ; b", "has to be closed"),
+            ("a\"b", "has to be closed"),
+            ("\"a\\\"", "has to be closed"),
+            (r"C:\new", "outside of double quotes"),
+            ("a\\\"b", "outside of double quotes"),
+            ("\"C:\\Users\"", "begins an escape"),
+        ] {
             let refused = validate(&names("a"), Some(&json!(value).into()), true).unwrap_err().to_string();
-            assert!(refused.contains("is a comment"), "{refused}");
+            assert!(refused.contains(why), "{value}: {refused}");
             validate(&names("a"), Some(&json!(value).into()), false).unwrap();
         }
-        for value in ["d#e", "\"2 ; 3\"", "a \"; \\\" ; \" b"] {
+        for value in ["d e", "\"d#e\"", "\"2 ; 3\"", "a \"; \\\" ; \" b", "\"C:\\\\new\\n\"", "it's"] {
             validate(&names("a"), Some(&json!(value).into()), true).unwrap();
         }
         assert!(validate(&names("a"), Some(&json!("foo\\").into()), false).is_err());
@@ -449,6 +505,25 @@ mod tests {
             error("x = 1\\\ny\n", "x"),
             "its value goes on in the line after 1, which this cannot keep"
         );
+        // Python and MySQL read the line behind `\\` as a setting of its own.
+        let after_slash = "line 2, `y`, is taken for more of line 1 by some programs; edit it by hand";
+        assert_eq!(error("x = C:\\\ny = 2\n", "y"), after_slash);
+        assert_eq!(error("x = C:\\\\\ny = 2\n", "y"), after_slash);
+        assert_eq!(
+            edit("x = C:\\\ny = 2\n", &names("y"), None, false).err().unwrap().to_string(),
+            after_slash
+        );
+        let heading = "line 3, `b`, is taken for more of line 2 by some programs; edit it by hand";
+        for key in ["a.new", "b.y"] {
+            assert_eq!(error("[a]\nx = C:\\\n[b]\ny = 2\n", key), heading);
+        }
+        assert_eq!(
+            edited("[a]\nx = C:\\\n[b]\ny = 2\n[c]\nz=1\n", "c.z", json!(2)),
+            "[a]\nx = C:\\\n[b]\ny = 2\n[c]\nz=2\n"
+        );
+        // For Git two are one, and none is left to go on with.
+        assert_eq!(commented("x = 1\\\\\ny = 2\n", "y", json!(3)), "x = 1\\\\\ny = 3\n");
+        assert_eq!(commented("x = 1 # C:\\\ny = 2\n", "y", json!(3)), "x = 1 # C:\\\ny = 3\n");
         assert_eq!(
             error("x = 1\n  y = 2\n", "y"),
             "line 2, `y`, is taken for more of line 1 by some programs; edit it by hand"

@@ -107,8 +107,16 @@ pub(super) fn is_same(one: &Value, other: &Value, tells_floats: bool) -> bool {
                 |(name, value)| other.get(name).is_some_and(|other| is_same(value, other, tells_floats));
             one.len() == other.len() && one.iter().all(has)
         }
-        // A document with nothing in it.
-        (Value::Null, Value::Object(fields)) | (Value::Object(fields), Value::Null) => fields.is_empty(),
         (one, other) => one == other,
     }
+}
+
+/// The same for whole documents: one with nothing in it has no settings, whichever way that is written.
+pub(super) fn is_same_document(one: &Value, other: &Value, tells_floats: bool) -> bool {
+    let has_none = |tree: &Value| match tree {
+        Value::Null => true,
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    };
+    has_none(one) && has_none(other) || is_same(one, other, tells_floats)
 }

@@ -47,6 +47,28 @@ pub(super) fn is_plain_to_all(text: &str, names: &[String], wanted: &Value) -> R
     })
 }
 
+/// Refuses what would come from a merge key, or hide all that does, for readers that know it: `<<: *base`.
+pub(super) fn refuse_merged(text: &str, names: &[String], wanted: Option<&Value>) -> Result<()> {
+    let Some(root) = read(text)? else { return Ok(()) };
+    let mut node = &root;
+    for (depth, name) in names.iter().enumerate() {
+        match step(node, names, depth, name)? {
+            Step::Into(next) => node = next,
+            Step::Missing => {
+                // One that is set itself hides the merged one of its name, and nothing else.
+                let is_own = depth + 1 == names.len() && wanted.is_some();
+                ensure!(
+                    is_own || !node.merges(),
+                    "`{}` may come from the merge key `<<` beside it; edit it by hand",
+                    names[..=depth].join(".")
+                );
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
 enum Step<'n> {
     Into(&'n Node),
     Missing,
@@ -78,6 +100,11 @@ pub(super) fn edit(text: &str, names: &[String], wanted: Option<&Value>) -> Resu
     let mut node = &root;
     let mut entry: Option<(&Node, &Node)> = None;
     for (depth, name) in names.iter().enumerate() {
+        ensure!(
+            node.anchor == 0 || !root.has_alias_of(node.anchor),
+            "{} has an anchor, and an alias of it stands elsewhere in the file, which would change as well; edit it by hand",
+            if depth == 0 { "the document".to_owned() } else { format!("`{}`", names[..depth].join(".")) }
+        );
         let rest = &names[depth..];
         if depth + 1 == names.len() && wanted.is_none() {
             return text.remove(node, entry, names, depth);
@@ -317,7 +344,7 @@ mod tests {
         let edited = edit(text, &names, wanted.as_ref())?;
         tree::set(&mut tree, &names, wanted.as_ref())?;
         let again = parse(&edited).with_context(|| edited.clone())?;
-        assert!(tree::is_same(&again, &tree, true), "{edited}\n{again}\n{tree}");
+        assert!(tree::is_same_document(&again, &tree, true), "{edited}\n{again}\n{tree}");
         Ok(edited)
     }
 
@@ -394,6 +421,47 @@ mod tests {
         assert_eq!(error("i.1.j", None), "it is behind the dash of a list's entry; edit it by hand");
         assert_eq!(error("i.0", None), "entries of a list are not removed; edit it by hand");
         assert_eq!(error("i.7", one()), "`i` is a list of 2, and has no entry `7`");
+    }
+
+    #[test]
+    fn what_an_alias_stands_for_is_not_edited() {
+        let error = |text: &str, key: &str, wanted| format!("{:#}", try_edit(text, key, wanted).unwrap_err());
+        let elsewhere = |name: &str| {
+            format!(
+                "{name} has an anchor, and an alias of it stands elsewhere in the file, which would change as well; edit it \
+                 by hand"
+            )
+        };
+        for (text, key) in [
+            ("a: &x\n  b: 1\nc: *x\n", "a.b"),
+            ("a: &x\n  b: 1\nc: *x\n", "a.new"),
+            ("a: &x {b: {d: 1}}\nc: [1, {e: *x}]\n", "a.b.d"),
+            ("a: &x\n  b: 1\nc:\n  <<: [*x]\n", "a.b"),
+            ("a: &x [1, 2]\nc: *x\n", "a.0"),
+            ("a: &x\n- b: 1\nc: *x\n", "a.0.b"),
+            ("a: &x {}\nc: *x\n", "a.b"),
+        ] {
+            assert_eq!(error(text, key, Some(json!(5))), elsewhere("`a`"), "{text}");
+        }
+        assert_eq!(error("a: &x {b: 1}\nc: *x\n", "a.b", None), elsewhere("`a`"));
+        assert_eq!(error("&x\na: 1\nb: *x\n", "a", Some(json!(5))), elsewhere("the document"));
+        assert_eq!(edited("a: &x\n  b: 1\nc: 2\n", "a.b", json!(5)), "a: &x\n  b: 5\nc: 2\n");
+        assert_eq!(edited("a: &x\n  b: 1\nc: *x\n", "d", json!(5)), "a: &x\n  b: 1\nc: *x\nd: 5\n");
+    }
+
+    #[test]
+    fn what_may_come_from_a_merge_key_is_not_edited() {
+        let text = "a: &x {b: {c: 1, d: 2}}\ne:\n  <<: *x\n  f: 1\n";
+        let refuse = |key: &str, wanted: Option<Json>| {
+            let names: Vec<String> = key.split('.').map(str::to_owned).collect();
+            refuse_merged(text, &names, wanted.map(Value::from).as_ref()).map_err(|error| error.to_string())
+        };
+        let error = Err("`e.b` may come from the merge key `<<` beside it; edit it by hand".to_owned());
+        assert_eq!(refuse("e.b", None), error);
+        assert_eq!(refuse("e.b.c", Some(json!(5))), error);
+        assert_eq!(refuse("e.b", Some(json!(5))), Ok(()));
+        assert_eq!(refuse("e.f", None), Ok(()));
+        assert_eq!(refuse("g", None), Ok(()));
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(super) struct Node {
     pub(super) range: Range<usize>,
     /// Whether it has an anchor or a tag.
     pub(super) is_decorated: bool,
+    /// The number of its anchor; 0 for none.
+    pub(super) anchor: usize,
     tag: Option<String>,
     /// How far from the edge of the text it begins.
     column: usize,
@@ -52,6 +54,24 @@ impl Node {
 
     pub(super) fn is_null(&self) -> bool {
         matches!(&self.kind, NodeKind::Scalar(text, Style::Plain) if is_null(text)) && self.tag.is_none()
+    }
+
+    /// Whether an alias in it stands for the node with this anchor.
+    pub(super) fn has_alias_of(&self, anchor: usize) -> bool {
+        match &self.kind {
+            NodeKind::Alias(of) => *of == anchor,
+            NodeKind::Scalar(..) => false,
+            NodeKind::Sequence { items, .. } => items.iter().any(|item| item.has_alias_of(anchor)),
+            NodeKind::Map { entries, .. } => {
+                entries.iter().any(|(key, value)| key.has_alias_of(anchor) || value.has_alias_of(anchor))
+            }
+        }
+    }
+
+    /// Whether it is a mapping into which a merge key brings the entries of another one, for readers that know it.
+    pub(super) fn merges(&self) -> bool {
+        matches!(&self.kind, NodeKind::Map { entries, .. }
+            if entries.iter().any(|(key, _)| matches!(&key.kind, NodeKind::Scalar(text, Style::Plain) if text == "<<")))
     }
 
     /// The node in it that ends last.
@@ -201,7 +221,7 @@ impl<'t> Reader<'t> {
         };
         let is_decorated = anchor != 0 || tag.is_some();
         let tag = tag.map(|tag| name(&tag));
-        Ok(Node { kind, range: start..end.max(start), is_decorated, tag, column: span.start.col() })
+        Ok(Node { kind, range: start..end.max(start), is_decorated, anchor, tag, column: span.start.col() })
     }
 
     /// The parser's own end of a scalar may be behind the comment that follows.
