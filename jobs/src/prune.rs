@@ -12,7 +12,7 @@ use dojob::{Context, Job};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::disk::differ::Differences;
 use crate::disk::inspect::{self, Links, Meta};
@@ -65,8 +65,9 @@ pub struct Prune {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<u32>,
     /// Which files, by patterns such as `["*.gz", "*.xz"]`; one with a `/` is held against the path from the directory.
-    /// By default all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// By default all; an empty list is refused, since none may be meant.
+    #[serde(default, deserialize_with = "given_patterns", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1))]
     pub patterns: Vec<String>,
     /// Which files not, by patterns as in `patterns`. By default none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -78,6 +79,17 @@ pub struct Prune {
 }
 
 validated!(Prune);
+
+/// Refuses an empty list, which may have become so by chance, and would fit all files as none does.
+fn given_patterns<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let patterns = Vec::<String>::deserialize(deserializer)?;
+    if patterns.is_empty() {
+        return Err(de::Error::custom(
+            "`patterns` is empty: leave it out for all files, or give one at least",
+        ));
+    }
+    Ok(patterns)
+}
 
 impl Prune {
     /// The files in the directory at `path`; which ones remains to be said.

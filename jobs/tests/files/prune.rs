@@ -33,6 +33,17 @@ fn days(days: u64) -> Span {
     Duration::from_secs(days * DAY).into()
 }
 
+#[test]
+fn an_empty_list_of_patterns_is_not_taken_for_all_files() {
+    let read =
+        |job: serde_json::Value| serde_json::from_value::<Prune>(job).map_err(|error| error.to_string());
+    let error = read(json!({ "path": "/srv/backup", "keep": 1, "patterns": [] })).unwrap_err();
+    assert_eq!(error, "`patterns` is empty: leave it out for all files, or give one at least");
+    let all = read(json!({ "path": "/srv/backup", "keep": 1 })).unwrap();
+    assert_eq!(all, Prune::new("/srv/backup").keep(1));
+    assert!(read(json!({ "path": "/srv/backup", "keep": 1, "exclude": [] })).is_ok(), "that is none");
+}
+
 /// What is left.
 fn left(job: impl Fn(Prune) -> Prune) -> Vec<String> {
     let root = prove(backups, |root| job(Prune::new(root)).into_job());
