@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use dojob::{Context, OrCouldNotFindOut};
+use dojob::{Context, CouldNotFindOut, OrCouldNotFindOut};
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
@@ -53,8 +53,9 @@ impl TextFile {
                     bail!("{} is larger than {} MiB", name.display(), LIMIT / 1024 / 1024)
                 };
                 file.meta = Some(found.meta);
-                file.text = Text::decode(bytes)
-                    .with_context(|| format!("could not find out what {} says", name.display()))?;
+                file.text = Text::decode(bytes).map_err(|error| {
+                    CouldNotFindOut::new(format!("what {} says", name.display())).permanent().because(error)
+                })?;
             }
             other => {
                 bail!("{} is {}, not a file", name.display(), other.what().unwrap_or("nothing"))

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use dojob::{Context, CouldNotFindOut, OrCouldNotFindOut, Permanent, Secret};
 
 use super::differ::Differences;
@@ -67,8 +67,9 @@ impl Editor<'_> {
                 let bytes = bytes.ok_or_else(|| {
                     CouldNotFindOut::new(format!("what {path} says")).because("it is larger than 64 MiB")
                 })?;
-                let text =
-                    Text::decode(bytes).with_context(|| format!("could not find out what {path} says"))?;
+                let text = Text::decode(bytes).map_err(|error| {
+                    CouldNotFindOut::new(format!("what {path} says")).permanent().because(error)
+                })?;
                 Ok(Some(Opened { file, text }))
             }
             other => {

@@ -105,7 +105,7 @@ impl Matcher {
     /// The text with all that it fits replaced, and how many places that changed; `None` where nothing changed.
     ///
     /// A `\r\n` is one line end, unless the expression itself speaks of `\r`; what is not replaced is kept to the byte,
-    /// and line ends in the replacement are those of the file.
+    /// and line ends in the replacement are those of the file. Behind the last line end there is no line, and nothing is found.
     pub(crate) fn replace_all(&self, text: &str, replacement: &str) -> Option<(String, usize)> {
         match self {
             Matcher::Text(regex) if text.contains("\r\n") && !speaks_of_returns(regex.as_str()) => {
@@ -115,6 +115,9 @@ impl Matcher {
                 let mut changed = 0;
                 let replaced = regex.replace_all(text, |found: &Captures<'_>| {
                     let mut new = String::new();
+                    if is_behind_all_lines(text.as_bytes(), found.get(0).map(|all| all.range())) {
+                        return new;
+                    }
                     found.expand(replacement, &mut new);
                     changed += usize::from(new != found[0]);
                     new
@@ -124,12 +127,26 @@ impl Matcher {
             }
             Matcher::Bytes(regex) => {
                 let bytes = encoded(text);
-                let changed = regex.find_iter(&bytes).count();
-                let replaced = regex.replace_all(&bytes, replacement.as_bytes());
-                (*replaced != *bytes).then(|| (held(&replaced), changed))
+                let mut changed = 0;
+                let replaced = regex.replace_all(&bytes, |found: &bytes::Captures<'_>| {
+                    let mut new = Vec::new();
+                    if is_behind_all_lines(&bytes, found.get(0).map(|all| all.range())) {
+                        return new;
+                    }
+                    found.expand(replacement.as_bytes(), &mut new);
+                    changed += usize::from(new != found[0]);
+                    new
+                });
+                let replaced = held(&replaced).into();
+                (changed > 0).then_some((replaced, changed))
             }
         }
     }
+}
+
+/// Whether nothing is what was found, and where there is no line: behind the last line's end, or in a text without lines.
+fn is_behind_all_lines(text: &[u8], found: Option<Range<usize>>) -> bool {
+    matches!(text.last(), None | Some(b'\n')) && found.is_some_and(|found| found.start == text.len())
 }
 
 /// Whether a regular expression names the carriage return.
@@ -200,6 +217,9 @@ impl Unreturned {
         let (mut at, mut changed) = (0, 0);
         for found in regex.captures_iter(&self.seen) {
             let Some(all) = found.get(0) else { continue };
+            if is_behind_all_lines(self.seen.as_bytes(), Some(all.range())) {
+                continue;
+            }
             let mut new = String::new();
             found.expand(replacement, &mut new);
             if new == all.as_str() {

@@ -24,6 +24,24 @@ fn all_that_fits_is_replaced() {
 }
 
 #[test]
+fn behind_the_last_line_there_is_none() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("file");
+    for text in ["a = 1\nb = 2\n", "a\r\n", "a\n\u{fffd}\n", ""] {
+        fs::write(&path, text).unwrap();
+        for regex in ["^\\s*$", "^$", "(?-u)^$", "\\r?^$", "\\z"] {
+            let report = converge(Replace::new(&path, regex, "# blank"));
+            assert_eq!(report.counts().in_place, 1, "{text:?} {regex}");
+        }
+    }
+    assert_eq!(made("a\n\nb\n", "^$", "# blank"), "a\n# blank\nb\n");
+    assert_eq!(made("a\r\n\r\nb\r\n", "^$", "# blank"), "a\r\n# blank\r\nb\r\n");
+    assert_eq!(made("a\n\nb\n", "(?-u)^$", "# blank"), "a\n# blank\nb\n");
+    assert_eq!(made("a\nb", "b\\z", "c"), "a\nc");
+    assert_eq!(made("a\nb\n", "b\n\\z", ""), "a\n");
+}
+
+#[test]
 fn what_fits_already_as_it_should_is_fine() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("file");
@@ -124,6 +142,8 @@ fn bytes_that_are_no_utf_8_are_matched_and_survive() {
     assert!(converge(Replace::new(&path, "^name=.*$", "name=x")).success());
     assert_eq!(fs::read(&path).unwrap(), b"caf\xe9\nname=x\n");
     fs::write(&path, b"\xff\xfea\0\n\0").unwrap();
+    let told = unknown(Replace::new(&path, "a", "b"), root.path());
+    assert!(told.ends_with("it is UTF-16, not UTF-8; convert it first"), "{told}");
     assert!(
         failed(Replace::new(&path, "a", "b"), root.path())
             .contains("it is UTF-16, not UTF-8; convert it first")
