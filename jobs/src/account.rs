@@ -207,12 +207,12 @@ impl Expiry {
             return Ok(Expiry::Never);
         }
         match text.parse::<Date>() {
-            // Other forms that name a day (`20300131`) would be read otherwise by somebody else.
-            Ok(date) if date.to_string() == text && date >= EPOCH => {
+            // The day 0 is no day for all programs: some take it for never. Other forms that name a day (`20300131`) would be read otherwise by somebody else.
+            Ok(date) if date.to_string() == text && date > EPOCH => {
                 Ok(Expiry::Day((date - EPOCH).get_days().into()))
             }
             _ => bail!(
-                "`expires` is `{}`, and must be a day from 1970-01-01 on, as in `2030-01-31`, or `never`",
+                "`expires` is `{}`, and must be a day from 1970-01-02 on, as in `2030-01-31`, or `never`",
                 text.escape_debug()
             ),
         }
@@ -273,6 +273,15 @@ fn setting(text: &str, name: &str) -> Option<String> {
     values.next_back()
 }
 
+/// Whether `/etc/passwd` has a user of this name.
+///
+/// # Errors
+/// [`CouldNotFindOut`], where it cannot be read.
+pub(crate) fn has_user(machine: TargetRoot<'_>, name: &str) -> Result<bool> {
+    let passwd = read(machine, "/etc/passwd", "which users there are")?;
+    Ok(passwd.lines().filter_map(user_line).any(|user| user.name == name))
+}
+
 /// Whether a tree has no lists of users and groups, so that there are none.
 pub(crate) fn has_no_lists(machine: TargetRoot<'_>) -> bool {
     let is_missing =
@@ -328,7 +337,16 @@ mod tests {
             (Expiry::Day(21945), "2030-01-31".into(), "21945".into())
         );
         assert_eq!(Expiry::parse("never").unwrap().argument(), "");
-        for text in ["", "2030-02-30", "20300131", "31.01.2030", "1969-12-31", "2030-01-31T00:00", "Never"] {
+        for text in [
+            "",
+            "2030-02-30",
+            "20300131",
+            "31.01.2030",
+            "1969-12-31",
+            "1970-01-01",
+            "2030-01-31T00:00",
+            "Never",
+        ] {
             assert!(Expiry::parse(text).is_err(), "{text}");
         }
         let shadow = "root:*:1::::::\nrosa:*:2:0:99999:7::21945:\nold:*:2:0:99999:7\n";

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uzers::os::unix::UserExt;
 
-use crate::account::Presence;
+use crate::account::{self, Presence};
 use crate::disk::differ::Differences;
 use crate::disk::edit_lock;
 use crate::disk::inspect::{Fingerprint, Links};
@@ -61,7 +61,7 @@ pub struct CronEntry {
     #[serde(default)]
     pub command: Option<String>,
     /// Whose crontab it is; unless given, that of the user who runs this. With `file` the user as whom it is started:
-    /// root unless given.
+    /// root unless given; it has to exist, since cron would pass over the file otherwise.
     #[serde(default)]
     pub user: Option<String>,
     /// The name of a file in `/etc/cron.d` that the entry is in, in place of a user's crontab; made where it is missing,
@@ -182,6 +182,20 @@ impl CronEntry {
             ensure!(self.command.is_some(), "`command` is missing");
         }
         self.machine().validate()
+    }
+
+    /// Refuses a user that is not there: cron passes over a file with an entry of one, and so over all other entries in it.
+    fn refuse_unknown_user(&self) -> Result<()> {
+        let Some(user) =
+            self.user.as_ref().filter(|_| self.file.is_some() && self.state == Presence::Present)
+        else {
+            return Ok(());
+        };
+        let is_known = account::has_user(self.machine(), user)?
+            // Not all users are in files.
+            || self.machine().root().is_none() && uzers::get_user_by_name(user).is_some();
+        ensure!(is_known, "there is no user {user}; a `user` before this one can make it");
+        Ok(())
     }
 
     /// The lines behind the mark; none where the entry is not wanted.
@@ -365,6 +379,10 @@ impl Job for CronEntry {
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
+        early::or_missing(cx, self.refuse_unknown_user(), |_| {
+            let user = self.user.as_ref()?;
+            account::has_no_lists(self.machine()).then(|| format!("there is no user {user}"))
+        })?;
         let place = early::or_missing(cx, self.look(cx), |_| self.has_no_crontab())?;
         let text = place.text();
         let wanted = self.wanted(text)?;
@@ -390,6 +408,7 @@ impl Job for CronEntry {
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
+        self.refuse_unknown_user()?;
         let _turn = self.turn(cx)?;
         let place = self.look(cx)?;
         let wanted = self.wanted(place.text())?;

@@ -72,6 +72,46 @@ fn a_key_that_signs_certificates_is_not_one_that_is_let_in() {
     assert_eq!(keys(&tree), "");
 }
 
+/// The content of an RSA key of 1024 bits.
+const RSA: &str = "AAAAB3NzaC1yc2EAAAADAQABAAAAgQC3PKQbyoHDalggRgm15kmKCfbeLuuZUnu+8pFSED5iY5hBy4WXzToP2tXGv9r4AWG/NO2jwZOk2CcNyL+zxRBm1vq5az8i9Zf4yJtfVZbfAD3qOShvZoC/2Y4YcBRHOTdinF1iPxnFNg6VpW5hT0xpw6eLayTqziIJ/LYePtdWYw==";
+
+#[test]
+fn an_rsa_key_named_after_its_signature_is_found() {
+    for name in ["rsa-sha2-512", "rsa-sha2-256", "no-pty rsa-sha2-512", "RSA"] {
+        let found = format!("{name} {RSA} intruder\n");
+        let exclusive = |root: &Path| AuthorizedKey::new("rosa", ONE).exclusive(true).root(root);
+        assert_eq!(keys(&prove(|| home_with(&found), exclusive)), format!("{ONE}\n"), "{name}");
+        let key = format!("ssh-rsa {RSA}");
+        let absent = |root: &Path| AuthorizedKey::new("rosa", &key).state(Presence::Absent).root(root);
+        assert_eq!(keys(&prove(|| home_with(&found), absent)), "", "{name}");
+    }
+    let tree = prove(
+        || home_with(&format!("no-pty rsa-sha2-512 {RSA} mine\n")),
+        |root| AuthorizedKey::new("rosa", format!("ssh-rsa {RSA}")).root(root),
+    );
+    assert_eq!(keys(&tree), format!("no-pty ssh-rsa {RSA} mine\n"));
+}
+
+#[test]
+fn a_line_that_sshd_does_not_read_as_a_key_is_none() {
+    let content = ONE.split(' ').nth(1).unwrap();
+    let lines = [
+        ONE.replacen(' ', "\u{a0}", 1),
+        ONE.replacen(' ', "\u{c}", 1),
+        format!("command=\"echo \\\\\" {ONE}"),
+        format!("nonsense {content}"),
+    ];
+    for line in lines {
+        let tree =
+            prove(|| home_with(&format!("{line}\n")), |root| AuthorizedKey::new("rosa", ONE).root(root));
+        assert_eq!(keys(&tree), format!("{line}\n{ONE}\n"));
+    }
+    // The quote is closed behind the first key, for which it is a part of the options.
+    let hidden = format!("environment=\"X=\\\\\" {ONE} \" {TWO}\n");
+    let exclusive = |root: &Path| AuthorizedKey::new("rosa", ONE).exclusive(true).root(root);
+    assert_eq!(keys(&prove(|| home_with(&hidden), exclusive)), format!("{ONE}\n"));
+}
+
 #[test]
 fn a_byte_order_mark_hides_no_key() {
     let found = format!("\u{feff}{ONE}\n");
@@ -330,7 +370,8 @@ fn an_entry_in_cron_d_is_proved() {
             CronEntry::new("backup", "30  3 * * *", "backup --date $(date +%F)").file("backup").user("rosa");
         entry.env("MAILTO", "ops@example.org").env("NOTE", " two words ").root(root)
     };
-    let tree = prove(|| tree(&[("etc/cron.d/other", "# other\n")]), backup);
+    let rosa = "rosa:x:1000:1000::/home/rosa:/bin/sh\n";
+    let tree = prove(|| tree(&[("etc/cron.d/other", "# other\n"), ("etc/passwd", rosa)]), backup);
     assert_eq!(
         read(tree.path(), "etc/cron.d/backup"),
         "# dojob: backup\nMAILTO=ops@example.org\nNOTE=\" two words \"\n30 3 * * * rosa backup --date $(date +\\%F)\n# dojob end: backup\n"
