@@ -15,6 +15,7 @@ pub(crate) mod output;
 pub(crate) mod proc;
 pub(crate) mod process;
 pub(crate) mod recorder;
+pub(crate) mod result_text;
 pub(crate) mod results;
 pub(crate) mod session;
 pub(crate) mod storage;

@@ -145,6 +145,7 @@ pub use crate::clock::{Clock, SystemClock, VirtualClock, Wake};
 pub use crate::context::args::ArgError;
 pub use crate::context::command::{Command, CommandError, CommandOutput, FailedCommand};
 pub use crate::context::output::Captured;
+pub use crate::context::result_text::ResultText;
 pub use crate::context::storage::{Global, Handles, Local, StorageError};
 pub use crate::context::time::Stopped;
 pub use crate::context::{Context, ResultError};

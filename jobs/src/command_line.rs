@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use dojob::{Command, CommandOutput, Context, CouldNotFindOut, OrCouldNotFindOut};
+use dojob::{Command, CommandOutput, Context, CouldNotFindOut, OrCouldNotFindOut, ResultText};
 use schemars::JsonSchema;
 use serde::de::{SeqAccess, Visitor, value::SeqAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -73,13 +73,13 @@ impl CommandLine {
 /// What a command printed, for those who are handed it: without the line breaks at its end.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Printed {
-    stdout: String,
-    stderr: String,
+    stdout: ResultText,
+    stderr: ResultText,
 }
 
 impl From<&CommandOutput> for Printed {
     fn from(output: &CommandOutput) -> Self {
-        Printed { stdout: output.stdout.substituted(), stderr: output.stderr.substituted() }
+        Printed { stdout: (&output.stdout).into(), stderr: (&output.stderr).into() }
     }
 }
 

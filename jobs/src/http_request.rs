@@ -2,12 +2,11 @@
 //!
 //! Knows one request each way; what takes several is several jobs.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use dojob::{Context, CouldNotFindOut, Job, Secret};
+use dojob::{Context, CouldNotFindOut, Job, ResultText, Secret};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -250,7 +249,7 @@ impl Expect {
             // What nobody expects anything of is no reason to fail either.
             let is_short = answer.length().is_none_or(|length| length <= LONGEST_HANDED as u64);
             let body = if is_short { answer.start(LONGEST_HANDED as u64 + 1).ok() } else { None };
-            return Ok(Handed::new(answer.status, body.as_deref().map(String::from_utf8_lossy), None));
+            return Ok(Handed::new(answer.status, body, None));
         }
         let body = answer.start(LONGEST_ANSWER + 1)?;
         ensure!(body.len() as u64 <= LONGEST_ANSWER, "the answer is longer than {LONGEST_ANSWER} bytes");
@@ -260,9 +259,9 @@ impl Expect {
             differences.push([format!("it does not contain {wanted}"), format!("+ {wanted}")]);
         }
         if self.json.is_empty() {
-            return Ok(Handed::new(answer.status, Some(text), None));
+            return Ok(Handed::new(answer.status, Some(body), None));
         }
-        let found: Value = match serde_json::from_str(&text) {
+        let found: Value = match serde_json::from_slice(&body) {
             Ok(found) => found,
             Err(error) => {
                 differences.push(["it is no JSON".to_owned(), format!("! {error}")]);
@@ -280,7 +279,7 @@ impl Expect {
             differences
                 .push([format!("{name} is {at}, not {wanted}"), format!("! {name}: {at} -> {wanted}")]);
         }
-        Ok(Handed::new(answer.status, Some(text), Some(found)))
+        Ok(Handed::new(answer.status, Some(body), Some(found)))
     }
 }
 
@@ -289,19 +288,19 @@ impl Expect {
 struct Handed {
     status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<String>,
+    body: Option<ResultText>,
     #[serde(skip_serializing_if = "Option::is_none")]
     json: Option<Value>,
 }
 
 impl Handed {
     /// `json`: the values of the body, where they have been read already.
-    fn new(status: u16, body: Option<Cow<'_, str>>, json: Option<Value>) -> Self {
+    fn new(status: u16, body: Option<Vec<u8>>, json: Option<Value>) -> Self {
         let Some(body) = body.filter(|body| body.len() <= LONGEST_HANDED) else {
             return Handed { status, body: None, json: None };
         };
-        let json = json.or_else(|| serde_json::from_str(&body).ok());
-        Handed { status, body: Some(body.into_owned()), json }
+        let json = json.or_else(|| serde_json::from_slice(&body).ok());
+        Handed { status, body: Some(ResultText::from_bytes(body)), json }
     }
 }
 

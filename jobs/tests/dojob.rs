@@ -280,6 +280,35 @@ fn what_a_task_hands_on_is_used_by_later_ones() {
 }
 
 #[test]
+fn what_is_no_text_is_not_used_as_one() {
+    let home = tempfile::tempdir().unwrap();
+    let content = |content: &str| {
+        let tasks = format!(
+            r#"tasks: [
+                {{ name: shell_script, register: r, args {{ script_path: printf, script_args: ["M\\374ller"] }} }}
+                {{ name: file, args {{ path: ./motd, content: {content} }} }}
+            ]"#
+        );
+        fs::write(home.path().join("p.conf"), tasks).unwrap();
+        dojob(home.path(), &["run", "p.conf", "--retry-delay", "0s"])
+    };
+    for (used, shown) in [
+        ("${results.r.stdout}", "${results.r.stdout}"),
+        ("\"of \"${results.r.stdout}", "${results.r.stdout}"),
+        ("${?results.r.stdout}", "${?results.r.stdout}"),
+    ] {
+        let (code, out, err) = content(used);
+        assert_eq!(code, Some(1), "{out}{err}");
+        let why = format!("`{shown}` is not text: it is not UTF-8: offset 1, the byte 0xfc");
+        assert!(format!("{out}{err}").contains(&why), "{out}{err}");
+        assert!(!home.path().join("motd").exists());
+    }
+    let (code, out, err) = content("exit ${results.r.exit_code}");
+    assert_eq!(code, Some(0), "the rest of the result can be used: {out}{err}");
+    assert_eq!(fs::read_to_string(home.path().join("motd")).unwrap(), "exit 0");
+}
+
+#[test]
 fn facts_are_asserted_with_and_without_quotes() {
     let home = tempfile::tempdir().unwrap();
     let text = r#"tasks: [ { name: assert, args { facts {

@@ -65,25 +65,30 @@ impl Captured {
         text
     }
 
-    /// As [`text`](Captured::text), but without line breaks alone at its end, as a shell's `$(…)` has it: what a job hands
-    /// on that does not know what it is for.
-    pub fn substituted(&self) -> String {
-        let mut text = self.whole();
-        text.truncate(text.trim_end_matches('\n').len());
-        text
-    }
-
     fn whole(&self) -> String {
         if self.dropped == 0 {
             return String::from_utf8_lossy(&self.bytes()).into_owned();
         }
         let tail: Vec<u8> = self.tail.iter().copied().collect();
-        format!(
-            "{}\n[{} bytes left out]\n{}",
-            String::from_utf8_lossy(&self.head),
-            self.dropped,
-            String::from_utf8_lossy(&tail)
-        )
+        join(&String::from_utf8_lossy(&self.head), &String::from_utf8_lossy(&tail), self.dropped)
+    }
+
+    /// [`pieces`](Self::pieces) that are texts, with a line between them that says how much is left out.
+    pub(crate) fn join_pieces(&self, head: &str, tail: &str) -> String {
+        let cut = self.head.len() + self.tail.len() - head.len() - tail.len();
+        join(head, tail, self.dropped + cut as u64)
+    }
+
+    /// What was kept, in one piece or two, and where each stands in the whole. Characters that were cut are left out.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = (Vec<u8>, u64)> {
+        if self.dropped == 0 {
+            return [Some((self.bytes(), 0)), None].into_iter().flatten();
+        }
+        let head = self.head[..last_boundary(&self.head)].to_vec();
+        let cut = self.tail.iter().take(3).take_while(|byte| **byte & 0xC0 == 0x80).count();
+        let tail = self.tail.iter().skip(cut).copied().collect();
+        let offset = self.head.len() as u64 + self.dropped + cut as u64;
+        [Some((head, 0)), Some((tail, offset))].into_iter().flatten()
     }
 
     /// How many bytes were not kept.
@@ -104,6 +109,11 @@ impl Captured {
         lines.reverse();
         lines
     }
+}
+
+/// Beginning and end, with a line between them that says how much is left out.
+fn join(head: &str, tail: &str, left_out: u64) -> String {
+    format!("{head}\n[{left_out} bytes left out]\n{tail}")
 }
 
 /// Cuts a stream of bytes into lines.
@@ -287,19 +297,6 @@ mod tests {
         assert_eq!(captured.bytes(), b"abcdjklm");
         assert_eq!(captured.dropped(), 5);
         assert_eq!(captured.text(), "abcd\n[5 bytes left out]\njklm");
-    }
-
-    #[test]
-    fn only_line_breaks_are_taken_off_what_is_handed_on() {
-        let of = |bytes: &[u8]| {
-            let mut captured = Captured::new(8);
-            captured.push(bytes);
-            captured.substituted()
-        };
-        assert_eq!(of(b"\na \t\n\n"), "\na \t");
-        assert_eq!(of(b"\n\n"), "");
-        assert_eq!(of(b"a\xff\r\n"), "a\u{fffd}\r");
-        assert_eq!(of(b"abcdefghij \n"), "abcd\n[4 bytes left out]\nij ");
     }
 
     proptest! {

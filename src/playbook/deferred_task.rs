@@ -26,6 +26,7 @@ use super::literal::literal;
 use super::secrets::Fetched;
 use super::task_type::TaskType;
 use super::violation::Violation;
+use crate::context::result_text::NOT_TEXT;
 use crate::context::{Context, ResultError};
 use crate::event::Phase;
 use crate::job::reason::{CouldNotFindOut, Permanent};
@@ -311,8 +312,30 @@ impl DeferredJob {
             let job = registered.jobs.first().map_or("", |job| job);
             return Err(Unfilled::new(path, format!("`{}`: `{job}` has handed on no result", placeholder)));
         };
-        Ok(deferred::below(&value, below).map_or(Filled::Missing, |value| Filled::Now(value.clone())))
+        let Some(value) = deferred::below(&value, below) else { return Ok(Filled::Missing) };
+        match missing_text(value) {
+            Some(why) => Err(Unfilled::new(path, format!("`{placeholder}` is not text: {why}"))),
+            None => Ok(Filled::Now(value.clone())),
+        }
     }
+}
+
+/// Why there is no text somewhere in a result, if so.
+fn missing_text(result: &Value) -> Option<&str> {
+    let mut open = vec![result];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Array(values) => open.extend(values),
+            Value::Object(object) => {
+                if let (1, Some(Value::String(why))) = (object.len(), object.get(NOT_TEXT)) {
+                    return Some(why);
+                }
+                open.extend(object.values());
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 impl Erased for TaskBody {
