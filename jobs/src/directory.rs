@@ -20,7 +20,7 @@ use crate::disk::owner::{Attributes, Group, Mode, Owner, Resolved};
 use crate::disk::pattern::Patterns;
 use crate::disk::removal::remove_at;
 use crate::disk::walk::{Enter, WalkedEntry, names_in, open_directory, open_entry, walk, walk_from};
-use crate::disk::{at, path, write};
+use crate::disk::{at, chown, path, write};
 use crate::guard::{self, Guard};
 use crate::validated::validated;
 
@@ -272,8 +272,9 @@ impl Directory {
             ensure!(!cx.is_cancelled(), "stopped before {}", entry.path.display());
             let wanted = self.below(attributes, &entry.meta);
             if !wanted.fits(&entry.meta) {
-                set(entry, &wanted)
-                    .with_context(|| format!("failed to change {}", self.path.join(entry.path).display()))?;
+                let path = self.path.join(entry.path);
+                set(cx, &path, entry, &wanted)
+                    .with_context(|| format!("failed to change {}", path.display()))?;
             }
             Ok(Enter::Yes)
         })
@@ -336,7 +337,7 @@ fn make_one(cx: &Context, path: &Path, attributes: &Resolved, force: bool) -> Re
 }
 
 /// Sets what is wanted of something that a walk has come by; links are not followed.
-fn set(entry: &WalkedEntry<'_>, wanted: &Resolved) -> Result<()> {
+fn set(cx: &Context, path: &Path, entry: &WalkedEntry<'_>, wanted: &Resolved) -> Result<()> {
     if !entry.meta.is_dir() && !entry.meta.is_file() {
         return set_other(entry, wanted);
     }
@@ -346,7 +347,7 @@ fn set(entry: &WalkedEntry<'_>, wanted: &Resolved) -> Result<()> {
     // Somebody may have put something else there, whose mode is not for us to set.
     ensure!(found.id == entry.meta.id, "it was replaced meanwhile");
     at::judge_hard_link(entry.parent, &stat)?;
-    wanted.set(&fd, &found)
+    chown::set(cx, path, &fd, &found, wanted)
 }
 
 /// The same for a link, a device and the like. A mode is not asked for; and to open one is not wanted.

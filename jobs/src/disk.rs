@@ -5,6 +5,7 @@
 
 pub(crate) mod at;
 mod beside;
+pub(crate) mod chown;
 pub(crate) mod differ;
 pub(crate) mod edit;
 pub(crate) mod edit_lock;

@@ -271,7 +271,7 @@ impl Job for Download {
                 None => true,
             };
             if is_right {
-                return write::set_attributes(&target, &prepared.attributes);
+                return write::set_attributes(cx, &target, &prepared.attributes);
             }
         }
         let fetch = || match (prepared.url.file(), prepared.sha256) {

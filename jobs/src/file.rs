@@ -12,6 +12,7 @@ use dojob::{Context, CouldNotFindOut, Job, OrCouldNotFindOut, Secret};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::disk::chown;
 use crate::disk::differ::{self, Differences};
 use crate::disk::inspect::{self, Found, Links, OpenFile};
 use crate::disk::owner::{Attributes, Group, Mode, Owner, Resolved};
@@ -354,8 +355,7 @@ impl Job for File {
         match found {
             Found::File(mut found) => {
                 if wanted.is_in(cx, &mut found)? {
-                    return attributes
-                        .set(&found.file, &found.meta)
+                    return chown::set(cx, &path, &found.file, &found.meta, &attributes)
                         .with_context(|| format!("failed to change {}", path.display()));
                 }
                 old = Some(found);

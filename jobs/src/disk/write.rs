@@ -15,6 +15,7 @@ use rustix::fs::{AtFlags, Mode as RawMode, OFlags};
 use rustix::io::Errno;
 
 use super::at::{self};
+use super::chown;
 use super::in_place;
 use super::inspect::{Links, Meta, OpenFile, meta};
 use super::owner::{Mode, Resolved};
@@ -39,6 +40,7 @@ pub(crate) fn cleanup(cx: &mut Context, target: &Path) -> Result<()> {
 }
 
 fn cleanup_of(cx: &Context, target: &Path) -> Result<()> {
+    chown::finish(cx)?;
     in_place::finish(cx, target)?;
     let names = stored(cx)?;
     if names.is_empty() {
@@ -312,12 +314,12 @@ pub(crate) fn keep(cx: &Context, path: &Path, old: &mut OpenFile) -> Result<()> 
 ///
 /// # Errors
 /// When it cannot be opened, is a link, or the system refuses.
-pub(crate) fn set_attributes(path: &Path, attributes: &Resolved) -> Result<()> {
+pub(crate) fn set_attributes(cx: &Context, path: &Path, attributes: &Resolved) -> Result<()> {
     let set = || {
         let fd = at::open(path, Links::Stay, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
         let found = rustix::fs::fstat(&fd)?;
         at::judge_hard_link_at(path, Links::Stay, &found)?;
-        attributes.set(&fd, &Meta::from(found))
+        chown::set(cx, path, &fd, &Meta::from(found), attributes)
     };
     set().with_context(|| format!("failed to set mode and owner of {}", path.display()))
 }
@@ -546,9 +548,14 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("file");
         fs::write(&path, "text").unwrap();
-        set_attributes(&path, &Resolved { mode: Some(Mode::new(0o600)), ..Resolved::default() }).unwrap();
+        let at = path.clone();
+        with_context(move |cx| {
+            set_attributes(cx, &at, &Resolved { mode: Some(Mode::new(0o600)), ..Resolved::default() })
+        })
+        .unwrap();
         assert_eq!(mode_of(&path), 0o600);
         symlink("file", root.path().join("link")).unwrap();
-        assert!(set_attributes(&root.path().join("link"), &Resolved::default()).is_err());
+        let link = root.path().join("link");
+        assert!(with_context(move |cx| set_attributes(cx, &link, &Resolved::default())).is_err());
     }
 }

@@ -20,6 +20,7 @@ use super::check::{in_the_way, open_at, there, wanted};
 use super::item::{Item, ItemKind};
 use super::source::{Prepared, Unarchive};
 use crate::disk::at::{self, Fault, Links};
+use crate::disk::chown;
 use crate::disk::inspect::Meta;
 use crate::disk::owner::Resolved;
 use crate::disk::write::{self, beside, open_directory, settle};
@@ -237,7 +238,7 @@ impl UnpackSteps {
         let new = NewDirectories { staging: &staged.directory, attributes: *owners };
         for (number, step) in self.0.iter().enumerate() {
             go_on(cx)?;
-            let put = step.put(number, staged, dest, &new);
+            let put = step.put(cx, number, staged, dest, &new);
             put.with_context(|| {
                 format!("failed to put {} in its place", dest.path(&step.item.place).display())
             })?;
@@ -263,7 +264,14 @@ impl UnpackSteps {
 }
 
 impl Step {
-    fn put(&self, number: usize, staged: &Staged, dest: &Beneath, new: &NewDirectories<'_>) -> Result<()> {
+    fn put(
+        &self,
+        cx: &Context,
+        number: usize,
+        staged: &Staged,
+        dest: &Beneath,
+        new: &NewDirectories<'_>,
+    ) -> Result<()> {
         let (item, owners) = (&self.item, &new.attributes);
         let parent = dest.parent(&item.place, Some(new))?;
         let (parent, name) = parent.context("the directory that it is in is gone")?;
@@ -280,7 +288,8 @@ impl Step {
             // Its content is right already.
             ItemKind::File(_) if self.staged.is_none() => {
                 let file = open_at(&parent, name)?;
-                return wanted(item, owners).set(&file, &rustix::fs::fstat(&file)?.into());
+                let found: Meta = rustix::fs::fstat(&file)?.into();
+                return chown::set(cx, &dest.path(&item.place), &file, &found, &wanted(item, owners));
             }
             ItemKind::File(_) => {}
             ItemKind::Symlink(target) => {
