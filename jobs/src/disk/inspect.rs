@@ -233,25 +233,42 @@ impl OpenFile {
         self.file.rewind()
     }
 
+    /// Whether its size is that of its content. What the kernel makes up when it is read, in `/proc` and `/sys`, is said to have
+    /// none, or a page.
+    fn has_true_size(&self) -> io::Result<bool> {
+        let is_there = |at: u64| -> io::Result<bool> {
+            loop {
+                match rustix::io::pread(&self.file, &mut [0], at) {
+                    Err(Errno::INTR) => {}
+                    read => return Ok(read? > 0),
+                }
+            }
+        };
+        let last = self.meta.size.checked_sub(1);
+        Ok(last.map_or(Ok(true), is_there)? && !is_there(self.meta.size)?)
+    }
+
     /// Whether these bytes are all that is in it, held against it piece by piece. One more system call for a small
-    /// file, none for one of another size.
+    /// file, two for one of another size.
     ///
     /// # Errors
     /// When it cannot be read.
     pub(crate) fn is(&self, wanted: &[u8]) -> io::Result<bool> {
-        if self.meta.size != wanted.len() as u64 {
+        let has_its_size = self.meta.size == wanted.len() as u64;
+        if !has_its_size && self.has_true_size()? {
             return Ok(false);
         }
         let mut rest = wanted;
-        while !rest.is_empty() {
+        while !(rest.is_empty() && has_its_size) {
             let mut buffer = [MaybeUninit::uninit(); PIECE];
             let (read, _) = match rustix::io::read(&self.file, &mut buffer) {
                 Err(Errno::INTR) => continue,
                 read => read?,
             };
-            // Nothing read: somebody is making it shorter.
             match rest.split_at_checked(read.len()) {
-                Some((piece, after)) if !read.is_empty() && piece == &*read => rest = after,
+                // The end, or somebody is making it shorter.
+                _ if read.is_empty() => return Ok(rest.is_empty()),
+                Some((piece, after)) if piece == &*read => rest = after,
                 _ => return Ok(false),
             }
         }
@@ -267,7 +284,7 @@ impl OpenFile {
     }
 
     fn is_same_unless(&mut self, stopped: &dyn Fn() -> bool, other: &mut OpenFile) -> io::Result<bool> {
-        if self.meta.size != other.meta.size {
+        if self.meta.size != other.meta.size && self.has_true_size()? && other.has_true_size()? {
             return Ok(false);
         }
         if self.meta.id == other.meta.id {

@@ -6,16 +6,19 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use dojob::{CommandError, Context, Permanent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::inspect::{self, Fingerprint, Found, Links, Meta};
+use super::mode::Mode;
 
 /// What stands for the new file.
 const FILE: &str = "{}";
 
 /// A command that has to accept a new file: program and arguments one by one, no shell. `{}` stands for where the file
-/// is, and has to be there.
+/// is, and has to be there. The command must not change the file: then it is not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Validate(Vec<String>);
@@ -42,7 +45,7 @@ impl Validate {
     /// Asks the command about the file.
     ///
     /// # Errors
-    /// When it does not accept it, or cannot be run.
+    /// When it does not accept it, cannot be run, or has changed the file, which then is no longer the one that is wanted.
     pub(crate) fn accept(&self, cx: &Context, file: &Path) -> Result<()> {
         self.validate()?;
         let [program, arguments @ ..] = &self.0[..] else { return Ok(()) };
@@ -50,14 +53,38 @@ impl Validate {
         let file = std::path::absolute(file)?;
         let arguments = arguments.iter().map(|word| with_file(word, &file));
         let why = "the new file is not accepted";
+        let before = State::of(cx, &file)?;
         match cx.command(program).args(arguments).run() {
-            Ok(_) => Ok(()),
+            Ok(_) if State::of(cx, &file)? == before => Ok(()),
+            Ok(_) => {
+                let changed = format!("`{program}` changed the new file, which it is to look at only");
+                Err(Permanent::new(why).because(anyhow::Error::msg(changed)).into())
+            }
             // What it says of the same file another time is the same.
             Err(error @ CommandError::Failed(_)) if !cx.is_cancelled() => {
                 Err(Permanent::new(why).because(error).into())
             }
             Err(error) => Err(anyhow::Error::new(error).context(why)),
         }
+    }
+}
+
+/// All of a file that a command must not change.
+#[derive(PartialEq, Eq)]
+struct State {
+    id: (u64, u64),
+    mode: Mode,
+    owner: (u32, u32),
+    content: Fingerprint,
+}
+
+impl State {
+    /// `None` where there is no file any more.
+    fn of(cx: &Context, path: &Path) -> Result<Option<Self>> {
+        let Found::File(mut file) = inspect::open(path, Links::Stay)? else { return Ok(None) };
+        let Meta { id, mode, uid, gid, .. } = file.meta;
+        let content = file.digest(cx).with_context(|| format!("failed to read {}", path.display()))?;
+        Ok(Some(State { id, mode, owner: (uid, gid), content }))
     }
 }
 

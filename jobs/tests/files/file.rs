@@ -1,7 +1,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -346,6 +346,58 @@ fn somebody_elses_file_is_not_taken_over() {
     chown(root.path(), Some(65534), Some(65534)).unwrap();
     run_as_nobody("file::somebody_elses_file_is_not_taken_over", root.path());
     assert_eq!((read(&root.path().join("motd")).as_str(), names(root.path()).len()), ("Old\n", 1));
+}
+
+#[test]
+fn a_command_that_changes_the_new_file_does_not_accept_it() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("file");
+    fs::write(&path, "old\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    for change in [
+        "sed -i s/new/other/ $0",
+        "echo >> $0",
+        "chmod 644 $0",
+        "rm $0",
+        "cp $0 $0.x; mv $0.x $0",
+        "touch $0.x",
+    ] {
+        let job = File::new(&path, "new\n").validated_by(["sh", "-c", change, "{}"]);
+        let report = converge(job);
+        for left in names(root.path()).iter().filter(|name| name.ends_with(".x")) {
+            fs::remove_file(root.path().join(left)).unwrap();
+        }
+        if change.starts_with("touch") {
+            assert!(report.success(), "a file beside it is no change of it");
+            continue;
+        }
+        let text = failures(&report, root.path());
+        assert!(
+            text.contains(
+                "the new file is not accepted: `sh` changed the new file, which it is to look at only"
+            ),
+            "{change}: {text}"
+        );
+        assert_eq!((read(&path).as_str(), names(root.path()).len()), ("old\n", 1), "{change}");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+    }
+}
+
+#[test]
+fn a_source_whose_size_is_not_told_is_copied_once() {
+    let root = tempfile::tempdir().unwrap();
+    for source in ["/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"] {
+        let Ok(content) = fs::read_to_string(source) else { continue };
+        let path = root.path().join("file");
+        assert!(converge(File::copy(&path, source)).success(), "{source}");
+        assert_eq!(read(&path), content);
+        assert_eq!(converge(File::copy(&path, source)).counts().in_place, 1, "{source}");
+        fs::write(&path, content[1..].to_owned() + "x").unwrap();
+        assert_eq!(would(File::copy(&path, source), root.path()).0, "ROOT/file differs");
+        fs::remove_file(&path).unwrap();
+    }
+    let version = fs::read_to_string("/proc/version").unwrap();
+    assert_eq!(converge(File::new("/proc/version", version)).counts().in_place, 1, "nor that of a target");
 }
 
 #[test]
