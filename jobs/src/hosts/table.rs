@@ -88,21 +88,26 @@ impl HostsLine {
     }
 }
 
+/// Whether it separates words for the C library, for which a no-break space, say, is a part of a name.
+fn is_blank(c: char) -> bool {
+    c.is_ascii_whitespace() || c == '\u{b}'
+}
+
 impl HostsEntry {
     fn parse(raw: &str) -> Option<Self> {
         let (fields, _) = raw.split_once('#').unwrap_or((raw, ""));
-        let fields = fields.trim_end();
+        let fields = fields.trim_end_matches(is_blank);
         let (head, tail) = raw.split_at(fields.len());
-        let trimmed = head.trim_start();
+        let trimmed = head.trim_start_matches(is_blank);
         let indent = &head[..head.len() - trimmed.len()];
-        let end = trimmed.find(char::is_whitespace).unwrap_or(trimmed.len());
+        let end = trimmed.find(is_blank).unwrap_or(trimmed.len());
         let (address, mut rest) = trimmed.split_at(end);
         let ip = Address::parse(address)?;
         let mut names = Vec::new();
         while !rest.is_empty() {
-            let name = rest.trim_start();
+            let name = rest.trim_start_matches(is_blank);
             let blank = &rest[..rest.len() - name.len()];
-            let end = name.find(char::is_whitespace).unwrap_or(name.len());
+            let end = name.find(is_blank).unwrap_or(name.len());
             names.push((blank.to_owned(), name[..end].to_owned()));
             rest = &name[end..];
         }
@@ -229,6 +234,17 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_white_space_of_c_separates_names() {
+        let names = |line: &str| {
+            HostsEntry::parse(line).map(|entry| entry.names.into_iter().map(|(_, name)| name).collect())
+        };
+        let found: Option<Vec<String>> = names("10.0.0.1\ta\u{b}b\u{c}c\r");
+        assert_eq!(found, Some(vec!["a".to_owned(), "b".to_owned(), "c".to_owned()]));
+        assert_eq!(names("10.0.0.1 a\u{a0}b"), Some(vec!["a\u{a0}b".to_owned()]));
+        assert_eq!(names("10.0.0.1\u{2003}a"), None);
+    }
 
     const FOUND: &str = "\
 127.0.0.1\tlocalhost
