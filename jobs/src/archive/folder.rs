@@ -98,7 +98,8 @@ pub(crate) fn sources(cx: &Context, look: &Look<'_>) -> Result<Sources> {
     let mut found = Sources::new();
     let mut add = |name: Vec<u8>, kind: EntryKind, meta: &Meta, inner: &Path| {
         let mode = Some(if matches!(kind, EntryKind::Symlink(_)) { 0o777 } else { meta.mode.bits() });
-        let modified = look.times.then_some(meta.modified.0);
+        // No archive knows a time before 1970.
+        let modified = look.times.then_some(meta.modified.0.max(0));
         let entry = ArchiveEntry { name: name.clone(), kind, mode, modified };
         let (path, folder) = (folder.join(inner), Arc::clone(&opened));
         found.insert(name, Source { entry, path, inner: inner.to_owned(), id: meta.id, folder });

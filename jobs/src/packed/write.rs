@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use anyhow::{Context as _, Result};
@@ -31,7 +31,7 @@ const SHORT_LINK: usize = 100;
 pub(crate) enum Packer<'f> {
     Tar(Box<tar::Builder<Compressor<'f>>>),
     #[cfg(feature = "zip")]
-    Zip(Box<zip::ZipWriter<BufWriter<&'f mut File>>>),
+    Zip(Box<zip::ZipWriter<UntilFailure<BufWriter<&'f mut File>>>>),
 }
 
 impl<'f> Packer<'f> {
@@ -43,7 +43,7 @@ impl<'f> Packer<'f> {
         let file = BufWriter::new(file);
         Ok(Packer::Tar(Box::new(tar::Builder::new(match format.built_in()? {
             #[cfg(feature = "zip")]
-            Format::Zip => return Ok(Packer::Zip(Box::new(zip::ZipWriter::new(file)))),
+            Format::Zip => return Ok(Packer::Zip(Box::new(zip::ZipWriter::new(UntilFailure::new(file))))),
             #[cfg(feature = "xz")]
             Format::TarXz => {
                 let options = lzma_rust2::XzOptions::with_preset(XZ_LEVEL);
@@ -86,7 +86,7 @@ impl<'f> Packer<'f> {
         match self {
             Packer::Tar(tar) => tar.into_inner()?.finish()?.flush()?,
             #[cfg(feature = "zip")]
-            Packer::Zip(zip) => zip.finish()?.flush()?,
+            Packer::Zip(zip) => zip.finish()?.into_inner()?.flush()?,
         }
         Ok(())
     }
@@ -200,9 +200,74 @@ fn add_to_tar(
     Ok(())
 }
 
+/// Writes to a file until that fails, and takes all that comes later for written: the writer of zip archives ends what it has
+/// begun when it is dropped, and would print, or panic about, what keeps it from that, in the place of the first error.
+#[cfg(feature = "zip")]
+pub(crate) struct UntilFailure<W> {
+    to: W,
+    failure: Option<io::Error>,
+    /// Where the next byte would be.
+    at: u64,
+    end: u64,
+}
+
+#[cfg(feature = "zip")]
+impl<W: Write + Seek> UntilFailure<W> {
+    fn new(to: W) -> Self {
+        UntilFailure { to, failure: None, at: 0, end: 0 }
+    }
+
+    /// # Errors
+    /// The first one.
+    fn into_inner(self) -> io::Result<W> {
+        self.failure.map_or(Ok(self.to), Err)
+    }
+
+    /// What the file says, unless it has failed before.
+    fn or_pretend<T>(&mut self, call: impl FnOnce(&mut W) -> io::Result<T>, pretended: T) -> io::Result<T> {
+        if self.failure.is_some() {
+            return Ok(pretended);
+        }
+        call(&mut self.to).inspect_err(|error| {
+            if error.kind() != io::ErrorKind::Interrupted {
+                let same = error.raw_os_error().map(io::Error::from_raw_os_error);
+                self.failure = Some(same.unwrap_or_else(|| io::Error::new(error.kind(), error.to_string())));
+            }
+        })
+    }
+}
+
+#[cfg(feature = "zip")]
+impl<W: Write + Seek> Write for UntilFailure<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.or_pretend(|to| to.write(bytes), bytes.len())?;
+        self.at += written as u64;
+        self.end = self.end.max(self.at);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.or_pretend(Write::flush, ())
+    }
+}
+
+#[cfg(feature = "zip")]
+impl<W: Write + Seek> Seek for UntilFailure<W> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let place = match to {
+            SeekFrom::Start(place) => Some(place),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.end.checked_add_signed(by),
+        };
+        let place = place.ok_or(io::ErrorKind::InvalidInput)?;
+        self.at = self.or_pretend(|file| file.seek(to), place)?;
+        Ok(self.at)
+    }
+}
+
 #[cfg(feature = "zip")]
 fn add_to_zip(
-    zip: &mut zip::ZipWriter<BufWriter<&mut File>>,
+    zip: &mut zip::ZipWriter<impl Write + Seek>,
     entry: &ArchiveEntry,
     content: &mut dyn Read,
 ) -> Result<()> {
@@ -231,6 +296,56 @@ fn add_to_zip(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A disk with room for so many bytes.
+    #[cfg(feature = "zip")]
+    struct Small(io::Cursor<Vec<u8>>, usize);
+
+    #[cfg(feature = "zip")]
+    impl Write for Small {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let room = self.1.saturating_sub(usize::try_from(self.0.position()).unwrap());
+            match room.min(bytes.len()) {
+                0 if !bytes.is_empty() => Err(rustix::io::Errno::NOSPC.into()),
+                fits => self.0.write(&bytes[..fits]),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[cfg(feature = "zip")]
+    impl Seek for Small {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+
+    #[cfg(feature = "zip")]
+    #[test]
+    fn a_full_disk_is_what_a_zip_archive_fails_of_wherever_it_ends() {
+        let pack = |room: usize| -> Result<usize> {
+            let mut zip = zip::ZipWriter::new(UntilFailure::new(Small(io::Cursor::default(), room)));
+            for name in ["a", "b"] {
+                let entry = ArchiveEntry {
+                    name: name.as_bytes().to_owned(),
+                    kind: EntryKind::File(3),
+                    mode: Some(0o644),
+                    modified: None,
+                };
+                add_to_zip(&mut zip, &entry, &mut &b"abc"[..])?;
+            }
+            Ok(zip.finish()?.into_inner()?.0.into_inner().len())
+        };
+        let whole = pack(usize::MAX).unwrap();
+        for room in 0..whole {
+            let error = pack(room).unwrap_err();
+            assert!(format!("{error:#}").contains("No space left on device"), "{room}: {error:#}");
+        }
+        assert_eq!(pack(whole).unwrap(), whole);
+    }
 
     #[test]
     fn what_changes_while_it_is_read_is_found_out() {

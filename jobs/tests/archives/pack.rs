@@ -165,6 +165,16 @@ fn touching_a_file_changes_nothing_unless_times_are_kept() {
     assert!(told.reason.ends_with("site/index.html has another time"), "{}", told.reason);
     assert_eq!(outcome(with_times), Outcome::Changed);
 
+    let before = UNIX_EPOCH - Duration::from_secs(1_000_000);
+    let file = File::open(root.path().join("site/index.html")).unwrap();
+    file.set_times(FileTimes::new().set_modified(before)).unwrap();
+    let old = job(root.path(), "old.tar.gz").keep_times();
+    assert_eq!(
+        [outcome(old.clone()), outcome(old)],
+        [Outcome::Changed, Outcome::InPlace],
+        "a time before 1970"
+    );
+
     let zip = job(root.path(), "times.zip").keep_times();
     assert!(failures(zip)[0].contains("zip cannot keep times"));
 }
