@@ -406,7 +406,7 @@ impl Console {
     }
 
     fn revert(&mut self, job: &Arc<str>, exists: bool, passed: bool, failure: Option<&Failure>) {
-        self.reverted += usize::from(passed);
+        self.reverted += usize::from(passed && exists);
         if exists {
             self.phase(job, Phase::Revert, passed, true, failure);
         }
