@@ -4,6 +4,7 @@
 
 mod durations;
 mod flags;
+mod plan;
 #[cfg(feature = "playbook")]
 mod playbook;
 mod run;

@@ -6,11 +6,14 @@
 //! what earlier convergences have left ([`recovery`]).
 
 mod aftermath;
+mod apply;
 pub(crate) mod attempt;
 mod converge;
 pub(crate) mod log;
 mod obligation;
 mod phase_call;
+pub(crate) mod plan;
+pub(crate) mod plan_mismatch;
 pub(crate) mod policy;
 mod recorder;
 mod recovery;
@@ -33,6 +36,8 @@ use serde::Serialize;
 
 use self::converge::Convergence;
 use self::log::Log;
+use self::plan::Plan;
+use self::plan_mismatch::{PlanMismatch, UnplannableError};
 use self::policy::OnFailure;
 use self::recorder::LogRecorder;
 use self::scheduler::Tries;
@@ -108,6 +113,7 @@ impl Engine {
             recorder: None,
             unreadable: None,
             scope: None,
+            approval: None,
         };
         Engine { setup }
     }
@@ -340,6 +346,64 @@ impl Engine {
     /// new run, from the start.
     pub fn converge(&mut self) -> Report {
         Convergence::new(&mut self.setup).converge()
+    }
+
+    /// What a dry run of this engine has found, as a [`Plan`] that can be reviewed, kept, and [applied](Engine::apply). It is
+    /// best made with a [look ahead](Engine::look_ahead): without one, all that stands behind a job that would run is unknown.
+    ///
+    /// # Errors
+    /// When the report is not of a whole dry run, or a check could not find out how things are with nothing before it open.
+    pub fn plan(&self, report: &Report) -> Result<Plan, UnplannableError> {
+        Plan::new(report, self.scope_name(), &self.setup.args)
+    }
+
+    /// Whether a plan was made for this graph, scope and arguments. Nothing is checked or changed.
+    ///
+    /// # Errors
+    /// When it was not.
+    pub fn fits(&self, plan: &Plan) -> Result<(), PlanMismatch> {
+        plan.fits(&self.setup.graph, self.scope_name(), &self.setup.args)
+    }
+
+    /// Converges as a plan has it, and does nothing else: first all checks are called once more, and where the plan does not
+    /// fit any more nothing is changed. Then the jobs run that would run by the plan, or were unknown. One that is in place
+    /// by now is passed over, and [`JobSettled`](crate::Event::JobSettled) says so. A job that was in place and would run
+    /// in spite of that, because of what the others have changed, fails.
+    ///
+    /// ```
+    /// # use std::sync::atomic::{AtomicBool, Ordering};
+    /// # use std::sync::Arc;
+    /// # use dojob::{Engine, JobGraph};
+    /// # let mended = Arc::new(AtomicBool::new(false));
+    /// # let engine = || {
+    /// #     let (is_mended, mend) = (mended.clone(), mended.clone());
+    /// #     let mut graph = JobGraph::builder();
+    /// #     graph.job(
+    /// #         "Fence",
+    /// #         move |_| if is_mended.load(Ordering::Relaxed) { Ok(()) } else { anyhow::bail!("a board is missing") },
+    /// #         move |_| { mend.store(true, Ordering::Relaxed); Ok(()) },
+    /// #     );
+    /// #     Engine::with_graph(graph.build().unwrap())
+    /// # };
+    /// use dojob::Plan;
+    ///
+    /// let mut dry = engine().no_act(true).look_ahead(true);
+    /// let report = dry.converge();
+    /// let text = dry.plan(&report)?.to_json();
+    ///
+    /// let report = engine().apply(&Plan::from_json(&text)?)?;
+    /// assert!(report.success());
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the plan does not fit any more; nothing was changed.
+    ///
+    /// # Panics
+    /// When this engine makes dry runs.
+    pub fn apply(&mut self, plan: &Plan) -> Result<Report, PlanMismatch> {
+        assert!(!self.setup.settings.no_act, "a dry run applies no plan");
+        apply::apply(&mut self.setup, plan)
     }
 
     /// Calls the cleanups that are open, the last run first: those that [`cleanup`](Engine::cleanup) has switched off in

@@ -286,7 +286,8 @@ pub enum Event {
         /// How long they took together.
         #[serde(rename = "seconds", serialize_with = "seconds")]
         duration: Duration,
-        /// Why: the reason of the last failure, or of the check that made a changed job run.
+        /// Why: the reason of the last failure, or of the check that made a changed job run; of a job in place while a plan
+        /// is [applied](crate::Engine::apply), that it was to run.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
         /// The direct dependencies that block it, or until which it is unknown. In a look ahead: the jobs before it that
@@ -500,6 +501,11 @@ pub(crate) struct Emitter {
 }
 
 impl Emitter {
+    /// One that nobody hears, with the secrets of another.
+    pub(crate) fn silent(redactor: &Arc<Redactor>) -> Self {
+        Emitter { redactor: redactor.clone(), ..Emitter::default() }
+    }
+
     pub(crate) fn add(&self, observer: Box<dyn Observer>) {
         self.observers.lock().unwrap_or_else(PoisonError::into_inner).push(observer);
         self.observed.store(true, Ordering::Relaxed);

@@ -5,6 +5,7 @@
 pub(crate) mod adjacency;
 pub(crate) mod assembly;
 pub(crate) mod builder;
+mod digest;
 pub(crate) mod error;
 pub(crate) mod job_graph;
 mod names;

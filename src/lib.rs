@@ -124,6 +124,7 @@ mod clock;
 mod context;
 #[cfg(feature = "playbook")]
 mod diagnostic;
+mod digest;
 mod engine;
 mod event;
 #[cfg(feature = "board")]
@@ -149,6 +150,9 @@ pub use crate::context::result_text::ResultText;
 pub use crate::context::storage::{Global, Handles, Local, StorageError};
 pub use crate::context::time::Stopped;
 pub use crate::context::{Context, ResultError};
+pub use crate::digest::Digest;
+pub use crate::engine::plan::{PLAN_VERSION, Plan, PlannedJob};
+pub use crate::engine::plan_mismatch::{Drift, DriftKind, GraphChange, PlanMismatch, UnplannableError};
 pub use crate::engine::policy::OnFailure;
 pub use crate::engine::{Engine, StopHandle};
 pub use crate::event::{Counts, Event, Failure, FailureKind, Observer, Outcome, Phase, Stream};

@@ -54,6 +54,15 @@ pub struct Flags {
     #[arg(id = "dojob_no_look_ahead", long = "no-look-ahead")]
     pub no_look_ahead: bool,
 
+    /// With --no-act: write what would run to FILE, for review and for --apply
+    #[arg(id = "dojob_save_plan", long = "save-plan", value_name = "FILE")]
+    pub save_plan: Option<PathBuf>,
+
+    /// Run exactly what the plan in FILE contains; refuse, and change nothing, if it no longer applies
+    #[arg(id = "dojob_apply", long = "apply", value_name = "FILE",
+          conflicts_with_all = ["dojob_save_plan", "dojob_cleanup_only", "dojob_pending", "dojob_list"])]
+    pub apply: Option<PathBuf>,
+
     /// Show diffs between the actual and the wanted state, for checks that provide them
     #[arg(id = "dojob_diff", long = "diff")]
     pub diff: bool,

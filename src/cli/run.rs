@@ -3,6 +3,7 @@
 //! Everything here could be written by a user with the library's public parts.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
@@ -13,12 +14,15 @@ use serde::Serialize;
 
 use super::durations;
 use super::flags::{Flags, Format, Shell};
+use super::plan;
 use super::say::{program, say, say_error};
 use super::show;
 use super::signals::SignalGuard;
 use super::state::in_words;
 use crate::context::process::inherit_orphans;
 use crate::engine::Engine;
+use crate::engine::plan::Plan;
+use crate::engine::plan_mismatch::PlanMismatch;
 use crate::host::file_log::JournalError;
 use crate::report::{Refusal, Report};
 use crate::view::console::Console;
@@ -151,16 +155,21 @@ impl Flags {
     #[cfg(feature = "playbook")]
     fn try_planned(&self, plan: impl FnOnce() -> anyhow::Result<Planned>) -> anyhow::Result<u8> {
         self.begin()?;
+        let saved = self.saved_plan()?;
         let Planned { outline, whole, only } = plan()?;
-        let outline = self.apply(outline, &only)?;
-        let Some(whole) = whole else { return self.go(self.with_journal(outline)?) };
+        let outline = self.set_up(outline, &only)?;
+        let Some(whole) = whole else { return self.go(self.with_journal(outline)?, saved) };
+        if let Some(saved) = &saved {
+            self.refuse_misfit(outline.fits(saved))?;
+        }
         // Nobody is asked for a secret as long as there is another reason not to start.
         let journal = self.journal_of(&outline)?;
-        let whole = self.apply(whole()?, &only)?;
-        self.go(match journal {
+        let whole = self.set_up(whole()?, &only)?;
+        let whole = match journal {
             Some(journal) => whole.journal(journal),
             None => whole,
-        })
+        };
+        self.go(whole, saved)
     }
 
     /// Whether the jobs are asked for at all, and not only completions or a manual page.
@@ -191,7 +200,8 @@ impl Flags {
     /// An error means that nothing was started.
     fn try_main(&self, engine: impl FnOnce() -> anyhow::Result<Engine>) -> anyhow::Result<u8> {
         self.begin()?;
-        self.go(self.with_journal(self.apply(engine()?, &self.only)?)?)
+        let saved = self.saved_plan()?;
+        self.go(self.with_journal(self.set_up(engine()?, &self.only)?)?, saved)
     }
 
     fn begin(&self) -> anyhow::Result<()> {
@@ -200,7 +210,7 @@ impl Flags {
     }
 
     /// Does what is asked for with an engine that has all it needs.
-    fn go(&self, engine: Engine) -> anyhow::Result<u8> {
+    fn go(&self, engine: Engine, saved: Option<Plan>) -> anyhow::Result<u8> {
         if self.pending {
             print(self.pending_to_show(&engine.pending())?.as_bytes())?;
             return Ok(0);
@@ -208,7 +218,7 @@ impl Flags {
         match (self.list, self.draws()) {
             (true, true) => self.draw(engine.graph())?,
             (true, false) => self.list(&engine)?,
-            (false, _) => return self.converge(engine),
+            (false, _) => return self.converge(engine, saved),
         }
         Ok(0)
     }
@@ -244,6 +254,14 @@ impl Flags {
             anyhow::ensure!(!(json && given), "{flag} says nothing with --format json, which has all of it");
         }
         anyhow::ensure!(
+            self.no_act || self.save_plan.is_none(),
+            "--save-plan says nothing without --no-act: a plan is what a dry run has found"
+        );
+        anyhow::ensure!(
+            !self.no_act || self.apply.is_none(),
+            "--apply runs jobs, and a dry run does not; give it without --no-act"
+        );
+        anyhow::ensure!(
             self.no_act || !self.no_look_ahead,
             "--no-look-ahead says nothing without --no-act, since only a dry run looks ahead"
         );
@@ -265,7 +283,45 @@ impl Flags {
         Ok(())
     }
 
-    fn apply(&self, mut engine: Engine, only: &[String]) -> anyhow::Result<Engine> {
+    /// The plan that is to be applied.
+    fn saved_plan(&self) -> anyhow::Result<Option<Plan>> {
+        let read = self.apply.as_deref().map(plan::read).transpose();
+        read.inspect_err(|error| self.tell_refusal(error))
+    }
+
+    /// An error where a plan is refused.
+    fn refuse_misfit<T>(&self, fits: Result<T, PlanMismatch>) -> anyhow::Result<T> {
+        let path = self.apply.as_deref().unwrap_or(Path::new(""));
+        fits.map_err(|mismatch| plan::refused(mismatch, path)).inspect_err(|error| self.tell_refusal(error))
+    }
+
+    fn tell_refusal(&self, error: &anyhow::Error) {
+        if self.format == Format::Json
+            && let Err(error) = plan::print_refusal(error)
+        {
+            say_error(&error);
+        }
+    }
+
+    /// Writes down what a dry run has found, where that is asked for.
+    fn keep_plan(&self, engine: &Engine, report: &Report) -> anyhow::Result<()> {
+        let is_printed = self.is_plan && self.format == Format::Json;
+        if !is_printed && self.save_plan.is_none() {
+            return Ok(());
+        }
+        let made = match engine.plan(report) {
+            Ok(made) => made,
+            // What could not be found out is told already.
+            Err(_) if self.save_plan.is_none() => return Ok(()),
+            Err(error) => return Err(anyhow::Error::new(error).context("failed to save the plan")),
+        };
+        if is_printed {
+            plan::print_plan(&made)?;
+        }
+        self.save_plan.as_deref().map_or(Ok(()), |path| plan::save(&made, path))
+    }
+
+    fn set_up(&self, mut engine: Engine, only: &[String]) -> anyhow::Result<Engine> {
         if !only.is_empty() {
             engine = engine.only(only)?;
         }
@@ -306,7 +362,7 @@ impl Flags {
         Ok(())
     }
 
-    fn converge(&self, engine: Engine) -> anyhow::Result<u8> {
+    fn converge(&self, engine: Engine, saved: Option<Plan>) -> anyhow::Result<u8> {
         let history = Arc::new(Mutex::new(History::default()));
         let scope = engine.scope_name().map(str::to_owned);
         let lost: Arc<Mutex<Option<io::Error>>> = Arc::default();
@@ -317,9 +373,10 @@ impl Flags {
         inherit_orphans();
         // To the end: pictures are drawn by a program that has to end with this one.
         let signals = SignalGuard::install(engine.stop_handle())?;
-        let report = match self.cleanup_only {
-            true => engine.call_pending(self.declined),
-            false => engine.converge(),
+        let report = match (self.cleanup_only, &saved) {
+            (true, _) => engine.call_pending(self.declined),
+            (false, Some(saved)) => self.refuse_misfit(engine.apply(saved))?,
+            (false, None) => engine.converge(),
         };
         drop(signals);
         let learned = history.lock().ok().and_then(|history| history.learned());
@@ -341,8 +398,10 @@ impl Flags {
         if let Some(error) = lost.filter(|error| error.kind() != io::ErrorKind::BrokenPipe) {
             fail(anyhow::Error::new(error).context("failed to write to standard output"));
         }
-        if let Err(error) = self.draw(&report) {
-            fail(error);
+        for done in [self.keep_plan(&engine, &report), self.draw(&report)] {
+            if let Err(error) = done {
+                fail(error);
+            }
         }
         Ok(code)
     }

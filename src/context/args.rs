@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::mismatch::mismatch;
+use crate::digest::Digest;
 use crate::secret::{MASK, Redactor, hide_again, reveal};
 use crate::suggest;
 
@@ -116,6 +117,11 @@ impl Args {
             (self.positional, self.hidden_positional) = (values, hidden);
         }
         Ok(secrets)
+    }
+
+    /// The digest of all of them; secrets are hidden in it.
+    pub(crate) fn digest(&self) -> Digest {
+        Digest::of_json(&serde_json::json!([self.hidden, self.hidden_positional]))
     }
 
     pub(crate) fn keyword<T: DeserializeOwned>(&self, name: &str) -> Result<T, ArgError> {

@@ -82,6 +82,9 @@ pub(crate) fn attempt(context: &RunContext, task: &Task) -> Done {
     attempt.finish(end)
 }
 
+/// Why a job fails that a plan saw in place, and that would run while it is applied.
+const NOT_PLANNED: &str = "it was in place when the plan was made, and is not to run";
+
 struct Attempt<'a> {
     context: &'a RunContext,
     task: &'a Task,
@@ -183,6 +186,7 @@ impl Attempt<'_> {
             (JobKind::RunOnly, Phase::Recheck) => self.result_of_run(),
             (JobKind::Job | JobKind::RunOnly, _) => self.call(phase),
         };
+        let (verdict, failure) = self.approved(phase, verdict, failure);
         let started = std::mem::replace(&mut self.now, self.context.clock.now());
         let is_permanent = self.is_permanent() || failure.as_ref().is_some_and(|failure| failure.permanent);
         let is_final = self.is_final(phase, verdict, is_permanent);
@@ -197,6 +201,25 @@ impl Attempt<'_> {
         });
         self.failures.extend(failure);
         verdict
+    }
+
+    /// While a plan is applied: a job that it saw in place does not run.
+    fn approved(
+        &self,
+        phase: Phase,
+        verdict: Verdict,
+        failure: Option<Failure>,
+    ) -> (Verdict, Option<Failure>) {
+        let may_run = self.context.approval.as_ref().is_none_or(|approval| approval.covers(self.task.job));
+        if may_run || phase != Phase::Check || verdict != Verdict::Failed {
+            return (verdict, failure);
+        }
+        let because = |failure: &Failure| format!("{NOT_PLANNED}: {}", failure.reason);
+        let reason = failure.as_ref().map_or_else(|| NOT_PLANNED.to_owned(), because);
+        let attempt = self.task.attempt;
+        let failure =
+            failure.unwrap_or_else(|| Failure::new(phase, attempt, FailureKind::Error, String::new()));
+        (Verdict::NotPlanned, Some(Failure { reason, permanent: true, ..failure }))
     }
 
     /// A run-only job's recheck: no failure is made of it twice for the report, but the event tells it again.

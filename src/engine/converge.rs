@@ -89,6 +89,7 @@ impl<'e> Convergence<'e> {
             runs_begun: AtomicU64::new(next),
             journal,
             settings,
+            approval: setup.approval.clone(),
         };
         // Nothing is known of a job that has not settled.
         let unsettled = JobRecord {
@@ -333,12 +334,21 @@ impl<'e> Convergence<'e> {
                     outcome,
                     tries: record.tries,
                     duration: record.duration,
-                    reason: decisive_failure(outcome, detail).map(|failure| failure.reason.clone()),
+                    reason: decisive_failure(outcome, detail)
+                        .map(|failure| failure.reason.clone())
+                        .or_else(|| self.passed_over(job, outcome)),
                     because_of,
                     result: detail.and_then(|detail| detail.result.clone()),
                 });
             }
         }
+    }
+
+    /// What is said of a job that was to run by the plan that is applied, and is in place by now.
+    fn passed_over(&self, job: u32, outcome: Outcome) -> Option<String> {
+        let approval = self.context.approval.as_ref()?;
+        let is_needless = outcome == Outcome::InPlace && approval.is_planned(job);
+        is_needless.then(|| "it was to run, and is in place by now".to_owned())
     }
 
     fn end(mut self) -> Report {

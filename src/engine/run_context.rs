@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use super::plan::Approval;
 use super::recorder::LogRecorder;
 use super::settings::Settings;
 use crate::clock::Clock;
@@ -19,4 +20,6 @@ pub(crate) struct RunContext {
     /// Where runs are written down before they start.
     pub(super) journal: Option<Arc<LogRecorder>>,
     pub(super) settings: Settings,
+    /// While a plan is applied: which jobs may run.
+    pub(super) approval: Option<Arc<Approval>>,
 }

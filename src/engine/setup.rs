@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::log::LogError;
+use super::plan::Approval;
 use super::recorder::LogRecorder;
 use super::scheduler::Tries;
 use super::settings::Settings;
@@ -34,4 +35,6 @@ pub(super) struct Setup {
     /// Why the log that was given cannot be used.
     pub(super) unreadable: Option<LogError>,
     pub(super) scope: Option<String>,
+    /// While a plan is applied: which jobs may run.
+    pub(super) approval: Option<Arc<Approval>>,
 }

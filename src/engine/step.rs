@@ -13,6 +13,8 @@ pub(crate) enum Verdict {
     Failed,
     /// A check could not tell, or panicked.
     CouldNotFindOut,
+    /// A check failed of a job that may not run, since the plan that is applied does not have it.
+    NotPlanned,
     /// It failed when the run had been asked to stop.
     Stopped,
 }
@@ -39,6 +41,7 @@ pub(crate) fn next_step(
         (Phase::Check, Verdict::Failed) if no_act => return NextStep::End(TryEnd::WouldRun),
         (Phase::Check, Verdict::CouldNotFindOut) if no_act => return NextStep::End(TryEnd::CouldNotFindOut),
         (Phase::Check, Verdict::CouldNotFindOut) => return NextStep::End(TryEnd::Failed),
+        (Phase::Check, Verdict::NotPlanned) => return NextStep::End(TryEnd::GivenUp),
         (Phase::Check, Verdict::Failed) => Phase::Run,
         // Its error is recorded, but does not decide.
         (Phase::Run, _) => Phase::Recheck,
@@ -54,8 +57,8 @@ pub(crate) fn next_step(
 mod tests {
     use super::*;
 
-    const VERDICTS: [Verdict; 4] =
-        [Verdict::Passed, Verdict::Failed, Verdict::CouldNotFindOut, Verdict::Stopped];
+    const VERDICTS: [Verdict; 5] =
+        [Verdict::Passed, Verdict::Failed, Verdict::CouldNotFindOut, Verdict::NotPlanned, Verdict::Stopped];
 
     #[test]
     fn a_dry_run_never_runs() {

@@ -196,7 +196,8 @@ impl GraphBuilder {
                 }
                 Source::Job(job) => job,
                 Source::Described { name, retry, bodies } => {
-                    AnyJob { name, retry, durable: false, body: Box::new(Closures(Arc::new(bodies))) }
+                    let body = Box::new(Closures(Arc::new(bodies)));
+                    AnyJob { name, retry, durable: false, arguments: None, body }
                 }
             });
             // A job that was refused for its name has no number.

@@ -12,6 +12,7 @@ use super::adjacency::Adjacency;
 use super::error::{GraphError, GraphErrors};
 use super::names::Names;
 use crate::context::Lineage;
+use crate::digest::Digest;
 use crate::job::retry::Retry;
 use crate::job::{AnyJob, Erased, JobKind};
 use crate::suggest;
@@ -299,6 +300,11 @@ impl<'g> Node<'g> {
     /// What depends on it, in the order of the graph.
     pub fn dependents(self) -> impl ExactSizeIterator<Item = Node<'g>> {
         self.graph.dependents.of(self.id).iter().map(move |id| Node { graph: self.graph, id: *id })
+    }
+
+    /// The digest of its arguments, where they are known.
+    pub(crate) fn arguments(self) -> Option<Digest> {
+        self.graph.job(self.id).arguments
     }
 
     /// Whether what is written down of it has to survive power loss.

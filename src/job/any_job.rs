@@ -11,6 +11,7 @@ use super::kind::JobKind;
 use super::marker;
 use super::retry::Retry;
 use crate::context::Context;
+use crate::digest::Digest;
 
 /// How two jobs of one name compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub struct AnyJob {
     pub(crate) name: Arc<str>,
     pub(crate) retry: Retry,
     pub(crate) durable: bool,
+    /// The digest of its arguments, where they are known.
+    pub(crate) arguments: Option<Digest>,
     pub(crate) body: Box<dyn Erased>,
 }
 
@@ -96,6 +99,7 @@ impl Clone for AnyJob {
             name: self.name.clone(),
             retry: self.retry,
             durable: self.durable,
+            arguments: self.arguments,
             body: self.body.clone_box(),
         }
     }
@@ -139,8 +143,8 @@ pub trait IntoJob<M> {
     where
         Self: Sized,
     {
-        let AnyJob { name, retry, durable, body } = self.into_job();
-        AnyJob { name, retry, durable, body: Needing::around(body, deps.0) }
+        let AnyJob { name, retry, durable, arguments, body } = self.into_job();
+        AnyJob { name, retry, durable, arguments, body: Needing::around(body, deps.0) }
     }
 
     /// The job under another name.

@@ -20,6 +20,7 @@ impl<J: Job> IntoJob<marker::Checked> for J {
             name: shown_name(&self.name()),
             retry: self.retry(),
             durable: self.durable(),
+            arguments: None,
             body: Box::new(Checked(self)),
         }
     }
@@ -31,6 +32,7 @@ impl<J: RunOnlyJob> IntoJob<marker::RunOnly> for J {
             name: shown_name(&self.name()),
             retry: self.retry(),
             durable: self.durable(),
+            arguments: None,
             body: Box::new(RunOnly(self)),
         }
     }
@@ -42,6 +44,7 @@ impl<J: DummyJob> IntoJob<marker::Dummy> for J {
             name: shown_name(&self.name()),
             retry: Retry::default(),
             durable: false,
+            arguments: None,
             body: Box::new(Dummy(self)),
         }
     }

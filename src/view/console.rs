@@ -276,6 +276,8 @@ impl Console {
         let style = match outcome {
             Outcome::Changed => GOOD,
             Outcome::WouldRun => TODO,
+            // While a plan is applied: it was to run.
+            Outcome::InPlace if reason.is_some() => GOOD,
             Outcome::Failed | Outcome::CouldNotFindOut => BAD,
             Outcome::Stopped if tries > 0 => TODO,
             Outcome::Blocked | Outcome::Unknown => {

@@ -74,7 +74,13 @@ pub(super) fn link(
     }
     for (name, cursor) in final_checks {
         graph
-            .add(AnyJob { name, retry: Retry::tries(1), durable: false, body: Box::new(cursor) })
+            .add(AnyJob {
+                name,
+                retry: Retry::tries(1),
+                durable: false,
+                arguments: None,
+                body: Box::new(cursor),
+            })
             .after(all.iter().cloned());
     }
     graph

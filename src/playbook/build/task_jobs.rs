@@ -11,6 +11,7 @@ use super::element::{Origin, Said, as_named};
 use super::input::BuildInput;
 use super::shared_targets::{JobTargets, SharedTargets};
 use crate::diagnostic::Problem;
+use crate::digest::Digest;
 use crate::job::retry::Retry;
 use crate::job::{AnyJob, JobKind};
 use crate::playbook::argument_path::{ArgumentStep, shown_path};
@@ -170,6 +171,8 @@ impl<'a, 'p> JobBuilder<'a, 'p> {
         let is_wanted = self.input.dependencies.wanted[making.number];
         let about = JobTargets { task, kind, element, args: &said.args, name: &name };
         let mut claim = is_wanted.then(|| self.shared_targets.claim(about)).flatten();
+        // As the playbook says them: results and secrets by their names.
+        let arguments = Some(Digest::of_json(&said.args.to_json()));
         let (made, own, durable) = match fitting {
             Fitting::Job(AnyJob { retry, durable, body, .. }) => (TaskBodyState::Ready(body), retry, durable),
             Fitting::Later(_) if kind.kind() == JobKind::Dummy && roots.results => {
@@ -198,7 +201,7 @@ impl<'a, 'p> JobBuilder<'a, 'p> {
         if let Some(claim) = claim.take() {
             self.problems.extend(self.shared_targets.add(claim, &*body, self.input.places));
         }
-        Ok(Some(Unlinked(AnyJob { name, retry: retry(task, kind.kind(), own), durable, body })))
+        Ok(Some(Unlinked(AnyJob { name, retry: retry(task, kind.kind(), own), durable, arguments, body })))
     }
 
     fn deferred(&self, making: &TaskJobs<'a>, said: Said<'_>) -> DeferredJob {
