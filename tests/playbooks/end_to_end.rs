@@ -457,7 +457,7 @@ fn tasks_that_may_have_one_target_are_looked_at_once_more_at_the_end() {
     assert!(!report.success());
     let look = format!("last look at {}", home.path().canonicalize().unwrap().join("x").display());
     let said = reason(&report, &look);
-    assert!(said.contains("`owned one` and `owned other` do not go together"), "{said}");
+    assert!(said.contains("`owned one` and `owned other` conflict at"), "{said}");
     assert!(said.contains("it says `b`"), "{said}");
     assert_eq!(report.job(&look).tries(), 1, "another try would find the same");
 
