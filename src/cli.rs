@@ -23,8 +23,9 @@ pub use self::playbook::{Program, main};
 use crate::engine::Engine;
 use crate::job::IntoJob;
 
-// The command line of a binary without flags of its own. (No doc comment: `--help` would show it.)
+// The command line of a binary without flags of its own.
 #[derive(Parser, serde::Serialize)]
+#[command(about = "Converge the jobs of this program")]
 struct Plain {
     #[command(flatten)]
     #[serde(skip)]
@@ -49,4 +50,26 @@ struct Plain {
 pub fn provision<M>(root: impl IntoJob<M>) -> ExitCode {
     let cli = Plain::parse();
     cli.flags.main(&cli, || Ok(Engine::new(root)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn help_begins_with_the_description_of_the_program_or_with_its_usage() {
+        #[derive(Parser)]
+        struct Undescribed {
+            #[command(flatten)]
+            _flags: Flags,
+        }
+        let begins = |mut command: clap::Command, start: &str| {
+            let (short, long) = (command.render_help().to_string(), command.render_long_help().to_string());
+            assert!(short.starts_with(start) && long.starts_with(start), "{short}\n{long}");
+        };
+        begins(Plain::command(), "Converge the jobs of this program\n\nUsage:");
+        begins(Undescribed::command(), "Usage:");
+    }
 }

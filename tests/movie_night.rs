@@ -105,10 +105,7 @@ fn a_dry_run_looks_ahead() {
     assert_eq!(ran.stderr.lines().last(), Some("dry run: 22 jobs, 5 in place, 17 would run (TIME)"));
     let refused = run("movie_night", &["--no-look-ahead"]);
     assert_eq!(refused.code, Some(2));
-    assert_eq!(
-        refused.stderr,
-        "error: --no-look-ahead says nothing without --no-act, since only a dry run looks ahead\n"
-    );
+    assert_eq!(refused.stderr, "error: --no-look-ahead requires --no-act, since only dry runs look ahead\n");
 }
 
 #[test]

@@ -153,7 +153,7 @@ fn what_cannot_be_shown_is_refused_before_anything_runs() {
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
     assert_eq!(
         ran.stderr,
-        "error: --show needs a file, and --graph - writes to standard output; give --graph a file, or leave it out\n"
+        "error: --show needs a file, and --graph - writes to stdout; give --graph a file, or omit it\n"
     );
     let ran = desktop.run(&["--show", "--list", "--format", "json"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));

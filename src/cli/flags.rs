@@ -43,7 +43,8 @@ use crate::view::console::Color;
 /// }
 /// ```
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Converging")]
+// clap would show the documentation above as the description of a program that has none of its own.
+#[command(next_help_heading = "Converging", about = None, long_about = None)]
 #[non_exhaustive]
 pub struct Flags {
     /// Dry run: call only the checks, and show what would run

@@ -48,7 +48,7 @@ pub(super) fn print(text: &[u8]) -> anyhow::Result<()> {
     match out.write_all(text).and_then(|()| out.flush()) {
         // A reader who has seen enough (`| head`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("failed to write to standard output"),
+        written => written.context("failed to write to stdout"),
     }
 }
 
@@ -56,7 +56,7 @@ pub(super) fn print(text: &[u8]) -> anyhow::Result<()> {
 fn hint(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::UnfinishedRevert { .. } => {
-            "; start with `--on-failure revert` to go on with it, or with `--forget-undo` to leave everything as it is"
+            "; run with `--on-failure revert` to continue, or with `--forget-undo` to leave everything as it is"
         }
         _ => "",
     }
@@ -251,7 +251,10 @@ impl Flags {
         let json = self.format == Format::Json;
         let to_stdout = self.graph.as_ref().is_some_and(|path| path.as_os_str() == "-");
         for (given, flag) in [(self.verbose, "--verbose"), (self.debug, "--debug")] {
-            anyhow::ensure!(!(json && given), "{flag} says nothing with --format json, which has all of it");
+            anyhow::ensure!(
+                !(json && given),
+                "{flag} has no effect with --format json, which includes everything"
+            );
         }
         anyhow::ensure!(
             self.no_act || self.save_plan.is_none(),
@@ -263,19 +266,19 @@ impl Flags {
         );
         anyhow::ensure!(
             self.no_act || !self.no_look_ahead,
-            "--no-look-ahead says nothing without --no-act, since only a dry run looks ahead"
+            "--no-look-ahead requires --no-act, since only dry runs look ahead"
         );
         anyhow::ensure!(
             !(json && to_stdout && !self.list),
-            "--graph - and --format json both want standard output; give --graph a file"
+            "--graph - and --format json both write to stdout; give --graph a file"
         );
         anyhow::ensure!(
             !(self.list && self.draws() && json),
-            "--list with --graph or --show cannot be combined with --format json: it draws only"
+            "--list with --graph or --show cannot be combined with --format json, since it only draws"
         );
         anyhow::ensure!(
             !(self.show && to_stdout),
-            "--show needs a file, and --graph - writes to standard output; give --graph a file, or leave it out"
+            "--show needs a file, and --graph - writes to stdout; give --graph a file, or omit it"
         );
         if let Some(path) = &self.graph {
             can_draw(path)?;
@@ -396,7 +399,7 @@ impl Flags {
         };
         let lost = lost.lock().ok().and_then(|mut lost| lost.take());
         if let Some(error) = lost.filter(|error| error.kind() != io::ErrorKind::BrokenPipe) {
-            fail(anyhow::Error::new(error).context("failed to write to standard output"));
+            fail(anyhow::Error::new(error).context("failed to write to stdout"));
         }
         for done in [self.keep_plan(&engine, &report), self.draw(&report)] {
             if let Err(error) = done {
