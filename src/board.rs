@@ -93,7 +93,7 @@ pub use self::contract::{Board, Watching};
 pub use self::error::BoardError;
 pub use self::lease::{DEFAULT_LEASE, Lease, Now};
 pub use self::memory::MemoryBoard;
-pub use self::posting_log::PostingLog;
+pub use self::posting_log::{HistoryError, PostingLog, history_of};
 pub use self::sqlite::{SqliteBoard, SqliteOptions};
 pub use self::values::{
     Accepted, Append, Claim, ClaimRequest, Discard, Durability, Entry, Held, InvalidId, Item, KeyChange,

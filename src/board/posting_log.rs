@@ -2,6 +2,7 @@
 //!
 //! Knows which records leave the machine and which do not; neither jobs nor how a board stores anything.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,27 +10,40 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::contract::Board;
 use super::error::BoardError;
 use super::lease::Now;
-use super::values::{Append, Claim, Durability, Item, PostingId};
+use super::values::{Append, Claim, Durability, Entry, Item, PostingId};
 use crate::engine::log::record::Record;
 use crate::engine::log::{Log, LogError};
-use crate::flow::fact::Fact;
+use crate::event::{Event, Observer};
+use crate::flow::fact::{Fact, JobFact};
+use crate::flow::{History, Impossible, Step};
 
 /// A log with more facts than this may be worth a snapshot.
 const LONG: usize = 500;
 /// How many entries are read at a time.
 const PAGE: usize = 1000;
+/// How much of what was told goes with one append, in bytes, and how long a single piece may be.
+const TOLD_AT_ONCE: usize = 128 * 1024;
+const TOLD_IN_ONE: usize = 64 * 1024;
 
 /// The log of a claimed posting, for [`Engine::journal`](crate::Engine::journal): what the engine writes down is kept on the
 /// board, so that whoever claims the posting next can go on with it.
 ///
 /// What is true on one machine alone stays out of it: process groups of commands, the boot and the working directory. The next owner
 /// may be another machine, and it pays cleanups and reverts in its own working directory.
+#[derive(Clone)]
 pub struct PostingLog {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     board: Arc<dyn Board>,
     posting: PostingId,
     term: u64,
     now: Box<dyn Fn() -> Now + Send + Sync>,
     state: Mutex<State>,
+    /// What has happened to jobs, and goes with whatever is appended next. Apart, since whoever tells it does not wait for the
+    /// board.
+    told: Mutex<VecDeque<String>>,
 }
 
 #[derive(Default)]
@@ -47,64 +61,122 @@ struct State {
     length: usize,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 struct Batch {
-    items: Vec<Item>,
+    /// What was told of jobs before, which goes with it.
+    told: Vec<Item>,
+    asked: Vec<Item>,
     replaces: bool,
     durability: Durability,
 }
 
 impl PostingLog {
-    /// The log of the posting that was claimed, before anything was appended to it in that term. `now`: the time at which each append is made.
+    /// The log of the posting that was claimed, before anything was appended to it in that term. `now`: the time at which each
+    /// append is made. Its clones are the same log.
     pub fn new(
         board: Arc<dyn Board>,
         claim: &Claim,
         now: impl Fn() -> Now + Send + Sync + 'static,
     ) -> PostingLog {
         let (posting, term) = (claim.posting.id.clone(), claim.term);
-        PostingLog { board, posting, term, now: Box::new(now), state: Mutex::default() }
+        let (state, told) = (Mutex::default(), Mutex::default());
+        PostingLog { shared: Arc::new(Shared { board, posting, term, now: Box::new(now), state, told }) }
     }
 
-    /// Appends steps of the posting, after everything that the engine has appended. What was appended before survives the loss of
-    /// power then too, as far as the board promises that.
+    /// Appends steps of the posting, after everything that was appended or told. All of that survives the loss of power then
+    /// too, as far as the board promises it.
     ///
     /// # Errors
     /// As [`Board::append`].
-    pub fn append_steps(&self, steps: impl IntoIterator<Item = crate::flow::Step>) -> Result<(), BoardError> {
-        let items = steps.into_iter().map(Item::Step).collect();
-        self.send(&mut self.state(), Batch { items, replaces: false, durability: Durability::Full })
+    pub fn append_steps(&self, steps: impl IntoIterator<Item = Step>) -> Result<(), BoardError> {
+        let asked = steps.into_iter().map(Item::Step).collect();
+        self.shared.send(&mut self.shared.state(), asked, false, Durability::Full)
     }
 
+    /// Appends what was told of jobs and has not gone with anything else.
+    ///
+    /// # Errors
+    /// As [`Board::append`].
+    pub fn flush(&self) -> Result<(), BoardError> {
+        let mut state = self.shared.state();
+        match self.shared.told().is_empty() && state.unanswered.is_none() {
+            true => Ok(()),
+            false => self.shared.send(&mut state, Vec::new(), false, Durability::Relaxed),
+        }
+    }
+
+    /// What the whole log comes to.
+    ///
+    /// # Errors
+    /// When it cannot be read, or says what cannot have happened.
+    pub fn history(&self) -> Result<History, HistoryError> {
+        history_of(&*self.shared.board, &self.shared.posting)
+    }
+}
+
+impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends a batch at the next position, after the one that was not answered, if any. That one again is sent once.
-    fn send(&self, state: &mut State, batch: Batch) -> Result<(), BoardError> {
+    /// Appends at the next position, after what was not answered, if anything. That one again is sent once.
+    fn send(
+        &self,
+        state: &mut State,
+        asked: Vec<Item>,
+        replaces: bool,
+        durability: Durability,
+    ) -> Result<(), BoardError> {
         if let Some(earlier) = state.unanswered.take() {
-            let is_same = earlier == batch;
+            let is_same = earlier.asked == asked && earlier.replaces == replaces && !asked.is_empty();
             self.deliver(state, earlier)?;
             if is_same {
                 return Ok(());
             }
         }
-        self.deliver(state, batch)
+        loop {
+            // A snapshot has what was told in it.
+            let (told, is_all) = if replaces { (Vec::new(), true) } else { self.take_told() };
+            if is_all {
+                return self.deliver(state, Batch { told, asked, replaces, durability });
+            }
+            let durability = Durability::Relaxed;
+            self.deliver(state, Batch { told, asked: Vec::new(), replaces: false, durability })?;
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, VecDeque<String>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes as much of what was told as goes with one append, and whether that is all.
+    fn take_told(&self) -> (Vec<Item>, bool) {
+        let mut told = self.told();
+        let mut size = 0;
+        let fits = told.iter().take_while(|text| {
+            size += text.len();
+            size <= TOLD_AT_ONCE
+        });
+        let count = fits.count();
+        let taken = told.drain(..count).map(Item::Fact).collect();
+        (taken, told.is_empty())
     }
 
     fn deliver(&self, state: &mut State, batch: Batch) -> Result<(), BoardError> {
+        let items = [&batch.told[..], &batch.asked[..]].concat();
         let append = Append {
             posting: &self.posting,
             term: self.term,
             position: state.position,
-            items: &batch.items,
+            items: &items,
             replaces: batch.replaces,
             durability: batch.durability,
         };
         match self.board.append(&(self.now)(), &append) {
             Ok(_) => {
-                state.position += batch.items.len() as u64;
+                state.position += items.len() as u64;
                 state.is_relaxed = batch.durability == Durability::Relaxed;
-                state.length = batch.items.len() + if batch.replaces { 0 } else { state.length };
+                state.length = items.len() + if batch.replaces { 0 } else { state.length };
                 Ok(())
             }
             Err(error) => {
@@ -116,30 +188,90 @@ impl PostingLog {
         }
     }
 
-    fn facts(&self) -> Result<Vec<Fact>, LogError> {
-        let mut facts = Vec::new();
-        let mut after = 0;
-        loop {
-            let page = self.board.read(&self.posting, after, Some(PAGE)).map_err(into_log_error)?;
-            let Some(last) = page.last() else { return Ok(facts) };
-            after = last.number;
-            for entry in page {
-                let Item::Fact(text) = entry.item else { continue };
-                let unreadable = |error| {
-                    let what =
-                        format!("entry {} of {} cannot be read: {error}", entry.number, self.location());
-                    LogError::Io(io::Error::new(io::ErrorKind::InvalidData, what))
-                };
-                facts.push(serde_json::from_str(&text).map_err(unreadable)?);
-            }
-        }
+    fn entries(&self) -> Result<Vec<Entry>, BoardError> {
+        whole_log(&*self.board, &self.posting)
     }
+
+    fn location(&self) -> String {
+        format!("the log of {} on the board", self.posting)
+    }
+}
+
+/// The log of a posting, page by page.
+fn whole_log(board: &dyn Board, posting: &PostingId) -> Result<Vec<Entry>, BoardError> {
+    let mut entries: Vec<Entry> = Vec::new();
+    loop {
+        let after = entries.last().map_or(0, |entry| entry.number);
+        let page = board.read(posting, after, Some(PAGE))?;
+        if page.is_empty() {
+            return Ok(entries);
+        }
+        entries.extend(page);
+    }
+}
+
+/// What a log comes to cannot be told.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HistoryError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Board(#[from] BoardError),
+    /// It says what cannot have happened.
+    #[error("entry {entry} of the log of {posting}: {source}")]
+    Impossible {
+        /// The posting.
+        posting: PostingId,
+        /// The number of the entry.
+        entry: u64,
+        /// What cannot have happened.
+        source: Impossible,
+    },
+}
+
+/// What the log of a posting comes to.
+///
+/// # Errors
+/// When it cannot be read, or says what cannot have happened.
+pub fn history_of(board: &dyn Board, posting: &PostingId) -> Result<History, HistoryError> {
+    fold(posting, &whole_log(board, posting)?)
+}
+
+fn fold(posting: &PostingId, entries: &[Entry]) -> Result<History, HistoryError> {
+    let mut history = History::default();
+    for entry in entries {
+        let taken = match &entry.item {
+            Item::Step(step) => history.step(entry.at, step),
+            Item::Fact(text) => history.fact(text),
+        };
+        taken.map_err(|source| HistoryError::Impossible {
+            posting: posting.clone(),
+            entry: entry.number,
+            source,
+        })?;
+    }
+    Ok(history)
 }
 
 impl fmt::Debug for PostingLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let PostingLog { posting, term, .. } = self;
+        let Shared { posting, term, .. } = &*self.shared;
         f.debug_struct("PostingLog").field("posting", posting).field("term", term).finish_non_exhaustive()
+    }
+}
+
+/// What happens to jobs is written down for people to see, with whatever is appended next.
+impl Observer for PostingLog {
+    fn observe(&mut self, event: &Event) {
+        let Some(fact) = JobFact::of(event) else { return };
+        match serde_json::to_string(&Fact::Job(fact)) {
+            Ok(text) if text.len() <= TOLD_IN_ONE => self.shared.told().push_back(text),
+            told => tracing::warn!(
+                "what has happened to a job of {} is left out of its log: {}",
+                self.shared.posting,
+                told.map_or_else(|error| error.to_string(), |text| format!("it has {} bytes", text.len()))
+            ),
+        }
     }
 }
 
@@ -189,22 +321,23 @@ fn announces_an_effect(record: &Record) -> bool {
     )
 }
 
+fn text(fact: &Fact) -> Result<Item, LogError> {
+    serde_json::to_string(fact).map(Item::Fact).map_err(|error| LogError::Io(error.into()))
+}
+
 fn items(records: &[Record]) -> Result<Vec<Item>, LogError> {
-    let text = |record| serde_json::to_string(&Fact::Engine(record)).map(Item::Fact);
-    let items = records.iter().filter_map(leaves_the_machine).map(text);
-    items.collect::<Result<_, _>>().map_err(|error| LogError::Io(error.into()))
+    let facts = records.iter().filter_map(leaves_the_machine).map(Fact::Engine);
+    facts.map(|fact| text(&fact)).collect()
 }
 
 impl Log for PostingLog {
     fn term(&self) -> u64 {
-        self.term
+        self.shared.term
     }
 
     fn append(&self, term: u64, position: u64, records: &[Record]) -> Result<(), LogError> {
-        if term != self.term {
-            return Err(LogError::Fenced { term: self.term });
-        }
-        let mut state = self.state();
+        self.refuse_others(term)?;
+        let mut state = self.shared.state();
         if state.last.as_ref().is_some_and(|(at, last)| *at == position && last == records) {
             return Ok(());
         }
@@ -215,7 +348,7 @@ impl Log for PostingLog {
         if !items.is_empty() {
             let announces = records.iter().any(announces_an_effect);
             let durability = if announces { Durability::Full } else { Durability::Relaxed };
-            self.send(&mut state, Batch { items, replaces: false, durability }).map_err(into_log_error)?;
+            self.shared.send(&mut state, items, false, durability).map_err(into_log_error)?;
         }
         state.records += records.len() as u64;
         state.last = Some((position, records.to_vec()));
@@ -223,40 +356,79 @@ impl Log for PostingLog {
     }
 
     fn sync(&self) -> Result<(), LogError> {
-        let mut state = self.state();
+        let mut state = self.shared.state();
         if !state.is_relaxed && state.unanswered.is_none() {
             return Ok(());
         }
-        let nothing = Batch { items: Vec::new(), replaces: false, durability: Durability::Full };
-        self.send(&mut state, nothing).map_err(into_log_error)
+        self.shared.send(&mut state, Vec::new(), false, Durability::Full).map_err(into_log_error)
     }
 
     fn read(&self) -> Result<Vec<Record>, LogError> {
-        let mut state = self.state();
-        let facts = self.facts()?;
-        state.length = facts.len();
-        let records = facts.into_iter().map(|fact| match fact {
-            Fact::Engine(record) => record,
-        });
-        Ok(records.collect())
+        let mut state = self.shared.state();
+        let entries = self.shared.entries().map_err(into_log_error)?;
+        let mut records = Vec::new();
+        state.length = 0;
+        for entry in entries {
+            let Item::Fact(text) = entry.item else { continue };
+            state.length += 1;
+            match serde_json::from_str(&text) {
+                Ok(Fact::Engine(record)) => records.push(record),
+                Ok(_) => {}
+                Err(error) => {
+                    let (number, location) = (entry.number, self.location());
+                    let what = format!("entry {number} of {location} cannot be read: {error}");
+                    return Err(LogError::Io(io::Error::new(io::ErrorKind::InvalidData, what)));
+                }
+            }
+        }
+        Ok(records)
     }
 
     fn snapshot(&self, term: u64, records: &[Record]) -> Result<(), LogError> {
-        if term != self.term {
-            return Err(LogError::Fenced { term: self.term });
+        self.refuse_others(term)?;
+        let mut state = self.shared.state();
+        if let Some(earlier) = state.unanswered.take() {
+            self.shared.deliver(&mut state, earlier).map_err(into_log_error)?;
         }
-        let mut state = self.state();
-        let items = items(records)?;
-        let batch = Batch { items, replaces: true, durability: Durability::Full };
-        self.send(&mut state, batch).map_err(into_log_error)
+        let mut history = self.history().map_err(|error| match error {
+            HistoryError::Board(error) => into_log_error(error),
+            error => LogError::Io(io::Error::other(error)),
+        })?;
+        let told: Vec<String> = self.shared.told().iter().cloned().collect();
+        for text in &told {
+            history.fact(text).map_err(|error| LogError::Io(io::Error::other(error)))?;
+        }
+        let mut items = items(records)?;
+        for fact in history.job_facts() {
+            items.push(text(&fact)?);
+        }
+        let sent = self.shared.send(&mut state, items, true, Durability::Full);
+        if sent.as_ref().is_err_and(|error| !error.is_transient()) {
+            // What is too much for one call stays as it is.
+            return sent.or_else(|error| match error {
+                BoardError::TooLarge { .. } => Ok(()),
+                error => Err(into_log_error(error)),
+            });
+        }
+        self.shared.told().drain(..told.len());
+        sent.map_err(into_log_error)
     }
 
     fn is_long(&self) -> bool {
-        self.state().length > LONG
+        self.shared.state().length > LONG
     }
 
     fn location(&self) -> String {
-        format!("the log of {} on the board", self.posting)
+        self.shared.location()
+    }
+}
+
+impl PostingLog {
+    fn refuse_others(&self, term: u64) -> Result<(), LogError> {
+        match term == self.shared.term {
+            true => Ok(()),
+            false => Err(LogError::Fenced { term: self.shared.term }),
+        }
     }
 }
 
@@ -273,7 +445,7 @@ mod tests {
     use crate::board::faulty::{Fault, FaultyBoard};
     use crate::board::memory::MemoryBoard;
     use crate::board::values::{ClaimRequest, NewPosting};
-    use crate::flow::{State as PostingState, Step};
+    use crate::flow::{JobState, JobStep, State as PostingState, Step};
     use crate::{Engine, JobGraph, Outcome};
 
     fn now() -> Now {
@@ -450,5 +622,73 @@ mod tests {
         log.snapshot(1, &[settled(9)]).unwrap();
         log.append(1, 2, &[settled(2)]).unwrap();
         assert_eq!(log.read().unwrap(), [settled(9), settled(2)]);
+    }
+
+    /// A run of two jobs whose log has what has happened to them.
+    #[test]
+    fn the_log_tells_what_has_happened_to_jobs() {
+        let board = board();
+        let log = take_over(&board, board.clone());
+        let mut graph = JobGraph::builder();
+        graph.run_only("made", |_| Ok(()));
+        graph.run_only("broken", |_| anyhow::bail!("no")).after(["made"]);
+        let engine = Engine::with_graph(graph.build().unwrap()).tries(2).simulate(1);
+        let report = engine.journal(log.clone()).observe(log.clone()).converge();
+        assert!(!report.success());
+        log.append_steps([Step::Failed { reason: "broken: no".to_owned() }]).unwrap();
+        let history = log.history().unwrap();
+        assert_eq!(history.state, PostingState::Failed);
+        let jobs: Vec<_> = history
+            .jobs
+            .iter()
+            .map(|(name, job)| (name.as_str(), job.state, job.tries, job.reason.as_deref()))
+            .collect();
+        let expected = [("broken", JobState::Failed, 2, Some("no")), ("made", JobState::Converged, 1, None)];
+        assert_eq!(jobs, expected);
+    }
+
+    fn told(job: &str, step: JobStep) -> String {
+        serde_json::to_string(&Fact::Job(JobFact { job: job.to_owned(), step })).unwrap()
+    }
+
+    #[test]
+    fn a_snapshot_keeps_what_has_happened_to_jobs() {
+        let board = board();
+        let log = take_over(&board, board.clone());
+        let tell = |step| log.shared.told().push_back(told("a", step));
+        tell(JobStep::TryBegan { attempt: 1, tries: 3 });
+        log.append(1, 0, &[settled(1)]).unwrap();
+        tell(JobStep::TryFailed);
+        tell(JobStep::TryBegan { attempt: 2, tries: 3 });
+        log.snapshot(1, &[settled(9)]).unwrap();
+        tell(JobStep::Converged { changed: true });
+        log.flush().unwrap();
+        log.flush().expect("there is nothing left");
+        let history = log.history().unwrap();
+        assert_eq!((history.jobs["a"].state, history.jobs["a"].tries), (JobState::Converged, 2));
+        assert_eq!(log.read().unwrap(), [settled(9)]);
+    }
+
+    #[test]
+    fn much_that_was_told_goes_in_pieces() {
+        let board = board();
+        let appends = Arc::new(AtomicUsize::new(0));
+        let counted = appends.clone();
+        let counting = FaultyBoard::new(board.clone(), move |call| {
+            counted.fetch_add(usize::from(call == "append"), Ordering::SeqCst);
+            Fault::Works
+        });
+        let log = take_over(&board, Arc::new(counting));
+        for job in 0..100 {
+            let reason = "x".repeat(10_000);
+            let job = format!("job {job}");
+            for step in [JobStep::TryBegan { attempt: 1, tries: 1 }, JobStep::Failed { reason }] {
+                log.shared.told().push_back(told(&job, step));
+            }
+        }
+        log.append(1, 0, &[settled(1)]).unwrap();
+        assert_eq!(appends.load(Ordering::SeqCst), 9, "twelve at a time");
+        assert_eq!(log.history().unwrap().jobs.len(), 100);
+        assert_eq!(log.read().unwrap(), [settled(1)]);
     }
 }
