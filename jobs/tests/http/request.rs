@@ -252,7 +252,8 @@ fn what_of_an_answer_cannot_be_handed_on_is_left_out() {
     }
     let bytes = Server::start(|_| Reply::ok(b"\xff\n"));
     let job = HttpRequest::new(bytes.url("/"), Expect::success(), SendRequest::put());
-    assert_eq!(handed(job), json!({ "status": 200, "body": "\u{fffd}\n" }));
+    let not_text = json!({ "dojob.not_text": "it is not UTF-8: offset 0, the byte 0xff" });
+    assert_eq!(handed(job), json!({ "status": 200, "body": not_text }));
 }
 
 #[test]
