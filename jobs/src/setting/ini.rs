@@ -188,7 +188,7 @@ impl<'t> Ini<'t> {
         let text = content(self.lines[line]);
         let slashes = text.len() - text.trim_end_matches('\\').len();
         let is_in_comment = is_comment(text) || self.has_comments && plain(text) != trim_end(text);
-        slashes > 0 && !is_in_comment && !(self.has_comments && slashes % 2 == 0)
+        slashes > 0 && !is_in_comment && !(self.has_comments && slashes.is_multiple_of(2))
     }
 
     /// The line that some programs take this one for more of: one that ends with `\`, or a setting that is indented less.

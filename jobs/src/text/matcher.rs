@@ -137,7 +137,7 @@ impl Matcher {
                     changed += usize::from(new != found[0]);
                     new
                 });
-                let replaced = held(&replaced).into();
+                let replaced = held(&replaced);
                 (changed > 0).then_some((replaced, changed))
             }
         }
