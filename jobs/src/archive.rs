@@ -211,6 +211,8 @@ impl Job for Archive {
         };
         let mut differences = Differences::new();
         let OpenFile { file, meta } = file;
+        let mut own = Differences::new();
+        attributes.compare_open(&file, &meta, &mut own)?;
         if let Some(difference) = compare::compare(cx, file, format, sources)? {
             let reason = format!(
                 "{shown} does not match {}: {}",
@@ -219,7 +221,7 @@ impl Job for Archive {
             );
             differences.add_difference(reason, difference.list);
         }
-        attributes.compare(&meta, &mut differences);
+        differences.add_all(own);
         differences.into_result()?;
         Ok(cx.set_result(json!({ "path": path::absolute(cx, target) }))?)
     }

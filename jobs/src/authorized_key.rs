@@ -288,7 +288,12 @@ impl AuthorizedKey {
             Some(meta) if meta.is_dir() && self.state == Presence::Absent => {}
             Some(meta) if meta.is_dir() => {
                 let mut own = Differences::new();
-                place.attributes(DIRECTORY_MODE).compare(&meta, &mut own);
+                place.attributes(DIRECTORY_MODE).compare_at(
+                    &self.machine().locate(directory)?,
+                    Links::Stay,
+                    &meta,
+                    &mut own,
+                )?;
                 if let Err(error) = own.into_result() {
                     differences.add(format!("{}: {error}", directory.display()));
                 }
@@ -313,7 +318,7 @@ impl AuthorizedKey {
             file.compare(reasons.join("; "), &wanted, &mut differences);
         }
         if let Some(meta) = file.meta.as_ref().filter(|_| self.state == Presence::Present) {
-            place.attributes(FILE_MODE).compare(meta, &mut differences);
+            file.compare_attributes(&place.attributes(FILE_MODE), meta, &mut differences)?;
         }
         Ok(differences)
     }

@@ -31,8 +31,13 @@ use crate::validated::validated;
 const DIRECTORY: &str = "/etc/cron.d";
 
 /// A file that others than root own or may write is not read by cron.
-const ATTRIBUTES: Resolved =
-    Resolved { mode: Some(Mode::new(0o644)), uid: Some(0), gid: None, confidential: false };
+const ATTRIBUTES: Resolved = Resolved {
+    mode: Some(Mode::new(0o644)),
+    uid: Some(0),
+    gid: None,
+    confidential: false,
+    keeps_list: false,
+};
 
 /// Cron starts a command at certain times. The entry stands between two comment lines with its name, and what is between them
 /// is the entry's own; all else in the crontab stays as it is.

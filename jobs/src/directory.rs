@@ -14,13 +14,14 @@ use rustix::io::Errno;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::disk::at::Around;
 use crate::disk::differ::Differences;
 use crate::disk::inspect::{self, Links, Meta};
 use crate::disk::owner::{Attributes, Group, Mode, Owner, Resolved};
 use crate::disk::pattern::Patterns;
 use crate::disk::removal::remove_at;
 use crate::disk::walk::{Enter, WalkedEntry, names_in, open_directory, open_entry, walk, walk_from};
-use crate::disk::{at, chown, path, write};
+use crate::disk::{chown, path, write};
 use crate::guard::{self, Guard};
 use crate::validated::validated;
 
@@ -245,11 +246,15 @@ impl Directory {
         walk(&self.path, |entry| {
             ensure!(!cx.is_cancelled(), "stopped while looking at {}", entry.path.display());
             let wanted = self.below(attributes, &entry.meta);
-            if !wanted.fits(&entry.meta) {
+            let grants_more = grants_more(entry, &wanted)?;
+            if !wanted.fits(&entry.meta) || grants_more {
                 count += 1;
                 if shown.len() < SHOWN {
                     let mut found = Differences::new();
                     wanted.compare(&entry.meta, &mut found);
+                    if grants_more {
+                        found.add("an access control list grants more than its mode");
+                    }
                     shown.push(format!("{}: {}", entry.path.display(), found.reasons()));
                 }
             }
@@ -267,15 +272,29 @@ impl Directory {
         Ok(())
     }
 
-    fn set_below(&self, cx: &Context, attributes: &Resolved, directory: OwnedFd) -> Result<()> {
+    /// Sets what is wanted of all that is below. The directory may have been another user's until a moment ago, so `around` is
+    /// how it was before; so it is with each directory below.
+    fn set_below(
+        &self,
+        cx: &Context,
+        attributes: &Resolved,
+        directory: OwnedFd,
+        around: Around,
+    ) -> Result<()> {
+        let mut around = vec![around];
         walk_from(&self.path, directory, |entry| {
             ensure!(!cx.is_cancelled(), "stopped before {}", entry.path.display());
             let wanted = self.below(attributes, &entry.meta);
-            if !wanted.fits(&entry.meta) {
+            around.truncate(entry.path.components().count());
+            let is_as_wanted = wanted.fits(&entry.meta) && !grants_more(entry, &wanted)?;
+            let own = if entry.meta.is_dir() { Some(Around::of(open_entry(entry)?)?) } else { None };
+            if !is_as_wanted {
                 let path = self.path.join(entry.path);
-                set(cx, &path, entry, &wanted)
+                let around = around.last().context("a walk begins in a directory")?;
+                set(cx, &path, entry, &wanted, around)
                     .with_context(|| format!("failed to change {}", path.display()))?;
             }
+            around.extend(own);
             Ok(Enter::Yes)
         })
     }
@@ -318,7 +337,8 @@ fn make_one(cx: &Context, path: &Path, attributes: &Resolved, force: bool) -> Re
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let made = rustix::fs::openat(&parent, new, flags, RawMode::empty())?;
         let found = Meta::from(rustix::fs::fstat(&made)?);
-        let wanted = Resolved { mode: attributes.mode.or(Some(NEW_DIRECTORY)), ..*attributes };
+        let keeps_list = attributes.mode.is_none();
+        let wanted = Resolved { mode: attributes.mode.or(Some(NEW_DIRECTORY)), keeps_list, ..*attributes };
         wanted.set(&made, &found)?;
         if force {
             // A directory takes the place of nothing else in one step.
@@ -336,8 +356,26 @@ fn make_one(cx: &Context, path: &Path, attributes: &Resolved, force: bool) -> Re
     make().with_context(|| format!("failed to make the directory {}", path.display()))
 }
 
+/// Whether something that a walk has come by has an access control list that grants more than the mode that is wanted.
+fn grants_more(entry: &WalkedEntry<'_>, wanted: &Resolved) -> Result<bool> {
+    if !wanted.may_have_list(&entry.meta) {
+        return Ok(false);
+    }
+    match open_entry(entry) {
+        Ok(opened) => wanted.is_list_granting_more(opened, &entry.meta),
+        // Gone, or not to be seen by whoever runs this; the walk finds out.
+        Err(_) => Ok(false),
+    }
+}
+
 /// Sets what is wanted of something that a walk has come by; links are not followed.
-fn set(cx: &Context, path: &Path, entry: &WalkedEntry<'_>, wanted: &Resolved) -> Result<()> {
+fn set(
+    cx: &Context,
+    path: &Path,
+    entry: &WalkedEntry<'_>,
+    wanted: &Resolved,
+    around: &Around,
+) -> Result<()> {
     if !entry.meta.is_dir() && !entry.meta.is_file() {
         return set_other(entry, wanted);
     }
@@ -346,7 +384,7 @@ fn set(cx: &Context, path: &Path, entry: &WalkedEntry<'_>, wanted: &Resolved) ->
     let found = Meta::from(stat);
     // Somebody may have put something else there, whose mode is not for us to set.
     ensure!(found.id == entry.meta.id, "it was replaced meanwhile");
-    at::judge_hard_link(entry.parent, &stat)?;
+    around.judge_hard_link(&stat)?;
     chown::set(cx, path, &fd, &found, wanted)
 }
 
@@ -376,7 +414,7 @@ impl Job for Directory {
         let mut differences = Differences::new();
         match inspect::meta(&self.path, Links::Follow)? {
             Some(meta) if meta.is_dir() => {
-                attributes.compare(&meta, &mut differences);
+                attributes.compare_at(&self.path, Links::Follow, &meta, &mut differences)?;
                 self.compare_unlisted(cx, &mut differences)?;
                 if self.recursive {
                     self.compare_below(cx, &attributes, &mut differences)?;
@@ -414,9 +452,10 @@ impl Job for Directory {
             remove_at(&directory, &name, judged)
                 .with_context(|| format!("failed to remove {}", self.path.join(name).display()))?;
         }
+        let around = Around::of(&directory)?;
         let change = || attributes.set(&directory, &Meta::from(rustix::fs::fstat(&directory)?));
         change().with_context(|| format!("failed to change {}", self.path.display()))?;
-        if self.recursive { self.set_below(cx, &attributes, directory) } else { Ok(()) }
+        if self.recursive { self.set_below(cx, &attributes, directory, around) } else { Ok(()) }
     }
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {

@@ -3,6 +3,7 @@
 //!
 //! Knows the file system and where a job keeps what its cleanup needs; not what any job wants.
 
+mod access_list;
 pub(crate) mod at;
 mod beside;
 pub(crate) mod chown;

@@ -255,7 +255,7 @@ impl Job for Download {
             }
             handed["sha256"] = found.hex().into();
         }
-        prepared.attributes.compare(&file.meta, &mut differences);
+        prepared.attributes.compare_open(&file.file, &file.meta, &mut differences)?;
         differences.into_result()?;
         Ok(cx.set_result(handed)?)
     }
@@ -264,7 +264,9 @@ impl Job for Download {
         let prepared = self.prepare(cx)?;
         let target = write::follow(&self.path)?;
         let wanted = self.wanted(cx, &prepared)?;
-        if let Found::File(mut file) = inspect::open(&target, Links::Stay)? {
+        if let Found::File(mut file) = inspect::open(&target, Links::Stay)?
+            && !prepared.attributes.needs_new_file(&file.meta)
+        {
             // Only mode or owner is to be mended.
             let is_right = match &wanted {
                 Some(wanted) => file.digest(cx)?.sha256 == *wanted,
@@ -562,13 +564,13 @@ impl Part {
         };
         let wanted = match &old {
             Some(old) if old.is_file() => attributes.or_as(old),
-            _ => Resolved { mode: attributes.mode.or(Some(write::NEW_FILE)), ..*attributes },
+            _ => write::of_new_file(attributes),
         };
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        if old.is_some_and(|old| old.is_file())
+        if old.is_some_and(|old| old.is_file() && !attributes.is_taken(&old))
             && let Ok(old) = rustix::fs::openat(directory, name, OLD, RawMode::empty())
         {
-            crate::disk::xattr::carry_over(&old, &self.file)?;
+            crate::disk::xattr::carry_over(&old, &self.file, wanted.keeps_list)?;
         }
         wanted.set(&self.file, &rustix::fs::fstat(&self.file)?.into())?;
         self.file.sync_all()?;

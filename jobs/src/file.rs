@@ -321,7 +321,7 @@ impl Job for File {
                 if !same.or_could_not_find_out(format_args!("what {} says", self.path.display()))? {
                     self.compare(cx, Some(&mut found), &mut wanted, &mut differences)?;
                 }
-                attributes.compare(&found.meta, &mut differences);
+                attributes.compare_open(&found.file, &found.meta, &mut differences)?;
             }
             Found::Symlink(target, meta) => {
                 guard::refuse_removal(cx, &self.path, &meta)?;
@@ -354,7 +354,8 @@ impl Job for File {
         }
         match found {
             Found::File(mut found) => {
-                if wanted.is_in(cx, &mut found)? {
+                let is_as_it_is = matches!(wanted, Wanted::Anything);
+                if wanted.is_in(cx, &mut found)? && (is_as_it_is || !attributes.needs_new_file(&found.meta)) {
                     return chown::set(cx, &path, &found.file, &found.meta, &attributes)
                         .with_context(|| format!("failed to change {}", path.display()));
                 }

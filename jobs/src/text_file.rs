@@ -28,6 +28,7 @@ pub(crate) struct TextFile {
     /// As people call it.
     name: PathBuf,
     path: PathBuf,
+    links: Links,
     pub(crate) text: Text,
     /// Unless it does not exist.
     pub(crate) meta: Option<Meta>,
@@ -43,7 +44,7 @@ impl TextFile {
             Links::Follow => machine.locate_target(name)?,
             Links::Stay => machine.locate(name)?,
         };
-        let mut file = TextFile { name: name.to_owned(), path, text: Text::default(), meta: None };
+        let mut file = TextFile { name: name.to_owned(), path, links, text: Text::default(), meta: None };
         match inspect::open(&file.path, links)? {
             Found::Nothing => {}
             Found::File(mut found) => {
@@ -68,6 +69,19 @@ impl TextFile {
     pub(crate) fn compare(&self, reason: String, wanted: &str, differences: &mut Differences) {
         let [old, new] = [self.text.as_str(), wanted].map(|text| self.text.encode(text));
         differences.add_content(reason, &self.name, &old, &new);
+    }
+
+    /// Adds how mode, owner and access control list differ from what is wanted.
+    ///
+    /// # Errors
+    /// When the list cannot be read.
+    pub(crate) fn compare_attributes(
+        &self,
+        wanted: &Resolved,
+        found: &Meta,
+        differences: &mut Differences,
+    ) -> Result<()> {
+        wanted.compare_at(&self.path, self.links, found, differences)
     }
 
     /// Replaces the file by one with this text, at once or not at all. What `attributes` do not say stays as it is.

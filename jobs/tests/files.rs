@@ -27,5 +27,7 @@ mod small_disk;
 mod swapped;
 #[path = "files/symlink.rs"]
 mod symlink;
+#[path = "files/taken_over.rs"]
+mod taken_over;
 #[path = "files/template.rs"]
 mod template;

@@ -1,5 +1,5 @@
 //! Opens paths safely: a symbolic link is followed only if root, the effective user and the owner of `/` are the only users who
-//! could have created it.
+//! could have created it, also before its directory became what it is now.
 //!
 //! A path without links costs one system call; where there are some, each step is taken from a directory that is open
 //! already, so that what was judged is what is used. Knows nothing of what is done with what it opens.
@@ -184,31 +184,58 @@ pub(crate) fn may_follow(path: &Path) -> Result<()> {
     }
 }
 
-/// Refuses a file with several names if another user could have created this one: a hard link to a file that they may not
-/// change would have it changed for them.
-///
-/// # Errors
-/// [`Fault::HardLink`] then.
-pub(crate) fn judge_hard_link(directory: impl AsFd, file: &Stat) -> Result<()> {
-    if file.st_nlink <= 1 || FileType::from_raw_mode(file.st_mode) != FileType::RegularFile {
-        return Ok(());
-    }
-    let around = rustix::fs::fstat(&directory)?;
-    let Err(who) = writable_by_others(&directory, &around) else { return Ok(()) };
-    // One of the owner's own files, with names that its owner has given it.
-    let is_own = file.st_uid == around.st_uid && !is_trusted(file.st_uid) && around.st_mode & 0o002 == 0;
-    if is_own { Ok(()) } else { Err(Fault::HardLink { who: who.to_string() }) }
+fn has_several_names(file: &Stat) -> bool {
+    file.st_nlink > 1 && FileType::from_raw_mode(file.st_mode) == FileType::RegularFile
 }
 
-/// As [`judge_hard_link`], of the file that was found at `path`.
+/// Who could have created the names in a directory, as it is now. To be taken before a directory changes hands: its names
+/// remain those that its owner so far has given.
+#[derive(Debug)]
+pub(crate) struct Around {
+    directory: Stat,
+    others: Option<Other>,
+}
+
+impl Around {
+    /// # Errors
+    /// When the directory cannot be looked at.
+    pub(crate) fn of(directory: impl AsFd) -> Result<Self, Errno> {
+        let found = rustix::fs::fstat(&directory)?;
+        Ok(Around { others: writable_by_others(&directory, &found).err(), directory: found })
+    }
+
+    /// Refuses a file with several names if another user could have created this one: a hard link to a file that they may not
+    /// change would have it changed for them.
+    ///
+    /// # Errors
+    /// [`Fault::HardLink`] then.
+    pub(crate) fn judge_hard_link(&self, file: &Stat) -> Result<()> {
+        if !has_several_names(file) {
+            return Ok(());
+        }
+        let refused = |who: &Other| Err(Fault::HardLink { who: who.to_string() });
+        match &self.others {
+            None if is_trusted(file.st_uid) => Ok(()),
+            // The directory may have been that user's, or another one's, when the file got this name.
+            None => refused(&Other::User(file.st_uid)),
+            Some(who) => {
+                let is_owners = file.st_uid == self.directory.st_uid && !is_trusted(file.st_uid);
+                // One of the owner's own files, with names that its owner has given it.
+                if is_owners && self.directory.st_mode & 0o002 == 0 { Ok(()) } else { refused(who) }
+            }
+        }
+    }
+}
+
+/// As [`Around::judge_hard_link`], of the file that was found at `path`.
 ///
 /// # Errors
 /// As there.
 pub(crate) fn judge_hard_link_at(path: &Path, links: Links, file: &Stat) -> Result<()> {
-    if file.st_nlink <= 1 {
+    if !has_several_names(file) {
         return Ok(());
     }
-    judge_hard_link(&place(path, links)?.directory, file)
+    Around::of(&place(path, links)?.directory)?.judge_hard_link(file)
 }
 
 /// Opens what is at `path` below a directory that is open, without following any link.
@@ -380,7 +407,7 @@ pub(crate) fn is_trusted(uid: u32) -> bool {
     uid == 0 || uid == rustix::process::geteuid().as_raw() || uid == *OWNER_OF_ALL.get_or_init(owner_of_all)
 }
 
-fn is_trusted_group(gid: u32) -> bool {
+pub(super) fn is_trusted_group(gid: u32) -> bool {
     // Of a user who is not root, the group is most often theirs alone.
     gid == 0 || !rustix::process::geteuid().is_root() && gid == rustix::process::getegid().as_raw()
 }
@@ -444,7 +471,10 @@ fn has_list(directory: impl AsFd) -> bool {
 /// Fails with the user who could have created this link in the directory, if there is one beside those who are trusted.
 fn trusted(directory: impl AsFd, link: &Stat) -> Result<(), Other> {
     let around = rustix::fs::fstat(&directory).map_err(|_| Other::Anybody)?;
-    let Err(who) = writable_by_others(&directory, &around) else { return Ok(()) };
+    let Err(who) = writable_by_others(&directory, &around) else {
+        // One that another user has put there before the directory changed hands still leads where they want.
+        return if is_trusted(link.st_uid) { Ok(()) } else { Err(Other::User(link.st_uid)) };
+    };
     // In a sticky directory such as `/tmp`, users cannot rename or replace the files of others.
     let is_sticky = around.st_mode & 0o1000 != 0;
     let is_own = is_sticky && is_trusted(around.st_uid) && is_trusted(link.st_uid) && link.st_nlink == 1;

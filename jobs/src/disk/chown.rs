@@ -185,7 +185,8 @@ mod tests {
         assert!(report.success(), "{report:?}");
     }
 
-    const NEW: Resolved = Resolved { mode: None, uid: Some(4711), gid: None, confidential: false };
+    const NEW: Resolved =
+        Resolved { mode: None, uid: Some(4711), gid: None, confidential: false, keeps_list: false };
 
     fn program(root: &Path, mode: u32) -> PathBuf {
         let path = root.join("program");

@@ -33,6 +33,11 @@ impl Differences {
         self.reasons.push(reason.into());
     }
 
+    /// Adds all reasons of others.
+    pub(crate) fn add_all(&mut self, others: Differences) {
+        self.reasons.extend(others.reasons);
+    }
+
     /// Adds a reason and what is there in place of what; the last one given is shown.
     pub(crate) fn add_content(
         &mut self,

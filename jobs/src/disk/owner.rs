@@ -12,13 +12,15 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 use dojob::Context;
-use rustix::fs::{Gid, Uid};
+use rustix::fs::{Gid, OFlags, Uid};
+use rustix::io::Errno;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::at::is_trusted;
+use super::access_list;
+use super::at::{self, is_trusted, is_trusted_group};
 use super::differ::Differences;
-use super::inspect::{Links, Meta, meta};
+use super::inspect::{Links, Meta, meta, refused};
 pub use super::mode::{Mode, ModeError};
 
 /// Makes the type of a user or a group, which differ in little but their words.
@@ -235,6 +237,7 @@ impl Attributes<'_> {
             uid: self.owner.map(|owner| owner.id_for(cx)).transpose()?,
             gid: self.group.map(|group| group.id_for(cx)).transpose()?,
             confidential: false,
+            keeps_list: false,
         })
     }
 }
@@ -247,6 +250,8 @@ pub(crate) struct Resolved {
     pub(crate) gid: Option<u32>,
     /// A new file is for its owner alone unless a mode is asked for.
     pub(crate) confidential: bool,
+    /// Whether the access control list that is there stays, although a mode is set: where that is no more than what is there.
+    pub(crate) keeps_list: bool,
 }
 
 impl Resolved {
@@ -263,6 +268,69 @@ impl Resolved {
         }
     }
 
+    /// As [`compare`](Self::compare), of something that is open: also whether an access control list grants more than the mode
+    /// that is asked for.
+    ///
+    /// # Errors
+    /// When the list cannot be read.
+    pub(crate) fn compare_open(
+        &self,
+        opened: impl AsFd,
+        found: &Meta,
+        differences: &mut Differences,
+    ) -> Result<()> {
+        self.compare(found, differences);
+        if let (Some(mode), true) = (self.mode, self.is_list_granting_more(opened, found)?) {
+            differences.add(format!("an access control list grants more than the mode {mode}"));
+        }
+        Ok(())
+    }
+
+    /// The same of what is at a path.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub(crate) fn compare_at(
+        &self,
+        path: &Path,
+        links: Links,
+        found: &Meta,
+        differences: &mut Differences,
+    ) -> Result<()> {
+        if !self.may_have_list(found) {
+            self.compare(found, differences);
+            return Ok(());
+        }
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        match at::open(path, links, flags) {
+            Ok(opened) => self.compare_open(opened, found, differences),
+            // Whoever may not look at it may not change it either.
+            Err(at::Fault::System(Errno::ACCESS | Errno::NOENT)) => {
+                self.compare(found, differences);
+                Ok(())
+            }
+            Err(fault) => Err(refused(path, fault)),
+        }
+    }
+
+    /// Whether a list grants more than the mode that is asked for.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn is_list_granting_more(&self, opened: impl AsFd, found: &Meta) -> Result<bool> {
+        match self.mode.filter(|_| self.may_have_list(found)) {
+            Some(mode) => access_list::grants_more(opened, found.is_dir(), mode),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether there may be a list that grants more than the mode asked for. With one, the group's bits bound all that it
+    /// grants, so that most modes need no look.
+    pub(crate) fn may_have_list(&self, found: &Meta) -> bool {
+        let may_grant = |mode: Mode| found.mode.bits() >> 3 & 7 & !mode.bits() != 0;
+        self.mode.is_some_and(|mode| found.is_dir() || found.is_file() && may_grant(mode))
+    }
+
     /// Whether nothing of it differs.
     pub(crate) fn fits(&self, found: &Meta) -> bool {
         self.mode.is_none_or(|mode| mode == found.mode)
@@ -277,17 +345,43 @@ impl Resolved {
             uid: self.uid.or(Some(found.uid)),
             gid: self.gid.or(Some(found.gid)),
             confidential: self.confidential,
+            keeps_list: self.mode.is_none() && !self.is_taken(found),
         }
+    }
+
+    /// Whether it is taken from a user who could have prepared it for this.
+    pub(crate) fn is_taken(&self, found: &Meta) -> bool {
+        self.uid.is_some_and(|uid| uid != found.uid) && !is_trusted(found.uid)
+    }
+
+    /// Whether another user who may write to the file so far shall not do so any longer. They can have it open for writing, and
+    /// neither another owner nor another mode takes that away: only a new file is out of their reach.
+    pub(crate) fn needs_new_file(&self, found: &Meta) -> bool {
+        let writes = |bits: u32| found.mode.bits() & bits != 0;
+        let forbids = |bits: u32| self.mode.is_some_and(|mode| mode.bits() & bits == 0);
+        let changes_group = self.gid.is_some_and(|gid| gid != found.gid);
+        let shuts_out_group =
+            writes(0o020) && !is_trusted_group(found.gid) && (forbids(0o020) || changes_group);
+        found.is_file() && (self.is_taken(found) || shuts_out_group || writes(0o002) && forbids(0o002))
     }
 
     /// The mode that is left where none is asked for. A program that runs with the rights of a user, who may have made it so
     /// for this, does not get those of another one along the way.
     fn kept_mode(&self, found: &Meta) -> Mode {
-        let is_given_away = self.uid.is_some_and(|uid| uid != found.uid);
-        let changes_group = self.gid.is_some_and(|gid| gid != found.gid);
-        let changes = is_given_away || changes_group;
-        let lost = if found.is_file() && changes && !is_trusted(found.uid) { 0o6000 } else { 0 };
+        let changes_group = self.gid.is_some_and(|gid| gid != found.gid) && !is_trusted(found.uid);
+        let lost = match found.is_file() {
+            // Nor may those write to it who were let by that user.
+            true if self.is_taken(found) => 0o6022,
+            true if changes_group => 0o6000,
+            _ => 0,
+        };
         Mode::new(found.mode.bits() & !lost)
+    }
+
+    /// Whether the access control list is taken away: it would grant what is not asked for, or what a user has prepared.
+    fn removes_list(&self, found: &Meta) -> bool {
+        let is_asked_for = self.mode.is_some() || self.is_taken(found);
+        !self.keeps_list && is_asked_for && (found.is_file() || found.is_dir())
     }
 
     /// Sets what differs on something that is open, found as `found`.
@@ -303,8 +397,16 @@ impl Resolved {
                 format!("failed to give it to {}:{}", Owner::name_of(uid), Group::name_of(gid))
             })?;
         }
+        let mut mode = self.mode.unwrap_or_else(|| self.kept_mode(found));
+        if self.removes_list(found) {
+            // Without a list the bits of the group are the group's, and no bound of what is granted.
+            if let Some(group) = self.mode.map_or_else(|| access_list::group_bits(&fd), |_| Ok(None))? {
+                mode = Mode::new(mode.bits() & !(0o070 & !(group << 3)));
+            }
+            // Behind chown: the owner so far could bring it back.
+            access_list::remove(&fd, found.is_dir())?;
+        }
         // Behind chown, which takes away the bits of setuid and setgid; so also where the mode seems right.
-        let mode = self.mode.unwrap_or_else(|| self.kept_mode(found));
         if mode != found.mode || uid.is_some() || gid.is_some() {
             rustix::fs::fchmod(&fd, mode.raw()).with_context(|| format!("failed to set the mode {mode}"))?;
         }

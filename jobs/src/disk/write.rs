@@ -26,6 +26,9 @@ use super::beside::{KEY, is_ours, stored};
 pub(crate) use super::removal::remove;
 pub(crate) use super::target::{directory_of, follow, open_directory};
 
+/// What was judged is not what is there now: another user's file, which is not taken over.
+pub(crate) const REPLACED: &str = "it was replaced by a file that another user may write to";
+
 /// The mode of a new file for which none is asked; the same on all machines, whatever the umask.
 pub(crate) const NEW_FILE: Mode = Mode::new(0o644);
 
@@ -111,7 +114,8 @@ pub(crate) fn rename_new(directory: &OwnedFd, from: &OsStr, to: &OsStr) -> io::R
 
 /// Writes the file at `path` anew: `content` streams into a file beside, which gets mode and owner, is on the disk,
 /// and then takes the place of what was there (a link is replaced, not followed; see [`follow`]). What is not asked
-/// for is kept as the old file has it, an access control list, a label and notes of users among it; a new file is
+/// for is kept as the old file has it, a label and notes of users among it, and an access control list where no mode is asked
+/// for; but what a user who is not trusted has put on a file that is taken from them is not. A new file is
 /// [`NEW_FILE`], or `0600` where it is confidential, and belongs to whoever makes it. A file that is a mount point of its own
 /// is overwritten.
 ///
@@ -191,10 +195,7 @@ fn write_beside(
     let wanted = match &old {
         Some(old) if old.is_file() => attributes.or_as(old),
         Some(old) if old.is_dir() => return Err(Permanent::new("there is a directory in its place").into()),
-        _ if attributes.confidential => {
-            Resolved { mode: attributes.mode.or(Some(Mode::new(0o600))), ..*attributes }
-        }
-        _ => Resolved { mode: attributes.mode.or(Some(NEW_FILE)), ..*attributes },
+        _ => of_new_file(attributes),
     };
     // Until it has its owner, nobody else may read it.
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -202,10 +203,10 @@ fn write_beside(
     let mut file = File::from(fd);
     content(&mut file)?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    if old.is_some_and(|old| old.is_file())
+    if old.is_some_and(|old| old.is_file() && !attributes.is_taken(&old))
         && let Ok(old) = open_old(directory, name)
     {
-        super::xattr::carry_over(&old, &file)?;
+        super::xattr::carry_over(&old, &file, wanted.keeps_list)?;
     }
     let made = Meta::from(rustix::fs::fstat(&file)?);
     wanted.set(&file, &made)?;
@@ -222,6 +223,13 @@ fn write_beside(
     }
     rustix::fs::fsync(directory)?;
     Ok(false)
+}
+
+/// What a new file gets where it is not asked for. A list that its directory has for new files counts where no mode does.
+pub(crate) fn of_new_file(attributes: &Resolved) -> Resolved {
+    let mode = if attributes.confidential { Mode::new(0o600) } else { NEW_FILE };
+    let keeps_list = attributes.mode.is_none() && !attributes.confidential;
+    Resolved { mode: attributes.mode.or(Some(mode)), keeps_list, ..*attributes }
 }
 
 /// The file that is to be replaced; it may be one that we may replace, and not read.
@@ -319,7 +327,9 @@ pub(crate) fn set_attributes(cx: &Context, path: &Path, attributes: &Resolved) -
         let fd = at::open(path, Links::Stay, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
         let found = rustix::fs::fstat(&fd)?;
         at::judge_hard_link_at(path, Links::Stay, &found)?;
-        chown::set(cx, path, &fd, &Meta::from(found), attributes)
+        let found = Meta::from(found);
+        anyhow::ensure!(!attributes.needs_new_file(&found), REPLACED);
+        chown::set(cx, path, &fd, &found, attributes)
     };
     set().with_context(|| format!("failed to set mode and owner of {}", path.display()))
 }

@@ -15,15 +15,15 @@ const LABEL: &str = "security.selinux";
 /// As the kernel bounds both the list of names and a value.
 const LONGEST: usize = 64 * 1024;
 
-/// Gives the new file what the old one has, and takes away an access control list that it has from its directory,
-/// where the old one has none. To be called before the mode is set, which is part of such a list.
+/// Gives the new file what the old one has. With `list` also its access control list; then one that the new file has from its
+/// directory is taken away where the old one has none. To be called before the mode is set, which is part of such a list.
 ///
 /// # Errors
 /// When something can be read and not be set; a label apart, which the system may have chosen well.
-pub(crate) fn carry_over(old: &OwnedFd, new: impl AsFd) -> Result<()> {
+pub(crate) fn carry_over(old: &OwnedFd, new: impl AsFd, list: bool) -> Result<()> {
     let Some(names) = names(old)? else { return Ok(()) };
     for name in &names {
-        if !name.starts_with("user.") && name != ACL && name != LABEL {
+        if !name.starts_with("user.") && !(list && name == ACL) && name != LABEL {
             continue;
         }
         let Some(value) = value(old, name)? else { continue };
@@ -33,7 +33,7 @@ pub(crate) fn carry_over(old: &OwnedFd, new: impl AsFd) -> Result<()> {
             Err(errno) => return Err(errno).with_context(|| format!("failed to keep its attribute {name}")),
         }
     }
-    if !names.iter().any(|name| name == ACL) {
+    if list && !names.iter().any(|name| name == ACL) {
         match rustix::fs::fremovexattr(&new, ACL) {
             Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
             Err(errno) => return Err(errno).context("failed to remove its access control list"),
@@ -81,7 +81,7 @@ mod tests {
         if note("user.note") == Err(Errno::OPNOTSUPP) {
             return; // A file system on which nothing is noted.
         }
-        carry_over(&old.into(), &new).unwrap();
+        carry_over(&old.into(), &new, true).unwrap();
         let new = OwnedFd::from(new);
         assert_eq!(names(&new).unwrap().unwrap(), ["user.note"]);
         assert_eq!(value(&new, "user.note").unwrap().unwrap(), b"text");

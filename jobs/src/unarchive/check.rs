@@ -120,7 +120,15 @@ fn change(
         }
     }
     let mut differences = Differences::new();
-    wanted(item, owners).compare(&found.meta, &mut differences);
+    let wanted = wanted(item, owners);
+    wanted.compare(&found.meta, &mut differences);
+    if let Some(mode) = wanted.mode.filter(|_| wanted.may_have_list(&found.meta)) {
+        let opened = open_at(&found.directory, name)
+            .or_could_not_find_out(format!("who may use {}", dest.path(&item.place).display()))?;
+        if wanted.is_list_granting_more(&opened, &found.meta)? {
+            differences.add(format!("an access control list grants more than the mode {mode}"));
+        }
+    }
     match differences.into_result() {
         Ok(()) => Ok(None),
         Err(error) => changed(format!("is not as wanted: {error}")),

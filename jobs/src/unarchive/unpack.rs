@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use dojob::Context;
 use rustix::fs::{AtFlags, Gid, Mode as RawMode, OFlags, Uid};
 use rustix::io::Errno;
@@ -180,7 +180,10 @@ impl Staged {
         let mut file = File::from(fd);
         let (mut piece, mut other) = (vec![0; PIECE], vec![0; PIECE]);
         let mut size = 0;
-        let mut same = old.as_ref().is_some_and(|(_, meta)| item.kind == ItemKind::File(meta.size));
+        let wanted = wanted(item, owners);
+        let mut same = old
+            .as_ref()
+            .is_some_and(|(_, meta)| item.kind == ItemKind::File(meta.size) && !wanted.needs_new_file(meta));
         loop {
             let length = content.fill(&mut piece)?;
             if let Some((old, _)) = old.as_mut().filter(|_| same) {
@@ -201,10 +204,10 @@ impl Staged {
             return Ok(false);
         }
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        if let Some((old, _)) = old {
-            crate::disk::xattr::carry_over(&old.into(), &file)?;
+        if let Some((old, _)) = old.filter(|(_, meta)| !wanted.is_taken(meta)) {
+            crate::disk::xattr::carry_over(&old.into(), &file, false)?;
         }
-        wanted(item, owners).set(&file, &rustix::fs::fstat(&file)?.into())?;
+        wanted.set(&file, &rustix::fs::fstat(&file)?.into())?;
         let modified = item.modified.and_then(|seconds| u64::try_from(seconds).ok());
         if let Some(time) = modified.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))
         {
@@ -289,7 +292,9 @@ impl Step {
             ItemKind::File(_) if self.staged.is_none() => {
                 let file = open_at(&parent, name)?;
                 let found: Meta = rustix::fs::fstat(&file)?.into();
-                return chown::set(cx, &dest.path(&item.place), &file, &found, &wanted(item, owners));
+                let wanted = wanted(item, owners);
+                ensure!(!wanted.needs_new_file(&found), write::REPLACED);
+                return chown::set(cx, &dest.path(&item.place), &file, &found, &wanted);
             }
             ItemKind::File(_) => {}
             ItemKind::Symlink(target) => {
