@@ -13,6 +13,7 @@ use serde_json::Value;
 mod forms;
 mod mask;
 mod matcher;
+mod plain;
 #[cfg(test)]
 mod properties;
 mod redactor;
@@ -206,6 +207,25 @@ mod tests {
         assert_eq!(redactor.mask(&format!("{:?}", "say \"hi\"\\")), "\"***\"");
         redactor.add("{\nlong enough\n}");
         assert_eq!(redactor.mask("{ long enough }"), "{ *** }");
+    }
+
+    #[test]
+    fn a_secret_is_masked_around_the_control_codes_in_it() {
+        let redactor = Redactor::default();
+        redactor.add("Zq7xWhunter2TokenABC");
+        let coloured = "it is Zq7xW\x1b[01;31m\x1b[Khunter2\x1b[m\x1b[KTokenABC.";
+        assert_eq!(redactor.mask(coloured), "it is ***.");
+        assert_eq!(redactor.mask("Zq7xWhunter2\0TokenABC\r\n"), "***\r\n");
+        assert_eq!(redactor.mask("Zq7xWhunter2Token\u{202e}ABC"), "***");
+        assert_eq!(redactor.mask("\x1b[1mnothing\x1b[m to hide"), "\x1b[1mnothing\x1b[m to hide");
+        let mut value = serde_json::json!([coloured]);
+        redactor.mask_value(&mut value);
+        assert_eq!(value, serde_json::json!(["it is ***."]));
+        assert!(redactor.finds_in(coloured));
+        // Cut before a secret that has begun, whatever is in it.
+        let begun = "it is Zq7xW\x1b[01;31mhunt";
+        assert!(redactor.safe_cut(begun.as_bytes()) <= 6);
+        assert_eq!(redactor.mask(&begun[..redactor.safe_cut(begun.as_bytes())]), "it is ");
     }
 
     #[test]

@@ -248,6 +248,12 @@ impl Job for Download {
         };
         let mut handed = json!({ "path": path::absolute(cx, &self.path), "size": file.meta.size });
         if let Some(wanted) = &wanted {
+            // One that is larger than it may be need not be read: it may be larger than what can ever be.
+            if let Some(limit) = self.max_size.filter(|limit| file.meta.size > limit.as_bytes()) {
+                let difference = format!("{} bytes -> sha256 {}", file.meta.size, inspect::hex(wanted));
+                differences.add_difference(format!("{shown} is larger than {limit}"), difference);
+                return differences.into_result();
+            }
             let found = file.digest(cx).or_could_not_find_out(says(&self.path))?;
             if found.sha256 != *wanted {
                 let difference = format!("{found} -> sha256 {}", inspect::hex(wanted));
@@ -269,6 +275,7 @@ impl Job for Download {
         {
             // Only mode or owner is to be mended.
             let is_right = match &wanted {
+                Some(_) if self.max_size.is_some_and(|limit| file.meta.size > limit.as_bytes()) => false,
                 Some(wanted) => file.digest(cx)?.sha256 == *wanted,
                 None => true,
             };

@@ -13,6 +13,7 @@ mod submodules;
 mod trusted;
 mod words;
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
@@ -24,7 +25,7 @@ use self::git::{Git, Place};
 use self::words::{is_commit, short, some_of};
 use crate::r#become::Become;
 use crate::disk::differ::Differences;
-use crate::disk::path;
+use crate::disk::{path, write};
 use crate::early;
 use crate::validated::validated;
 
@@ -38,8 +39,12 @@ use crate::validated::validated;
 ///
 /// Its result: the commit that is checked out, with all of its digits.
 ///
-/// Git runs programs that the configuration and the hooks of a repository name, so those that other users may write to
-/// are refused; for root also those that a group may write to.
+/// Git runs programs that the configuration and the hooks of a repository name, so a repository in which something belongs to
+/// another user than root and the one who runs Git, or that others may write to, is refused; for root also one that a group may
+/// write to. So is a `dest` in whose place other users could put something else: one in a directory of theirs, say.
+///
+/// A server that says nothing for 30 seconds is given up; `GIT_HTTP_LOW_SPEED_LIMIT`, `GIT_HTTP_LOW_SPEED_TIME` and
+/// `GIT_SSH_COMMAND` in the environment set it otherwise.
 ///
 /// ```
 /// # use dojob_jobs::GitCheckout;
@@ -197,6 +202,7 @@ impl GitCheckout {
                 .password
                 .as_ref()
                 .map(|password| (self.username.as_deref().unwrap_or("git"), password)),
+            judged: RefCell::default(),
         }
     }
 
@@ -363,6 +369,7 @@ impl Job for GitCheckout {
     }
 
     fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
+        write::cleanup(cx, &self.dest)?;
         self.git(cx).mend()
     }
 

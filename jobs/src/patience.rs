@@ -24,10 +24,14 @@ impl Deadline {
         cx.now() >= self.0
     }
 
+    /// How long it is until then.
+    pub(crate) fn left(&self, cx: &Context) -> Duration {
+        Duration::try_from(self.0.duration_since(cx.now())).unwrap_or_default()
+    }
+
     /// Waits for so long, but not beyond the end.
     pub(crate) fn pause(&self, cx: &Context, time: Duration) -> Result<(), Stopped> {
-        let left = Duration::try_from(self.0.duration_since(cx.now())).unwrap_or_default();
-        cx.wait(time.min(left))
+        cx.wait(time.min(self.left(cx)))
     }
 }
 

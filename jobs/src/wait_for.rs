@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::address::Address;
+use self::probe::Patience;
 #[cfg(feature = "http")]
 pub use self::subject::HttpAnswer;
 pub use self::subject::{LineOfFile, WhichProcess};
@@ -113,18 +114,23 @@ impl WaitFor {
         }
     }
 
-    /// One look: `None` when it has come to pass, otherwise why not.
-    fn look(&self, cx: &Context) -> Result<Option<String>> {
+    /// One look: `None` when it has come to pass, otherwise why not. What takes long ends at the deadline.
+    fn look(&self, cx: &Context, deadline: &Deadline) -> Result<Option<String>> {
         let start = cx.working_directory();
         match &self.until {
             Until::PortOpen(address) => probe::port_open(address),
             Until::PortClosed(address) => probe::port_closed(address),
             Until::FileExists(path) => probe::exists(&start.join(path), path),
             Until::FileGone(path) => probe::gone(&start.join(path), path),
-            Until::Line(line) => probe::line(&start.join(&line.file), line),
+            Until::Line(line) => {
+                let patience = Patience { cx, deadline };
+                probe::line(&start.join(&line.file), line, &patience)
+            }
             Until::ProcessGone(process) => probe::process_gone(start, process),
             #[cfg(feature = "http")]
-            Until::Http(http) => probe::http(cx, &http.validate()?, http.status.as_deref()),
+            Until::Http(http) => {
+                probe::http(&Patience { cx, deadline }, &http.validate()?, http.status.as_deref())
+            }
         }
     }
 }
@@ -157,12 +163,13 @@ impl Job for WaitFor {
 
     fn check(&mut self, cx: &mut Context) -> Result<()> {
         self.validated()?;
-        self.look(cx)?.map_or(Ok(()), |reason| Err(NotAsWanted::new(reason).into()))
+        let deadline = Deadline::after(cx, self.timeout.duration());
+        self.look(cx, &deadline)?.map_or(Ok(()), |reason| Err(NotAsWanted::new(reason).into()))
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
         let deadline = Deadline::after(cx, self.timeout.duration());
-        while let Some(reason) = self.look(cx)? {
+        while let Some(reason) = self.look(cx, &deadline)? {
             ensure!(!deadline.is_over(cx), "it did not come to pass within {}: {reason}", self.timeout);
             deadline.pause(cx, self.interval.duration())?;
         }

@@ -2,6 +2,7 @@
 //!
 //! Reads Linux's `/proc`; elsewhere nothing is found. Knows neither jobs nor who asks.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,14 +16,16 @@ use super::proc::stat;
 /// with an environment of their own (`sudo`, say) takes it from them.
 pub(crate) const COMMAND_VARIABLE: &str = "DOJOB_COMMAND";
 
-/// A value for [`COMMAND_VARIABLE`] that no other command of this machine has had since its start.
+/// A value for [`COMMAND_VARIABLE`] that no other command of this machine has had since its start, and that nobody can guess: who
+/// gives it to a process of their own has it ended.
 pub(crate) fn new_token() -> String {
     static PROCESS: OnceLock<String> = OnceLock::new();
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let process = PROCESS.get_or_init(|| {
         let pid = std::process::id();
         let started = stat(pid.cast_signed()).and_then(|fields| fields.get(19).cloned());
-        format!("{pid}-{}", started.unwrap_or_default())
+        let secret = RandomState::new().build_hasher().finish();
+        format!("{pid}-{}-{secret:016x}", started.unwrap_or_default())
     });
     format!("{process}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }

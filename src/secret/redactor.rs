@@ -11,7 +11,8 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use serde_json::Value;
 
 use super::mask::MASK;
-use super::matcher::{Matcher, join_overlapping};
+use super::matcher::{EDGE, Matcher, join_overlapping};
+use super::plain::Plain;
 use super::{forms, userinfo};
 
 /// Masks the texts of the secrets of a run.
@@ -21,6 +22,9 @@ pub(crate) struct Redactor {
     any: AtomicBool,
     matcher: RwLock<Option<Matcher>>,
 }
+
+/// How many bytes before its end a text is cut at most: a secret that has begun, and control codes within it.
+const FURTHEST: usize = 16 * EDGE;
 
 /// What is masked in the log of this process, which belongs to no run: the secrets of all of them.
 pub(crate) static IN_LOGS: Redactor = Redactor::new();
@@ -50,9 +54,19 @@ impl Redactor {
         Reading(self.matcher.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Where secrets stand in `text`: ranges of bytes in ascending order, those that overlap joined.
+    /// Where secrets stand in `text`, also with control codes within them: ranges of bytes in ascending order, those that overlap
+    /// joined.
     pub(crate) fn places(&self, text: &[u8]) -> Vec<Range<usize>> {
-        if self.is_idle() { Vec::new() } else { self.read().places(text) }
+        if self.is_idle() {
+            return Vec::new();
+        }
+        let reading = self.read();
+        let mut places = reading.places(text);
+        if let Some(plain) = Plain::of(text) {
+            places.extend(reading.places(&plain.bytes).iter().map(|place| plain.in_text(place)));
+            join_overlapping(&mut places);
+        }
+        places
     }
 
     /// As [`places`](Redactor::places), with the passwords and tokens in URLs.
@@ -103,9 +117,19 @@ impl Redactor {
     }
 
     /// Where a text that goes on behind its end can be cut so that no secret has only its beginning before the cut.
-    /// At most [`EDGE`](super::matcher::EDGE) bytes before the end.
+    /// At most [`FURTHEST`] bytes before the end.
     pub(crate) fn safe_cut(&self, text: &[u8]) -> usize {
-        if self.is_idle() { text.len() } else { text.len() - self.read().begun_at_end(text) }
+        if self.is_idle() {
+            return text.len();
+        }
+        let reading = self.read();
+        let cut = text.len() - reading.begun_at_end(text);
+        let Some(plain) = Plain::of(text) else { return cut };
+        let end = plain.bytes.len();
+        let begun = reading.begun_at_end(&plain.bytes);
+        let start = plain.in_text(&(end - begun..end)).start;
+        // What has more codes than that within it is not a line that anybody looks at.
+        if begun > 0 && text.len() - start <= FURTHEST { cut.min(start) } else { cut }
     }
 
     /// How much of the end of a text has to go where what follows is lost, so that no part of a secret is left there

@@ -110,7 +110,11 @@ pub(super) fn remove(opened: impl AsFd, is_dir: bool) -> Result<()> {
     for name in names(is_dir) {
         use anyhow::Context as _;
         use rustix::io::Errno;
-        match rustix::fs::fremovexattr(&opened, *name) {
+        let mut no_room: [u8; 0] = [];
+        // Who may not remove one is not told so of something that has none.
+        let removed = rustix::fs::fgetxattr(&opened, *name, &mut no_room[..])
+            .and_then(|_| rustix::fs::fremovexattr(&opened, *name));
+        match removed {
             Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => {}
             Err(errno) => return Err(errno).context("failed to remove its access control list"),
         }

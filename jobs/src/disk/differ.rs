@@ -148,6 +148,11 @@ pub(crate) fn add_file(
     found: Option<&mut OpenFile>,
     wanted: &[u8],
 ) -> io::Result<()> {
+    if let Some(size) = found.as_ref().and_then(|found| large_of_another_size(found, wanted.len() as u64)) {
+        let wanted = Fingerprint::of_bytes(wanted);
+        differences.add_difference(reason, format!("{size} bytes -> {wanted}"));
+        return Ok(());
+    }
     match read(cx, found)? {
         Read::All(bytes) => differences.add_content(reason, name, &bytes, wanted),
         Read::Large(found) => {
@@ -169,6 +174,11 @@ pub(crate) fn add_files(
     found: Option<&mut OpenFile>,
     wanted: &mut OpenFile,
 ) -> io::Result<()> {
+    if let Some(size) = found.as_ref().and_then(|found| large_of_another_size(found, wanted.meta.size)) {
+        let wanted = read(cx, Some(wanted))?.fingerprint();
+        differences.add_difference(reason, format!("{size} bytes -> {wanted}"));
+        return Ok(());
+    }
     let nothing = found.is_none();
     match (read(cx, found)?, read(cx, Some(wanted))?) {
         (Read::All(found), Read::All(wanted)) => differences.add_content(reason, name, &found, &wanted),
@@ -178,6 +188,12 @@ pub(crate) fn add_files(
         }
     }
     Ok(())
+}
+
+/// The size of a file that is not read at all: it is too large to be shown, and to hash it says no more than its size does. It
+/// may be larger than what can ever be read.
+fn large_of_another_size(found: &OpenFile, wanted: u64) -> Option<u64> {
+    Some(found.meta.size).filter(|size| *size > TEXT_LIMIT as u64 && *size != wanted)
 }
 
 enum Read {

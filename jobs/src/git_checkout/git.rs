@@ -3,13 +3,16 @@
 //!
 //! Knows how Git is called so that it asks nobody, and writes nothing where only a question was asked.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use dojob::{Command, CommandOutput, Context, CouldNotFindOut, OrCouldNotFindOut, Secret};
+use rustix::fs::{AtFlags, OFlags};
+use rustix::io::Errno;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +22,21 @@ use super::trusted::{self, git_directory};
 use super::words::{is_commit, short};
 use crate::r#become::{self, Become, Variables};
 use crate::disk::inspect::{self, Links};
+use crate::disk::walk::{Enter, WalkedEntry, walk_from};
+use crate::disk::{at, write};
 
 /// How long a question may take.
 const ASKING: Duration = Duration::from_secs(60);
+/// So that nobody is asked for a password, and no server is waited for that says nothing for half a minute.
+const UNLESS_SET: [(&str, &str); 3] = [
+    (
+        "GIT_SSH_COMMAND",
+        "ssh -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=15 -o ServerAliveCountMax=2",
+    ),
+    // Bytes a second.
+    ("GIT_HTTP_LOW_SPEED_LIMIT", "1"),
+    ("GIT_HTTP_LOW_SPEED_TIME", "30"),
+];
 /// How much of an answer is taken: the names of all files in a tree, say. One that is longer is none.
 const LONGEST_ANSWER: usize = 256 * 1024 * 1024;
 /// Where the local storage keeps [`UnderWay`].
@@ -75,6 +90,8 @@ pub(super) struct Git<'a> {
     pub(super) dest: PathBuf,
     pub(super) user: Option<&'a Become>,
     pub(super) login: Option<(&'a str, &'a Secret<String>)>,
+    /// The working copies that nobody else has a hand in.
+    pub(super) judged: RefCell<BTreeSet<PathBuf>>,
 }
 
 /// What is where the working copy should be.
@@ -88,19 +105,30 @@ pub(super) enum Place {
 }
 
 impl Git<'_> {
+    /// Refuses a working copy that others have a hand in; looked at once, since nobody else can change one that is not refused.
+    fn judge(&self, directory: &Path) -> Result<()> {
+        if self.judged.borrow().contains(directory) {
+            return Ok(());
+        }
+        let user = self.user.map_or(Ok(geteuid().as_raw()), |user| user.uid(self.cx))?;
+        trusted::refuse_foreign(directory, user)?;
+        self.judged.borrow_mut().insert(directory.to_owned());
+        Ok(())
+    }
+
     /// Git, somewhere.
     fn command(&self, directory: &Path, args: &[&str]) -> Result<Command<'_>> {
         if directory != Path::new("/") {
-            let user = self.user.map_or(Ok(geteuid().as_raw()), |user| user.uid(self.cx))?;
-            trusted::refuse_foreign(&self.dest, user)?;
+            self.judge(&self.dest)?;
+            self.judge(directory)?;
         }
         let mut plain = BTreeMap::from([
             ("LC_ALL", "C".to_owned()),
             ("GIT_TERMINAL_PROMPT", "0".to_owned()),
             ("GIT_OPTIONAL_LOCKS", "0".to_owned()),
         ]);
-        if std::env::var_os("GIT_SSH_COMMAND").is_none() {
-            plain.insert("GIT_SSH_COMMAND", "ssh -o BatchMode=yes".to_owned());
+        for (name, value) in UNLESS_SET.iter().filter(|(name, _)| std::env::var_os(name).is_none()) {
+            plain.insert(*name, (*value).to_owned());
         }
         if let Some(parent) = self.dest.parent() {
             // A repository around it is not meant.
@@ -175,7 +203,12 @@ impl Git<'_> {
         CouldNotFindOut::new(what).because(error).into()
     }
 
+    /// What is where the working copy should be.
+    ///
+    /// # Errors
+    /// When others have a hand in it, or it cannot be seen.
     pub(super) fn place(&self) -> Result<Place> {
+        self.judge(&self.dest)?;
         let Some(meta) = inspect::meta(&self.dest, Links::Follow)? else {
             // A link that leads nowhere is not followed by Git either.
             let is_link = inspect::meta(&self.dest, Links::Stay)?.is_some();
@@ -348,9 +381,14 @@ impl Git<'_> {
 
     /// Makes it a repository that comes from the right place.
     pub(super) fn init(&self) -> Result<()> {
-        let dest = self.dest.to_str().ok_or_else(|| anyhow!("`dest` must be UTF-8"))?;
         if !matches!(self.place()?, Place::Repository) {
-            self.command(Path::new("/"), &["init", "--quiet", "--", dest])?.run()?;
+            let is_new = inspect::meta(&self.dest, Links::Stay)?.is_none();
+            // Where somebody else than root becomes another user, it is not for them to rename what that one has made.
+            if is_new && (self.user.is_none() || geteuid().is_root()) {
+                self.init_new()?;
+            } else {
+                self.init_at(&self.dest)?;
+            }
         }
         if self.origin()?.as_deref() != Some(self.repo) {
             self.change(&["config", "--local", "remote.origin.url", self.repo])?;
@@ -362,6 +400,25 @@ impl Git<'_> {
             ])?;
         }
         Ok(())
+    }
+
+    fn init_at(&self, directory: &Path) -> Result<()> {
+        let directory = directory.to_str().ok_or_else(|| anyhow!("`dest` must be UTF-8"))?;
+        self.command(Path::new("/"), &["init", "--quiet", "--", directory])?.run()?;
+        Ok(())
+    }
+
+    /// Makes it under a name that nobody knows, and gives it its own: what others put there meanwhile, a link perhaps, is not
+    /// written to.
+    fn init_new(&self) -> Result<()> {
+        let beside = write::beside(self.cx, &self.dest)?;
+        self.init_at(&beside)?;
+        let directory = write::open_directory(write::directory_of(&self.dest)?)?;
+        let [made, name] = [&beside, &self.dest].map(|path| path.file_name().unwrap_or_default());
+        let is_renamed = write::rename_new(&directory, made, name)
+            .with_context(|| format!("failed to make {}", self.dest.display()))?;
+        ensure!(is_renamed, "somebody else has made {} meanwhile", self.dest.display());
+        write::settle(self.cx, &beside)
     }
 
     /// Fetches the commit, and says which one it is now: a branch may just have moved on.
@@ -441,9 +498,13 @@ impl Git<'_> {
 
     /// Takes note, before anything is changed, of what the cleanup has to know if nobody comes to its end.
     pub(super) fn remember(&self) -> Result<()> {
-        let directory = git_directory(&self.dest);
-        let locks = locks(&directory)?.iter().map(|lock| named_in(&directory, lock)).collect();
-        let fresh = match self.place()? {
+        let place = self.place()?;
+        let mut locks = Vec::new();
+        for_each_lock(&git_directory(&self.dest), |lock| {
+            locks.push(lock.path.to_string_lossy().into_owned());
+            Ok(())
+        })?;
+        let fresh = match place {
             Place::Repository => self.head()?.is_none() && self.has_nothing_else()?,
             Place::Free(_) => true,
             Place::Taken(_) => false,
@@ -465,16 +526,20 @@ impl Git<'_> {
     /// that time is kept as a commit, since it could be somebody's work.
     pub(super) fn mend(&self) -> Result<()> {
         let Some(under_way) = self.cx.local().get::<UnderWay>(UNDER_WAY)? else { return Ok(()) };
+        let place = self.place()?;
         let directory = git_directory(&self.dest);
-        for lock in locks(&directory)? {
-            let name = named_in(&directory, &lock);
+        for_each_lock(&directory, |lock| {
+            let (name, path) = (lock.path.to_string_lossy(), directory.join(lock.path));
             // Earlier versions have stored the whole path.
-            let is_it = |before: &String| *before == name || **before == *lock.to_string_lossy();
-            if !under_way.locks.iter().any(is_it) {
-                fs::remove_file(&lock).with_context(|| format!("failed to remove {}", lock.display()))?;
+            let is_it = |before: &String| **before == *name || **before == *path.to_string_lossy();
+            if under_way.locks.iter().any(is_it) {
+                return Ok(());
             }
-        }
-        if matches!(self.place()?, Place::Repository) {
+            // In the directory that was looked through, wherever its path leads by now.
+            rustix::fs::unlinkat(lock.parent, lock.name, AtFlags::empty())
+                .with_context(|| format!("failed to remove {}", path.display()))
+        })?;
+        if matches!(place, Place::Repository) {
             match (self.head()?, under_way.commit) {
                 (Some(_), _) => self.mend_files()?,
                 // The directory was empty: all that is in the way of the commit comes from it.
@@ -529,37 +594,20 @@ fn modification(entry: &str) -> Option<&str> {
     fields.last().filter(|_| !is_commit_alone).copied()
 }
 
-/// What a lock is called in its directory: a secret in the path of that is not written down with it.
-fn named_in(directory: &Path, lock: &Path) -> String {
-    lock.strip_prefix(directory).unwrap_or(lock).to_string_lossy().into_owned()
-}
-
-/// The files below by which Git says that it is at work.
-fn locks(directory: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut open = vec![directory.to_owned()];
-    while let Some(directory) = open.pop() {
-        let entries = match fs::read_dir(&directory) {
-            Ok(entries) => entries,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                continue;
-            }
-            Err(error) => {
-                return Err(error).with_context(|| format!("failed to read {}", directory.display()));
-            }
-        };
-        for entry in entries {
-            let entry = entry.with_context(|| format!("failed to read {}", directory.display()))?;
-            let kind = entry.file_type()?;
-            // Objects are many, and have no locks.
-            if kind.is_dir() && entry.file_name() != "objects" {
-                open.push(entry.path());
-            } else if kind.is_file() && entry.path().extension().is_some_and(|end| end == "lock") {
-                found.push(entry.path());
-            }
+/// Calls `visit` for each file in a directory of Git's by which it says that it is at work. Links are not followed.
+fn for_each_lock(git: &Path, mut visit: impl FnMut(&WalkedEntry<'_>) -> Result<()>) -> Result<()> {
+    let opened = match at::open(git, at::Links::Follow, OFlags::RDONLY | OFlags::DIRECTORY) {
+        Ok(opened) => opened,
+        Err(at::Fault::System(Errno::NOENT | Errno::NOTDIR)) => return Ok(()),
+        Err(fault) => return Err(inspect::refused(git, fault)),
+    };
+    walk_from(git, opened, |entry| {
+        if entry.meta.is_file() && entry.path.extension().is_some_and(|end| end == "lock") {
+            visit(entry)?;
         }
-    }
-    Ok(found)
+        // Objects are many, and have no locks.
+        Ok(if entry.name == c"objects" { Enter::No } else { Enter::Yes })
+    })
 }
 
 #[cfg(test)]
@@ -581,14 +629,23 @@ mod tests {
     #[test]
     fn locks_are_found_wherever_they_are_and_objects_are_not_looked_through() {
         let root = tempfile::tempdir().unwrap();
-        assert!(locks(&root.path().join("gone")).unwrap().is_empty());
+        let locks = |git: &Path| {
+            let mut found = Vec::new();
+            for_each_lock(git, |lock| {
+                found.push(lock.path.display().to_string());
+                Ok(())
+            })
+            .unwrap();
+            found.sort();
+            found
+        };
+        assert!(locks(&root.path().join("gone")).is_empty());
         for file in ["index.lock", "refs/heads/a.lock", "objects/b.lock", "config"] {
             let file = root.path().join(file);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, "").unwrap();
         }
-        let mut found = locks(root.path()).unwrap();
-        found.sort();
-        assert_eq!(found, ["index.lock", "refs/heads/a.lock"].map(|file| root.path().join(file)));
+        std::os::unix::fs::symlink("refs", root.path().join("link")).unwrap();
+        assert_eq!(locks(root.path()), ["index.lock", "refs/heads/a.lock"]);
     }
 }

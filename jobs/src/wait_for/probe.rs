@@ -9,9 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-#[cfg(feature = "http")]
-use dojob::Context;
-use dojob::{CouldNotFindOut, OrCouldNotFindOut};
+use dojob::{Context, CouldNotFindOut, OrCouldNotFindOut};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 #[cfg(feature = "http")]
@@ -21,7 +19,8 @@ use super::address::Address;
 use super::subject::{LineOfFile, WhichProcess};
 use crate::disk::inspect::{self, Found, Links};
 #[cfg(feature = "http")]
-use crate::http::{Call, Headers, Patience, Url, with_client};
+use crate::http::{self, Call, Headers, Url, with_client};
+use crate::patience::Deadline;
 use crate::text;
 
 /// How long a host may take to accept a connection.
@@ -29,12 +28,48 @@ const CONNECTING: Duration = Duration::from_secs(2);
 /// How long a web server may take to answer.
 #[cfg(feature = "http")]
 const ANSWERING: Duration = Duration::from_secs(10);
+/// How long it may take however little time is left.
+#[cfg(feature = "http")]
+const AT_LEAST_ANSWERING: Duration = Duration::from_secs(1);
 /// A line is held in memory as a whole, so that `^` and `$` are its ends; a longer one is passed over.
 const LONGEST_LINE: u64 = 16 * 1024 * 1024;
 /// How much of a program's name the kernel keeps.
 const COMM: usize = 15;
 
+/// So much of a file is read however little time is left: no more than a moment's work.
+const AT_LEAST: u64 = 16 * 1024 * 1024;
+/// Read from the system in pieces of this size.
+const PIECE: usize = 64 * 1024;
+
 type Looked = Result<Option<String>>;
+
+/// For how long is looked.
+pub(super) struct Patience<'a> {
+    pub(super) cx: &'a Context,
+    pub(super) deadline: &'a Deadline,
+}
+
+/// A file that is read until the deadline, or the end of the run.
+struct Bounded<'a> {
+    file: fs::File,
+    read: u64,
+    patience: &'a Patience<'a>,
+}
+
+impl Read for Bounded<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Patience { cx, deadline } = self.patience;
+        if cx.is_cancelled() {
+            return Err(io::Error::other("the run was asked to stop"));
+        }
+        if self.read >= AT_LEAST && deadline.is_over(cx) {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        let length = self.file.read(buffer)?;
+        self.read += length as u64;
+        Ok(length)
+    }
+}
 
 pub(super) fn port_open(address: &Address) -> Looked {
     Ok(match connect(address)? {
@@ -103,7 +138,7 @@ pub(super) fn gone(path: &Path, shown: &Path) -> Looked {
     Ok(inspect::meta(path, Links::Stay)?.is_some().then(|| format!("{} exists", shown.display())))
 }
 
-pub(super) fn line(path: &Path, wanted: &LineOfFile) -> Looked {
+pub(super) fn line(path: &Path, wanted: &LineOfFile, patience: &Patience<'_>) -> Looked {
     let shown = wanted.file.display();
     let file = match inspect::open(path, Links::Follow)? {
         Found::Nothing => return Ok(Some(format!("{shown} does not exist"))),
@@ -113,8 +148,23 @@ pub(super) fn line(path: &Path, wanted: &LineOfFile) -> Looked {
             return Err(CouldNotFindOut::new(format!("what is in {shown}")).because(what).into());
         }
     };
+    let mut reader = BufReader::with_capacity(PIECE, Bounded { file, read: 0, patience });
+    match line_in(&mut reader, wanted) {
+        Err(error) if error.chain().any(is_timeout) => {
+            let read = reader.get_ref().read / 1024 / 1024;
+            Ok(Some(format!("no line in the first {read} MiB of {shown} has `{}`", wanted.pattern)))
+        }
+        looked => looked,
+    }
+}
+
+fn is_timeout(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::TimedOut)
+}
+
+fn line_in(mut reader: &mut impl BufRead, wanted: &LineOfFile) -> Looked {
+    let shown = wanted.file.display();
     let what = || format!("what is in {shown}");
-    let mut reader = BufReader::new(file);
     if let Some(encoding) = text::wide(reader.fill_buf().or_could_not_find_out(what())?) {
         return Err(CouldNotFindOut::new(what()).because(format!("it is {encoding}, not UTF-8")).into());
     }
@@ -207,11 +257,14 @@ fn process_of_name(proc: &Path, name: &str) -> Looked {
 
 /// One request, which ends when the run is asked to stop.
 #[cfg(feature = "http")]
-pub(super) fn http(cx: &Context, url: &Url, status: Option<&[u16]>) -> Looked {
+pub(super) fn http(patience: &Patience<'_>, url: &Url, status: Option<&[u16]>) -> Looked {
     let none = Headers::new();
     let call = Call { follow: false, ..Call::new(Method::GET, url, &none) };
-    let patience = Patience::in_all(Some(ANSWERING.into()));
-    let answer = match with_client(cx, patience, |client| Ok(client.send(&call)?.status)) {
+    let Patience { cx, deadline } = patience;
+    let time = ANSWERING.min(deadline.left(cx).max(AT_LEAST_ANSWERING));
+    let answer = match with_client(cx, http::Patience::in_all(Some(time.into())), |client| {
+        Ok(client.send(&call)?.status)
+    }) {
         Ok(answer) => answer,
         Err(error) if cx.is_cancelled() => return Err(error),
         Err(error) => return Ok(Some(format!("{error:#}"))),
