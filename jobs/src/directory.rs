@@ -36,6 +36,10 @@ const SHOWN: usize = 100;
 /// Directories on the way to it that are missing are made, too, with the mode `0755`. A symbolic link that leads to a
 /// directory is as good as one, and what is asked for is asked of what it leads to.
 ///
+/// With `mode`, access control lists that grant more than that are taken away, also the one for what is created in the directory;
+/// so are those of a directory that is taken from another user. Files below that are given to somebody else stay the same files:
+/// a program that has one open for writing can go on writing to it.
+///
 /// ```
 /// # use dojob::Engine;
 /// # use dojob_jobs::Directory;

@@ -28,6 +28,9 @@ use crate::validated::validated;
 ///
 /// The directory that it is in has to exist. Other names of the file (hard links) keep the old content.
 ///
+/// With `mode`, an access control list that grants more than that is taken away. A file that another user may write to so far,
+/// and shall not any longer, is replaced by a new one also where its content is right, since they could have it open.
+///
 /// ```
 /// # use dojob::Engine;
 /// # use dojob_jobs::File;

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use dojob::{Context, Job};
-use rustix::fs::{AtFlags, Gid, Uid};
+use rustix::fs::{AtFlags, Gid, Mode as RawMode, OFlags, Uid};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::differ::Differences;
-use crate::disk::inspect::{self, Links};
+use crate::disk::inspect::{self, Links, Meta};
 use crate::disk::owner::{Attributes, Group, Owner, Resolved};
 use crate::disk::{path, write};
 use crate::guard;
@@ -110,11 +110,22 @@ impl Symlink {
 /// Gives the link itself to whom it should belong to.
 fn own(directory: &OwnedFd, link: &OsStr, attributes: &Resolved) -> Result<()> {
     let (uid, gid) = (attributes.uid.map(Uid::from_raw), attributes.gid.map(Gid::from_raw));
-    if uid.is_some() || gid.is_some() {
-        rustix::fs::chownat(directory, link, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
-            .with_context(|| format!("failed to give {} away", link.display()))?;
+    if uid.is_none() && gid.is_none() {
+        return Ok(());
     }
-    Ok(())
+    let give = || -> Result<()> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            // Whoever else may write to the directory can have put another file there, which is not to be given away.
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let opened = rustix::fs::openat(directory, link, flags, RawMode::empty())?;
+            ensure!(Meta::from(rustix::fs::fstat(&opened)?).is_symlink(), "it was replaced meanwhile");
+            Ok(rustix::fs::chownat(&opened, "", uid, gid, AtFlags::EMPTY_PATH)?)
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        Ok(rustix::fs::chownat(directory, link, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?)
+    };
+    give().with_context(|| format!("failed to give {} away", link.display()))
 }
 
 impl Job for Symlink {

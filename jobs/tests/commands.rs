@@ -8,6 +8,8 @@ mod r#become;
 mod command;
 #[path = "commands/git_checkout.rs"]
 mod git_checkout;
+#[path = "commands/git_foreign.rs"]
+mod git_foreign;
 #[path = "commands/git_losses.rs"]
 mod git_losses;
 #[path = "commands/shell_script.rs"]

@@ -29,8 +29,8 @@ pub(crate) enum Fault {
     #[error("{}", io::Error::from(*.0))]
     System(Errno),
     #[error(
-        "{} is a symbolic link that {who} could have created, so it is not followed; use the path that it leads to, or make \
-         its directory writable by its owner alone",
+        "{} is a symbolic link that {who} could have created, so it is not followed; use the path that it leads to, or see to \
+         it that the link is your own or root's, and its directory writable by its owner alone",
         .link.display()
     )]
     Link { link: PathBuf, who: String },

@@ -66,6 +66,28 @@ fn a_file_is_there_or_gone() {
 }
 
 #[test]
+fn a_file_without_end_is_not_read_beyond_the_timeout() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("huge");
+    // Nothing but a hole, which takes years to read.
+    let size = [1 << 62, 1 << 43].into_iter().find(|size| {
+        let created = fs::File::create(&file).unwrap();
+        created.set_len(*size).is_ok()
+    });
+    if size.is_none() {
+        return;
+    }
+    let line = Until::Line(LineOfFile { file: file.clone(), pattern: "ready".parse().unwrap() });
+    let came = converge(WaitFor::new(line.clone()).timeout(Duration::from_millis(1)));
+    assert_eq!(came.outcome, Outcome::Failed, "{came:?}");
+    assert!(came.reason.contains(&format!("MiB of {} has `ready`", file.display())), "{came:?}");
+    // What stands where it is always looked is found however little time there is.
+    fs::OpenOptions::new().write(true).open(&file).unwrap().write_all(b"ready\n").unwrap();
+    let came = converge(WaitFor::new(line).timeout(Duration::from_millis(1)));
+    assert_eq!(came.outcome, Outcome::InPlace, "{came:?}");
+}
+
+#[test]
 fn a_line_is_in_a_file() {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("log");

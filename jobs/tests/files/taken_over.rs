@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use dojob::{AnyJob, IntoJob, Outcome};
-use dojob_jobs::{Archive, AuthorizedKey, Directory, Download, File, Line, Template, Unarchive};
+use dojob_jobs::{Archive, AuthorizedKey, Directory, Download, File, Line, Size, Template, Unarchive};
 use tempfile::TempDir;
 
 use crate::support::*;
@@ -135,6 +135,32 @@ fn a_file_that_is_taken_over_is_no_longer_for_everybody_to_write() {
     let held = held(&path, USER, 0o6777);
     is_out_of_reach(|| any(File::new(root.path().join("shared/file"), TEXT).owner(0)), &path, held);
     assert_eq!(mode(&path), 0o755);
+}
+
+#[test]
+fn a_file_larger_than_can_be_read_is_replaced_without_being_read() {
+    let root = tempfile::tempdir().unwrap();
+    let [path, source] = ["huge", "source"].map(|name| root.path().join(name));
+    fs::write(&source, TEXT).unwrap();
+    let jobs: [Box<dyn Fn() -> AnyJob>; 3] = [
+        Box::new(|| any(File::new(&path, TEXT))),
+        Box::new(|| any(File::copy(&path, &source))),
+        Box::new(|| {
+            let url = format!("file://{}", source.display());
+            any(Download::new(url, &path).max_size(Size::bytes(1024)))
+        }),
+    ];
+    for job in jobs {
+        let huge = fs::File::create(&path).unwrap();
+        // A file system may have bounds of its own.
+        let Some(size) = [1_u64 << 62, 1 << 43].into_iter().find(|size| huge.set_len(*size).is_ok()) else {
+            return;
+        };
+        let (_, difference) = would(job(), root.path());
+        assert!(difference.starts_with(&format!("{size} bytes -> ")), "{difference}");
+        assert!(converge(job()).success());
+        assert_eq!(read(&path), TEXT);
+    }
 }
 
 /// A directory that the user has made and filled, and that is root's now; `etc/passwd` is root's.
