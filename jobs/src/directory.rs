@@ -373,13 +373,7 @@ fn grants_more(entry: &WalkedEntry<'_>, wanted: &Resolved) -> Result<bool> {
 }
 
 /// Sets what is wanted of something that a walk has come by; links are not followed.
-fn set(
-    cx: &Context,
-    path: &Path,
-    entry: &WalkedEntry<'_>,
-    wanted: &Resolved,
-    around: &Around,
-) -> Result<()> {
+fn set(cx: &Context, path: &Path, entry: &WalkedEntry<'_>, wanted: &Resolved, around: &Around) -> Result<()> {
     if !entry.meta.is_dir() && !entry.meta.is_file() {
         return set_other(entry, wanted);
     }
