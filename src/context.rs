@@ -5,11 +5,13 @@
 
 pub(crate) mod ahead;
 pub(crate) mod args;
+pub(crate) mod attempt;
 pub(crate) mod cancel;
 pub(crate) mod command;
 pub(crate) mod current;
 pub(crate) mod directory;
 pub(crate) mod escaped;
+pub(crate) mod group_attempt;
 mod mismatch;
 pub(crate) mod output;
 pub(crate) mod proc;
@@ -20,6 +22,7 @@ pub(crate) mod results;
 pub(crate) mod session;
 pub(crate) mod storage;
 pub(crate) mod time;
+pub(crate) mod values;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -30,12 +33,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use self::ahead::Ahead;
 use self::args::{ArgError, Args};
 use self::cancel::Cancel;
 use self::directory::Directory;
+use self::group_attempt::GroupAttempt;
 use self::process::Groups;
 use self::recorder::{Recorder, RunRecord};
 pub use self::results::ResultError;
@@ -54,6 +58,12 @@ pub(crate) trait Lineage: Send + Sync {
     fn comes_before(&self, dependency: u32, job: u32) -> bool;
     /// A name like this one.
     fn hint(&self, name: &str) -> String;
+    /// Whether a run of this job may have to be reverted for a group that it is in.
+    fn may_revert(&self, job: u32) -> bool;
+    /// Whether a job says that it provides a value.
+    fn provides(&self, job: u32, value: &str) -> bool;
+    /// Whether a job says that it requires a value.
+    fn requires(&self, job: u32, value: &str) -> bool;
 }
 
 /// What all tries of a run share.
@@ -62,6 +72,8 @@ pub(crate) struct Run {
     pub(crate) global: Global,
     pub(crate) handles: Handles,
     pub(crate) results: Mutex<HashMap<u32, Value>>,
+    /// The values that jobs have provided, by name.
+    pub(crate) values: Mutex<HashMap<String, Value>>,
     /// The jobs that a run has changed.
     pub(crate) changed: Mutex<HashSet<u32>>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -79,6 +91,8 @@ pub(crate) struct Run {
     /// Where the run began.
     pub(crate) directory: Directory,
     pub(crate) no_act: bool,
+    /// When the time of the run is over, by its clock.
+    pub(crate) deadline: Option<Duration>,
     /// In a look ahead: what is not in place.
     pub(crate) ahead: Option<Ahead>,
     /// Whether what is run may have to be reverted.
@@ -90,6 +104,10 @@ impl Run {
         self.results.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn values(&self) -> MutexGuard<'_, HashMap<String, Value>> {
+        self.values.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What a cleanup of an earlier run is handed: other arguments, its own directory, and nothing that lived in that
     /// process.
     pub(crate) fn of_earlier(&self, args: Args, directory: Directory, lineage: Arc<dyn Lineage>) -> Run {
@@ -98,6 +116,7 @@ impl Run {
             global: Global::new(self.emitter.redactor()),
             handles: self.handles.clone(),
             results: Mutex::default(),
+            values: Mutex::default(),
             changed: Mutex::default(),
             clock: self.clock.clone(),
             first_tries: Mutex::default(),
@@ -109,6 +128,7 @@ impl Run {
             groups: self.groups.clone(),
             directory,
             no_act: self.no_act,
+            deadline: None,
             ahead: None,
             reverts: self.reverts,
         }
@@ -137,6 +157,10 @@ pub struct Context {
     was_told: Cell<bool>,
     /// For what a revert is called.
     failures: Option<Arc<BTreeMap<String, Failure>>>,
+    /// The attempt of its innermost group that has attempts.
+    group_attempt: Option<Arc<GroupAttempt>>,
+    /// What this try has provided so far.
+    provided: Map<String, Value>,
     /// When the job's time is over, by the engine's clock; cleanups and reverts have all the time they need.
     deadline: Option<Duration>,
 }
@@ -154,7 +178,9 @@ impl Context {
             absent: false,
             was_told: Cell::new(false),
             failures: None,
-            deadline: None,
+            group_attempt: None,
+            provided: Map::new(),
+            deadline: run.deadline,
         }
     }
 
@@ -206,7 +232,7 @@ impl Context {
     /// Whether the job's [`revert`](crate::Job::revert) may be called for this run, should another job fail for good
     /// ([`OnFailure::Revert`](crate::OnFailure::Revert)): only then does a run have to keep what it replaces.
     pub fn may_be_reverted(&self) -> bool {
-        self.run.reverts
+        self.run.reverts || self.run.lineage.may_revert(self.id)
     }
 
     /// The directory in which the run began, and in which commands start.

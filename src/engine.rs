@@ -9,6 +9,12 @@ mod aftermath;
 mod apply;
 pub(crate) mod attempt;
 mod converge;
+#[cfg(test)]
+mod group_crash_tests;
+mod group_policy;
+mod group_rollback;
+mod group_states;
+mod limits;
 pub(crate) mod log;
 mod obligation;
 mod phase_call;
@@ -38,7 +44,6 @@ use self::converge::Convergence;
 use self::log::Log;
 use self::plan::Plan;
 use self::plan_mismatch::{PlanMismatch, UnplannableError};
-use self::policy::OnFailure;
 use self::recorder::LogRecorder;
 use self::scheduler::Tries;
 use self::settings::Settings;
@@ -51,6 +56,7 @@ use crate::event::Observer;
 use crate::graph::JobGraph;
 use crate::graph::error::GraphErrors;
 use crate::job::IntoJob;
+use crate::job::policy::OnFailure;
 use crate::report::{CleanupReport, PendingCleanup, Report};
 use crate::secret::Secret;
 
@@ -90,6 +96,8 @@ impl Engine {
     /// An engine for a graph that is there already.
     pub fn with_graph(graph: JobGraph) -> Self {
         let graph = Arc::new(graph);
+        let may_revert_all = graph.groups().may_revert_all();
+        let limits = graph.limits().clone();
         let setup = Setup {
             whole: graph.clone(),
             graph,
@@ -104,12 +112,15 @@ impl Engine {
                 cleanup: true,
                 durable: false,
                 on_failure: OnFailure::Keep,
+                may_revert_all,
                 forget_undo: false,
             },
             clock: Arc::new(SystemClock::new()),
             simulated: None,
             stop: StopHandle::default(),
             started_runs: Vec::new(),
+            limits,
+            time_limit: None,
             recorder: None,
             unreadable: None,
             scope: None,
@@ -190,6 +201,27 @@ impl Engine {
     pub fn workers(mut self, workers: usize) -> Self {
         assert!(workers > 0, "somebody has to do the work");
         self.setup.workers = workers;
+        self
+    }
+
+    /// At most `at_once` jobs are at work at once that [use](crate::Job::uses) `name`; called again for the same name, it takes
+    /// the place of what was said before. A job that uses a limit which is not set is refused before anything runs
+    /// ([`Report::refusal`]).
+    ///
+    /// # Panics
+    /// When it is 0.
+    #[must_use]
+    pub fn limit(mut self, name: impl Into<String>, at_once: usize) -> Self {
+        assert!(at_once > 0, "a job that uses it could never start");
+        self.setup.limits.insert(name.into(), at_once);
+        self
+    }
+
+    /// How long a run may take, cleanups and reverts not counted. When that time is over it is stopped: nothing new starts,
+    /// commands are ended, cleanups are called, and [`Report::is_timed_out`] is true. No limit unless this is called.
+    #[must_use]
+    pub fn time_limit(mut self, time: Duration) -> Self {
+        self.setup.time_limit = Some(time);
         self
     }
 

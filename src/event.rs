@@ -61,6 +61,8 @@ pub enum Outcome {
     InPlace,
     /// Converged by a run: its recheck passed, or, where the work shows late, the check of a later try.
     Changed,
+    /// Not to be done, since a condition was false; those that depend on it go on as if it had converged.
+    Skipped,
     /// Changed by a run, and then reverted, since something else failed.
     Reverted,
     /// All its tries failed.
@@ -81,9 +83,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether the job is in its wanted state, and its dependents may start.
+    /// Whether the job is in its wanted state, or was skipped, so that its dependents may start.
     pub fn is_converged(self) -> bool {
-        matches!(self, Outcome::InPlace | Outcome::Changed)
+        matches!(self, Outcome::InPlace | Outcome::Changed | Outcome::Skipped)
     }
 
     /// The words for people: `in place`, `changed`, `would run`, …
@@ -91,6 +93,7 @@ impl Outcome {
         match self {
             Outcome::InPlace => "in place",
             Outcome::Changed => "changed",
+            Outcome::Skipped => "skipped",
             Outcome::Reverted => "reverted",
             Outcome::Failed => "failed",
             Outcome::Blocked => "blocked",
@@ -274,6 +277,37 @@ pub enum Event {
         #[serde(rename = "seconds", serialize_with = "seconds")]
         delay: Duration,
     },
+    /// An attempt of a group begins.
+    #[non_exhaustive]
+    AttemptStarted {
+        /// The group's name.
+        group: Arc<str>,
+        /// Which attempt, counted from 1.
+        attempt: u32,
+        /// How many it may have.
+        attempts: u32,
+        /// What it is attempted with, where it is attempted for each of several values.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        value: Option<Value>,
+    },
+    /// An attempt of a group has failed, and what was run in it was reverted as far as that is possible.
+    #[non_exhaustive]
+    AttemptFailed {
+        /// The group's name.
+        group: Arc<str>,
+        /// Which attempt, counted from 1.
+        attempt: u32,
+        /// Whether there is another one.
+        again: bool,
+        /// From now until that may start.
+        #[serde(rename = "seconds", serialize_with = "seconds")]
+        delay: Duration,
+        /// The jobs that failed for good.
+        because_of: Vec<Arc<str>>,
+        /// The jobs that had settled and are open again.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        reopened: Vec<Arc<str>>,
+    },
     /// A job has its outcome.
     #[non_exhaustive]
     JobSettled {
@@ -393,6 +427,8 @@ pub struct Counts {
     pub in_place: usize,
     /// Converged by a run.
     pub changed: usize,
+    /// Not to be done, by a condition.
+    pub skipped: usize,
     /// Converged by a run, and then reverted.
     pub reverted: usize,
     /// All tries failed.
@@ -418,6 +454,15 @@ impl Counts {
         *self.slot(outcome) += 1;
     }
 
+    pub(crate) fn remove(&mut self, outcome: Outcome) {
+        *self.slot(outcome) -= 1;
+    }
+
+    /// Those that are in their wanted state, or need not be.
+    pub(crate) fn converged(self) -> usize {
+        self.in_place + self.changed + self.skipped
+    }
+
     /// One job that was counted as `from` has become `to`.
     pub(crate) fn change(&mut self, from: Outcome, to: Outcome) {
         *self.slot(from) -= 1;
@@ -428,6 +473,7 @@ impl Counts {
         match outcome {
             Outcome::InPlace => &mut self.in_place,
             Outcome::Changed => &mut self.changed,
+            Outcome::Skipped => &mut self.skipped,
             Outcome::Reverted => &mut self.reverted,
             Outcome::Failed => &mut self.failed,
             Outcome::Blocked => &mut self.blocked,
@@ -450,6 +496,7 @@ impl Counts {
         [
             Outcome::InPlace,
             Outcome::Changed,
+            Outcome::Skipped,
             Outcome::Reverted,
             Outcome::WouldRun,
             Outcome::CouldNotFindOut,

@@ -2,11 +2,15 @@
 //!
 //! Knows what a job is handed ([`Context`](crate::Context)), but neither how jobs make a graph nor how they are tried.
 
+pub(crate) mod about;
 pub(crate) mod any_job;
+pub(crate) mod condition;
 pub(crate) mod erased;
+pub(crate) mod group;
 mod into_job;
 pub(crate) mod kind;
 pub mod marker;
+pub(crate) mod policy;
 pub(crate) mod reason;
 pub(crate) mod retry;
 pub(crate) mod traits;

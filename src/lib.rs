@@ -144,16 +144,17 @@ mod view;
 
 pub use crate::clock::{Clock, SystemClock, VirtualClock, Wake};
 pub use crate::context::args::ArgError;
+pub use crate::context::attempt::AttemptError;
 pub use crate::context::command::{Command, CommandError, CommandOutput, FailedCommand};
 pub use crate::context::output::Captured;
 pub use crate::context::result_text::ResultText;
 pub use crate::context::storage::{Global, Handles, Local, StorageError};
 pub use crate::context::time::Stopped;
+pub use crate::context::values::ValueError;
 pub use crate::context::{Context, ResultError};
 pub use crate::digest::Digest;
 pub use crate::engine::plan::{PLAN_VERSION, Plan, PlannedJob};
 pub use crate::engine::plan_mismatch::{Drift, DriftKind, GraphChange, PlanMismatch, UnplannableError};
-pub use crate::engine::policy::OnFailure;
 pub use crate::engine::{Engine, StopHandle};
 pub use crate::event::{Counts, Event, Failure, FailureKind, Observer, Outcome, Phase, Stream};
 pub use crate::graph::builder::{FromClosures, FromType, GraphBuilder, NodeBuilder};
@@ -161,11 +162,15 @@ pub use crate::graph::error::{GraphError, GraphErrors};
 pub use crate::graph::{JobGraph, Node};
 pub use crate::host::file_log::{Journal, JournalError};
 pub use crate::host::lock::Holder;
+pub use crate::job::condition::SkipDepth;
+pub use crate::job::group::Group;
+pub use crate::job::policy::{Attempts, AttemptsError, OnFailure};
 pub use crate::job::reason::{CouldNotFindOut, NotAsWanted, OrCouldNotFindOut, Permanent};
 pub use crate::job::retry::{Retry, RetryError};
 pub use crate::job::{AnyJob, Deps, DummyJob, IntoJob, Job, JobKind, RunOnlyJob, marker};
 pub use crate::report::{
-    CleanupReport, JobReport, PendingCleanup, REPORT_VERSION, Refusal, Report, RevertEnding, RevertReport,
+    CleanupReport, GroupReport, JobReport, PendingCleanup, REPORT_VERSION, Refusal, Report, RevertEnding,
+    RevertReport,
 };
 pub use crate::secret::{MASK, Secret};
 pub use crate::view::console::{Color, Console};

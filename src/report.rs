@@ -48,6 +48,7 @@ pub struct Report {
     pub(crate) graph: SharedGraph,
     pub(crate) records: Vec<Record>,
     pub(crate) hindrances: Hindrances,
+    pub(crate) groups: Vec<GroupReport>,
     pub(crate) reverts: Vec<RevertReport>,
     pub(crate) cleanups: Vec<CleanupReport>,
     pub(crate) pending: Vec<PendingCleanup>,
@@ -57,6 +58,7 @@ pub struct Report {
     pub(crate) started: Timestamp,
     pub(crate) duration: Duration,
     pub(crate) no_act: bool,
+    pub(crate) timed_out: bool,
     pub(crate) stopped: bool,
     pub(crate) counts: Counts,
 }
@@ -68,9 +70,9 @@ impl Report {
         self.converged() && self.failed_cleanups().next().is_none() && !self.needs_decision
     }
 
-    /// Whether every job is in its wanted state, whatever became of the cleanups.
+    /// Whether every job is in its wanted state or was skipped, whatever became of the cleanups.
     pub fn converged(&self) -> bool {
-        self.counts.in_place + self.counts.changed == self.records.len()
+        self.counts.converged() == self.records.len()
     }
 
     /// Whether at least one job is in its wanted state.
@@ -91,6 +93,11 @@ impl Report {
     /// Whether the run was ended before all jobs had settled by themselves.
     pub fn is_stopped(&self) -> bool {
         self.stopped
+    }
+
+    /// Whether jobs were left because the time of the run was over ([`Engine::time_limit`](crate::Engine::time_limit)).
+    pub fn is_timed_out(&self) -> bool {
+        self.timed_out
     }
 
     /// The time of day at which the run began.
@@ -135,6 +142,11 @@ impl Report {
     /// The cleanups that failed.
     pub fn failed_cleanups(&self) -> impl Iterator<Item = &CleanupReport> {
         self.cleanups.iter().filter(|cleanup| cleanup.failure.is_some())
+    }
+
+    /// The groups of the graph, outer ones first.
+    pub fn groups(&self) -> &[GroupReport] {
+        &self.groups
     }
 
     /// What was reverted, in that order, and what was not.
@@ -270,7 +282,7 @@ impl<'r> JobReport<'r> {
 /// The failure that explains an outcome best.
 pub(crate) fn decisive_failure(outcome: Outcome, detail: Option<&Detail>) -> Option<&Failure> {
     match outcome {
-        Outcome::InPlace => None,
+        Outcome::InPlace | Outcome::Skipped => None,
         // A job that runs every time has no check that could say why.
         Outcome::Changed => detail?.because.as_ref(),
         _ => detail?.failures.last(),
@@ -286,6 +298,20 @@ impl std::fmt::Debug for JobReport<'_> {
             .field("reason", &self.reason())
             .finish_non_exhaustive()
     }
+}
+
+/// How a group was attempted. Whether it converged says the job of its name.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[non_exhaustive]
+pub struct GroupReport {
+    /// The group's name.
+    pub name: Arc<str>,
+    /// How many attempts have begun, those of an earlier, interrupted convergence included; 0 where the group has no attempts policy, or
+    /// none has begun.
+    pub attempts: u32,
+    /// What the last one was attempted with, secrets masked, where the group is attempted for each of several values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
 }
 
 /// How one cleanup ended.
@@ -365,7 +391,7 @@ pub enum RevertEnding {
 
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Report", 15)?;
+        let mut fields = serializer.serialize_struct("Report", 16)?;
         fields.serialize_field("v", &REPORT_VERSION)?;
         fields.serialize_field("started", &self.started)?;
         fields.serialize_field("seconds", &self.duration.as_secs_f64())?;
@@ -376,6 +402,7 @@ impl Serialize for Report {
         fields.serialize_field("partial_success", &self.partial_success())?;
         fields.serialize_field("counts", &self.counts)?;
         fields.serialize_field("jobs", &Sequence(|| self.jobs()))?;
+        fields.serialize_field("groups", &self.groups)?;
         fields.serialize_field("reverts", &self.reverts)?;
         fields.serialize_field("revert_incomplete", &self.is_revert_incomplete())?;
         fields.serialize_field("cleanups", &self.cleanups)?;

@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::{anyhow, bail, ensure};
 use dojob::{
-    CouldNotFindOut, Engine, JobGraph, Journal, JsonLines, NotAsWanted, OnFailure, Retry, VirtualClock,
+    Attempts, Context, CouldNotFindOut, Engine, Group, JobGraph, Journal, JsonLines, NotAsWanted, OnFailure,
+    Retry, SkipDepth, VirtualClock,
 };
 use serde_json::Value;
 
@@ -81,6 +83,18 @@ fn lines() -> Vec<Value> {
         let engine = Engine::with_graph(graph.build().unwrap()).no_act(no_act).clock(VirtualClock::new());
         engine.observe(JsonLines::new(written.clone()).diff(true)).converge();
     }
+    let mut graph = JobGraph::builder();
+    graph.dummy("first");
+    let succeeds_at_last = |cx: &mut Context| {
+        ensure!(cx.attempt() == 2, "not yet");
+        Ok(())
+    };
+    graph.run_only("each", succeeds_at_last).after(["first"]).retry(Retry::tries(1));
+    let group = Group::new("group").jobs_named(["first", "each"]);
+    graph.add(group.attempts(Attempts::for_each(["a", "b"]).delay(Duration::from_secs(1))));
+    graph.dummy("skipped").only_if(SkipDepth::Itself, |_| Ok(false));
+    let engine = Engine::with_graph(graph.build().unwrap()).clock(VirtualClock::new());
+    engine.observe(JsonLines::new(written.clone())).converge();
     let state = tempfile::tempdir().unwrap();
     for (no_act, is_stubborn) in [(false, true), (true, true), (false, false)] {
         let mut graph = JobGraph::builder();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use crate::engine::policy::OnFailure;
+use crate::job::policy::OnFailure;
 use crate::units;
 use crate::view::console::Color;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Context;
+use super::{Context, Run};
 use crate::clock::Wake;
 use crate::event::Phase;
 
@@ -15,6 +15,23 @@ use crate::event::Phase;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the run was asked to stop")]
 pub struct Stopped;
+
+impl Run {
+    /// Whether the time of the run is over.
+    pub(crate) fn is_over_time(&self) -> bool {
+        self.deadline.is_some_and(|deadline| self.clock.now() >= deadline)
+    }
+
+    /// Whether nothing new is to begin: it was asked to stop, or its time is over.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.cancel.is_asked() || self.is_over_time()
+    }
+
+    /// A job starts anew, and its time with it.
+    pub(crate) fn forget_time(&self, job: u32) {
+        self.first_tries.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
+    }
+}
 
 impl Context {
     /// The time of day, by the engine's [clock](crate::Engine::clock).
@@ -54,7 +71,8 @@ impl Context {
         let mut first_tries = self.run.first_tries.lock().unwrap_or_else(PoisonError::into_inner);
         let began = *first_tries.entry(self.id).or_insert_with(|| self.run.clock.now());
         drop(first_tries);
-        self.deadline = Some(began.saturating_add(timeout));
+        let deadline = began.saturating_add(timeout);
+        self.deadline = Some(self.deadline.map_or(deadline, |run| run.min(deadline)));
     }
 
     /// How much time this job still has, where that is limited.

@@ -27,6 +27,8 @@ pub(super) struct Aftermath {
     pub(super) runs: Vec<StartedRun>,
     /// Everything that was run is being reverted, or is going to be.
     pub(super) is_undoing: bool,
+    /// Reverting a group has failed, so that nothing goes on.
+    pub(super) is_group_stuck: bool,
     /// Something that has to be reverted cannot be, for lack of its job.
     pub(super) has_lost_reverts: bool,
     /// The rollback could not be written down, so that it was not begun.

@@ -3,11 +3,12 @@
 //! What follows on what is decided by one table, [`next_step`]. This file does not know which job is next, nor whether
 //! there will be another try.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::log::record::Record;
 use super::obligation::Obligation;
@@ -18,10 +19,12 @@ use super::started_run::StartedRun;
 use super::step::{NextStep, Verdict, next_step};
 use crate::clock::Clock;
 use crate::context::Context;
+use crate::context::group_attempt::GroupAttempt;
 use crate::context::recorder::RunRecord;
 use crate::event::{Event, Failure, FailureKind, Phase};
 use crate::job::Erased;
 use crate::job::JobKind;
+use crate::job::condition::Condition;
 use crate::job::reason::CouldNotFindOut;
 use crate::panics::{Caught, catch};
 
@@ -35,6 +38,8 @@ pub(crate) struct Task {
     pub(crate) now: Duration,
     /// The job's span, around those of its tries.
     pub(crate) span: tracing::Span,
+    /// The attempt of its innermost group that has attempts.
+    pub(crate) group_attempt: Option<Arc<GroupAttempt>>,
 }
 
 /// A try that was made.
@@ -57,7 +62,6 @@ pub(crate) struct Done {
 pub(crate) fn attempt(context: &RunContext, task: &Task) -> Done {
     let job = context.graph.job(task.job);
     let emitter = &context.run.emitter;
-    emitter.emit(|| Event::TryStarted { job: job.name.clone(), attempt: task.attempt, tries: task.tries });
     let span = tracing::info_span!(parent: &task.span, "try", number = task.attempt, of = task.tries);
     let _entered = span.enter();
 
@@ -71,10 +75,20 @@ pub(crate) fn attempt(context: &RunContext, task: &Task) -> Done {
         failures: Vec::new(),
         now: task.now,
     };
+    attempt.cx.set_group_attempt(task.group_attempt.clone());
+    let is_skipped = attempt.unless_skipped();
+    if let Some(end @ TryEnd::Skipped(_)) = is_skipped {
+        return attempt.finish(end);
+    }
+    emitter.emit(|| Event::TryStarted { job: job.name.clone(), attempt: task.attempt, tries: task.tries });
+    if let Some(end) = is_skipped {
+        attempt.tell_of_condition();
+        return attempt.finish(end);
+    }
     let mut phase = Phase::Check;
     let end = loop {
         let verdict = attempt.phase(phase);
-        match next_step(attempt.kind, phase, verdict, context.run.no_act, context.run.cancel.is_asked()) {
+        match next_step(attempt.kind, phase, verdict, context.run.no_act, context.run.is_stopping()) {
             NextStep::Phase(next) => phase = next,
             NextStep::End(end) => break end,
         }
@@ -99,11 +113,44 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    /// Asks the job's condition, before its first try.
+    fn unless_skipped(&mut self) -> Option<TryEnd> {
+        let condition = self.context.graph.about(self.task.job)?.condition.as_ref()?;
+        if self.task.attempt > 1 || self.context.graph.about(self.task.job)?.group.is_some() {
+            return None;
+        }
+        let failed = match ask(condition, &self.cx, self.context) {
+            Ok(true) => return None,
+            Ok(false) => return Some(TryEnd::Skipped(condition.depth)),
+            Err(failure) => failure,
+        };
+        self.failures.push(*failed);
+        Some(if self.context.run.no_act { TryEnd::CouldNotFindOut } else { TryEnd::GivenUp })
+    }
+
+    /// The condition could not tell: that is told as a check that failed.
+    fn tell_of_condition(&self) {
+        let (emitter, job) = (&self.context.run.emitter, self.cx.job());
+        emitter.emit(|| Event::PhaseStarted { job: job.clone(), phase: Phase::Check, attempt: 1 });
+        emitter.emit(|| Event::PhaseEnded {
+            job: job.clone(),
+            phase: Phase::Check,
+            attempt: 1,
+            passed: false,
+            is_final: true,
+            failure: self.failures.last().cloned().map(Box::new),
+            duration: Duration::ZERO,
+        });
+    }
+
     fn finish(mut self, end: TryEnd) -> Done {
         let is_given_up = end == TryEnd::Failed && self.is_permanent();
         let end = if is_given_up { TryEnd::GivenUp } else { end };
         let converged = matches!(end, TryEnd::InPlace | TryEnd::Changed);
         let result = self.cx.result_so_far().filter(|_| converged).cloned();
+        if converged {
+            self.hand_on_values();
+        }
         let was_told = self.cx.was_told();
         self.note_result();
         let (job, attempt) = (self.task.job, self.task.attempt);
@@ -118,7 +165,7 @@ impl Attempt<'_> {
             let _ = catch(|| drop(self.body.take()));
         }
         let started_run = self.begun.zip(self.body).map(|(order, body)| {
-            let obligation = Obligation::of_a_start(self.context.settings.reverts());
+            let obligation = Obligation::of_a_start(self.context.may_revert(self.task.job));
             Box::new(StartedRun { order, attempt, of: None, obligation, body, cx })
         });
         Done { job, end, now: self.now, duration, failures: self.failures, result, started_run, was_told }
@@ -139,7 +186,14 @@ impl Attempt<'_> {
                 (self.context.graph.job(self.task.job), (self.task.attempt, self.task.tries));
             let (attempt, tries) = attempt;
             let local = self.cx.local().without_secrets();
-            let record = Record::Intent { n, job: job.name.to_string(), attempt, tries, local };
+            let record = Record::Intent {
+                n,
+                job: job.name.to_string(),
+                attempt,
+                tries,
+                local,
+                groups: self.context.graph.groups().reverting(self.task.job),
+            };
             let page = journal.intend(record, n, self.context.settings.durable || job.durable).with_context(
                 || format!("failed to write down in {} what is about to be run", journal.location()),
             )?;
@@ -147,6 +201,64 @@ impl Attempt<'_> {
         }
         self.begun = Some(n);
         Ok(())
+    }
+
+    /// What it provides is there for others from now on, and for the next start.
+    fn hand_on_values(&mut self) {
+        let provided = self.cx.provided();
+        if provided.is_empty() {
+            return;
+        }
+        let named = provided.iter().map(|(name, value)| (name.clone(), value.clone()));
+        self.context.run.values().extend(named);
+        let Some(journal) = self.context.journal.as_ref().filter(|_| !self.context.run.no_act) else {
+            return;
+        };
+        let redactor = self.context.run.emitter.redactor();
+        let open = provided.iter().filter(|(_, value)| !redactor.finds_in_value(value));
+        let values: Map<String, Value> = open.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let job = self.cx.name();
+        if journal.with_ledger(|ledger| ledger.provided(job) == Some(&values)) {
+            return;
+        }
+        let record = Record::Provided { job: job.to_owned(), values };
+        if let Err(error) = journal.append(&record, self.is_durable()) {
+            tracing::warn!(job, "failed to write down what it provides: {error}");
+        }
+    }
+
+    /// What it says it provides and is known neither from this try nor, in a check, from the journal.
+    fn missing_value(&mut self, phase: Phase) -> Option<Arc<str>> {
+        let provides = &self.context.graph.about(self.task.job)?.provides;
+        if phase == Phase::Check
+            && let Some(journal) = &self.context.journal
+            && let Some(known) = journal
+                .with_ledger(|ledger| ledger.provided(&self.context.graph.job(self.task.job).name).cloned())
+        {
+            for name in provides {
+                let known = known.get(&**name).filter(|_| !self.cx.provided().contains_key(&**name)).cloned();
+                self.cx.provided_mut().extend(known.map(|value| (name.to_string(), value)));
+            }
+        }
+        provides.iter().find(|name| !self.cx.provided().contains_key(&***name)).cloned()
+    }
+
+    /// A job is not as wanted while nobody knows what it provides.
+    fn with_values(
+        &mut self,
+        phase: Phase,
+        (verdict, failure): (Verdict, Option<Failure>),
+    ) -> (Verdict, Option<Failure>) {
+        let decides = matches!(phase, Phase::Check | Phase::Recheck) && verdict == Verdict::Passed;
+        let Some(missing) = decides.then(|| self.missing_value(phase)).flatten() else {
+            return (verdict, failure);
+        };
+        let reason = match phase {
+            Phase::Check => format!("it is in place, but `{missing}`, which it provides, is not known"),
+            _ => format!("it has not provided `{missing}`"),
+        };
+        let failure = Failure::new(phase, self.task.attempt, FailureKind::Error, reason);
+        (Verdict::Failed, Some(failure))
     }
 
     /// Whether what is written down has to survive power loss.
@@ -157,7 +269,7 @@ impl Attempt<'_> {
     /// A revert is handed what its run has set as result, also after a crash.
     fn note_result(&self) {
         let Some((n, journal)) =
-            self.begun.zip(self.context.journal.as_ref()).filter(|_| self.context.settings.reverts())
+            self.begun.zip(self.context.journal.as_ref()).filter(|_| self.context.may_revert(self.task.job))
         else {
             return;
         };
@@ -176,7 +288,7 @@ impl Attempt<'_> {
         let attempt = self.task.attempt;
         emitter.emit(|| Event::PhaseStarted { job: self.cx.job().clone(), phase, attempt });
         let written = if phase == Phase::Run { self.begin_run() } else { Ok(()) };
-        let (verdict, failure) = match (self.kind, phase) {
+        let ended = match (self.kind, phase) {
             _ if written.is_err() => {
                 let redactor = self.context.run.emitter.redactor();
                 (Verdict::Failed, failure(Ok(written), phase, attempt, false, redactor))
@@ -186,6 +298,7 @@ impl Attempt<'_> {
             (JobKind::RunOnly, Phase::Recheck) => self.result_of_run(),
             (JobKind::Job | JobKind::RunOnly, _) => self.call(phase),
         };
+        let (verdict, failure) = self.with_values(phase, ended);
         let (verdict, failure) = self.approved(phase, verdict, failure);
         let started = std::mem::replace(&mut self.now, self.context.clock.now());
         let is_permanent = self.is_permanent() || failure.as_ref().is_some_and(|failure| failure.permanent);
@@ -256,7 +369,7 @@ impl Attempt<'_> {
             (Ok(Ok(())), Err(error)) => Ok(Err(misplaced(error, phase))),
             (returned, _) => returned,
         };
-        let stopping = self.context.run.cancel.is_asked();
+        let stopping = self.context.run.is_stopping();
         let redactor = self.context.run.emitter.redactor();
         let failure = failure(returned, phase, self.task.attempt, stopping, redactor);
         let verdict = match &failure {
@@ -270,6 +383,20 @@ impl Attempt<'_> {
             },
         };
         (verdict, failure)
+    }
+}
+
+/// Whether a condition holds; where it cannot tell, that is a failure.
+pub(super) fn ask(condition: &Condition, cx: &Context, context: &RunContext) -> Result<bool, Box<Failure>> {
+    let returned = match catch(|| (condition.holds)(cx)) {
+        Ok(Ok(holds)) => return Ok(holds),
+        Ok(Err(error)) => Ok(Err(error.context("its condition cannot tell whether it is to be done"))),
+        Err(caught) => Err(caught),
+    };
+    let redactor = context.run.emitter.redactor();
+    match failure(returned, Phase::Check, 1, context.run.is_stopping(), redactor) {
+        Some(failure) => Err(Box::new(failure)),
+        None => Ok(true),
     }
 }
 

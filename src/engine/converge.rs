@@ -2,6 +2,8 @@
 //!
 //! The only place where the rooms of the engine meet; it decides nothing itself.
 
+mod attempts;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +13,8 @@ use tracing::Span;
 
 use super::aftermath::Aftermath;
 use super::attempt::{Done, Task};
+use super::group_states::beginning;
+use super::limits::{Limits, UnknownLimit};
 use super::log::fold::Ledger;
 use super::log::record::Record;
 use super::obligation::Transition;
@@ -24,11 +28,13 @@ use super::workers::{Inline, Simulated, Threads, Workers};
 use crate::clock::Wake;
 use crate::context::Run;
 use crate::context::directory::Directory;
+use crate::context::group_attempt::GroupAttempt;
 use crate::context::recorder::Recorder;
 use crate::context::storage::Global;
 use crate::event::{Counts, Event, Outcome, Phase};
 use crate::graph::SharedGraph;
 use crate::report::{Detail, Hindrances, Record as JobRecord, Refusal, Report, decisive_failure};
+use crate::suggest;
 
 /// A run in progress.
 pub(super) struct Convergence<'e> {
@@ -39,6 +45,10 @@ pub(super) struct Convergence<'e> {
     hindrances: Hindrances,
     counts: Counts,
     aftermath: Aftermath,
+    /// The attempts of the groups that are under way, or were last.
+    attempts: Vec<Option<Arc<GroupAttempt>>>,
+    /// How many attempts of each group have begun.
+    made: Vec<u32>,
     /// A span for each job in progress; filled only where somebody subscribes to them.
     spans: HashMap<u32, Span>,
     started: Duration,
@@ -68,6 +78,7 @@ impl<'e> Convergence<'e> {
             global: Global::new(setup.emitter.redactor()),
             handles: setup.handles.clone(),
             results: Default::default(),
+            values: Default::default(),
             changed: Default::default(),
             clock: setup.clock.clone(),
             first_tries: Default::default(),
@@ -79,6 +90,7 @@ impl<'e> Convergence<'e> {
             groups: setup.stop.groups.clone(),
             directory,
             no_act: settings.no_act,
+            deadline: setup.time_limit.map(|time| setup.clock.now().saturating_add(time)),
             ahead: settings.looks_ahead().then(Default::default),
             reverts: settings.reverts(),
         };
@@ -91,14 +103,10 @@ impl<'e> Convergence<'e> {
             settings,
             approval: setup.approval.clone(),
         };
-        // Nothing is known of a job that has not settled.
-        let unsettled = JobRecord {
-            outcome: Outcome::NotStarted,
-            tries: 0,
-            ran: false,
-            duration: Duration::ZERO,
-            detail: None,
-        };
+        for (_, group) in setup.graph.groups().iter() {
+            let secrets = group.spec.attempts.iter().flat_map(|attempts| attempts.secrets());
+            secrets.for_each(|secret| setup.emitter.redactor().add(secret));
+        }
         let context = Arc::new(context);
         let aftermath = Aftermath {
             context: context.clone(),
@@ -107,6 +115,7 @@ impl<'e> Convergence<'e> {
             first: next,
             runs: std::mem::take(&mut setup.started_runs),
             is_undoing: false,
+            is_group_stuck: false,
             has_lost_reverts: false,
             is_undo_unwritten: false,
             needs_decision: false,
@@ -115,7 +124,9 @@ impl<'e> Convergence<'e> {
             pending: Vec::new(),
         };
         Convergence {
-            records: vec![unsettled; setup.graph.len()],
+            records: vec![Self::unsettled(); setup.graph.len()],
+            attempts: vec![None; setup.graph.groups().len()],
+            made: vec![0; setup.graph.groups().len()],
             hindrances: Hindrances::new(settings.looks_ahead().then_some(setup.graph.len())),
             counts: Counts::default(),
             aftermath,
@@ -125,6 +136,12 @@ impl<'e> Convergence<'e> {
             context,
             setup,
         }
+    }
+
+    /// Nothing is known of a job that has not settled.
+    fn unsettled() -> JobRecord {
+        let (tries, ran, duration) = (0, false, Duration::ZERO);
+        JobRecord { outcome: Outcome::NotStarted, tries, ran, duration, detail: None }
     }
 
     pub(super) fn converge(mut self) -> Report {
@@ -140,15 +157,24 @@ impl<'e> Convergence<'e> {
         let mut scheduler =
             Scheduler::new(graph.dependencies(), graph.dependents(), policy, self.setup.settings.no_act);
         scheduler.look_ahead(self.setup.settings.looks_ahead());
+        if !graph.groups().is_empty() {
+            let has_condition = |job| graph.about(job).is_some_and(|about| about.condition.is_some());
+            let begins = beginning(graph.groups(), has_condition);
+            let reverts = self.setup.settings.reverts_on_failure();
+            scheduler = scheduler.with_groups(graph.groups(), begins, reverts);
+        }
         self.begin(&graph, false);
-        if let Some(refusal) = self.unreadable() {
+        let limits = Limits::new(&self.setup.limits, graph.uses());
+        if let Some(refusal) = self.unreadable().or_else(|| self.unknown_limit(limits.as_ref().err()?)) {
             self.leave_all();
             return self.report(Some(refusal));
         }
+        scheduler = scheduler.with_limits(limits.unwrap_or_default());
         if let Ahead::Over(refusal) = recovery::recover(&mut self.aftermath) {
             self.leave_all();
             return self.report(refusal);
         }
+        self.resume_groups(&mut scheduler);
         self.setup.stop.cancel.notify(&self.wake);
         match self.setup.simulated {
             Some(seed) => {
@@ -175,8 +201,10 @@ impl<'e> Convergence<'e> {
         let mut settled = Vec::new();
         // Asked of the clock as rarely as can be: a try that ends brings its time with it.
         let mut now = self.context.clock.now();
+        // What an earlier convergence had come to.
+        self.settle(scheduler, &mut settled);
         loop {
-            if self.setup.stop.is_stopped() || self.aftermath.is_undoing {
+            if self.is_over() {
                 scheduler.stop();
             }
             let next = if workers.is_free() { scheduler.next(now) } else { Next::WaitForNews };
@@ -188,7 +216,8 @@ impl<'e> Convergence<'e> {
                         ahead.note_behind(job);
                     }
                     let span = self.span(job);
-                    workers.start(Task { job, attempt, tries, now, span });
+                    let group_attempt = self.attempt_around(job);
+                    workers.start(Task { job, attempt, tries, now, span, group_attempt });
                     if workers.is_free() {
                         continue;
                     }
@@ -200,7 +229,20 @@ impl<'e> Convergence<'e> {
                 }
                 Next::WaitForNews => None,
                 Next::Rest => break,
+                Next::Begin { group, attempt } => {
+                    self.begin_attempt(scheduler, group, attempt);
+                    self.settle(scheduler, &mut settled);
+                    continue;
+                }
+                Next::Revert { group, attempt, again } => {
+                    self.revert_group(scheduler, group, attempt, again);
+                    self.settle(scheduler, &mut settled);
+                    now = self.context.clock.now();
+                    continue;
+                }
             };
+            let until =
+                [until, self.context.run.deadline.filter(|_| !self.is_over())].into_iter().flatten().min();
             match workers.news(until) {
                 Some(done) => {
                     now = now.max(done.now);
@@ -210,10 +252,23 @@ impl<'e> Convergence<'e> {
                 None => now = self.context.clock.now(),
             }
         }
-        if self.setup.stop.is_stopped() || self.aftermath.is_undoing {
+        if self.is_over() {
             scheduler.abandon();
             self.settle(scheduler, &mut settled);
         }
+    }
+
+    /// Whether jobs were left because the time of the run was over.
+    fn is_timed_out(&self) -> bool {
+        self.context.run.is_over_time() && self.counts.stopped + self.counts.not_started > 0
+    }
+
+    /// Whether nothing new is to start.
+    fn is_over(&self) -> bool {
+        self.setup.stop.is_stopped()
+            || self.aftermath.is_undoing
+            || self.aftermath.is_group_stuck
+            || self.context.run.is_over_time()
     }
 
     fn begin(&self, graph: &SharedGraph, only_pending: bool) {
@@ -251,7 +306,8 @@ impl<'e> Convergence<'e> {
         let job = done.job;
         let record = &mut self.records[job as usize];
         record.duration += done.duration;
-        record.tries = scheduler.attempts(job);
+        let is_skipped = matches!(done.end, TryEnd::Skipped(_));
+        record.tries = if is_skipped { 0 } else { scheduler.attempts(job) };
         let mut end = done.end;
         let mut because = record.detail.take().and_then(|detail| detail.because);
         if done.started_run.is_some() {
@@ -317,7 +373,10 @@ impl<'e> Convergence<'e> {
             self.counts.add(outcome);
             let may_change = self.hindrances.note(&self.context.graph, job, |id| scheduler.outcome(id));
             self.counts.may_change += usize::from(may_change && outcome == Outcome::InPlace);
-            self.aftermath.is_undoing |= outcome == Outcome::Failed && self.context.settings.reverts();
+            self.aftermath.is_undoing |= match self.attempts.is_empty() {
+                true => outcome == Outcome::Failed && self.context.settings.reverts_on_failure(),
+                false => scheduler.reverts_all(),
+            };
             self.spans.remove(&job);
             let emitter = &self.context.run.emitter;
             if emitter.is_observed() || tracing::enabled!(tracing::Level::DEBUG) {
@@ -360,8 +419,9 @@ impl<'e> Convergence<'e> {
         if self.setup.settings.cleanup && !self.setup.settings.no_act {
             rollback::clean_up(&mut self.aftermath);
         }
-        let has_converged = self.counts.in_place + self.counts.changed == self.records.len();
-        rollback::close(&mut self.aftermath, has_converged, self.setup.stop.is_stopped());
+        let has_converged = self.counts.converged() == self.records.len();
+        let is_stopped = self.setup.stop.is_stopped() || self.is_timed_out();
+        rollback::close(&mut self.aftermath, has_converged, is_stopped);
         self.report(None)
     }
 
@@ -381,6 +441,14 @@ impl<'e> Convergence<'e> {
     fn unreadable(&self) -> Option<Refusal> {
         let error = self.setup.unreadable.as_ref()?;
         Some(Refusal::UnreadableLog { reason: error.to_string() })
+    }
+
+    /// A job uses a limit that is not set.
+    fn unknown_limit(&self, unknown: &UnknownLimit) -> Option<Refusal> {
+        let name = &unknown.limit;
+        let hint = suggest::hint(name, self.setup.limits.keys().map(String::as_str));
+        let job = self.context.graph.job(unknown.job).name.to_string();
+        Some(Refusal::UnknownLimit { job, limit: name.clone(), hint })
     }
 
     /// No job had its turn.
@@ -412,6 +480,7 @@ impl<'e> Convergence<'e> {
 
     /// How it all ended.
     fn report(mut self, refusal: Option<Refusal>) -> Report {
+        let (groups, timed_out) = (self.group_reports(), self.is_timed_out());
         self.setup.started_runs = std::mem::take(&mut self.aftermath.runs);
         // The caller gets the directory back that it came with, as far as that still exists.
         let _ = self.context.run.directory.restore();
@@ -419,6 +488,7 @@ impl<'e> Convergence<'e> {
             graph: self.context.graph.clone(),
             records: std::mem::take(&mut self.records),
             hindrances: self.hindrances,
+            groups,
             reverts: self.aftermath.reverts,
             cleanups: self.aftermath.cleanups,
             pending: self.aftermath.pending,
@@ -427,6 +497,7 @@ impl<'e> Convergence<'e> {
             started: self.aftermath.at,
             duration: self.context.clock.now().saturating_sub(self.started),
             no_act: self.setup.settings.no_act,
+            timed_out,
             stopped: self.setup.stop.is_stopped() && self.counts.stopped + self.counts.not_started > 0,
             counts: self.counts,
         };

@@ -2,18 +2,6 @@
 //!
 //! Pure. Knows numbers of runs; not how one is reverted.
 
-/// What is done when a job has failed for good.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum OnFailure {
-    /// Everything stays as it is, all else that can be done is done, and the next start goes on from there.
-    #[default]
-    Keep,
-    /// Nothing new starts, what is at work ends, and then every run that was started is reverted
-    /// ([`Job::revert`](crate::Job::revert)). A job whose check passed was not changed and is left alone. A stop is no
-    /// failure: nothing is reverted for it, and the next start goes on.
-    Revert,
-}
-
 /// A run of a job, as far as the order of reverts is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Started {

@@ -12,9 +12,9 @@ use std::sync::Arc;
 pub(super) use self::pending::list;
 use self::rebuild::rebuild_all;
 use super::aftermath::Aftermath;
-use super::log::fold::Entry;
+use super::group_rollback;
+use super::log::fold::{Entry, Ledger, Stage, Undoing};
 use super::log::record::Record;
-use super::policy::OnFailure;
 use super::recorder::LogRecorder;
 use super::rollback::{self, Failures};
 use crate::event::Phase;
@@ -45,10 +45,13 @@ pub(super) fn recover(aftermath: &mut Aftermath) -> Ahead {
     if undo.is_some() && settings.forget_undo {
         aftermath.record(&Record::UndoEnded, settings.durable, "that the revert was given up");
     } else if let Some(failures) = undo {
-        if settings.on_failure == OnFailure::Keep {
+        if !settings.reverts() {
             return Ahead::Over(Some(refuse(aftermath, &failures)));
         }
         resume_rollback(aftermath, &journal, failures);
+        return Ahead::Over(None);
+    }
+    if !resume_group(aftermath, &journal) {
         return Ahead::Over(None);
     }
     if settings.cleanup {
@@ -62,17 +65,41 @@ pub(super) fn recover(aftermath: &mut Aftermath) -> Ahead {
     Ahead::Converge
 }
 
+/// An earlier convergence was interrupted, or got stuck, while it reverted a group: that goes on, and then everything else does. Says
+/// whether it can.
+fn resume_group(aftermath: &mut Aftermath, journal: &Arc<LogRecorder>) -> bool {
+    let undoing = journal.with_ledger(|ledger| {
+        let (group, state) = ledger.undoing_group()?;
+        match &state.stage {
+            Stage::Undoing { failures, .. } => Some((group.to_owned(), failures.clone())),
+            Stage::UnderWay | Stage::GivenUp { .. } => None,
+        }
+    });
+    let Some((group, failures)) = undoing else { return true };
+    let settings = aftermath.context.settings;
+    if settings.forget_undo {
+        aftermath.record(&Record::UndoEnded, settings.durable, "that the revert was given up");
+        return true;
+    }
+    let undone = group_rollback::resume(aftermath, &group, failures);
+    aftermath.forget_runs();
+    if let Err(error) = aftermath.context.run.directory.restore() {
+        tracing::error!("{error:#}");
+    }
+    !undone.is_stuck
+}
+
 /// Calls the cleanups that earlier convergences owe, with `declined` also those left out on purpose, and does nothing else.
 pub(super) fn only_clean_up(aftermath: &mut Aftermath, declined: bool) {
     match aftermath.journal() {
         Some(journal) if !aftermath.context.settings.no_act && !journal.is_read_only() => {
             // What has to be reverted needs what its cleanup would put away.
-            let undoing = journal.with_ledger(|ledger| ledger.undo().is_some());
+            let undoing = journal.with_ledger(Ledger::undoing);
             clean_up(aftermath, &journal, |entry| {
                 let owed = entry.obligation;
-                (owed.owes_cleanup() || (declined && owed.is_declined()))
-                    && !(undoing && owed.is_revertible())
+                (owed.owes_cleanup() || (declined && owed.is_declined())) && !undoing.concerns(entry)
             });
+            let undoing = undoing != Undoing::Nothing;
             if undoing {
                 keep_all(aftermath, "it has to be reverted first");
             }

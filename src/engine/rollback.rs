@@ -43,7 +43,7 @@ pub(super) fn undo(aftermath: &mut Aftermath, failures: Failures) -> Vec<Arc<str
 }
 
 /// What cannot be written down is not begun: killed in its middle, the next start would build on half of it.
-fn cannot_undo(aftermath: &mut Aftermath, error: &std::io::Error) {
+pub(super) fn cannot_undo(aftermath: &mut Aftermath, error: &std::io::Error) {
     let reason = format!("failed to write down that things are reverted: {error}");
     aftermath.is_undo_unwritten = true;
     for run in aftermath.runs.iter_mut().filter(|run| run.obligation.is_revertible()) {

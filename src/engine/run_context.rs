@@ -23,3 +23,10 @@ pub(crate) struct RunContext {
     /// While a plan is applied: which jobs may run.
     pub(super) approval: Option<Arc<Approval>>,
 }
+
+impl RunContext {
+    /// Whether a run of this job may have to be reverted.
+    pub(super) fn may_revert(&self, job: u32) -> bool {
+        self.settings.reverts() || self.graph.groups().may_revert(job)
+    }
+}

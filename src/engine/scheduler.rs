@@ -18,13 +18,23 @@
 //!      │ a dependency failed                 no delay                    │
 //!      └──────────────────────────────────────────────────────────────────┘
 //! ```
+//!
+//! Of a graph with groups it also says when one begins an attempt ([`Next::Begin`]), and when one that has failed is to be reverted
+//! ([`Next::Revert`]): then its jobs wait anew ([`Scheduler::start_again`]), or it is given up ([`Scheduler::give_up`]). Until that is done nothing of it
+//! starts. An entry of a queue that does not fit its job's state any more is passed over.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use super::group_policy::{Decision, Failed, to_skip};
+use super::group_states::GroupStates;
+use super::limits::Limits;
 use crate::event::Outcome;
 use crate::graph::adjacency::Adjacency;
+use crate::graph::groups::Groups;
+use crate::job::condition::SkipDepth;
 
 /// How often one job is tried, the engine's defaults filled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +55,12 @@ pub(crate) enum Next {
     WaitForNews,
     /// All is settled.
     Rest,
+    /// An attempt of this group is about to begin: see to that ([`Scheduler::begin`], [`Scheduler::skip_group`] or
+    /// [`Scheduler::refuse`]), and ask again.
+    Begin { group: u32, attempt: u32 },
+    /// This group has failed and nothing of it is at work: revert it, then [start it again](Scheduler::start_again) or
+    /// [give it up](Scheduler::give_up), and ask again.
+    Revert { group: u32, attempt: u32, again: bool },
 }
 
 /// How a try ended.
@@ -64,6 +80,8 @@ pub(crate) enum TryEnd {
     CouldNotFindOut,
     /// It was asked to stop before it could tell.
     Stopped,
+    /// Its condition is false.
+    Skipped(SkipDepth),
 }
 
 /// Where a job stands. Changed in [`Scheduler::set`] alone.
@@ -74,7 +92,7 @@ enum State {
     /// In the queue of those that may start.
     Ready,
     /// In the queue of those whose delay is not over.
-    Delayed,
+    Delayed { due: Duration },
     /// At work.
     Trying { since: Duration },
     /// Done with.
@@ -93,9 +111,20 @@ struct Slot {
     hindered: bool,
 }
 
+impl Slot {
+    fn is(&self, pass: u32, state: State) -> bool {
+        self.pass == pass && self.state == state
+    }
+}
+
 /// The state of a run.
 pub(crate) struct Scheduler<'g> {
+    dependencies: &'g Adjacency,
     dependents: &'g Adjacency,
+    /// Only of a graph that has any.
+    groups: Option<Box<GroupStates<'g>>>,
+    /// Only where there are any.
+    limits: Option<Box<Limits>>,
     policy: Box<dyn Fn(u32) -> Tries + 'g>,
     slots: Vec<Slot>,
     /// (pass, job), lowest first.
@@ -116,14 +145,17 @@ impl<'g> Scheduler<'g> {
     /// For a graph whose jobs are numbered so that dependencies come first. `policy` says how often a job is tried; in
     /// no-act that is once.
     pub(crate) fn new(
-        dependencies: &Adjacency,
+        dependencies: &'g Adjacency,
         dependents: &'g Adjacency,
         policy: impl Fn(u32) -> Tries + 'g,
         no_act: bool,
     ) -> Self {
         let jobs = dependencies.len();
         let mut scheduler = Scheduler {
+            dependencies,
             dependents,
+            groups: None,
+            limits: None,
             policy: Box::new(policy),
             slots: Vec::with_capacity(jobs),
             ready: BinaryHeap::new(),
@@ -155,19 +187,70 @@ impl<'g> Scheduler<'g> {
         self.look_ahead = look_ahead && self.no_act;
     }
 
+    /// With the groups of the graph. `begins`: which of them have to begin before a job of them starts; `run_reverts`: whether
+    /// everything is reverted after a failure that no group sees to.
+    pub(crate) fn with_groups(mut self, groups: &'g Groups, begins: Vec<bool>, run_reverts: bool) -> Self {
+        if !groups.is_empty() {
+            self.groups = Some(Box::new(GroupStates::new(groups, begins, run_reverts, self.no_act)));
+        }
+        self
+    }
+
+    /// With limits to how many jobs are at work at once that use the same thing.
+    pub(crate) fn with_limits(mut self, limits: Limits) -> Self {
+        if !limits.is_empty() {
+            self.limits = Some(Box::new(limits));
+        }
+        self
+    }
+
     /// What to do now. After [`Next::Try`] the try counts as begun; ask again for another worker.
     pub(crate) fn next(&mut self, now: Duration) -> Next {
         if self.stopped {
             return if self.at_work > 0 { Next::WaitForNews } else { Next::Rest };
         }
+        if let Some((group, failed)) = self.groups.as_ref().and_then(|groups| groups.turn()) {
+            let attempt = self.attempt(group);
+            return Next::Revert { group, attempt, again: failed == Failed::Again };
+        }
         while let Some(&Reverse((due, pass, job))) = self.delayed.peek() {
+            if self.is_void(job, pass, State::Delayed { due }) {
+                self.delayed.pop();
+                continue;
+            }
             if due > now {
                 break;
             }
             self.delayed.pop();
-            self.make_ready(job, pass);
+            self.enqueue(job, pass);
         }
-        if let Some(Reverse((pass, job))) = self.ready.pop() {
+        while let Some(Reverse((pass, job))) = self.ready.pop() {
+            if let Some(groups) = &mut self.groups {
+                if !self.slots[job as usize].is(pass, State::Ready) {
+                    // Whoever waits for a limit behind it has to be called in its place.
+                    if let Some(limits) = &mut self.limits {
+                        self.ready.extend(limits.pass_over(job).into_iter().map(Reverse));
+                    }
+                    continue;
+                }
+                if groups.is_frozen(job) {
+                    self.give_back(job);
+                    continue;
+                }
+                if let Some(group) = groups.unbegun(job) {
+                    self.ready.push(Reverse((pass, job)));
+                    return Next::Begin { group, attempt: groups.state(group).attempt };
+                }
+            }
+            if let Some(limits) = &mut self.limits
+                && !limits.take(job, pass)
+            {
+                // It is in the queue again once it may try to take what it lacks.
+                continue;
+            }
+            if let Some(groups) = &mut self.groups {
+                groups.started(job);
+            }
             self.highest_pass = self.highest_pass.max(pass);
             self.at_work += 1;
             let tries = self.tries(job).count;
@@ -191,7 +274,16 @@ impl<'g> Scheduler<'g> {
         let slot = self.slots[job as usize];
         let State::Trying { since } = slot.state else { panic!("job {job} was not being tried") };
         self.at_work -= 1;
+        if let Some(groups) = &mut self.groups {
+            groups.ended(job);
+        }
+        self.give_back(job);
         let outcome = match end {
+            TryEnd::Skipped(depth) => {
+                let skipped = self.whom(&[job], self.group_of(job), depth);
+                self.skip(job, &skipped, slot.pass);
+                return None;
+            }
             TryEnd::InPlace => Outcome::InPlace,
             TryEnd::Changed => Outcome::Changed,
             TryEnd::WouldRun => Outcome::WouldRun,
@@ -202,15 +294,18 @@ impl<'g> Scheduler<'g> {
             TryEnd::GivenUp => Outcome::Failed,
             TryEnd::Failed => {
                 let Tries { count, delay } = self.tries(job);
+                if slot.attempts < count && !self.stopped && self.is_frozen(job) {
+                    // What becomes of it is decided with its group.
+                    self.set(job, State::Ready);
+                    return None;
+                }
                 if slot.attempts < count && !self.stopped {
                     let pass = slot.pass.max(self.highest_pass) + 1;
                     let due = since.saturating_add(delay);
                     if delay.is_zero() {
                         self.make_ready(job, pass);
                     } else {
-                        self.slots[job as usize].pass = pass;
-                        self.set(job, State::Delayed);
-                        self.delayed.push(Reverse((due, pass, job)));
+                        self.delay(job, pass, due);
                     }
                     return Some(due);
                 }
@@ -232,10 +327,10 @@ impl<'g> Scheduler<'g> {
             let slot = self.slots[job as usize];
             let outcome = match slot.state {
                 State::Settled(_) | State::Trying { .. } => continue,
-                State::Waiting { .. } | State::Ready | State::Delayed if slot.attempts == 0 => {
+                State::Waiting { .. } | State::Ready | State::Delayed { .. } if slot.attempts == 0 => {
                     Outcome::NotStarted
                 }
-                State::Waiting { .. } | State::Ready | State::Delayed => Outcome::Stopped,
+                State::Waiting { .. } | State::Ready | State::Delayed { .. } => Outcome::Stopped,
             };
             self.set(job, State::Settled(outcome));
             self.news.push(job);
@@ -252,7 +347,7 @@ impl<'g> Scheduler<'g> {
     pub(crate) fn outcome(&self, job: u32) -> Option<Outcome> {
         match self.slots[job as usize].state {
             State::Settled(outcome) => Some(outcome),
-            State::Waiting { .. } | State::Ready | State::Delayed | State::Trying { .. } => None,
+            State::Waiting { .. } | State::Ready | State::Delayed { .. } | State::Trying { .. } => None,
         }
     }
 
@@ -270,7 +365,21 @@ impl<'g> Scheduler<'g> {
         if self.no_act { Tries { count: 1, delay: Duration::ZERO } } else { (self.policy)(job) }
     }
 
+    /// It may start, once its groups may.
     fn make_ready(&mut self, job: u32, pass: u32) {
+        match self.groups.as_ref().and_then(|groups| groups.not_before(job)) {
+            Some(due) => self.delay(job, pass, due),
+            None => self.enqueue(job, pass),
+        }
+    }
+
+    fn delay(&mut self, job: u32, pass: u32, due: Duration) {
+        self.slots[job as usize].pass = pass;
+        self.set(job, State::Delayed { due });
+        self.delayed.push(Reverse((due, pass, job)));
+    }
+
+    fn enqueue(&mut self, job: u32, pass: u32) {
         self.slots[job as usize].pass = pass;
         self.set(job, State::Ready);
         self.ready.push(Reverse((pass, job)));
@@ -280,12 +389,23 @@ impl<'g> Scheduler<'g> {
     /// no recursion: a million jobs may hang on one.
     fn settle(&mut self, job: u32, outcome: Outcome, pass: u32) {
         self.set(job, State::Settled(outcome));
-        let first = self.news.len();
         self.news.push(job);
         if outcome == Outcome::Stopped {
             // It did not fail, so it blocks nobody; `abandon` sees to those that have to be left.
             return;
         }
+        if outcome == Outcome::Failed
+            && let Some(groups) = &mut self.groups
+            && matches!(groups.job_failed(job), Decision::Again(_) | Decision::GiveUp(_))
+        {
+            // It blocks nobody before its group is given up.
+            return;
+        }
+        self.tell_dependents(self.news.len() - 1, pass);
+    }
+
+    /// Tells the dependents of the jobs that have settled since `first` in the news.
+    fn tell_dependents(&mut self, first: usize, pass: u32) {
         let mut at = first;
         while at < self.news.len() {
             let settled = self.news[at];
@@ -302,7 +422,9 @@ impl<'g> Scheduler<'g> {
     fn dependency_settled(&mut self, job: u32, converged: bool, pass: u32) {
         let slot = &mut self.slots[job as usize];
         let State::Waiting { open } = slot.state else {
-            unreachable!("a job waits for all of its dependencies")
+            // Skipped, or given up with its group, before that.
+            debug_assert!(matches!(slot.state, State::Settled(_)), "a job waits for all of its dependencies");
+            return;
         };
         slot.hindered |= !converged;
         // The last dependency to settle leaves its pass here.
@@ -320,6 +442,168 @@ impl<'g> Scheduler<'g> {
         }
     }
 
+    /// A job needs none of what it uses any more; who waits for it is in the queue again.
+    fn give_back(&mut self, job: u32) {
+        if let Some(limits) = &mut self.limits {
+            self.ready.extend(limits.give_back(job).into_iter().map(Reverse));
+        }
+    }
+
+    fn group_of(&self, job: u32) -> Option<u32> {
+        self.groups.as_ref().and_then(|groups| groups.groups.of(job))
+    }
+
+    /// Whether an entry of a queue is of no use any more.
+    #[inline]
+    fn is_void(&self, job: u32, pass: u32, state: State) -> bool {
+        self.groups.is_some() && (!self.slots[job as usize].is(pass, state) || self.is_frozen(job))
+    }
+
+    fn is_frozen(&self, job: u32) -> bool {
+        self.groups.as_ref().is_some_and(|groups| groups.is_frozen(job))
+    }
+
+    /// Whether everything is to be reverted, by the policies of groups or of the run.
+    pub(crate) fn reverts_all(&self) -> bool {
+        self.groups.as_ref().is_some_and(|groups| groups.reverts_all())
+    }
+
+    /// The attempt of a group that is under way or comes next.
+    pub(crate) fn attempt(&self, group: u32) -> u32 {
+        self.groups.as_ref().map_or(1, |groups| groups.state(group).attempt)
+    }
+
+    /// An attempt of a group begins; so many there are, where that is known.
+    pub(crate) fn begin(&mut self, group: u32, attempts: Option<u32>) {
+        if let Some(groups) = &mut self.groups {
+            groups.begin(group, attempts);
+        }
+    }
+
+    /// A group goes on with this attempt, which an earlier convergence had come to.
+    pub(crate) fn resume(&mut self, group: u32, attempt: u32) {
+        if let Some(groups) = &mut self.groups {
+            groups.resume(group, attempt);
+        }
+    }
+
+    /// There is nothing to attempt a group with: it has failed before a job of it has started.
+    pub(crate) fn refuse(&mut self, group: u32) {
+        let Some(groups) = &mut self.groups else { return };
+        let (decision, end) = (groups.refuse(group), groups.groups.node(group).end);
+        if let Some(end) = end {
+            groups.leave_untold(end);
+            self.set(end, State::Settled(Outcome::Failed));
+            self.news.push(end);
+        }
+        if decision == Decision::Keep {
+            self.give_up(group);
+        }
+    }
+
+    /// A group was reverted: its jobs wait anew, with all of their tries, and nothing of it starts before this time. Returns
+    /// those that had settled before, ascending.
+    pub(crate) fn start_again(&mut self, group: u32, not_before: Duration) -> Vec<u32> {
+        let Some(groups) = &mut self.groups else { return Vec::new() };
+        let jobs = groups.start_again(group, not_before);
+        let pass = self.highest_pass + 1;
+        let reopened = jobs.iter().copied().filter(|job| self.outcome(*job).is_some()).collect();
+        for &job in &jobs {
+            self.give_back(job);
+            self.set(job, State::Waiting { open: u32::MAX });
+        }
+        for &job in &jobs {
+            let (mut open, mut hindered) = (0, false);
+            for &dependency in self.dependencies.of(job) {
+                match self.outcome(dependency) {
+                    Some(outcome) => hindered |= !outcome.is_converged(),
+                    None => open += 1,
+                }
+            }
+            let slot = &mut self.slots[job as usize];
+            (slot.attempts, slot.hindered, slot.pass) = (0, hindered, pass);
+            match (open, hindered) {
+                (0, false) => self.make_ready(job, pass),
+                (0, true) => self.settle(job, Outcome::Blocked, pass),
+                (open, _) => self.set(job, State::Waiting { open }),
+            }
+        }
+        reopened
+    }
+
+    /// A group was reverted and is not attempted again: what of it has not settled is left, and those that depend on it are
+    /// blocked.
+    pub(crate) fn give_up(&mut self, group: u32) {
+        let Some(groups) = &mut self.groups else { return };
+        let (jobs, failed) = groups.give_up(group);
+        let pass = self.highest_pass.max(1);
+        for job in failed {
+            let converged = false;
+            let first = self.news.len();
+            let dependents = self.dependents;
+            dependents.of(job).iter().for_each(|on| self.dependency_settled(*on, converged, pass));
+            self.tell_dependents(first, pass);
+        }
+        for job in jobs {
+            let slot = self.slots[job as usize];
+            let outcome = match slot.state {
+                State::Settled(_) | State::Trying { .. } => continue,
+                _ if slot.attempts > 0 => Outcome::Stopped,
+                _ if slot.hindered => Outcome::Blocked,
+                _ => Outcome::NotStarted,
+            };
+            self.give_back(job);
+            self.set(job, State::Settled(outcome));
+            self.news.push(job);
+            self.tell_dependents(self.news.len() - 1, pass);
+        }
+    }
+
+    /// An interrupted convergence had given this group up, for the failures of these jobs.
+    pub(crate) fn resume_given_up(&mut self, group: u32, failed: &[u32]) {
+        for &job in failed {
+            if self.outcome(job).is_none()
+                && self.groups.as_ref().is_some_and(|groups| groups.groups.has(group, job))
+            {
+                self.set(job, State::Settled(Outcome::Failed));
+                self.news.push(job);
+                self.groups.as_mut().into_iter().for_each(|groups| groups.leave_untold(job));
+            }
+        }
+        self.give_up(group);
+    }
+
+    /// The condition of a group is false when it is about to begin.
+    pub(crate) fn skip_group(&mut self, group: u32, depth: SkipDepth) {
+        let Some(groups) = &mut self.groups else { return };
+        groups.begin(group, None);
+        let (jobs, parent) = (groups.groups.jobs(group), groups.groups.node(group).parent);
+        let skipped = self.whom(&jobs, parent, depth);
+        let by = jobs.last().copied().unwrap_or_default();
+        self.skip(by, &skipped, self.highest_pass.max(1));
+    }
+
+    fn whom(&self, jobs: &[u32], group: Option<u32>, depth: SkipDepth) -> Vec<u32> {
+        static NONE: LazyLock<Groups> = LazyLock::new(Groups::default);
+        let groups = self.groups.as_ref().map_or(&*NONE, |groups| groups.groups);
+        to_skip(self.dependents, groups, jobs, group, depth)
+    }
+
+    /// Settles jobs as skipped, by a condition of `by`.
+    fn skip(&mut self, by: u32, skipped: &[u32], pass: u32) {
+        let first = self.news.len();
+        for &job in skipped {
+            if self.outcome(job).is_none() {
+                self.set(job, State::Settled(Outcome::Skipped));
+                self.news.push(job);
+            }
+        }
+        if let Some(groups) = &mut self.groups {
+            groups.note_skipped(by, skipped);
+        }
+        self.tell_dependents(first, pass);
+    }
+
     /// The one place where a job's state changes. Illegal moves are mistakes of this file.
     #[inline]
     fn set(&mut self, job: u32, to: State) {
@@ -329,13 +613,16 @@ impl<'g> Scheduler<'g> {
                 (*state, to),
                 (State::Waiting { .. }, State::Waiting { .. } | State::Ready)
                     | (State::Ready, State::Trying { .. })
-                    | (State::Trying { .. }, State::Ready | State::Delayed)
-                    | (State::Delayed, State::Ready)
+                    | (State::Trying { .. }, State::Ready | State::Delayed { .. })
+                    | (State::Waiting { .. }, State::Delayed { .. })
+                    | (State::Delayed { .. }, State::Ready)
                     | (
-                        State::Waiting { .. } | State::Ready | State::Delayed | State::Trying { .. },
+                        State::Waiting { .. } | State::Ready | State::Delayed { .. } | State::Trying { .. },
                         State::Settled(_)
                     )
-            ),
+            ) || (self.groups.is_some()
+                && !matches!(*state, State::Trying { .. })
+                && matches!(to, State::Waiting { .. })),
             "job {job} cannot go from {state:?} to {to:?}"
         );
         *state = to;

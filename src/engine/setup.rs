@@ -1,6 +1,8 @@
 //! Everything that an engine was given, and what stays with it from one convergence to the next.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::log::LogError;
 use super::plan::Approval;
@@ -37,4 +39,8 @@ pub(super) struct Setup {
     pub(super) scope: Option<String>,
     /// While a plan is applied: which jobs may run.
     pub(super) approval: Option<Arc<Approval>>,
+    /// How many jobs may be at work at once that use something, by its name.
+    pub(super) limits: BTreeMap<String, usize>,
+    /// How long a run may take.
+    pub(super) time_limit: Option<Duration>,
 }

@@ -218,7 +218,7 @@ mod tests {
 
     fn intent(name: &str, attempt: u32) -> Fact {
         let (job, local) = (name.to_owned(), Map::new());
-        Fact::Engine(Record::Intent { n: 1, job, attempt, tries: 3, local })
+        Fact::Engine(Record::Intent { n: 1, job, attempt, tries: 3, local, groups: Vec::new() })
     }
 
     /// The history after steps, told apart from facts by their type.

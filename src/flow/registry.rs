@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::parameters::{self, ParameterErrors};
-use crate::engine::policy::OnFailure;
+use crate::job::policy::OnFailure;
 use crate::graph::JobGraph;
 use crate::panics;
 use crate::suggest;

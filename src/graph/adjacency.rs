@@ -2,6 +2,8 @@
 //!
 //! Knows numbers only. Implements petgraph's visitor traits, so that its algorithms work on the lists as they are.
 
+use std::collections::HashMap;
+
 use fixedbitset::FixedBitSet;
 use petgraph::visit::{
     GraphBase, GraphRef, IntoNeighbors, IntoNeighborsDirected, IntoNodeIdentifiers, NodeCount, NodeIndexable,
@@ -90,6 +92,19 @@ impl Adjacency {
             sorted.close();
         }
         sorted
+    }
+
+    /// With more edges, behind those of their nodes.
+    pub(crate) fn with(&self, more: &[(u32, u32)]) -> Adjacency {
+        let mut targets: HashMap<u32, Vec<u32>> = HashMap::new();
+        more.iter().for_each(|(from, to)| targets.entry(*from).or_default().push(*to));
+        let mut all = Adjacency::with_capacity(self.len(), self.edges() + more.len());
+        for node in 0..self.len() as u32 {
+            all.targets.extend_from_slice(self.of(node));
+            all.targets.extend(targets.get(&node).into_iter().flatten());
+            all.close();
+        }
+        all
     }
 
     /// Drops edges that come twice; what comes first stays.

@@ -2,15 +2,22 @@
 //!
 //! Knows jobs and names; nothing here recurses, so that a chain of a million jobs is no deeper than one of two.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use petgraph::algo::kosaraju_scc;
-use petgraph::visit::DfsPostOrder;
+use petgraph::visit::{Dfs, DfsPostOrder};
 
 use super::adjacency::{Adjacency, BothWays};
+use super::annotations::Annotations;
 use super::error::{GraphError, GraphErrors};
+use super::grouping::{InTwoGroups, Told, contain, with_groups};
+use super::groups::Groups;
 use super::job_graph::{JobGraph, NO_JOB};
 use super::names::Names;
+use super::values::providers;
+use crate::job::about::About;
+use crate::job::policy::{AttemptSource, Attempts};
 use crate::job::{AnyJob, Dep, Deps, Sameness, sameness};
 use crate::panics::catch;
 use crate::suggest;
@@ -31,6 +38,8 @@ pub(crate) struct Assembly {
     open: Vec<(usize, u32, Arc<str>)>,
     mistakes: Vec<GraphError>,
     limit: usize,
+    /// Of the jobs about which anything is said.
+    about: HashMap<u32, About>,
 }
 
 impl Assembly {
@@ -45,6 +54,7 @@ impl Assembly {
             mistakes: Vec::new(),
             // Numbers are 32 bits wide, and the largest one means "none".
             limit: limit.min(NO_JOB as usize - 1),
+            about: HashMap::new(),
         }
     }
 
@@ -75,10 +85,28 @@ impl Assembly {
         for mistake in job.retry.mistakes() {
             self.mistakes.push(GraphError::Retry { job: job.name.to_string(), mistake });
         }
+        match catch(|| job.body.about()) {
+            Ok(about) if about.is_empty() => {}
+            Ok(about) => self.take_about(id, &job.name, about),
+            Err(caught) => self.mistakes.push(GraphError::Panicked {
+                job: job.name.to_string(),
+                message: caught.message,
+                location: caught.location,
+            }),
+        }
         self.names.insert(&job.name, id, |id| &*self.jobs[id as usize].name);
         self.jobs.push(job);
         self.named_by.push(named_by);
         id
+    }
+
+    fn take_about(&mut self, id: u32, name: &str, about: About) {
+        if let Some((spec, _)) = &about.group {
+            let mistakes = spec.attempts.iter().flat_map(Attempts::mistakes);
+            self.mistakes
+                .extend(mistakes.map(|mistake| GraphError::Attempts { group: name.to_owned(), mistake }));
+        }
+        self.about.insert(id, about);
     }
 
     /// Asks every job for its dependencies, and those for theirs. `more` adds what a job itself does not know.
@@ -198,18 +226,95 @@ impl Assembly {
         }
         // Without roots, the jobs come in the order in which they were told, as far as their dependencies allow.
         let starts = roots.is_none().then(|| (0..self.jobs.len() as u32).collect::<Vec<_>>());
-        let roots = self.find_roots(roots);
+        let mut roots = self.find_roots(roots);
         // A graph that was not found to its end has no order.
         if found {
             self.edges = self.edges.in_place_of(&self.asked);
+            if !self.about.is_empty() && self.mistakes.is_empty() {
+                self.link_values();
+            }
             self.find_circles();
+        }
+        let mut annotations = Annotations::default();
+        if found && !self.about.is_empty() && self.mistakes.is_empty() {
+            annotations.groups = self.link_groups();
+            if starts.is_some() {
+                // More depend on each other now.
+                roots = self.find_roots(None);
+            }
         }
         if !self.mistakes.is_empty() {
             return Err(GraphErrors(self.mistakes));
         }
         self.edges.deduplicate();
         let order = post_order(&self.edges, starts.as_ref().unwrap_or(&roots));
-        Ok(JobGraph::arrange(self.jobs, &self.edges, &order, &roots))
+        annotations.about = self.about;
+        Ok(JobGraph::arrange(self.jobs, &self.edges, &order, &roots, &annotations))
+    }
+
+    /// Who requires a value depends on the job that provides it.
+    fn link_values(&mut self) {
+        let names: Vec<Arc<str>> = self.jobs.iter().map(|job| job.name.clone()).collect();
+        match providers(&self.about, |id| &names[id as usize]) {
+            Ok(more) if more.is_empty() => {}
+            Ok(more) => self.edges = self.edges.with(&more),
+            Err(mistakes) => self.mistakes.extend(mistakes),
+        }
+    }
+
+    /// Puts the jobs into their groups.
+    fn link_groups(&mut self) -> Groups {
+        let told: BTreeMap<u32, Told> = self
+            .about
+            .iter()
+            .filter_map(|(id, about)| {
+                let (spec, members) = about.group.clone()?;
+                Some((*id, Told { name: self.jobs[*id as usize].name.clone(), spec, members }))
+            })
+            .collect();
+        if told.is_empty() {
+            return Groups::default();
+        }
+        let groups = match contain(&self.edges, &told) {
+            Ok(groups) => groups,
+            Err(twice) => {
+                for InTwoGroups { job, first, second } in twice {
+                    let name = |id| self.name(id).to_owned();
+                    let (job, first, second) = (name(job), name(first), name(second));
+                    self.mistake(GraphError::TwoGroups { job, first, second });
+                }
+                return Groups::default();
+            }
+        };
+        self.edges = with_groups(&self.edges, &groups, &told);
+        self.find_circles();
+        if self.mistakes.is_empty() {
+            self.check_results(&groups);
+        }
+        groups
+    }
+
+    /// A group that is attempted for each value of a result has to come after the job that hands it on.
+    fn check_results(&mut self, groups: &Groups) {
+        for (group, node) in groups.iter() {
+            let Some(AttemptSource::Result(job)) = node.spec.attempts.as_ref().map(Attempts::source) else {
+                continue;
+            };
+            let group_name = node.name.to_string();
+            let Some(id) = self.find(job) else {
+                let hint = self.hint(job);
+                let (job, dependency) = (group_name, job.to_string());
+                self.mistake(GraphError::UnknownDependency { job, dependency, hint });
+                continue;
+            };
+            // Every job of the group that starts first has to wait for it.
+            let jobs = groups.jobs(group);
+            let begins = |job: &&u32| !self.edges.of(**job).iter().any(|on| groups.has(group, *on));
+            let mut firsts = jobs.iter().filter(begins);
+            if groups.has(group, id) || !firsts.all(|first| reaches(&self.edges, *first, id)) {
+                self.mistake(GraphError::NotAfter { group: group_name, job: job.to_string() });
+            }
+        }
     }
 
     /// A similar name; for the first mistakes alone, since looking for one takes its time.
@@ -293,6 +398,12 @@ impl Assembly {
             self.mistake(GraphError::Cycle { path });
         }
     }
+}
+
+/// Whether a way leads from one node to the other.
+fn reaches(edges: &Adjacency, from: u32, to: u32) -> bool {
+    let mut walk = Dfs::new(edges, from);
+    std::iter::from_fn(|| walk.next(edges)).any(|node| node == to)
 }
 
 /// Every node that the roots reach, each after all that it leads to, neighbours in order.

@@ -11,6 +11,9 @@ use super::assembly::{Assembly, LIMIT};
 use super::error::{GraphError, GraphErrors};
 use super::job_graph::JobGraph;
 use crate::context::Context;
+use crate::job::about::About;
+use crate::job::any_job::Annotated;
+use crate::job::condition::{Condition, SkipDepth};
 use crate::job::erased::{Bodies, Body, Closures};
 use crate::job::retry::Retry;
 use crate::job::{AnyJob, IntoJob, JobKind};
@@ -220,7 +223,7 @@ impl GraphBuilder {
         check: Option<Body>,
         run: Option<Body>,
     ) -> NodeBuilder<'_> {
-        let bodies = Bodies { kind, check, run, cleanup: None, revert: None };
+        let bodies = Bodies { kind, check, run, cleanup: None, revert: None, about: About::default() };
         self.push(Source::Described { name, retry: Retry::default(), bodies })
     }
 
@@ -243,6 +246,41 @@ impl<S> NodeBuilder<'_, S> {
     /// The jobs it depends on, by name, in order; called again, it adds more.
     pub fn after<N: Into<Arc<str>>>(self, names: impl IntoIterator<Item = N>) -> Self {
         self.node.after.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Skips it where the predicate is false when it is about to start; as [`IntoJob::only_if`].
+    pub fn only_if(
+        self,
+        depth: SkipDepth,
+        holds: impl Fn(&Context) -> Result<bool> + Send + Sync + 'static,
+    ) -> Self {
+        self.tell(About { condition: Some(Condition::new(depth, holds)), ..About::default() })
+    }
+
+    /// Values by name that another job has to provide; as [`Job::requires`](crate::Job::requires).
+    pub fn requires<N: Into<Arc<str>>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        self.tell(About { requires: names.into_iter().map(Into::into).collect(), ..About::default() })
+    }
+
+    /// Values by name that it hands on; as [`Job::provides`](crate::Job::provides).
+    pub fn provides<N: Into<Arc<str>>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        self.tell(About { provides: names.into_iter().map(Into::into).collect(), ..About::default() })
+    }
+
+    /// The limits that it counts against; as [`Job::uses`](crate::Job::uses).
+    pub fn uses<N: Into<Arc<str>>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        self.tell(About { uses: names.into_iter().map(Into::into).collect(), ..About::default() })
+    }
+
+    fn tell(self, more: About) -> Self {
+        match &mut self.node.source {
+            Source::Described { bodies, .. } => bodies.about = std::mem::take(&mut bodies.about).and(more),
+            Source::Job(job) => {
+                job.body = Annotated::around(job.body.clone_box(), more);
+            }
+            Source::Panicked(_) => {}
+        }
         self
     }
 

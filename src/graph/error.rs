@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::job::policy::AttemptsError;
 use crate::job::retry::RetryError;
 
 /// One mistake in a graph of jobs.
@@ -101,6 +102,54 @@ pub enum GraphError {
         limit: usize,
         /// From the root to the last job.
         path: Vec<String>,
+    },
+    /// A group has an attempts policy that makes no sense.
+    #[error("the group `{group}` {mistake}")]
+    Attempts {
+        /// The group.
+        group: String,
+        /// What is wrong.
+        mistake: AttemptsError,
+    },
+    /// Two groups list the same job.
+    #[error("`{job}` is in two groups, `{first}` and `{second}`; list it in one of them")]
+    TwoGroups {
+        /// The job.
+        job: String,
+        /// The group that has it first.
+        first: String,
+        /// The other group.
+        second: String,
+    },
+    /// A group is attempted for each value of a result, and does not come after the job that hands it on.
+    #[error(
+        "the group `{group}` is attempted for each value of the result of `{job}`, and does not come after it; add it to what the group comes after"
+    )]
+    NotAfter {
+        /// The group.
+        group: String,
+        /// The job.
+        job: String,
+    },
+    /// A job requires a value that no job provides.
+    #[error("`{job}` requires `{value}`, which no job provides{hint}")]
+    MissingInput {
+        /// The job.
+        job: String,
+        /// The name of the value.
+        value: String,
+        /// A similar name, as part of the message; may be empty.
+        hint: String,
+    },
+    /// Two jobs provide the same value.
+    #[error("`{value}` is provided by two jobs, `{first}` and `{second}`; give the values different names")]
+    TwoProviders {
+        /// The name of the value.
+        value: String,
+        /// One job.
+        first: String,
+        /// The other one.
+        second: String,
     },
     /// There is no job at all.
     #[error("there are no jobs")]

@@ -3,16 +3,19 @@
 //! Jobs are numbered in depth-first post-order from the root, dependencies in declared order, so that a dependency's
 //! number is always lower than its dependents'.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fixedbitset::FixedBitSet;
 
 use super::adjacency::Adjacency;
+use super::annotations::Annotations;
 use super::error::{GraphError, GraphErrors};
+use super::groups::Groups;
 use super::names::Names;
 use crate::context::Lineage;
 use crate::digest::Digest;
+use crate::job::about::About;
 use crate::job::retry::Retry;
 use crate::job::{AnyJob, Erased, JobKind};
 use crate::suggest;
@@ -29,6 +32,7 @@ pub struct JobGraph {
     dependencies: Adjacency,
     dependents: Adjacency,
     roots: Vec<u32>,
+    annotations: Annotations,
     after: After,
 }
 
@@ -55,6 +59,7 @@ impl JobGraph {
         edges: &Adjacency,
         order: &[u32],
         roots: &[u32],
+        annotations: &Annotations,
     ) -> JobGraph {
         let mut position = vec![NO_JOB; jobs.len()];
         order.iter().enumerate().for_each(|(at, id)| position[*id as usize] = at as u32);
@@ -65,6 +70,7 @@ impl JobGraph {
             dependencies.close();
         }
         let roots = roots.iter().map(|id| position[*id as usize]).collect();
+        let annotations = annotations.renumbered(&position, order.len());
 
         // In place, since a second list of a million jobs would be the largest thing in memory: every job not in the
         // order gets a place behind those that are, and then each is swapped to its own.
@@ -91,6 +97,7 @@ impl JobGraph {
             jobs,
             names,
             roots,
+            annotations,
             after: After::default(),
         }
     }
@@ -114,6 +121,10 @@ impl JobGraph {
     /// The job of this name.
     pub fn get(&self, name: &str) -> Option<Node<'_>> {
         self.number(name).map(|id| Node { graph: self, id })
+    }
+
+    pub(crate) fn node(&self, id: u32) -> Node<'_> {
+        Node { graph: self, id }
     }
 
     /// The jobs that the graph was built for.
@@ -159,7 +170,7 @@ impl JobGraph {
             }
         }
         let order: Vec<u32> = (0..self.jobs.len() as u32).filter(|id| needed[*id as usize]).collect();
-        Ok(JobGraph::arrange(self.jobs, &self.dependencies, &order, &roots))
+        Ok(JobGraph::arrange(self.jobs, &self.dependencies, &order, &roots, &self.annotations))
     }
 
     /// Whether all of these names are jobs.
@@ -207,6 +218,37 @@ impl JobGraph {
         &self.jobs[id as usize]
     }
 
+    pub(crate) fn groups(&self) -> &Groups {
+        &self.annotations.groups
+    }
+
+    /// How many jobs may be at work at once that use something, by its name.
+    pub(crate) fn limits(&self) -> &BTreeMap<String, usize> {
+        &self.annotations.limits
+    }
+
+    /// Every job that uses a limit, with the names of those.
+    pub(crate) fn uses(&self) -> impl Iterator<Item = (u32, Vec<&str>)> {
+        let about = self.annotations.about.iter().filter(|(_, about)| !about.uses.is_empty());
+        about.map(|(job, about)| (*job, about.uses.iter().map(|name| &**name).collect()))
+    }
+
+    /// At most `at_once` jobs are at work at once that use `name`; as [`Engine::limit`](crate::Engine::limit).
+    ///
+    /// # Panics
+    /// When it is 0.
+    #[must_use]
+    pub fn limit(mut self, name: impl Into<String>, at_once: usize) -> JobGraph {
+        assert!(at_once > 0, "a job that uses it could never start");
+        self.annotations.limits.insert(name.into(), at_once);
+        self
+    }
+
+    /// What is said about a job, where there is anything.
+    pub(crate) fn about(&self, job: u32) -> Option<&About> {
+        self.annotations.of(job)
+    }
+
     pub(crate) fn dependencies(&self) -> &Adjacency {
         &self.dependencies
     }
@@ -252,6 +294,18 @@ impl Lineage for JobGraph {
 
     fn hint(&self, name: &str) -> String {
         suggest::hint(name, self.jobs.iter().map(|job| &*job.name))
+    }
+
+    fn may_revert(&self, job: u32) -> bool {
+        self.groups().may_revert(job)
+    }
+
+    fn provides(&self, job: u32, value: &str) -> bool {
+        self.about(job).is_some_and(|about| about.provides.iter().any(|name| &**name == value))
+    }
+
+    fn requires(&self, job: u32, value: &str) -> bool {
+        self.about(job).is_some_and(|about| about.requires.iter().any(|name| &**name == value))
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use super::about::About;
+use super::condition::{Condition, SkipDepth};
 use super::kind::JobKind;
 use super::marker;
 use super::retry::Retry;
@@ -39,6 +41,10 @@ pub(crate) trait Erased: Send + Sync {
     fn has_cleanup(&self) -> Option<bool>;
     /// Whether it has a revert, where that can be told without calling it.
     fn has_revert(&self) -> Option<bool>;
+    /// What is said about it beside what it does.
+    fn about(&self) -> About {
+        About::default()
+    }
     /// The dependencies that its type does not know of.
     fn more_deps(&self) -> &[Dep] {
         &[]
@@ -55,7 +61,7 @@ pub(crate) trait Erased: Send + Sync {
 pub(crate) fn sameness(one: &dyn Erased, other: &dyn Erased) -> Sameness {
     let names = |job: &dyn Erased| job.more_deps().iter().map(|dep| dep.name().clone()).collect::<Vec<_>>();
     match one.compare(other) {
-        Sameness::Same if names(one) != names(other) => Sameness::OtherValue,
+        Sameness::Same if names(one) != names(other) || one.about() != other.about() => Sameness::OtherValue,
         sameness => sameness,
     }
 }
@@ -153,6 +159,32 @@ pub trait IntoJob<M> {
         Self: Sized,
     {
         AnyJob { name: name.into(), ..self.into_job() }
+    }
+
+    /// The job, skipped where the predicate is false when it is about to start. It is skipped with the
+    /// depth that is given, and counts as converged for the jobs that depend on it and are not skipped. A predicate that returns an error
+    /// fails the job for good.
+    ///
+    /// ```
+    /// # use dojob::{deps, Context, Deps, DummyJob, Engine, IntoJob, Outcome, Result, RunOnlyJob, SkipDepth};
+    /// # #[derive(Clone, PartialEq)] struct Reboot;
+    /// # impl RunOnlyJob for Reboot { fn run(&mut self, _: &mut Context) -> Result<()> { Ok(()) } }
+    /// let reboot = Reboot.only_if(SkipDepth::Itself, |cx| Ok(cx.global().get("new kernel")?.unwrap_or(false)));
+    /// let report = Engine::new(reboot)?.converge();
+    /// assert_eq!(report.job("Reboot").outcome(), Outcome::Skipped);
+    /// # Ok::<(), dojob::GraphErrors>(())
+    /// ```
+    fn only_if(
+        self,
+        depth: SkipDepth,
+        holds: impl Fn(&Context) -> Result<bool> + Send + Sync + 'static,
+    ) -> AnyJob
+    where
+        Self: Sized,
+    {
+        let AnyJob { name, retry, durable, body, arguments } = self.into_job();
+        let about = About { condition: Some(Condition::new(depth, holds)), ..About::default() };
+        AnyJob { name, retry, durable, body: Annotated::around(body, about), arguments }
     }
 
     /// The job, tried as often as this says, whatever its type does.
@@ -327,6 +359,9 @@ impl Erased for Needing {
     fn value(&self) -> &dyn Any {
         self.body.value()
     }
+    fn about(&self) -> About {
+        self.body.about()
+    }
     fn compare(&self, other: &dyn Erased) -> Sameness {
         self.body.compare(other)
     }
@@ -339,6 +374,66 @@ impl Erased for Needing {
     }
     fn give_deps_away(&mut self, open: &mut Vec<Dep>) {
         open.extend(Arc::into_inner(std::mem::take(&mut self.deps)).unwrap_or_default());
+        self.body.give_deps_away(open);
+    }
+}
+
+/// A job about which more is said than its type does.
+pub(crate) struct Annotated {
+    body: Box<dyn Erased>,
+    about: About,
+}
+
+impl Annotated {
+    pub(crate) fn around(body: Box<dyn Erased>, about: About) -> Box<dyn Erased> {
+        Box::new(Annotated { body, about })
+    }
+}
+
+impl Erased for Annotated {
+    fn has_cleanup(&self) -> Option<bool> {
+        self.body.has_cleanup()
+    }
+    fn has_revert(&self) -> Option<bool> {
+        self.body.has_revert()
+    }
+    fn kind(&self) -> JobKind {
+        self.body.kind()
+    }
+    fn type_name(&self) -> &'static str {
+        self.body.type_name()
+    }
+    fn deps(&self) -> Deps {
+        self.body.deps()
+    }
+    fn check(&mut self, cx: &mut Context) -> Result<()> {
+        self.body.check(cx)
+    }
+    fn run(&mut self, cx: &mut Context) -> Result<()> {
+        self.body.run(cx)
+    }
+    fn cleanup(&mut self, cx: &mut Context) -> Result<()> {
+        self.body.cleanup(cx)
+    }
+    fn revert(&mut self, cx: &mut Context) -> Result<()> {
+        self.body.revert(cx)
+    }
+    fn clone_box(&self) -> Box<dyn Erased> {
+        Box::new(Annotated { body: self.body.clone_box(), about: self.about.clone() })
+    }
+    fn value(&self) -> &dyn Any {
+        self.body.value()
+    }
+    fn compare(&self, other: &dyn Erased) -> Sameness {
+        self.body.compare(other)
+    }
+    fn about(&self) -> About {
+        self.body.about().and(self.about.clone())
+    }
+    fn more_deps(&self) -> &[Dep] {
+        self.body.more_deps()
+    }
+    fn give_deps_away(&mut self, open: &mut Vec<Dep>) {
         self.body.give_deps_away(open);
     }
 }

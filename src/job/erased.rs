@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use super::about::About;
 use super::any_job::{Deps, Erased, Sameness};
 use super::kind::JobKind;
 use super::traits::{DummyJob, Job, RunOnlyJob};
@@ -56,6 +57,10 @@ impl<J: Job> Erased for Checked<J> {
     fn value(&self) -> &dyn Any {
         &self.0
     }
+    fn about(&self) -> About {
+        let (requires, provides, uses) = (self.0.requires(), self.0.provides(), self.0.uses());
+        About { requires, provides, uses, ..About::default() }
+    }
     fn compare(&self, other: &dyn Erased) -> Sameness {
         compare(&self.0, other)
     }
@@ -98,6 +103,10 @@ impl<J: RunOnlyJob> Erased for RunOnly<J> {
     }
     fn value(&self) -> &dyn Any {
         &self.0
+    }
+    fn about(&self) -> About {
+        let (requires, provides, uses) = (self.0.requires(), self.0.provides(), self.0.uses());
+        About { requires, provides, uses, ..About::default() }
     }
     fn compare(&self, other: &dyn Erased) -> Sameness {
         compare(&self.0, other)
@@ -160,6 +169,7 @@ pub(crate) struct Bodies {
     pub(crate) run: Option<Body>,
     pub(crate) cleanup: Option<Body>,
     pub(crate) revert: Option<Body>,
+    pub(crate) about: About,
 }
 
 impl PartialEq for Closures {
@@ -215,6 +225,9 @@ impl Erased for Closures {
     }
     fn value(&self) -> &dyn Any {
         self
+    }
+    fn about(&self) -> About {
+        self.0.about.clone()
     }
     fn compare(&self, other: &dyn Erased) -> Sameness {
         compare(self, other)

@@ -15,6 +15,9 @@ pub enum Dummy {}
 /// For an [`AnyJob`](crate::AnyJob).
 #[derive(Debug)]
 pub enum Any {}
+/// For a [`Group`](crate::Group).
+#[derive(Debug)]
+pub enum Group {}
 
 /// A job trait, as a value.
 #[cfg(feature = "playbook")]

@@ -1,5 +1,7 @@
 //! The three job traits.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 
 use super::any_job::Deps;
@@ -85,6 +87,24 @@ pub trait Job: Clone + PartialEq + Send + Sync + 'static {
         false
     }
 
+    /// Values by name that a job before it has to [provide](Job::provides); this job then depends on that one. What no job provides is an error
+    /// before anything runs. They are read with [`Context::input`](crate::Context::input).
+    fn requires(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
+    /// Values by name that it hands on with [`Context::provide`](crate::Context::provide), in check, run or recheck, to jobs that
+    /// [require](Job::requires) them. They are kept in the [`Journal`](crate::Journal), if there is one; where one of them is known neither from
+    /// there nor from a check that passes, the job is run all the same.
+    fn provides(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
+    /// The limits that it counts against while it is tried ([`Engine::limit`](crate::Engine::limit)).
+    fn uses(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
     /// Says whether this piece of the world is as wanted: `Ok` when it is, otherwise the reason as a short sentence.
     ///
     /// # Errors
@@ -158,6 +178,21 @@ pub trait RunOnlyJob: Clone + PartialEq + Send + Sync + 'static {
     /// As [`Job::durable`].
     fn durable(&self) -> bool {
         false
+    }
+
+    /// As [`Job::requires`].
+    fn requires(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
+    /// As [`Job::provides`].
+    fn provides(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
+    /// As [`Job::uses`].
+    fn uses(&self) -> Vec<Arc<str>> {
+        Vec::new()
     }
 
     /// Does what is to be done.

@@ -24,6 +24,17 @@ pub enum Refusal {
         /// The jobs whose failures caused it, by name.
         failed: Vec<String>,
     },
+    /// A job uses a limit that is not set ([`Engine::limit`](crate::Engine::limit)).
+    #[non_exhaustive]
+    UnknownLimit {
+        /// The job.
+        job: String,
+        /// The limit.
+        limit: String,
+        /// A similar name, as part of the message; may be empty.
+        #[serde(skip)]
+        hint: String,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -34,6 +45,9 @@ impl fmt::Display for Refusal {
             }
             Refusal::ReadOnlyLog => {
                 f.write_str("the journal is open for reading only, so nothing may be run")
+            }
+            Refusal::UnknownLimit { job, limit, hint } => {
+                write!(f, "`{job}` uses the limit `{limit}`, which is not set{hint}")
             }
             Refusal::UnfinishedRevert { failed } => write!(
                 f,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::text;
 use crate::event::{Counts, Event, Failure, FailureKind, Observer, Outcome, Phase, Stream};
@@ -81,7 +82,7 @@ pub struct Console {
     /// Jobs whose last check could not find out.
     blind: HashSet<Arc<str>>,
     /// The lines of jobs that failed, the first few, and how many lines were written since the first.
-    failed: Vec<String>,
+    failed: Vec<(Arc<str>, String)>,
     written_since: usize,
     failed_cleanups: Vec<String>,
     only_pending: bool,
@@ -90,6 +91,15 @@ pub struct Console {
     pending_run: usize,
     /// Jobs of which was told that they have no revert.
     left: HashSet<Arc<str>>,
+}
+
+struct FailedAttempt<'e> {
+    group: &'e str,
+    attempt: u32,
+    again: bool,
+    delay: Duration,
+    because_of: &'e [Arc<str>],
+    reopened: &'e [Arc<str>],
 }
 
 struct Waiting {
@@ -318,8 +328,34 @@ impl Console {
             if self.failed.is_empty() {
                 self.written_since = 0;
             }
-            self.failed.push(line);
+            self.failed.push((job.clone(), line));
         }
+    }
+
+    fn attempt_started(&mut self, group: &str, attempt: u32, attempts: u32, value: Option<&Value>) {
+        if self.level == Level::Normal {
+            return;
+        }
+        let mut line = format!("{}: attempt {attempt} of {attempts}", text::name(group));
+        if let Some(value) = value {
+            line.push_str(&format!(" with {}", text::line(&value.to_string())));
+        }
+        self.write_progress(&format!("{line}\n"));
+    }
+
+    fn attempt_failed(&mut self, failed: &FailedAttempt<'_>) {
+        let FailedAttempt { group, attempt, again, delay, because_of, reopened } = failed;
+        let because_of = text::some_of(because_of.iter().map(|name| &**name));
+        let (word, next) = match again {
+            true if delay.is_zero() => (self.paint(TODO, "reverted"), "starting again".to_owned()),
+            true => (self.paint(TODO, "reverted"), format!("starting again in {}", text::duration(*delay))),
+            false => (self.paint(BAD, "reverted"), "no attempt is left".to_owned()),
+        };
+        let group = text::name(group);
+        let line = format!("{word} {group}: attempt {attempt} failed because of {because_of}; {next}\n");
+        self.write(&line);
+        // What failed may still succeed.
+        self.failed.retain(|(job, _)| !reopened.contains(job));
     }
 
     fn write_waiting(&mut self, waiting: &Waiting) {
@@ -351,7 +387,7 @@ impl Console {
     ) {
         let failed = std::mem::take(&mut self.failed);
         if self.written_since > OUT_OF_SIGHT {
-            failed.iter().for_each(|line| self.write(line));
+            failed.iter().for_each(|(_, line)| self.write(line));
         }
         let tentative = std::mem::take(&mut self.tentative);
         tentative.into_iter().for_each(|waiting| self.write_waiting(&waiting));
@@ -513,6 +549,13 @@ impl Observer for Console {
             }
             Event::RevertEnded { job, exists, passed, failure, .. } => {
                 self.revert(job, *exists, *passed, failure.as_deref());
+            }
+            Event::AttemptStarted { group, attempt, attempts, value } => {
+                self.attempt_started(group, *attempt, *attempts, value.as_ref());
+            }
+            Event::AttemptFailed { group, attempt, again, delay, because_of, reopened } => {
+                let (attempt, again, delay) = (*attempt, *again, *delay);
+                self.attempt_failed(&FailedAttempt { group, attempt, again, delay, because_of, reopened });
             }
             Event::SurvivorsEnded { job, processes } => {
                 let line = format!(

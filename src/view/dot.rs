@@ -1,7 +1,7 @@
 //! A graph as DOT text, for Graphviz and all that reads its language.
 //!
 //! Jobs come in the order of the graph and edges in declared order, so that two pictures of one graph are equal byte for
-//! byte. Arrows lead from a job to what it needs.
+//! byte. Arrows lead from a job to what it needs. A group is a frame around its jobs.
 
 use dot_writer::{Attributes, DotWriter, Node as DotNode, Scope};
 
@@ -15,7 +15,7 @@ use crate::report::{JobReport, Report};
 impl JobGraph {
     /// The graph in DOT, as it is before a run.
     pub fn to_dot(&self) -> String {
-        draw(self, |_| None)
+        draw(self, |_| None, |_| None)
     }
 }
 
@@ -24,18 +24,31 @@ impl Report {
     /// and dashed was blocked, amber would run.
     pub fn to_dot(&self) -> String {
         let jobs: Vec<JobReport<'_>> = self.jobs().collect();
-        draw(&self.graph, |node| Some(jobs[node.id() as usize]))
+        draw(&self.graph, |node| Some(jobs[node.id() as usize]), |group| attempts(self, group))
     }
 }
 
-fn draw<'r>(graph: &JobGraph, report_of: impl Fn(Node<'_>) -> Option<JobReport<'r>>) -> String {
+/// How often a group was attempted, where that is more than once.
+pub(crate) fn attempts(report: &Report, group: u32) -> Option<String> {
+    let attempts = report.groups().get(group as usize)?.attempts;
+    (attempts > 1).then(|| format!("{attempts} attempts"))
+}
+
+fn draw<'r>(
+    graph: &JobGraph,
+    report_of: impl Fn(Node<'_>) -> Option<JobReport<'r>>,
+    attempts_of: impl Fn(u32) -> Option<String>,
+) -> String {
     let mut bytes = Vec::new();
     {
         let mut writer = DotWriter::from(&mut bytes);
         writer.set_pretty_print(true);
         let mut picture = writer.digraph();
         head(&mut picture);
-        for node in graph.iter() {
+        for (group, _) in graph.groups().iter().filter(|(_, node)| node.parent.is_none()) {
+            frame(&mut picture, graph, group, &report_of, &attempts_of);
+        }
+        for node in graph.iter().filter(|node| graph.groups().of(node.id()).is_none()) {
             box_for(&mut picture, node, report_of(node));
         }
         for node in graph.iter() {
@@ -45,6 +58,32 @@ fn draw<'r>(graph: &JobGraph, report_of: impl Fn(Node<'_>) -> Option<JobReport<'
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// A group with its jobs, and the groups in it.
+fn frame<'r>(
+    picture: &mut Scope<'_, '_>,
+    graph: &JobGraph,
+    group: u32,
+    report_of: &impl Fn(Node<'_>) -> Option<JobReport<'r>>,
+    attempts_of: &impl Fn(u32) -> Option<String>,
+) {
+    let node = graph.groups().node(group);
+    let mut label = escaped(&node.name);
+    if let Some(attempts) = attempts_of(group) {
+        label.push_str(&format!("\\n{attempts}"));
+    }
+    let mut frame = picture.cluster();
+    frame.set("label", &label, true).set("labeljust", "l", false).set("style", "rounded", false);
+    frame.set("color", "#8c959f", true).set("fontcolor", "#57606a", true);
+    frame.set("fontname", "Helvetica,Arial,sans-serif", true).set("fontsize", "11", false);
+    for inner in &node.inner {
+        self::frame(&mut frame, graph, *inner, report_of, attempts_of);
+    }
+    for job in &node.jobs {
+        let node = graph.node(*job);
+        box_for(&mut frame, node, report_of(node));
+    }
 }
 
 fn head(picture: &mut Scope<'_, '_>) {
@@ -103,7 +142,9 @@ pub(crate) fn second_line(report: JobReport<'_>) -> Option<String> {
         return Some("may change".to_owned());
     }
     match (report.tries(), report.outcome()) {
-        (0, Outcome::Blocked | Outcome::Unknown | Outcome::NotStarted) => Some(report.outcome().to_string()),
+        (0, Outcome::Blocked | Outcome::Unknown | Outcome::NotStarted | Outcome::Skipped) => {
+            Some(report.outcome().to_string())
+        }
         (0, _) => None,
         (1, _) => Some(format!("1 try, {took}")),
         (tries, _) => Some(format!("{tries} tries, {took}")),

@@ -35,6 +35,10 @@ impl History {
                 self.left = self.known.values().sum();
                 self.taken.clear();
             }
+            Event::AttemptFailed { reopened, .. } => {
+                let known = reopened.iter().filter_map(|job| self.known.get(&**job));
+                self.left += known.sum::<f64>();
+            }
             Event::JobSettled { job, outcome, duration, .. } => {
                 if let Some(known) = self.known.get(&**job) {
                     self.left = (self.left - known).max(0.0);

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use super::dot::second_line;
+use super::dot::{attempts, second_line};
 use super::palette::{Look, look};
 use crate::event::Outcome;
 use crate::graph::{JobGraph, Node};
@@ -18,7 +18,7 @@ impl JobGraph {
     /// The graph as a Mermaid flowchart, as it is before a run; to be put between ```` ```mermaid ```` and ```` ``` ````
     /// in Markdown.
     pub fn to_mermaid(&self) -> String {
-        draw(self, |_| None)
+        draw(self, |_| None, |_| None)
     }
 }
 
@@ -26,17 +26,26 @@ impl Report {
     /// The graph as a Mermaid flowchart, as it is after the run, in the colours of [`to_dot`](Report::to_dot).
     pub fn to_mermaid(&self) -> String {
         let jobs: Vec<JobReport<'_>> = self.jobs().collect();
-        draw(&self.graph, |node| Some(jobs[node.id() as usize]))
+        draw(&self.graph, |node| Some(jobs[node.id() as usize]), |group| attempts(self, group))
     }
 }
 
-fn draw<'r>(graph: &JobGraph, report_of: impl Fn(Node<'_>) -> Option<JobReport<'r>>) -> String {
+fn draw<'r>(
+    graph: &JobGraph,
+    report_of: impl Fn(Node<'_>) -> Option<JobReport<'r>>,
+    attempts_of: impl Fn(u32) -> Option<String>,
+) -> String {
     let mut text = String::from("flowchart TD\n");
     let mut outcomes = BTreeSet::new();
+    for (group, _) in graph.groups().iter().filter(|(_, node)| node.parent.is_none()) {
+        push_group(&mut text, graph, group, &report_of, &attempts_of);
+    }
     for node in graph.iter() {
         let report = report_of(node);
         outcomes.extend(report.map(JobReport::outcome));
-        push_job(&mut text, node, report);
+        if graph.groups().of(node.id()).is_none() {
+            push_job(&mut text, node, report);
+        }
     }
     for node in graph.iter() {
         for dependency in node.dependencies() {
@@ -53,6 +62,30 @@ fn draw<'r>(graph: &JobGraph, report_of: impl Fn(Node<'_>) -> Option<JobReport<'
         );
     }
     text
+}
+
+/// A frame around the jobs of a group, and the groups in it.
+fn push_group<'r>(
+    text: &mut String,
+    graph: &JobGraph,
+    group: u32,
+    report_of: &impl Fn(Node<'_>) -> Option<JobReport<'r>>,
+    attempts_of: &impl Fn(u32) -> Option<String>,
+) {
+    let node = graph.groups().node(group);
+    let _ = write!(text, "    subgraph g{group} [\"{}", escaped(&node.name));
+    if let Some(attempts) = attempts_of(group) {
+        let _ = write!(text, "<br/>{}", escaped(&attempts));
+    }
+    text.push_str("\"]\n");
+    for inner in &node.inner {
+        push_group(text, graph, *inner, report_of, attempts_of);
+    }
+    for job in &node.jobs {
+        let node = graph.node(*job);
+        push_job(text, node, report_of(node));
+    }
+    text.push_str("    end\n");
 }
 
 /// A job has round corners, one that runs every time a second line at its sides, a dummy round ends.

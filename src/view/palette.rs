@@ -23,6 +23,7 @@ pub(crate) fn look(outcome: Outcome) -> Look {
     match outcome {
         Outcome::InPlace => solid("#c6efce", "#4c9a5b", "#10331a"),
         Outcome::Changed => solid("#1e7b3a", "#0f5223", "#ffffff"),
+        Outcome::Skipped => dashed("#4c9a5b", "#57606a"),
         Outcome::Reverted => solid("#a9cbee", "#2f6fa8", "#0b2c47"),
         Outcome::Failed => solid("#c93c37", "#8e1f1b", "#ffffff"),
         Outcome::Blocked => dashed("#8c959f", "#57606a"),

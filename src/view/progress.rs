@@ -237,6 +237,11 @@ impl Shown {
                 let state = OpenState::Waiting { until: now.saturating_add(*delay) };
                 self.jobs.insert(job.clone(), Open { attempt: *attempt, tries: *tries, state });
             }
+            Event::AttemptFailed { reopened, because_of, .. } => {
+                self.done = self.done.saturating_sub(reopened.len());
+                self.failed =
+                    self.failed.saturating_sub(if reopened.is_empty() { 0 } else { because_of.len() });
+            }
             Event::JobSettled { job, outcome, .. } => {
                 self.jobs.remove(job);
                 self.done += 1;

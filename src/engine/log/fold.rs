@@ -46,7 +46,51 @@ pub(crate) struct Entry {
     /// The commands that were not seen to end.
     pub(crate) commands: Vec<AtWork>,
     pub(crate) result: Option<Value>,
+    /// The groups for which it may have to be reverted, the outermost first.
+    pub(crate) groups: Vec<String>,
     pub(crate) obligation: Obligation,
+}
+
+/// How far a group has come.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct GroupState {
+    /// The attempt that is under way, or was the last one.
+    pub(crate) attempt: u32,
+    /// The groups around it, the outermost first.
+    pub(crate) within: Vec<String>,
+    /// What it is attempted with, where that was found out when it started.
+    pub(crate) values: Option<Vec<Value>>,
+    pub(crate) stage: Stage,
+}
+
+/// What is happening to a group.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Stage {
+    /// The attempt is under way, or is about to begin.
+    UnderWay,
+    /// The attempt has failed and is being reverted.
+    Undoing { failures: BTreeMap<String, Failure>, again: bool },
+    /// No attempt is left, and it was reverted.
+    GivenUp { failures: BTreeMap<String, Failure> },
+}
+
+/// What is being reverted.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Undoing {
+    Nothing,
+    Everything,
+    Group(String),
+}
+
+impl Undoing {
+    /// Whether a run has to be reverted.
+    pub(crate) fn concerns(&self, entry: &Entry) -> bool {
+        match self {
+            Undoing::Nothing => false,
+            Undoing::Everything => entry.obligation.is_revertible(),
+            Undoing::Group(group) => Ledger::is_in_group(entry, group),
+        }
+    }
 }
 
 /// What is open.
@@ -56,6 +100,10 @@ pub(crate) struct Ledger {
     entries: BTreeMap<u64, Entry>,
     /// The failures for which everything is being reverted.
     undo: Option<BTreeMap<String, Failure>>,
+    /// The groups of which anything is known beyond that they are in their first attempt.
+    groups: BTreeMap<String, GroupState>,
+    /// The values that jobs provide.
+    provided: BTreeMap<String, Map<String, Value>>,
     /// Which run of a job was the last that may have changed something.
     marks: BTreeMap<String, u64>,
     seen: BTreeMap<String, u64>,
@@ -87,8 +135,14 @@ impl Ledger {
                     positional: positional.clone(),
                 })
             }
-            Record::Intent { n, job, attempt, tries, local } => {
+            Record::Intent { n, job, attempt, tries, local, groups } => {
                 self.begin(*n, job, *attempt, *tries, local);
+                self.with(*n, |entry| {
+                    if !groups.is_empty() {
+                        entry.obligation = Obligation::of_a_start(true);
+                        entry.groups.clone_from(groups);
+                    }
+                });
             }
             Record::Set { n, key, value } => self.with(*n, |entry| {
                 entry.local.insert(key.clone(), value.clone());
@@ -116,6 +170,24 @@ impl Ledger {
             Record::Undo { failures } => self.undo = Some(failures.clone()),
             Record::Undone { n } => self.change(*n, Transition::Reverted),
             Record::UndoEnded => self.close(),
+            Record::Attempt { group, attempt, within, values } => {
+                // The same attempt again is one that goes on after an interruption.
+                if self.groups.get(group).is_none_or(|state| state.attempt != *attempt) {
+                    self.forget_groups_in(group);
+                }
+                let known = self.groups.remove(group).and_then(|state| state.values);
+                let values = values.clone().or(known);
+                let (within, stage) = (within.clone(), Stage::UnderWay);
+                self.groups.insert(group.clone(), GroupState { attempt: *attempt, within, values, stage });
+            }
+            Record::GroupUndo { group, attempt, within, failures, again } => {
+                let values = self.groups.remove(group).and_then(|state| state.values);
+                let stage = Stage::Undoing { failures: failures.clone(), again: *again };
+                let within = within.clone();
+                self.groups.insert(group.clone(), GroupState { attempt: *attempt, within, values, stage });
+            }
+            Record::GroupUndone { group } => self.group_undone(group),
+            Record::Provided { job, values } => _ = self.provided.insert(job.clone(), values.clone()),
             Record::Settled { n } => self.change(*n, Transition::Cleaned),
             Record::Declined { n } => self.change(*n, Transition::CleanupDeclined),
             Record::Seen { job, n } => _ = self.seen.insert(job.clone(), *n),
@@ -124,7 +196,7 @@ impl Ledger {
                 self.next = self.next.max(n + 1);
             }
             Record::End { converged } => {
-                if self.undo.is_none() {
+                if self.undo.is_none() && self.undoing_group().is_none() {
                     self.close();
                 }
                 if *converged {
@@ -145,6 +217,7 @@ impl Ledger {
             local: local.clone(),
             commands: Vec::new(),
             result: None,
+            groups: Vec::new(),
             obligation: Obligation::of_a_start(self.starts[start].revert),
         };
         self.marks.insert(entry.job.clone(), n);
@@ -166,9 +239,28 @@ impl Ledger {
         }
     }
 
+    /// What is known of the groups within a group is of an attempt of that which is over.
+    fn forget_groups_in(&mut self, group: &str) {
+        self.groups.retain(|_, state| !state.within.iter().any(|around| around == group));
+    }
+
+    fn group_undone(&mut self, group: &str) {
+        self.forget_groups_in(group);
+        let Some(state) = self.groups.get_mut(group) else { return };
+        state.stage = match std::mem::replace(&mut state.stage, Stage::UnderWay) {
+            Stage::Undoing { again: true, .. } => {
+                state.attempt = state.attempt.saturating_add(1);
+                Stage::UnderWay
+            }
+            Stage::Undoing { failures, again: false } => Stage::GivenUp { failures },
+            stage @ (Stage::UnderWay | Stage::GivenUp { .. }) => stage,
+        };
+    }
+
     /// Nothing of what was begun has to be reverted any more.
     fn close(&mut self) {
         self.undo = None;
+        self.groups.clear();
         self.entries.retain(|_, entry| {
             entry.obligation = entry.obligation.after(Transition::Closed);
             entry.obligation != Obligation::Settled
@@ -200,6 +292,36 @@ impl Ledger {
         self.undo.as_ref()
     }
 
+    /// The group that is being reverted, where that was begun and did not come to its end.
+    pub(crate) fn undoing_group(&self) -> Option<(&str, &GroupState)> {
+        let undoing = |(_, state): &(&String, &GroupState)| matches!(state.stage, Stage::Undoing { .. });
+        self.groups.iter().find(undoing).map(|(group, state)| (group.as_str(), state))
+    }
+
+    /// What is being reverted, where that was begun and did not come to its end.
+    pub(crate) fn undoing(&self) -> Undoing {
+        match (&self.undo, self.undoing_group()) {
+            (Some(_), _) => Undoing::Everything,
+            (None, Some((group, _))) => Undoing::Group(group.to_owned()),
+            (None, None) => Undoing::Nothing,
+        }
+    }
+
+    /// How far a group has come, where more is known than that it is in its first attempt.
+    pub(crate) fn group(&self, name: &str) -> Option<&GroupState> {
+        self.groups.get(name)
+    }
+
+    /// The values that a job has provided.
+    pub(crate) fn provided(&self, job: &str) -> Option<&Map<String, Value>> {
+        self.provided.get(job)
+    }
+
+    /// Whether a run may have to be reverted for this group.
+    pub(crate) fn is_in_group(entry: &Entry, group: &str) -> bool {
+        entry.obligation.is_revertible() && entry.groups.iter().any(|around| around == group)
+    }
+
     /// The number of the run that is begun next.
     pub(crate) fn next(&self) -> u64 {
         self.next
@@ -215,12 +337,18 @@ impl Ledger {
     pub(crate) fn is_changed_by_end(&self, converged: bool) -> bool {
         let closes =
             self.undo.is_none() && self.entries.values().any(|entry| entry.obligation.is_revertible());
-        closes || (converged && !self.marks.is_empty())
+        closes
+            || (converged && !self.marks.is_empty())
+            || (!self.groups.is_empty() && self.undoing_group().is_none())
     }
 
     /// Whether there is nothing that has to be remembered.
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.undo.is_none() && self.marks.is_empty()
+        self.entries.is_empty()
+            && self.undo.is_none()
+            && self.marks.is_empty()
+            && self.groups.is_empty()
+            && self.provided.is_empty()
     }
 
     /// The fewest records that say the same.
@@ -244,6 +372,14 @@ impl Ledger {
             own.for_each(|(n, entry)| entry.write(*n, start.revert, &mut records));
         }
         records.extend(self.undo.clone().map(|failures| Record::Undo { failures }));
+        // Outer groups first: what is said of one forgets what is known of those in it.
+        let mut groups: Vec<(&String, &GroupState)> = self.groups.iter().collect();
+        groups.sort_by_key(|(_, state)| state.within.len());
+        groups.into_iter().for_each(|(name, state)| state.write(name, &mut records));
+        let provided = self.provided.iter();
+        records.extend(
+            provided.map(|(job, values)| Record::Provided { job: job.clone(), values: values.clone() }),
+        );
         // Entries have left marks, too.
         records.push(Record::AllSeen);
         let marks = self.marks.iter().map(|(job, n)| Record::Mark { job: job.clone(), n: *n });
@@ -253,10 +389,28 @@ impl Ledger {
     }
 }
 
+impl GroupState {
+    fn write(&self, name: &str, records: &mut Vec<Record>) {
+        let (group, attempt, within) = (name.to_owned(), self.attempt, self.within.clone());
+        let values = self.values.clone();
+        records.push(Record::Attempt { group: group.clone(), attempt, within: within.clone(), values });
+        let (failures, again) = match &self.stage {
+            Stage::UnderWay => return,
+            Stage::Undoing { failures, again } => (failures.clone(), *again),
+            Stage::GivenUp { failures } => (failures.clone(), false),
+        };
+        records.push(Record::GroupUndo { group: group.clone(), attempt, within, failures, again });
+        if matches!(self.stage, Stage::GivenUp { .. }) {
+            records.push(Record::GroupUndone { group });
+        }
+    }
+}
+
 impl Entry {
     fn write(&self, n: u64, reverts: bool, records: &mut Vec<Record>) {
-        let (job, local) = (self.job.clone(), self.local.clone());
-        records.push(Record::Intent { n, job, attempt: self.attempt, tries: self.tries, local });
+        let (job, local, groups) = (self.job.clone(), self.local.clone(), self.groups.clone());
+        let reverts = reverts || !groups.is_empty();
+        records.push(Record::Intent { n, job, attempt: self.attempt, tries: self.tries, local, groups });
         records.extend(self.commands.iter().filter_map(|command| match (&command.group, &command.token) {
             (Some((group, start)), token) => {
                 Some(Record::Spawned { n, group: *group, start: *start, token: token.clone() })
@@ -297,7 +451,7 @@ mod tests {
     }
 
     fn intent(n: u64, job: &str) -> Record {
-        Record::Intent { n, job: job.into(), attempt: 1, tries: 3, local: Map::new() }
+        Record::Intent { n, job: job.into(), attempt: 1, tries: 3, local: Map::new(), groups: Vec::new() }
     }
 
     fn owed(ledger: &Ledger) -> Vec<u64> {
@@ -360,6 +514,51 @@ mod tests {
         assert!(ledger.is_unseen("file", "service"));
     }
 
+    /// `H` is in `G`.
+    fn any_group() -> impl Strategy<Value = (String, Vec<String>)> {
+        any::<bool>().prop_map(|inner| match inner {
+            true => ("H".to_owned(), vec!["G".to_owned()]),
+            false => ("G".to_owned(), Vec::new()),
+        })
+    }
+
+    #[test]
+    fn a_group_that_is_reverted_goes_on_with_its_next_attempt_or_is_given_up() {
+        let undo = |again| Record::GroupUndo {
+            group: "G".into(),
+            attempt: 2,
+            within: Vec::new(),
+            failures: BTreeMap::new(),
+            again,
+        };
+        let undone = Record::GroupUndone { group: "G".into() };
+        let mut ledger = Ledger::of(&[start(false), undo(true)]);
+        assert_eq!(ledger.undoing_group().map(|(group, state)| (group, state.attempt)), Some(("G", 2)));
+        ledger.apply(&undone);
+        assert!(ledger.undoing_group().is_none());
+        assert_eq!(ledger.group("G").map(|state| (state.attempt, &state.stage)), Some((3, &Stage::UnderWay)));
+
+        let mut ledger = Ledger::of(&[start(false), undo(false), undone]);
+        assert!(matches!(ledger.group("G").unwrap().stage, Stage::GivenUp { .. }));
+        ledger.apply(&Record::End { converged: false });
+        assert_eq!(ledger.group("G"), None, "the next convergence begins anew");
+    }
+
+    #[test]
+    fn an_attempt_begins_those_in_it_anew() {
+        let attempt = |group: &str, attempt, within: &[&str]| Record::Attempt {
+            group: group.into(),
+            attempt,
+            within: within.iter().map(|name| (*name).to_owned()).collect(),
+            values: None,
+        };
+        let mut ledger = Ledger::of(&[attempt("G", 1, &[]), attempt("H", 2, &["G"])]);
+        ledger.apply(&attempt("G", 1, &[]));
+        assert!(ledger.group("H").is_some(), "the attempt goes on");
+        ledger.apply(&attempt("G", 2, &[]));
+        assert!(ledger.group("H").is_none() && ledger.group("G").is_some());
+    }
+
     fn any_record() -> impl Strategy<Value = Record> {
         let n = 0..6_u64;
         prop_oneof![
@@ -384,6 +583,36 @@ mod tests {
             Just(Record::Undo { failures: BTreeMap::new() }),
             n.clone().prop_map(|n| Record::Undone { n }),
             Just(Record::UndoEnded),
+            (n.clone(), "[AB]", any::<bool>()).prop_map(|(n, job, inner)| Record::Intent {
+                n,
+                job,
+                attempt: 1,
+                tries: 1,
+                local: Map::new(),
+                groups: if inner { vec!["G".into(), "H".into()] } else { vec!["G".into()] },
+            }),
+            any_group().prop_flat_map(|(group, within)| {
+                (1..4_u32, proptest::option::of(0..3_i32)).prop_map(move |(attempt, value)| Record::Attempt {
+                    group: group.clone(),
+                    attempt,
+                    within: within.clone(),
+                    values: value.map(|value| vec![value.into()]),
+                })
+            }),
+            any_group().prop_flat_map(|(group, within)| {
+                (1..4_u32, any::<bool>()).prop_map(move |(attempt, again)| Record::GroupUndo {
+                    group: group.clone(),
+                    attempt,
+                    within: within.clone(),
+                    failures: BTreeMap::new(),
+                    again,
+                })
+            }),
+            any_group().prop_map(|(group, _)| Record::GroupUndone { group }),
+            ("[AB]", 0..3_i32).prop_map(|(job, value)| Record::Provided {
+                job,
+                values: [("v".to_owned(), Value::from(value))].into_iter().collect(),
+            }),
             n.clone().prop_map(|n| Record::Settled { n }),
             n.clone().prop_map(|n| Record::Declined { n }),
             ("[AB]", n).prop_map(|(job, n)| Record::Seen { job, n }),
@@ -410,7 +639,13 @@ mod tests {
                     let start = ledger.start_of(entry).clone();
                     (n, start, Entry { start: 0, ..entry.clone() })
                 }).collect();
-                (entries, ledger.undo.clone(), ledger.marks.clone(), ledger.seen.clone())
+                (
+                    entries,
+                    ledger.undo.clone(),
+                    ledger.marks.clone(),
+                    ledger.seen.clone(),
+                    (ledger.groups.clone(), ledger.provided.clone()),
+                )
             };
             let mut whole = Ledger::of(&before);
             let mut compact = Ledger::of(&whole.records());

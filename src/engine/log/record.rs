@@ -15,7 +15,7 @@ use crate::event::Failure;
 use crate::secret::{MASK, Redactor};
 
 /// The version of the records and of their form that is written, and the highest that is read.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// A path as a journal has it: not every path is a text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,6 +93,9 @@ pub enum Record {
         /// Without secrets.
         #[serde(default, skip_serializing_if = "Map::is_empty")]
         local: Map<String, Value>,
+        /// The groups around the job for which it may have to be reverted, the outermost first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        groups: Vec<String>,
     },
     /// Something was put into its local storage.
     Set { n: u64, key: String, value: Value },
@@ -122,6 +125,32 @@ pub enum Record {
     Undone { n: u64 },
     /// Everything was reverted, or the rest was given up on purpose.
     UndoEnded,
+    /// An attempt of a group begins. Those of the groups in it begin anew with it. The first one is written down only where its
+    /// values are not known beforehand.
+    Attempt {
+        group: String,
+        attempt: u32,
+        /// The groups around it, the outermost first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        within: Vec<String>,
+        /// What it is attempted with, from the first value on, where that was found out when the group started. Without secrets.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        values: Option<Vec<Value>>,
+    },
+    /// An attempt of a group has failed, and what was run in it is going to be reverted.
+    GroupUndo {
+        group: String,
+        attempt: u32,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        within: Vec<String>,
+        failures: BTreeMap<String, Failure>,
+        /// Whether there is another attempt afterwards.
+        again: bool,
+    },
+    /// That was done.
+    GroupUndone { group: String },
+    /// A job has converged and provides these values. Without secrets.
+    Provided { job: String, values: Map<String, Value> },
     /// Its cleanup has succeeded, or there was nothing to clean up.
     Settled { n: u64 },
     /// Its cleanup was left out on purpose.

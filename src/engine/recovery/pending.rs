@@ -7,7 +7,7 @@ use crate::report::PendingCleanup;
 
 /// All that is open, in the order in which it was begun; without what its job is known not to have.
 pub(crate) fn list(ledger: &Ledger, graph: &SharedGraph) -> Vec<PendingCleanup> {
-    let undoing = ledger.undo().is_some();
+    let undoing = ledger.undoing();
     let pending = ledger.entries().flat_map(|(_, entry)| {
         let id = graph.number(&entry.job);
         let cleanup = |phase, declined| PendingCleanup {
@@ -19,7 +19,7 @@ pub(crate) fn list(ledger: &Ledger, graph: &SharedGraph) -> Vec<PendingCleanup> 
             has_job: id.is_some(),
             certain: has(graph, id, phase) == Some(true),
         };
-        let revert = (undoing && entry.obligation.is_revertible()).then(|| cleanup(Phase::Revert, false));
+        let revert = undoing.concerns(entry).then(|| cleanup(Phase::Revert, false));
         let cleanup =
             (!entry.obligation.is_clean()).then(|| cleanup(Phase::Cleanup, entry.obligation.is_declined()));
         let has_it = move |cleanup: &PendingCleanup| has(graph, id, cleanup.phase) != Some(false);

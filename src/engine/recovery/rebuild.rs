@@ -8,7 +8,7 @@ use super::survivors;
 use crate::context::directory::Directory;
 use crate::context::{Context, Run};
 use crate::engine::aftermath::Aftermath;
-use crate::engine::log::fold::{Entry, Start};
+use crate::engine::log::fold::{Entry, Start, Undoing};
 use crate::engine::log::record::Location;
 use crate::engine::recorder::LogRecorder;
 use crate::engine::started_run::StartedRun;
@@ -54,10 +54,10 @@ fn rebuild(
 ) -> Rebuilt {
     let mut rebuilt = Rebuilt { runs: Vec::new(), lost: Vec::new(), is_broken: false };
     let mut runs: HashMap<String, Arc<Run>> = HashMap::new();
-    let (open, undoing): (Vec<(u64, Entry, Start)>, bool) = journal.with_ledger(|ledger| {
+    let (open, undoing): (Vec<(u64, Entry, Start)>, Undoing) = journal.with_ledger(|ledger| {
         let wanted = ledger.entries().filter(|(n, entry)| wanted(*n, entry));
         let open = wanted.map(|(n, entry)| (n, entry.clone(), ledger.start_of(entry).clone()));
-        (open.collect(), ledger.undo().is_some())
+        (open.collect(), ledger.undoing())
     });
     for (n, entry, start) in open {
         let id = graph.number(&entry.job);
@@ -70,8 +70,7 @@ fn rebuild(
                     Some((_, Err(caught))) => format!("it cannot be cloned: {}", caught.message),
                     _ => "the graph has no job of this name any more".to_owned(),
                 };
-                let phase =
-                    if undoing && entry.obligation.is_revertible() { Phase::Revert } else { Phase::Cleanup };
+                let phase = if undoing.concerns(&entry) { Phase::Revert } else { Phase::Cleanup };
                 let (job, attempt, of) = (entry.job.as_str().into(), entry.attempt, start.at);
                 let (declined, has_job, certain) = (entry.obligation.is_declined(), false, false);
                 rebuilt

@@ -147,6 +147,7 @@ pub(super) fn outcome(end: TryEnd) -> Outcome {
         TryEnd::WouldRun => Outcome::WouldRun,
         TryEnd::CouldNotFindOut => Outcome::CouldNotFindOut,
         TryEnd::Stopped => Outcome::Stopped,
+        TryEnd::Skipped(_) => Outcome::Skipped,
     }
 }
 

@@ -109,7 +109,7 @@ fn converged_only_after_a_passing_check_or_recheck(run: &Converged<'_>) -> Resul
                     }
                     Outcome::Blocked | Outcome::Unknown | Outcome::NotStarted => before.is_none(),
                     // Not in the runs of these tests.
-                    Outcome::Reverted => false,
+                    Outcome::Reverted | Outcome::Skipped => false,
                     // A stop may come after a run that passed, and before its recheck.
                     Outcome::Stopped => matches!(before, Some((Phase::Run, _) | (_, false))),
                     Outcome::Failed | Outcome::WouldRun | Outcome::CouldNotFindOut => {
@@ -162,7 +162,11 @@ fn blocked_only_where_a_dependency_failed(run: &Converged<'_>) -> Result<()> {
         match outcome {
             Outcome::Blocked | Outcome::Unknown => ensure!(!names.is_empty(), "{job} is {outcome}"),
             Outcome::InPlace | Outcome::Changed | Outcome::Stopped | Outcome::NotStarted => continue,
-            Outcome::Failed | Outcome::WouldRun | Outcome::CouldNotFindOut | Outcome::Reverted => {}
+            Outcome::Failed
+            | Outcome::WouldRun
+            | Outcome::CouldNotFindOut
+            | Outcome::Reverted
+            | Outcome::Skipped => {}
         }
         failed.insert(job);
     }

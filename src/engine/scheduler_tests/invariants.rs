@@ -225,6 +225,7 @@ fn converged_only_after_a_passing_check_or_recheck(seen: &Seen<'_>, step: Step) 
                 "job {job} is stopped after {end:?}"
             );
         }
+        (Outcome::Skipped, end) => anyhow::bail!("no job has a condition, but {end:?}"),
         (Outcome::Reverted, end) => anyhow::bail!("the scheduler takes nothing back, but {end:?}"),
         (Outcome::NotStarted, end) => {
             ensure!(seen.abandoned && end.is_none(), "job {job} is not started after {end:?}");
@@ -250,7 +251,7 @@ fn blocked_only_where_a_dependency_failed(seen: &Seen<'_>, step: Step) -> Result
         let failed = |outcome| match outcome {
             Outcome::Failed | Outcome::Blocked => true,
             Outcome::WouldRun | Outcome::CouldNotFindOut | Outcome::Unknown => true,
-            Outcome::InPlace | Outcome::Changed | Outcome::Reverted => false,
+            Outcome::InPlace | Outcome::Changed | Outcome::Reverted | Outcome::Skipped => false,
             Outcome::Stopped | Outcome::NotStarted => false,
         };
         // In a look ahead it may be further away.

@@ -113,6 +113,7 @@ impl Decoded {
                 }
                 (Some("journal"), Some(1)) if alone() => 1,
                 (Some("journal"), Some(2)) if chained() => 2,
+                (Some("journal"), Some(3)) if chained() => 3,
                 _ => return Err(corrupt("it does not begin as a journal does")),
             };
         }
@@ -133,10 +134,14 @@ fn is_torn(rest: &[u8], is_first: bool) -> bool {
         return false;
     }
     if is_first {
-        let (mut current, mut sum) = (Vec::new(), FIRST);
-        let header = encode(&Record::Journal { version: VERSION }, &mut sum, &mut current);
-        let is_current = header.is_ok() && current.starts_with(written);
-        return is_current || b"a1df9b8f {\"is\":\"journal\",\"version\":1}\n".starts_with(written);
+        let is_of = |version| {
+            let (mut line, mut sum) = (Vec::new(), FIRST);
+            let header = encode(&Record::Journal { version }, &mut sum, &mut line);
+            header.is_ok() && line.starts_with(written)
+        };
+        return is_of(VERSION)
+            || is_of(2)
+            || b"a1df9b8f {\"is\":\"journal\",\"version\":1}\n".starts_with(written);
     }
     written.iter().enumerate().all(|(at, byte)| match at {
         0..8 => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
@@ -182,7 +187,7 @@ mod tests {
                 args: Map::new(),
                 positional: Vec::new(),
             },
-            Record::Intent { n: 1, job: "A".into(), attempt: 1, tries: 3, local },
+            Record::Intent { n: 1, job: "A".into(), attempt: 1, tries: 3, local, groups: Vec::new() },
             Record::Set { n: 1, key: "k".into(), value: Value::Null },
             Record::Settled { n: 1 },
         ]
