@@ -278,7 +278,7 @@ fn events_are_lines_of_json_on_standard_output() {
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), ""));
     let events: Vec<serde_json::Value> =
         ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(events.iter().all(|event| event["v"] == 1));
+    assert!(events.iter().all(|event| event["v"] == 2));
     assert_eq!(events.first().unwrap()["event"], "run_started");
     let last = events.last().unwrap();
     assert_eq!((&last["event"], &last["counts"]["blocked"]), (&"run_ended".into(), &2.into()));
