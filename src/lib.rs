@@ -1,6 +1,6 @@
-//! A convergence engine: small idempotent jobs are *checked*, *run* where the world is not as wanted, and *checked
-//! again*, in the order of their dependencies, until all is as wanted or no more can be done. Compile your jobs and you
-//! have a *rerunnable provisioning binary*: start it again and again, and each time it gets closer to done.
+//! A convergence engine: small idempotent jobs are *checked*, *run* if the check fails, and *checked again*, in the order
+//! of their dependencies, until everything is in its wanted state or nothing more can be done. Compiled, your jobs are a
+//! *rerunnable provisioning binary*: run it as often as you like, and each run continues where the last one ended.
 //!
 //! # A first job
 //!
@@ -71,39 +71,39 @@
 //!
 #![cfg_attr(
     feature = "cli",
-    doc = "[`cli::provision`] makes a program of it, with a dry run, retries, pictures and the rest as flags."
+    doc = "[`cli::provision`] makes it a program, with flags for dry runs, retries, pictures and more."
 )]
 //!
-//! # What lives where
+//! # Overview
 //!
-//! * Jobs: the traits [`Job`], [`RunOnlyJob`] and [`DummyJob`]; [`deps!`] and [`Deps`]; [`Retry`]; what a check can say
-//!   beside no, [`NotAsWanted`], [`CouldNotFindOut`] and [`Permanent`].
-//! * What a job is handed: [`Context`], with its arguments, [`Local`] and [`Global`] storage, [`Handles`], results, and
-//!   [`Command`]s; [`Secret`] for what must not be seen.
-//! * The graph: [`JobGraph`], built from a root job or by a [`GraphBuilder`]; [`GraphErrors`], all mistakes at once.
-//! * Converging: [`Engine`] and the [`Report`] it returns; [`StopHandle`] ends it early.
-//! * Seeing: [`Event`]s for an [`Observer`]; [`Console`] and [`JsonLines`] are two; pictures by
-//!   [`JobGraph::to_dot`], [`Report::to_dot`] and [`write_picture`].
-//! * Text: [`units`] reads durations and sizes, for the arguments of jobs and of programs.
-//! * Time: [`Clock`], so that a test with retries takes no time; [`Engine::simulate`] for tests with many workers.
+//! * Jobs: the traits [`Job`], [`RunOnlyJob`] and [`DummyJob`]; [`deps!`] and [`Deps`]; [`Retry`]; the errors
+//!   [`NotAsWanted`], [`CouldNotFindOut`] and [`Permanent`].
+//! * The [`Context`] of a job: its arguments, [`Local`] and [`Global`] storage, [`Handles`], results, and [`Command`]s;
+//!   [`Secret`] for values that must not be shown.
+//! * The graph: [`JobGraph`], built from a root job or by a [`GraphBuilder`]; [`GraphErrors`] contains all errors at once.
+//! * Converging: [`Engine`] and the [`Report`] it returns; [`StopHandle`] stops it early.
+//! * Output: [`Event`]s for an [`Observer`], such as [`Console`] and [`JsonLines`]; pictures by [`JobGraph::to_dot`],
+//!   [`Report::to_dot`] and [`write_picture`].
+//! * Text: [`units`] parses durations and sizes, for the arguments of jobs and programs.
+//! * Time: [`Clock`], so that tests with retries take no time; [`Engine::simulate`] for tests with many workers.
 //!
-//! # What is promised
+//! # Guarantees
 //!
 //! A passing check is the only proof of success; a job is never run before its check has failed, nor started before all
-//! that it depends on has converged; a dry run calls checks alone; and the order with one worker is exact. What happens
-//! when something goes wrong (a panic, a signal, a check that cannot find out) is written at [`Job`] and [`Engine`].
+//! of its dependencies have converged; a dry run only calls checks; and with one worker the order is deterministic. [`Job`]
+//! and [`Engine`] describe what happens when something goes wrong: a panic, a signal, a check that could not find out.
 //!
 //! # Features
 //!
 //! * `cli` (default): the command line of a provisioning binary, with `clap`.
 //! * `board`: postings that whichever conductor can runs to their end, `dojob::board` and `dojob::flow`.
-//! * `playbook`: HOCON files that name task types and their arguments, `dojob::playbook`.
+//! * `playbook`: playbooks, HOCON files of tasks; `dojob::playbook`.
 //! * `png`: pictures as PNG without Graphviz, with `resvg`.
 //!
-//! Unix only, since commands live in process groups.
+//! Unix only, because commands run in process groups.
 
 #[cfg(not(unix))]
-compile_error!("dojob needs a Unix: its commands live in process groups");
+compile_error!("dojob requires Unix: its commands run in process groups");
 
 /// The Rust code in the README and in `docs/` compiles, and runs unless it says otherwise.
 #[cfg(all(doctest, feature = "cli", feature = "playbook"))]

@@ -1,7 +1,7 @@
-//! Ready-made jobs: what people provision, each with an honest check.
+//! Ready-made jobs: common pieces of provisioning, each with a check that can be relied on.
 //!
-//! Each is a plain struct with public fields, which can be written down in Rust, or read from any format that `serde`
-//! knows; unknown fields are refused. Knows the library's job traits; not how a graph is converged.
+//! Each is a plain struct with public fields, which can be built in Rust or deserialized from any format that `serde`
+//! supports; unknown fields are refused.
 
 mod absent;
 mod account;
