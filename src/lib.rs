@@ -121,6 +121,8 @@ pub mod board;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod clock;
+#[cfg(feature = "board")]
+pub mod conductor;
 mod context;
 #[cfg(feature = "playbook")]
 mod diagnostic;

@@ -191,7 +191,7 @@ impl Standing {
 
     /// After a release, and the step that says so; `None`: it was released before.
     pub(super) fn released(&self, release: &Release) -> Result<Option<(Standing, Step)>, BoardError> {
-        let Release { posting, term, reason, not_before, only_host } = release;
+        let Release { posting, term, reason, after_death, not_before, only_host } = release;
         if let Some(term) = *term {
             if term != self.term || self.was_taken_away {
                 return Err(self.fenced(posting, term));
@@ -206,6 +206,7 @@ impl Standing {
         let step = Step::Released {
             reason: reason.clone(),
             taken_away: term.is_none(),
+            after_death: *after_death,
             not_before: *not_before,
             only_host: only_host.clone(),
         };

@@ -323,6 +323,8 @@ pub struct Release {
     pub term: Option<u64>,
     /// Why, for people.
     pub reason: String,
+    /// Whether whoever ran it for the owner has died.
+    pub after_death: bool,
     /// The time of day before which nobody claims it again.
     pub not_before: Option<Timestamp>,
     /// The only host that may claim it.

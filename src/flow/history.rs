@@ -75,7 +75,8 @@ impl History {
     /// When it is not possible; nothing is changed then.
     pub fn step(&mut self, at: Timestamp, step: &Step) -> Result<(), Impossible> {
         let after = self.state.after(step.kind())?;
-        if let (State::Running, Step::Claimed { .. }) = (self.state, step) {
+        let is_taken_over = self.state == State::Running && matches!(step, Step::Claimed { .. });
+        if is_taken_over || matches!(step, Step::Released { after_death: true, .. }) {
             self.lose_owner();
         }
         match step {
@@ -297,8 +298,13 @@ mod tests {
         assert_eq!(worst(&it), Some((Some(("a", Phase::Run)), 3)));
         it = it.fact(&began("a", 1)).step(&claimed(5));
         assert_eq!(worst(&it), Some((Some(("a", Phase::Run)), 3)), "another phase counts for itself");
-        let back =
-            Step::Released { reason: "a drain".into(), taken_away: false, not_before: None, only_host: None };
+        let back = Step::Released {
+            reason: "a drain".into(),
+            taken_away: false,
+            after_death: false,
+            not_before: None,
+            only_host: None,
+        };
         it = it.fact(&intent("a", 1)).fact(&began("a", 1)).step(&back).step(&claimed(6));
         assert_eq!(
             worst(&it),
@@ -307,9 +313,18 @@ mod tests {
         );
         it = it.fact(&intent("a", 1)).fact(&began("a", 1)).step(&claimed(7));
         assert_eq!(worst(&it), Some((Some(("a", Phase::Run)), 4)), "in whichever order it was written down");
+        let dead = Step::Released {
+            reason: "it aborted".into(),
+            taken_away: false,
+            after_death: true,
+            not_before: None,
+            only_host: None,
+        };
+        it = it.fact(&began("a", 1)).fact(&intent("a", 1)).step(&dead).step(&claimed(8));
+        assert_eq!(worst(&it), Some((Some(("a", Phase::Run)), 5)), "the death of whoever ran it counts");
         it = it.fact(&began("a", 1)).fact(&job("a", JobStep::Converged { changed: true }));
         assert_eq!(worst(&it), None, "it has got past it");
-        it = it.step(&claimed(8)).step(&claimed(9));
+        it = it.step(&claimed(9)).step(&claimed(10));
         assert_eq!(worst(&it), Some((None, 2)), "before any job");
         let parked = Step::Parked { reason: "lost too often".into() };
         it = it.step(&parked).step(&Step::Retried);

@@ -117,6 +117,9 @@ pub enum Step {
         /// Whether a person did it, and not the owner.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         taken_away: bool,
+        /// Whether whoever ran it for the owner has died, so that what was under way is the likely cause.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        after_death: bool,
         /// The time of day before which nobody claims it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         not_before: Option<Timestamp>,

@@ -199,7 +199,13 @@ pub(super) fn illegal_steps(subject: &dyn Subject) {
     post(&*board, &now, "a");
     let taken = claim(subject, &*board, &now, "one");
     let claimed = Step::Claimed { term: 2, conductor: "one".to_owned(), host: "here".to_owned() };
-    let released = Step::Released { reason: reason(), taken_away: false, not_before: None, only_host: None };
+    let released = Step::Released {
+        reason: reason(),
+        taken_away: false,
+        after_death: false,
+        not_before: None,
+        only_host: None,
+    };
     for (not_the_owners, kind) in
         [(claimed, StepKind::Claimed), (released, StepKind::Released), (Step::Retried, StepKind::Retried)]
     {

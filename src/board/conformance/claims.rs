@@ -14,7 +14,14 @@ use crate::flow::state::{State, Step};
 const INSTANT: Duration = Duration::from_millis(1);
 
 fn give_back(posting: &str, term: Option<u64>) -> Release {
-    Release { posting: id(posting), term, reason: "a reason".to_owned(), not_before: None, only_host: None }
+    Release {
+        posting: id(posting),
+        term,
+        reason: "a reason".to_owned(),
+        after_death: false,
+        not_before: None,
+        only_host: None,
+    }
 }
 
 fn owner(board: &dyn Board, name: &str) -> Option<Owner> {
