@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::parameters::{self, ParameterErrors};
-use crate::job::policy::OnFailure;
 use crate::graph::JobGraph;
+use crate::job::policy::OnFailure;
 use crate::panics;
 use crate::suggest;
 

@@ -16,6 +16,7 @@ use super::names::Names;
 use crate::context::Lineage;
 use crate::digest::Digest;
 use crate::job::about::About;
+use crate::job::policy::GroupSpec;
 use crate::job::retry::Retry;
 use crate::job::{AnyJob, Erased, JobKind};
 use crate::suggest;
@@ -354,6 +355,18 @@ impl<'g> Node<'g> {
     /// What depends on it, in the order of the graph.
     pub fn dependents(self) -> impl ExactSizeIterator<Item = Node<'g>> {
         self.graph.dependents.of(self.id).iter().map(move |id| Node { graph: self.graph, id: *id })
+    }
+
+    /// What is said about it beside what it does, where there is anything.
+    pub(crate) fn about(self) -> Option<&'g About> {
+        self.graph.about(self.id)
+    }
+
+    /// The groups around it, the innermost first, each with what it is told to do.
+    pub(crate) fn groups_around(self) -> impl Iterator<Item = (&'g str, &'g GroupSpec)> {
+        let groups = self.graph.groups();
+        let nodes = groups.outwards(groups.of(self.id)).map(|group| groups.node(group));
+        nodes.map(|group| (&*group.name, &*group.spec))
     }
 
     /// The digest of its arguments, where they are known.

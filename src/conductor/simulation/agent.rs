@@ -42,7 +42,14 @@ fn item(fact: Fact) -> Item {
 
 pub(super) fn intent(job: usize, attempt: u32) -> Item {
     let (n, local) = (job as u64, serde_json::Map::new());
-    item(Fact::Engine(Record::Intent { n, job: job_name(job), attempt, tries: 99, local }))
+    item(Fact::Engine(Record::Intent {
+        n,
+        job: job_name(job),
+        attempt,
+        tries: 99,
+        local,
+        groups: Vec::new(),
+    }))
 }
 
 pub(super) fn told(job: usize, step: JobStep) -> Item {
