@@ -23,7 +23,8 @@ const LONGEST: usize = 64 * 1024;
 pub(crate) fn carry_over(old: &OwnedFd, new: impl AsFd, list: bool) -> Result<()> {
     let Some(names) = names(old)? else { return Ok(()) };
     for name in &names {
-        if !name.starts_with("user.") && !(list && name == ACL) && name != LABEL {
+        let is_kept = name.starts_with("user.") || name == LABEL || list && name == ACL;
+        if !is_kept {
             continue;
         }
         let Some(value) = value(old, name)? else { continue };
