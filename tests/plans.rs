@@ -423,14 +423,16 @@ fn edits(value: &Value) -> Vec<Value> {
 fn a_plan_that_was_edited_by_hand_is_refused() {
     let world = World::of(&["settings"]);
     world.state().blind.insert("service".to_owned());
-    let text = plan_of(world.engine(SERVER)).to_json();
-    let plan: Value = serde_json::from_str(&text).unwrap();
+    let original = plan_of(world.engine(SERVER));
+    let plan: Value = serde_json::from_str(&original.to_json()).unwrap();
     let edited = edits(&plan);
     assert!(edited.len() > 40, "{}", edited.len());
     for edited in edited {
         let refused = Plan::from_json(&edited.to_string());
         let is_refused = matches!(refused, Err(PlanMismatch::Edited | PlanMismatch::Unreadable { .. }));
-        assert!(is_refused, "{refused:?}\n{edited:#}");
+        // To leave out that there is no scope says the same.
+        let says_the_same = refused.as_ref() == Ok(&original) && edited.get("scope").is_none();
+        assert!(is_refused || says_the_same, "{refused:?}\n{edited:#}");
     }
     // Its layout may be another.
     assert!(Plan::from_json(&plan.to_string()).is_ok());

@@ -122,16 +122,12 @@ impl Plan {
 
     /// The plan as text: JSON on many lines, always in the same order.
     pub fn to_json(&self) -> String {
-        format!("{:#}\n", self.as_value())
-    }
-
-    pub(crate) fn as_value(&self) -> Value {
-        // Made of nothing but texts, numbers and lists of these.
-        serde_json::to_value(self).unwrap_or_default()
+        // Made of nothing but strings, numbers and lists of these, which always have a JSON form.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 
     fn own_digest(&self) -> String {
-        let mut value = self.as_value();
+        let mut value = serde_json::to_value(self).unwrap_or_default();
         value["digest"] = Value::Null;
         Digest::of_json(&value).to_string()
     }

@@ -66,3 +66,19 @@ fn a_fact_is_text_whatever_characters_it_has() {
     let graph = options.load_text("facts", text).unwrap().outline(&Registry::linked().unwrap()).unwrap();
     assert_eq!(graph.iter().map(|node| node.name()).collect::<Vec<_>>(), [format!("sh {fact}")]);
 }
+
+#[test]
+fn a_plan_that_was_made_with_other_facts_is_refused() {
+    let engine = |fact: &'static str| {
+        let options = Playbook::options().facts(move |_| Ok(Some(serde_json::json!(fact))));
+        let text = "tasks: [ { name: sh, id: greeting, args { line: echo ${facts.x} } } ]";
+        let graph = options.load_text("facts", text).unwrap().outline(&Registry::linked().unwrap()).unwrap();
+        dojob::Engine::with_graph(graph).look_ahead(true)
+    };
+    let mut dry = engine("one").no_act(true);
+    let report = dry.converge();
+    let plan = dry.plan(&report).unwrap();
+    assert_eq!(engine("one").fits(&plan), Ok(()));
+    let changes = vec![dojob::GraphChange::Changed { job: "sh greeting".to_owned() }];
+    assert_eq!(engine("two").apply(&plan).unwrap_err(), dojob::PlanMismatch::Graph { changes });
+}
