@@ -57,11 +57,18 @@ impl Plain {
     }
 }
 
-/// Whether there may be control codes in a text.
+/// Whether there are control codes in a text, by its bytes: as [`is_code`] says of characters.
 fn has_codes(text: &[u8]) -> bool {
-    let is_other = |pair: &[u8]| matches!(pair, [0xc2, 0x80..=0x9f] | [0xe2, 0x80 | 0x81]);
+    let is_other = |bytes: &[u8]| {
+        matches!(
+            bytes,
+            [0xc2, 0x80..=0x9f, ..]
+                | [0xe2, 0x80, 0x8e | 0x8f | 0xa8..=0xae, ..]
+                | [0xe2, 0x81, 0xa6..=0xa9, ..]
+        )
+    };
     text.iter().any(|byte| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t'))
-        || !text.is_ascii() && text.windows(2).any(is_other)
+        || !text.is_ascii() && (0..text.len()).any(|at| is_other(&text[at..]))
 }
 
 /// Control codes, and the marks that turn the direction of the text around them.
