@@ -191,7 +191,7 @@ fn a_planned_job_that_is_in_place_by_now_is_passed_over_and_that_is_said() {
     let world = World::of(&["settings", "service"]);
     let plan = plan_of(world.engine(SERVER));
     world.put("directory", "wanted");
-    let said: Arc<Mutex<Vec<(String, Option<String>)>>> = Arc::default();
+    let said = Arc::new(Mutex::new(Vec::<(String, Option<String>)>::new()));
     let kept = said.clone();
     let mut engine = world.engine(SERVER).observe(move |event: &Event| {
         if let Event::JobSettled { job, outcome: Outcome::InPlace, reason, .. } = event {
