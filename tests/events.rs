@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail, ensure};
 use dojob::{
-    Attempts, Context, CouldNotFindOut, Engine, Group, JobGraph, Journal, JsonLines, NotAsWanted, OnFailure,
-    Retry, SkipDepth, VirtualClock,
+    Attempts, Context, CouldNotFindOut, EVENT_VERSION, Engine, Group, JobGraph, Journal, JsonLines,
+    NotAsWanted, OnFailure, Retry, SkipDepth, VirtualClock,
 };
 use serde_json::Value;
 
@@ -131,7 +131,7 @@ fn the_page_and_the_lines_agree() {
         }
     };
     for line in lines() {
-        assert_eq!(line["v"], 1);
+        assert_eq!(line["v"], EVENT_VERSION);
         look_at(line["event"].as_str().unwrap(), &line);
         if let Some(failure) = line.get("failure") {
             look_at("failure", failure);

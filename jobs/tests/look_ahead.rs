@@ -184,7 +184,8 @@ fn five_drifts_of_a_server_are_all_shown() {
         ("template pages (wiki.example.org)", "rm -r srv/www/wiki.example.org"),
         ("absent no example", "touch etc/nginx/sites/example.conf"),
         ("replace no plain links", "echo '<a href=\"http://x\">' >>srv/www/www.example.org/index.html"),
-        ("git_checkout checkout", "rm -r srv/app"),
+        // Not the checkout itself: without the source of `file program` nobody can tell what that is to say.
+        ("git_checkout checkout", "git -C srv/app remote set-url origin /nowhere"),
         ("setting workers", "sed -i 's/workers = 4/workers = 1/' etc/app/config.toml"),
         ("setting features", "rm etc/app/features.json"),
         ("file environment", "chmod 0644 etc/app/environment"),
