@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::bail;
 use dojob::{
     CouldNotFindOut, Digest, DriftKind, Engine, Event, GraphChange, JobGraph, NotAsWanted, Outcome, Plan,
-    PlanMismatch, Report, Secret, UnplannableError,
+    PlanMismatch, Report, Secret, SkipDepth, UnplannableError,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -209,6 +209,36 @@ fn a_planned_job_that_is_in_place_by_now_is_passed_over_and_that_is_said() {
     );
 }
 
+#[test]
+fn what_was_skipped_stays_skipped_or_the_plan_is_refused() {
+    let world = World::default();
+    let engine = |is_wanted: bool| {
+        let mut graph = JobGraph::builder();
+        let (checked, run) = (world.clone(), world.clone());
+        graph
+            .job(
+                "cache",
+                move |_| checked.check("cache"),
+                move |_| {
+                    run.run("cache");
+                    Ok(())
+                },
+            )
+            .only_if(SkipDepth::Itself, move |_| Ok(is_wanted));
+        Engine::with_graph(graph.build().unwrap())
+    };
+    let plan = plan_of(engine(false));
+    assert_eq!(plan.skipped().collect::<Vec<_>>(), ["cache"]);
+    assert_eq!(Plan::from_json(&plan.to_json()).as_ref(), Ok(&plan));
+    assert!(engine(false).apply(&plan).unwrap().success());
+    let refused = engine(true).apply(&plan).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "things are not as they were when the plan was made\n  cache was skipped and would run now: it is missing"
+    );
+    assert!(world.ran().is_empty());
+}
+
 fn drifts(refused: PlanMismatch) -> Vec<(String, DriftKind)> {
     match refused {
         PlanMismatch::Drift { drifts } => drifts.into_iter().map(|drift| (drift.job, drift.how)).collect(),
@@ -274,7 +304,7 @@ fn a_job_that_was_in_place_and_would_run_later_fails_there() {
     assert_eq!((service.outcome(), service.tries()), (Outcome::Failed, 1));
     assert_eq!(
         service.reason(),
-        Some("it was in place when the plan was made, and is not to run: it is missing")
+        Some("it was in place or skipped when the plan was made, and is not to run: it is missing")
     );
     assert_eq!(report.exit_code(), 1);
     // Without a plan it runs.

@@ -97,7 +97,7 @@ pub(crate) fn attempt(context: &RunContext, task: &Task) -> Done {
 }
 
 /// Why a job fails that a plan saw in place, and that would run while it is applied.
-const NOT_PLANNED: &str = "it was in place when the plan was made, and is not to run";
+const NOT_PLANNED: &str = "it was in place or skipped when the plan was made, and is not to run";
 
 struct Attempt<'a> {
     context: &'a RunContext,

@@ -35,6 +35,9 @@ pub struct Plan {
     unknown: Vec<PlannedJob>,
     /// The digests of the jobs that were in place, by name.
     in_place: BTreeMap<String, String>,
+    /// The same of those that were skipped, since a condition was false.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    skipped: BTreeMap<String, String>,
     /// Of all of this, so that a plan that was edited is not taken for the one that was reviewed.
     digest: String,
 }
@@ -88,6 +91,9 @@ impl Plan {
             None => {}
         }
         let of = |outcome| report.jobs().filter(move |job| job.outcome() == outcome);
+        let digests = |outcome| -> BTreeMap<String, String> {
+            of(outcome).map(|job| (job.name().to_owned(), job.node().digest().to_string())).collect()
+        };
         let mut plan = Plan {
             v: PLAN_VERSION,
             scope: scope.map(str::to_owned),
@@ -95,9 +101,8 @@ impl Plan {
             arguments: args.digest().to_string(),
             would_run: of(Outcome::WouldRun).map(PlannedJob::of).collect(),
             unknown: of(Outcome::Unknown).map(PlannedJob::of).collect(),
-            in_place: of(Outcome::InPlace)
-                .map(|job| (job.name().to_owned(), job.node().digest().to_string()))
-                .collect(),
+            in_place: digests(Outcome::InPlace),
+            skipped: digests(Outcome::Skipped),
             digest: String::new(),
         };
         plan.digest = plan.own_digest();
@@ -147,6 +152,11 @@ impl Plan {
         self.in_place.keys().map(String::as_str)
     }
 
+    /// The names of the jobs that were skipped, since a condition was false, sorted.
+    pub fn skipped(&self) -> impl Iterator<Item = &str> {
+        self.skipped.keys().map(String::as_str)
+    }
+
     /// Whether it was made for this graph, scope and arguments.
     pub(super) fn fits(
         &self,
@@ -172,7 +182,7 @@ impl Plan {
     fn changes(&self, graph: &JobGraph) -> Vec<GraphChange> {
         let planned =
             self.would_run.iter().chain(&self.unknown).map(|planned| (&planned.job, &planned.digest));
-        let known: BTreeMap<&String, &String> = planned.chain(&self.in_place).collect();
+        let known: BTreeMap<&String, &String> = planned.chain(&self.in_place).chain(&self.skipped).collect();
         let of = |node: Node<'_>| match known.get(&node.name().to_owned()) {
             None => Some(GraphChange::New { job: node.name().to_owned() }),
             Some(digest) if **digest != node.digest().to_string() => {
@@ -191,6 +201,11 @@ impl Plan {
             self.would_run.iter().map(|planned| (planned.job.as_str(), planned)).collect();
         let drift = |job: JobReport<'_>| {
             let reason = job.reason().map(str::to_owned);
+            if self.skipped.contains_key(job.name()) {
+                let would_run = job.outcome() == Outcome::WouldRun;
+                let how = DriftKind::NotSkipped { reason, diff: lines(job.diff()) };
+                return would_run.then(|| Drift { job: job.name().to_owned(), how });
+            }
             let how = match (self.in_place.contains_key(job.name()), job.outcome()) {
                 (true, Outcome::WouldRun) => DriftKind::WouldRun { reason, diff: lines(job.diff()) },
                 (true, Outcome::Unknown | Outcome::CouldNotFindOut) => DriftKind::CouldNotFindOut { reason },

@@ -116,6 +116,15 @@ pub enum DriftKind {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         diff: Vec<String>,
     },
+    /// It was skipped, and would run.
+    NotSkipped {
+        /// Why it would run.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// How the world differs from what is wanted, line by line, where the check could tell.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        diff: Vec<String>,
+    },
     /// It was in place, and its check could not find out whether it is.
     CouldNotFindOut {
         /// Why.
@@ -145,6 +154,7 @@ impl fmt::Display for Drift {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, reason) = match &self.how {
             DriftKind::WouldRun { reason, .. } => ("was in place and would run now", reason),
+            DriftKind::NotSkipped { reason, .. } => ("was skipped and would run now", reason),
             DriftKind::CouldNotFindOut { reason } => ("was in place, and now nobody can tell", reason),
             DriftKind::OtherDifference { .. } => ("would make another change than was planned", &None),
         };
