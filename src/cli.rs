@@ -7,6 +7,7 @@ mod flags;
 mod plan;
 #[cfg(feature = "playbook")]
 mod playbook;
+mod print;
 mod run;
 mod say;
 mod show;

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde_json::json;
 
-use super::run::print;
+use super::print::print;
 use crate::engine::plan::Plan;
 use crate::engine::plan_mismatch::PlanMismatch;
 use crate::view::json::EVENT_VERSION;

@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::durations;
 use super::flags::{Flags, Format, Shell};
 use super::plan;
+use super::print::print;
 use super::say::{program, say, say_error};
 use super::show;
 use super::signals::SignalGuard;
@@ -41,16 +42,6 @@ const FAILED: u8 = 1;
 const LOCKED: u8 = 4;
 /// A dry run has found something to do.
 const NOT_YET: u8 = 3;
-
-/// Writes to standard output.
-pub(super) fn print(text: &[u8]) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text).and_then(|()| out.flush()) {
-        // A reader who has seen enough (`| head`).
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("failed to write to stdout"),
-    }
-}
 
 /// What to do about it, behind its text.
 fn hint(refusal: &Refusal) -> &'static str {

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap_complete::shells;
 
 use crate::cli::flags::Shell;
-use crate::cli::run::print;
+use crate::cli::print::print;
 
 #[derive(clap::Args)]
 pub(super) struct Completions {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use crate::cli::run::print;
+use crate::cli::print::print;
 use crate::playbook::Playbook;
 
 /// No file is longer; the reader refuses this one.

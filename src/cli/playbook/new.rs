@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use crate::cli::run::print;
+use crate::cli::print::print;
 use crate::cli::say::program;
 use crate::cli::say::say;
 use crate::playbook::Registry;

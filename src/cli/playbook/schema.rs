@@ -1,6 +1,6 @@
 //! `schema`: the JSON Schema of playbooks, for editors.
 
-use crate::cli::run::print;
+use crate::cli::print::print;
 use crate::playbook::Registry;
 
 pub(super) fn main() -> anyhow::Result<u8> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::run::print;
+use crate::cli::print::print;
 use crate::playbook::{Field, Registry, TaskType};
 
 /// How wide a text is set.

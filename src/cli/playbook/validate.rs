@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::reading::Reading;
-use crate::cli::run::{UNUSABLE, print};
+use crate::cli::print::print;
+use crate::cli::run::UNUSABLE;
 use crate::cli::say::say_error;
 use crate::playbook::{Facts, Registry};
 
