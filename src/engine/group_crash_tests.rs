@@ -252,3 +252,81 @@ fn values_that_were_found_when_the_group_started_stay_the_same() {
     });
     assert_eq!(made, ["a y", "b y"]);
 }
+
+/// The group in a group, which comes to its last attempt, killed only where `is_there` says.
+fn comes_to_its_last_attempt_when_killed(is_there: impl Fn(&[Record]) -> bool) {
+    let make = |world: &World| {
+        engine(nested(world, Attempts::for_each(["x", "y"]), Attempts::times(2), last_of_all))
+    };
+    let (_, made, left) = start(&make, &Left { records: Vec::new(), things: Things::default() });
+    let killed: Vec<&Left> = left.iter().filter(|left| is_there(&left.records)).collect();
+    assert!(!killed.is_empty());
+    for left in killed {
+        let (report, made_again, _) = start(&make, left);
+        assert_eq!(made_again, made);
+        assert!(report.converged());
+    }
+}
+
+#[test]
+fn crash_after_failure() {
+    comes_to_its_last_attempt_when_killed(|records| matches!(records.last(), Some(Record::GroupUndo { .. })));
+}
+
+#[test]
+fn crash_after_policy() {
+    let is_asked =
+        |record: Option<&Record>| matches!(record, Some(Record::GroupUndone { .. } | Record::Attempt { .. }));
+    comes_to_its_last_attempt_when_killed(|records| is_asked(records.last()));
+}
+
+#[test]
+fn crash_in_revert() {
+    comes_to_its_last_attempt_when_killed(|records| matches!(records.last(), Some(Record::Undone { .. })));
+}
+
+#[test]
+fn interrupted_in_retry() {
+    // Some jobs of the attempt have begun anew, and others have not.
+    let has_begun_again = |records: &[Record]| {
+        let attempt = records.iter().rposition(|record| matches!(record, Record::Attempt { .. }));
+        attempt.is_some_and(|at| records[at..].iter().any(|record| matches!(record, Record::Intent { .. })))
+    };
+    comes_to_its_last_attempt_when_killed(has_begun_again);
+}
+
+#[test]
+fn resume_after_job_removed() {
+    let never = |_: &Context| false;
+    let whole = |world: &World| engine(nested(world, Attempts::times(1), Attempts::times(1), never));
+    let (_, _, left) = start(&whole, &Left { records: Vec::new(), things: Things::default() });
+    let killed = left.iter().find(|left| matches!(left.records.last(), Some(Record::GroupUndo { .. })));
+    // The same groups, without `b`.
+    let less = |world: &World| {
+        let mut graph = JobGraph::builder();
+        job(&mut graph, world, "a", &[], |_| true);
+        job(&mut graph, world, "c", &[], never);
+        graph.add(Group::new("inner").jobs_named(["c"]).after_named(["a"]).attempts(Attempts::times(1)));
+        graph.add(Group::new("outer").jobs_named(["a", "inner"]).attempts(Attempts::times(1)));
+        engine(graph)
+    };
+    let (report, made, _) = start(&less, killed.unwrap());
+    assert_eq!(made, ["b ", "before "], "what can be reverted is");
+    assert!(report.pending().iter().any(|pending| &*pending.job == "b" && !pending.has_job));
+}
+
+#[test]
+fn resume_keeps_success() {
+    let make = |world: &World| engine(nested(world, Attempts::times(1), Attempts::times(1), |_| true));
+    let (_, made, left) = start(&make, &Left { records: Vec::new(), things: Things::default() });
+    // Every run of the undisturbed convergence is made once, whenever that is interrupted after its run.
+    for left in left.iter().filter(|left| matches!(left.records.last(), Some(Record::Intent { .. }))) {
+        let before = left.things.runs;
+        let world = World(Arc::new(Mutex::new(left.things.clone())));
+        let log = MemoryLog::default().take_over();
+        log.append(log.term(), 0, &left.records).unwrap();
+        let report = make(&world).journal(log.take_over()).clock(VirtualClock::new()).converge();
+        assert!(report.converged());
+        assert_eq!((world.made(), world.0.lock().unwrap().runs), (made.clone(), 6), "after {before} runs");
+    }
+}

@@ -88,6 +88,8 @@ pub struct Console {
     only_pending: bool,
     /// Runs that were reverted, and pending cleanups of earlier runs that were called.
     reverted: usize,
+    /// Whether a group was reverted and given up.
+    gave_up: bool,
     pending_run: usize,
     /// Jobs of which was told that they have no revert.
     left: HashSet<Arc<str>>,
@@ -150,6 +152,7 @@ impl Console {
             failed_cleanups: Vec::new(),
             only_pending: false,
             reverted: 0,
+            gave_up: false,
             pending_run: 0,
             left: HashSet::new(),
         }
@@ -354,7 +357,9 @@ impl Console {
         let group = text::name(group);
         let line = format!("{word} {group}: attempt {attempt} failed because of {because_of}; {next}\n");
         self.write(&line);
-        // What failed may still succeed.
+        // It is over with what was reverted for it, and what failed may still succeed.
+        self.reverted = 0;
+        self.gave_up |= !again;
         self.failed.retain(|(job, _)| !reopened.contains(job));
     }
 
@@ -408,6 +413,9 @@ impl Console {
         let failed_cleanups = std::mem::take(&mut self.failed_cleanups);
         failed_cleanups.iter().for_each(|line| self.write(line));
         let unclean = failed_cleanups.len();
+        // Where only a group was reverted, what others have changed stays.
+        let gave_up = std::mem::take(&mut self.gave_up) && counts.changed == 0;
+        let is_reverted = (std::mem::take(&mut self.reverted) > 0 || gave_up) && !converged;
         let line = if self.only_pending {
             let word = match (std::mem::take(&mut self.pending_run), unclean) {
                 (0, 0) => self.paint(GOOD, "nothing was pending"),
@@ -417,13 +425,13 @@ impl Console {
                 }
             };
             format!("{word} ({took})")
-        } else if std::mem::take(&mut self.reverted) > 0 || incomplete {
+        } else if is_reverted || incomplete {
             let word = self.paint(BAD, if incomplete { "revert incomplete" } else { "reverted" });
             format!("{word}: {total}, {} ({took})", parts.join(", "))
         } else if converged && unclean > 0 {
             let word = self.paint(BAD, &format!("converged, but {} failed", text::count(unclean, "cleanup")));
             format!("{word}: {total}, {} ({took})", parts.join(", "))
-        } else if converged && counts.changed == 0 {
+        } else if converged && counts.changed + counts.skipped == 0 {
             let word = self.paint(GOOD, "nothing to do");
             match counts.total() {
                 1 => format!("{word}: the job is in place ({took})"),
