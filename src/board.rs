@@ -82,6 +82,7 @@ mod contract;
 mod error;
 #[cfg(test)]
 mod faulty;
+mod history;
 mod lease;
 mod memory;
 mod posting_log;
@@ -91,9 +92,10 @@ mod values;
 
 pub use self::contract::{Board, Watching};
 pub use self::error::BoardError;
+pub use self::history::{HistoryError, history_of};
 pub use self::lease::{DEFAULT_LEASE, Lease, Now};
 pub use self::memory::MemoryBoard;
-pub use self::posting_log::{HistoryError, PostingLog, history_of};
+pub use self::posting_log::PostingLog;
 pub use self::sqlite::{SqliteBoard, SqliteOptions};
 pub use self::values::{
     Accepted, Append, Claim, ClaimRequest, Discard, Durability, Entry, Held, InvalidId, Item, KeyChange,

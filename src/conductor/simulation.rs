@@ -5,10 +5,13 @@
 //! The agents are a model of the engine: they check first, announce a run and wait for the answer, and test their deadline before it.
 
 mod agent;
+mod agents;
 mod invariants;
 mod random;
+mod seen;
 mod world;
 
+use self::seen::Seen;
 use self::world::World;
 
 fn variable(name: &str) -> Option<u64> {
@@ -19,7 +22,7 @@ fn variable(name: &str) -> Option<u64> {
 fn whatever_goes_wrong_every_posting_comes_to_its_end_once() {
     let runs = variable("CONDUCTOR_RUNS").unwrap_or(400);
     let seeds = variable("CONDUCTOR_SEED").map_or(1..runs + 1, |seed| seed..seed + 1);
-    let mut seen = world::Seen::default();
+    let mut seen = Seen::default();
     for seed in seeds.clone() {
         let outcome = std::panic::catch_unwind(|| {
             let mut world = World::new(seed);
