@@ -15,7 +15,6 @@ use crate::board::{
 use crate::conductor::{Effect, Input, Machine, Notice, Settings, Trouble};
 use crate::flow::State;
 
-const LEASE: Duration = Duration::from_secs(30);
 /// Until when things go wrong, and how long it may then take until everything has ended.
 const FAULTS: Duration = Duration::from_secs(400);
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -74,6 +73,8 @@ pub(super) struct World {
     /// Every event, where it is wanted.
     pub(super) is_traced: bool,
     pub(super) trace: Vec<String>,
+    /// From hardly longer than the way to the board and back, to long.
+    lease: Duration,
     /// Whether the store goes by its own clock, or by the time at which it was called.
     pub(super) store_has_a_clock: bool,
 }
@@ -86,6 +87,7 @@ impl World {
     pub(super) fn new(seed: u64) -> World {
         let mut random = Random::new(seed);
         let store_has_a_clock = random.once_in(2);
+        let lease = Duration::from_secs([9, 12, 30][random.below(3) as usize]);
         let mut world = World {
             board: MemoryBoard::new(),
             seen: Seen::default(),
@@ -100,6 +102,7 @@ impl World {
             conductors: Vec::new(),
             is_traced: false,
             trace: Vec::new(),
+            lease,
             store_has_a_clock,
         };
         for conductor in 0..CONDUCTORS {
@@ -204,9 +207,10 @@ impl World {
             Event::Pause(conductor) => {
                 if self.is_faulty() {
                     self.seen.pauses += 1;
-                    let length = self.random.millis(100, 90_000);
+                    let lease = u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX);
+                    let length = self.random.millis(100, lease * 2);
                     self.conductors[conductor].paused_until = self.now + length;
-                    self.schedule(90_000, 200_000, Event::Pause(conductor));
+                    self.schedule(20_000, 90_000, Event::Pause(conductor));
                 }
             }
             Event::Drain(conductor) => {
@@ -287,7 +291,7 @@ impl World {
         let incarnation = self.conductors[conductor].incarnation + 1;
         let mut settings = Settings::new(format!("conductor {conductor}.{incarnation}"), "here");
         settings.workers = 1 + self.random.below(3) as usize;
-        settings.lease = LEASE;
+        (settings.lease, settings.margin) = (self.lease, self.lease / 10);
         settings.drain = Duration::from_secs(10);
         // So many faults would park everything.
         settings.losses = 1000;
@@ -379,7 +383,7 @@ impl World {
         self.seen.lost_calls += u64::from(is_lost);
         self.seen.lost_answers += u64::from(answer_is_lost);
         let now = self.board_now(sent);
-        let board = self.board.clone();
+        let (board, lease) = (self.board.clone(), self.lease);
         let fenced = &mut self.seen.fenced;
         fn gone<T>(
             is_lost: bool,
@@ -409,7 +413,7 @@ impl World {
                 Input::Inspected { posting, term, result }
             }
             Effect::Renew(held) => {
-                let result = gone(is_lost, answer_is_lost, || board.renew(&now, &held, LEASE));
+                let result = gone(is_lost, answer_is_lost, || board.renew(&now, &held, lease));
                 Input::Renewed { sent, held, result }
             }
             Effect::Append { posting, term, position, items, durability } => {
