@@ -206,14 +206,18 @@ impl fmt::Debug for PostingLog {
 /// What happens to jobs is written down for people to see, with whatever is appended next.
 impl Observer for PostingLog {
     fn observe(&mut self, event: &Event) {
-        let Some(fact) = JobFact::of(event) else { return };
-        match serde_json::to_string(&Fact::Job(fact)) {
-            Ok(text) if text.len() <= TOLD_IN_ONE => self.shared.told().push_back(text),
-            told => tracing::warn!(
-                "what has happened to a job of {} is left out of its log: {}",
-                self.shared.posting,
-                told.map_or_else(|error| error.to_string(), |text| format!("it has {} bytes", text.len()))
-            ),
+        for fact in JobFact::of(event) {
+            match serde_json::to_string(&Fact::Job(fact)) {
+                Ok(text) if text.len() <= TOLD_IN_ONE => self.shared.told().push_back(text),
+                told => tracing::warn!(
+                    "what has happened to a job of {} is left out of its log: {}",
+                    self.shared.posting,
+                    told.map_or_else(
+                        |error| error.to_string(),
+                        |text| format!("it has {} bytes", text.len())
+                    )
+                ),
+            }
         }
     }
 }
@@ -261,6 +265,8 @@ fn announces_an_effect(record: &Record) -> bool {
             | Record::Set { .. }
             | Record::Unset { .. }
             | Record::Undo { .. }
+            | Record::Attempt { .. }
+            | Record::GroupUndo { .. }
     )
 }
 

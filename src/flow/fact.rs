@@ -32,15 +32,19 @@ pub(crate) struct JobFact {
 }
 
 impl JobFact {
-    /// What an event says of a job, where it changes its state. Secrets are masked in events.
-    pub(crate) fn of(event: &Event) -> Option<JobFact> {
-        let fact = |job: &str, step| Some(JobFact { job: job.to_owned(), step });
+    /// What an event says of jobs, where it changes their states. Secrets are masked in events.
+    pub(crate) fn of(event: &Event) -> Vec<JobFact> {
+        let fact = |job: &str, step| vec![JobFact { job: job.to_owned(), step }];
         match event {
             Event::TryStarted { job, attempt, tries } => {
                 fact(job, JobStep::TryBegan { attempt: *attempt, tries: *tries })
             }
             Event::RetryScheduled { job, .. } => fact(job, JobStep::TryFailed),
             Event::RevertEnded { job, exists: true, passed: true, .. } => fact(job, JobStep::Reverted),
+            Event::AttemptFailed { reopened, .. } => {
+                let reopened = reopened.iter().map(|job| fact(job, JobStep::Reopened));
+                reopened.flatten().collect()
+            }
             Event::JobSettled { job, outcome, reason, because_of, .. } => match outcome {
                 Outcome::InPlace => fact(job, JobStep::Converged { changed: false }),
                 Outcome::Changed => fact(job, JobStep::Converged { changed: true }),
@@ -49,10 +53,11 @@ impl JobFact {
                     let because_of = because_of.iter().map(|job| job.to_string()).collect();
                     fact(job, JobStep::Blocked { because_of })
                 }
+                Outcome::Skipped => fact(job, JobStep::Skipped),
                 // The rest is told by the revert itself, does not happen where things are run, or is for the next owner.
-                _ => None,
+                _ => Vec::new(),
             },
-            _ => None,
+            _ => Vec::new(),
         }
     }
 }

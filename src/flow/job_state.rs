@@ -89,7 +89,8 @@ pub enum JobStep {
     Skipped,
     /// What it did was taken back.
     Reverted,
-    /// Another owner begins anew: what has converged is checked again when its turn comes, everything else is open.
+    /// Another owner begins anew, or another attempt of a group: what has converged is checked again when its turn comes, everything
+    /// else is open.
     Reopened,
 }
 
