@@ -511,7 +511,7 @@ fn a_report_is_json() {
     );
     assert_eq!(
         (&json["v"], &json["success"], &json["partial_success"]),
-        (&json!(1), &json!(false), &json!(true))
+        (&json!(2), &json!(false), &json!(true))
     );
     assert_eq!(json["counts"]["blocked"], 1);
     assert_eq!(json["started"], "1970-01-01T00:00:00Z");

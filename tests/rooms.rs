@@ -12,6 +12,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 const LAYERS: &[&[&str]] = &[
     &["lib"],
     &["cli", "testing"],
+    &["conductor"],
     &["board"],
     &["flow", "playbook"],
     &["view"],
@@ -23,7 +24,7 @@ const LAYERS: &[&[&str]] = &[
     &["context"],
     &["event"],
     &["diagnostic"],
-    &["secret", "clock", "panics", "suggest", "units"],
+    &["secret", "clock", "digest", "panics", "suggest", "units"],
 ];
 
 /// A path of module names from the root of its crate, which is empty.

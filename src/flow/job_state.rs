@@ -28,7 +28,7 @@ pub enum JobState {
     Blocked,
     /// It was left out on purpose.
     Skipped,
-    /// What it did was taken back.
+    /// What it did was reverted.
     Reverted,
 }
 
@@ -87,7 +87,7 @@ pub enum JobStep {
     },
     /// It is left out on purpose.
     Skipped,
-    /// What it did was taken back.
+    /// What it did was reverted.
     Reverted,
     /// Another owner begins anew, or another attempt of a group: what has converged is checked again when its turn comes, everything
     /// else is open.

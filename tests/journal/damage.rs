@@ -56,12 +56,12 @@ fn a_torn_end_is_cut_and_the_rest_is_owed() {
 #[test]
 fn a_newer_journal_is_left_as_it_is() {
     let root = tempfile::tempdir().unwrap();
-    let json = br#"{"is":"journal","version":3,"more":"of it"}"#;
+    let json = br#"{"is":"journal","version":4,"more":"of it"}"#;
     let line = format!("{:08x} {}\n", crc32(json), String::from_utf8_lossy(json));
     fs::write(root.path().join("journal"), &line).unwrap();
     assert_eq!(
         error(root.path()),
-        "DIR/journal was written by a newer version (format 3; this program knows up to 2); it was left as it is"
+        "DIR/journal was written by a newer version (format 4; this program knows up to 3); it was left as it is"
     );
     assert_eq!(fs::read_to_string(root.path().join("journal")).unwrap(), line);
 }
@@ -96,10 +96,16 @@ fn a_record_that_is_taken_out_of_the_middle_is_missed() {
 }
 
 #[test]
-fn what_the_first_version_has_written_is_paid_and_written_on_in_the_current_one() {
+fn pending_cleanups_of_earlier_versions_are_called_and_written_on_in_the_current_one() {
+    for version in [1, 2] {
+        written_on_from(version);
+    }
+}
+
+fn written_on_from(version: u32) {
     let (root, log) = (tempfile::tempdir().unwrap(), Log::default());
     let records = [
-        r#"{"is":"journal","version":1}"#,
+        &*format!(r#"{{"is":"journal","version":{version}}}"#),
         r#"{"is":"start","run":"r","at":"2026-01-01T00:00:00Z","pid":1,"revert":false}"#,
         r#"{"is":"intent","n":0,"job":"maker","try":1,"tries":1,"local":{"beside":"a name"}}"#,
     ];
@@ -108,7 +114,7 @@ fn what_the_first_version_has_written_is_paid_and_written_on_in_the_current_one(
     let report = engine(one(root.path(), &log, "maker", true), root.path()).converge();
     assert_eq!(report.failed_cleanups().count(), 2, "that of then, and that of now");
     let text = fs::read_to_string(root.path().join("journal")).unwrap();
-    assert!(text.contains(r#"{"is":"journal","version":2}"#), "{text}");
+    assert!(text.contains(r#"{"is":"journal","version":3}"#), "{text}");
     assert_eq!(engine(one(root.path(), &log, "maker", false), root.path()).converge().exit_code(), 0);
     assert!(!root.path().join("journal").exists());
 }

@@ -55,7 +55,7 @@ fn a_second_start_in_one_scope_ends_with_4_and_says_who_is_at_work() {
 }
 
 #[test]
-fn what_is_owed_is_listed_and_paid() {
+fn pending_cleanups_are_listed_and_called() {
     let home = tempfile::tempdir().unwrap();
     let nothing = run(&home, &["--pending"]);
     assert_eq!((nothing.code, nothing.stdout.as_str()), (Some(0), "nothing is pending\n"));
@@ -75,17 +75,17 @@ fn what_is_owed_is_listed_and_paid() {
             .iter()
             .all(|cleanup| cleanup["declined"] == true && cleanup["phase"] == "cleanup")
     );
-    assert_eq!(run(&home, &["--cleanup-only"]).stderr, "nothing was paid (TIME)\n");
+    assert_eq!(run(&home, &["--cleanup-only"]).stderr, "nothing was pending (TIME)\n");
     let paid = run(&home, &["--cleanup-only", "--declined"]);
     assert_eq!(paid.code, Some(0));
-    assert!(paid.stderr.ends_with("paid 1 cleanup (TIME)\n"), "{}", paid.stderr);
+    assert!(paid.stderr.ends_with("ran 1 pending cleanup (TIME)\n"), "{}", paid.stderr);
     assert_eq!(run(&home, &["--pending"]).stdout, "nothing is pending\n");
     let usage = run(&home, &["--declined"]);
     assert_eq!(usage.code, Some(2), "{}", usage.stderr);
 }
 
 #[test]
-fn taking_back_is_told() {
+fn reverts_are_shown() {
     let home = tempfile::tempdir().unwrap();
     let ran = run(&home, &["--on-failure", "revert", "--only", "TurnOnTv"]);
     assert_eq!(ran.code, Some(1));
@@ -96,7 +96,7 @@ changed FindTvRemote: The remote is not where it was.
 failed TurnOnTv: Remote batteries are dead. (3 tries)
 left as it is TurnOnTv, which has no revert
 left as it is FindTvRemote, which has no revert
-reverted: 2 jobs, 1 changed, 1 failed (TIME)
+not converged: 2 jobs, 1 changed, 1 failed (TIME)
 "
     );
 }
