@@ -118,3 +118,24 @@ fn written_on_from(version: u32) {
     assert_eq!(engine(one(root.path(), &log, "maker", false), root.path()).converge().exit_code(), 0);
     assert!(!root.path().join("journal").exists());
 }
+
+#[test]
+fn what_the_second_version_has_written_is_paid_and_written_on_in_the_current_one() {
+    let (root, log) = (tempfile::tempdir().unwrap(), Log::default());
+    let mut sum = "00000000".to_owned();
+    let mut text = String::new();
+    for json in [
+        r#"{"is":"journal","version":2}"#,
+        r#"{"is":"start","run":"r","at":"2026-01-01T00:00:00Z","pid":1,"revert":false}"#,
+        r#"{"is":"intent","n":0,"job":"maker","try":1,"tries":1,"local":{"beside":"a name"}}"#,
+    ] {
+        sum = format!("{:08x}", crc32(format!("{sum} {json}").as_bytes()));
+        text.push_str(&format!("{sum} {json}\n"));
+    }
+    fs::write(root.path().join("journal"), text).unwrap();
+    let report = engine(one(root.path(), &log, "maker", true), root.path()).converge();
+    assert_eq!(report.failed_cleanups().count(), 2, "that of then, and that of now");
+    let text = fs::read_to_string(root.path().join("journal")).unwrap();
+    assert!(text.contains(r#"{"is":"journal","version":3}"#), "{text}");
+    assert_eq!(engine(one(root.path(), &log, "maker", false), root.path()).converge().exit_code(), 0);
+}
