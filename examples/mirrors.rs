@@ -49,18 +49,25 @@ impl Source {
     fn path(&self) -> PathBuf {
         self.root.join("source")
     }
+
+    /// The mirror of the attempt. The first attempt stays with the one in use, so that a later start changes nothing.
+    fn mirror(&self, cx: &Context) -> Result<String> {
+        let mirrors: Vec<String> = cx.arg("mirrors")?;
+        let in_use = read(&self.path())?.filter(|mirror| cx.attempt() == 1 && mirrors.contains(mirror));
+        Ok(in_use.map_or_else(|| cx.attempt_value(), Ok)?)
+    }
 }
 
 impl Job for Source {
     fn check(&mut self, cx: &mut Context) -> Result<()> {
-        let mirror: String = cx.attempt_value()?;
+        let mirror = self.mirror(cx)?;
         let source = read(&self.path())?.unwrap_or_default();
         ensure!(source == mirror, "the source is `{source}` and not `{mirror}`");
-        Ok(())
+        Ok(cx.set_result(mirror)?)
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        let mirror: String = cx.attempt_value()?;
+        let mirror = self.mirror(cx)?;
         cx.local().set("before", read(&self.path())?)?;
         fs::create_dir_all(&self.root)?;
         Ok(fs::write(self.path(), mirror)?)
@@ -84,7 +91,7 @@ impl Fetch {
     }
 
     fn offered(&self, cx: &Context) -> Result<Option<String>> {
-        let mirror: PathBuf = cx.attempt_value()?;
+        let mirror: PathBuf = cx.result("Source")?;
         read(&mirror.join(&self.package))
     }
 }
@@ -105,7 +112,7 @@ impl Job for Fetch {
     }
 
     fn run(&mut self, cx: &mut Context) -> Result<()> {
-        let mirror: String = cx.attempt_value()?;
+        let mirror: String = cx.result("Source")?;
         let Some(content) = self.offered(cx)? else {
             // No other try would help; another mirror may.
             return Err(Permanent::new(format!("{mirror} has no package {}", self.package)).into());
@@ -141,7 +148,10 @@ impl Job for Index {
         jobs.extend(
             self.packages.iter().map(|package| Fetch { package: package.clone(), root: root.clone() }),
         );
-        deps![Group::new("mirror").jobs(jobs).attempts(Attempts::for_each(&self.mirrors))]
+        // The first one comes again behind the others: in the first attempt another one may be in use.
+        let again = self.mirrors.first().filter(|_| self.mirrors.len() > 1);
+        let attempts = Attempts::for_each(self.mirrors.iter().chain(again));
+        deps![Group::new("mirror").jobs(jobs).attempts(attempts)]
     }
 
     fn check(&mut self, _: &mut Context) -> Result<()> {

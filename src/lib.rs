@@ -155,8 +155,10 @@ pub use crate::context::time::Stopped;
 pub use crate::context::values::ValueError;
 pub use crate::context::{Context, ResultError};
 pub use crate::digest::Digest;
-pub use crate::engine::plan::{PLAN_VERSION, Plan, PlannedJob};
-pub use crate::engine::plan_mismatch::{Drift, DriftKind, GraphChange, PlanMismatch, UnplannableError};
+pub use crate::engine::plan::{Plan, PlannedJob};
+pub use crate::engine::plan_mismatch::{
+    Drift, DriftKind, GraphChange, PLAN_VERSION, PlanMismatch, UnplannableError,
+};
 pub use crate::engine::{Engine, StopHandle};
 pub use crate::event::{Counts, Event, Failure, FailureKind, Observer, Outcome, Phase, Stream};
 pub use crate::graph::builder::{FromClosures, FromType, GraphBuilder, NodeBuilder};

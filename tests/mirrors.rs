@@ -103,6 +103,23 @@ fn what_was_there_before_is_back_when_no_mirror_is_complete() {
 }
 
 #[test]
+fn a_later_start_stays_with_the_mirror_in_use_as_long_as_that_is_complete() {
+    let mirrors = Mirrors::new();
+    let both = ["--mirror", "first", "--mirror", "second"];
+    assert_eq!(mirrors.run(&both).code, Some(0));
+    let again = mirrors.run(&both);
+    assert_eq!(again.stderr, "nothing to do: all 5 jobs are in place (TIME)\n");
+
+    fs::write(mirrors.home.path().join("first/lib"), "lib of first").unwrap();
+    fs::remove_file(mirrors.home.path().join("second/lib")).unwrap();
+    let moved = mirrors.run(&both);
+    assert_eq!(moved.code, Some(0), "{}", moved.stderr);
+    let files = mirrors.root();
+    assert!(files.contains(&("source".into(), "first".into())), "{files:?}");
+    assert!(files.contains(&("lib".into(), "lib of first".into())), "{files:?}");
+}
+
+#[test]
 fn a_complete_mirror_has_nothing_to_do_again() {
     let mirrors = Mirrors::new();
     assert_eq!(mirrors.run(&["--mirror", "second"]).code, Some(0));

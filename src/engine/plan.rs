@@ -7,15 +7,12 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::plan_mismatch::{Drift, DriftKind, GraphChange, PlanMismatch, UnplannableError};
+use super::plan_mismatch::{Drift, DriftKind, GraphChange, PLAN_VERSION, PlanMismatch, UnplannableError};
 use crate::context::args::Args;
 use crate::digest::Digest;
 use crate::event::Outcome;
 use crate::graph::{JobGraph, Node};
 use crate::report::{JobReport, Report};
-
-/// The version of the form in which plans are written; it changes when a field changes its meaning or goes away.
-pub const PLAN_VERSION: u32 = 1;
 
 /// What a run would do, as a dry run has found it: made by [`Engine::plan`](crate::Engine::plan), applied by
 /// [`Engine::apply`](crate::Engine::apply).

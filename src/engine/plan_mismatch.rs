@@ -6,6 +6,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+/// The version of the form in which plans are written; it changes when a field changes its meaning or goes away.
+pub const PLAN_VERSION: u32 = 1;
+
 /// Why a report makes no plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -36,7 +39,7 @@ pub enum PlanMismatch {
         why: String,
     },
     /// It has another version than this program writes.
-    #[error("the plan has version {version}, and this program knows version {}", super::plan::PLAN_VERSION)]
+    #[error("the plan has version {version}, and this program knows version {}", PLAN_VERSION)]
     Version {
         /// The version of the plan.
         version: u64,

@@ -90,6 +90,8 @@ pub struct Console {
     reverted: usize,
     /// Whether a group was reverted and given up.
     gave_up: bool,
+    /// Runs were reverted for an attempt that failed.
+    has_reverted: bool,
     pending_run: usize,
     /// Jobs of which was told that they have no revert.
     left: HashSet<Arc<str>>,
@@ -153,6 +155,7 @@ impl Console {
             only_pending: false,
             reverted: 0,
             gave_up: false,
+            has_reverted: false,
             pending_run: 0,
             left: HashSet::new(),
         }
@@ -358,6 +361,7 @@ impl Console {
         let line = format!("{word} {group}: attempt {attempt} failed because of {because_of}; {next}\n");
         self.write(&line);
         // It is over with what was reverted for it, and what failed may still succeed.
+        self.has_reverted |= self.reverted > 0;
         self.reverted = 0;
         self.gave_up |= !again;
         self.failed.retain(|(job, _)| !reopened.contains(job));
@@ -416,6 +420,7 @@ impl Console {
         // Where only a group was reverted, what others have changed stays.
         let gave_up = std::mem::take(&mut self.gave_up) && counts.changed == 0;
         let is_reverted = (std::mem::take(&mut self.reverted) > 0 || gave_up) && !converged;
+        let has_reverted = std::mem::take(&mut self.has_reverted);
         let line = if self.only_pending {
             let word = match (std::mem::take(&mut self.pending_run), unclean) {
                 (0, 0) => self.paint(GOOD, "nothing was pending"),
@@ -431,7 +436,7 @@ impl Console {
         } else if converged && unclean > 0 {
             let word = self.paint(BAD, &format!("converged, but {} failed", text::count(unclean, "cleanup")));
             format!("{word}: {total}, {} ({took})", parts.join(", "))
-        } else if converged && counts.changed + counts.skipped == 0 {
+        } else if converged && counts.changed + counts.skipped == 0 && !has_reverted {
             let word = self.paint(GOOD, "nothing to do");
             match counts.total() {
                 1 => format!("{word}: the job is in place ({took})"),
