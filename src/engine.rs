@@ -199,7 +199,7 @@ impl Engine {
     /// When it is 0.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
-        assert!(workers > 0, "somebody has to do the work");
+        assert!(workers > 0, "there must be at least 1 worker");
         self.setup.workers = workers;
         self
     }

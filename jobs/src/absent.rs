@@ -1,6 +1,4 @@
 //! Nothing at a path.
-//!
-//! Knows what is there; not what is in it.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,5 @@
 //! The local accounts of a machine, as its files tell them: `/etc/passwd`, `/etc/group`, `/etc/shadow`, and what
 //! `/etc/login.defs` says of new ones.
-//!
-//! Knows nothing of users that a directory service tells of, and changes nothing.
 
 pub(crate) mod home;
 

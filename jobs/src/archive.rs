@@ -1,6 +1,4 @@
 //! [`Archive`]: a folder, packed into one file.
-//!
-//! Knows nothing of unpacking, nor of older archives: for a row of backups give each a name of its own.
 
 mod compare;
 mod folder;

@@ -1,6 +1,4 @@
 //! What has to be so before anything else makes sense, and that no job can change.
-//!
-//! Knows facts, paths and commands that answer; changes nothing.
 
 mod expectation;
 

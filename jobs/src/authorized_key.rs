@@ -1,6 +1,4 @@
 //! Who may log in by SSH with which key: lines of a user's `authorized_keys`.
-//!
-//! Knows the format of that file, and where it is unless `sshd` was told otherwise; does not read the settings of `sshd`.
 
 mod line;
 
@@ -194,8 +192,8 @@ impl AuthorizedKey {
             );
         }
         let is_absent = self.state == Presence::Absent;
-        ensure!(!is_absent || !self.exclusive, "`exclusive` says nothing where `state` is `absent`");
-        ensure!(!is_absent || self.options.is_none(), "`options` says nothing where `state` is `absent`");
+        ensure!(!is_absent || !self.exclusive, "`exclusive` requires `state: present`");
+        ensure!(!is_absent || self.options.is_none(), "`options` requires `state: present`");
         self.machine().validate()
     }
 

@@ -1,8 +1,7 @@
 //! Commands as another user: which tool can do it, and how it is called so that it never asks for a password.
 //!
-//! Knows users and the tools; not what the commands are for. Root goes down by `setpriv`, `runuser` or `su`, whichever
-//! is there; others go by `sudo`, `doas` or `run0`. A tool that will not do it is found out before the command is
-//! started, since nobody could tell its "no" from the command's own.
+//! Root goes down by `setpriv`, `runuser` or `su`, whichever is there; others go by `sudo`, `doas` or `run0`. A tool that
+//! will not do it is found out before the command is started, since nobody could tell its "no" from the command's own.
 
 mod method;
 mod variables;

@@ -1,6 +1,4 @@
 //! Some lines of a text file, between two others that mark them.
-//!
-//! Knows its own markers; the rest of the file is nobody's business here.
 
 use std::path::PathBuf;
 

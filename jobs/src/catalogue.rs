@@ -1,6 +1,6 @@
 //! Every ready-made job once: what a configuration calls it, what it needs, what its fields are, and how it is used.
 //!
-//! The page `jobs/README.md` is made of it. Knows the types of jobs; not what they do.
+//! The page `jobs/README.md` is made of it.
 
 use dojob::{AnyJob, IntoJob};
 use schemars::{JsonSchema, Schema};

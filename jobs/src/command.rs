@@ -236,7 +236,7 @@ impl Command {
         );
         validate_codes("accept", self.accept.as_deref(), 0)?;
         validate_codes("check_no", self.check_no.as_deref(), 1)?;
-        ensure!(self.check_no.is_none() || self.check.is_some(), "`check_no` says nothing without a `check`");
+        ensure!(self.check_no.is_none() || self.check.is_some(), "`check_no` requires `check`");
         self.variables().validate()?;
         self.r#become.as_ref().map_or(Ok(()), Become::validate)
     }

@@ -1,6 +1,4 @@
 //! Commands as people write them: a list of words, which no shell touches, or a line for `/bin/sh`.
-//!
-//! Knows how they are written and how they become a command; not what one is for.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,6 +1,4 @@
 //! What cron starts: an entry of a user's crontab, or of a file in `/etc/cron.d`.
-//!
-//! Knows the program `crontab` and the format of crontabs; not whether a cron is at work.
 
 mod schedule;
 mod table;

@@ -1,6 +1,4 @@
 //! A directory with this mode and owner, and where wanted all that is in it.
-//!
-//! Knows who may do what there, and which names may be there; not what files say.
 
 use std::ffi::OsStr;
 use std::ffi::OsString;

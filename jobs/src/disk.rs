@@ -1,7 +1,5 @@
 //! What all jobs that touch files have in common: looking at a path for a check, writing atomically, mode and owner,
 //! and telling differences.
-//!
-//! Knows the file system and where a job keeps what its cleanup needs; not what any job wants.
 
 mod access_list;
 pub(crate) mod at;

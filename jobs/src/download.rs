@@ -1,6 +1,6 @@
 //! [`Download`]: a file from the net.
 //!
-//! Knows nothing of what is in it; `Unarchive` unpacks one. Does not try again: that is the engine's.
+//! Does not try again: that is the engine's.
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -1,7 +1,7 @@
 //! What is known of a machine: its system, processors, memory, users, interfaces and tools.
 //!
-//! Knows where a system tells these things; not who asks. A group of facts is read when it is asked for first, and then
-//! stays as it was: a job that changes what others ask for calls [`Facts::forget`].
+//! A group of facts is read when it is asked for first, and then stays as it was: a job that changes what others ask for
+//! calls [`Facts::forget`].
 
 mod hardware;
 mod network;

@@ -1,7 +1,4 @@
 //! A file with this content, mode and owner.
-//!
-//! Knows bytes that are given or copied; what is made from a template is [`Template`](crate::Template)'s business,
-//! parts of a file are [`Line`](crate::Line)'s, [`Block`](crate::Block)'s and [`Replace`](crate::Replace)'s.
 
 use std::fs;
 use std::io::{self, Write};

@@ -1,7 +1,5 @@
 //! A working copy of a Git repository at a branch, a tag or a commit.
 //!
-//! Knows what is wanted and what may be lost; how Git is asked is the business of [`git`].
-//!
 //! What is wanted is checked out by its commit, with no branch of its own (a detached HEAD): so no local branch is ever
 //! moved, and no commit of somebody who works there is lost. What a killed Git leaves behind (locks, half a checkout) the
 //! cleanup mends.

@@ -1,7 +1,6 @@
 //! A local group.
 //!
-//! Knows `/etc/group` and the tools of the `shadow` suite; nothing of groups that a directory service tells of. Who is in
-//! a group is said by the job `User`.
+//! Who is in a group is said by the job `User`.
 
 use std::path::PathBuf;
 

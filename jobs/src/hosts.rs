@@ -1,6 +1,4 @@
 //! What `/etc/hosts` says of a host.
-//!
-//! Knows that file; not what DNS says, nor in which order the system asks.
 
 mod table;
 

@@ -1,7 +1,7 @@
 //! HTTP for jobs: requests that time out, end when the run is asked to stop, never send a secret to somebody else, and say what was
 //! wrong and what to do about it.
 //!
-//! The only room that knows the library. Knows nothing of what is asked for, and does not try again: that is the engine's.
+//! The only room that knows the library.
 
 pub(crate) mod headers;
 pub(crate) mod trust;
@@ -279,9 +279,10 @@ impl Client {
                 "is there a firewall, or a proxy to be used?",
             ),
             ureq::Error::Timeout(_) => (format!("{url} was silent for {silence}"), "set a longer `timeout`"),
-            ureq::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                (format!("nobody listens at {}", url.origin()), "does the server run, and is the port right?")
-            }
+            ureq::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => (
+                format!("nothing listens at {}", url.origin()),
+                "does the server run, and is the port right?",
+            ),
             ureq::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 (format!("{url} broke off"), "")
             }

@@ -1,6 +1,4 @@
 //! [`HttpRequest`]: something behind an HTTP interface is as wanted, and is made so by a request.
-//!
-//! Knows one request each way; what takes several is several jobs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -230,7 +228,7 @@ impl Expect {
 
     fn validate(&self) -> Result<()> {
         self.status.as_ref().map_or(Ok(()), Statuses::validate).context("in `expect.status`")?;
-        ensure!(self.contains.as_deref() != Some(""), "`expect.contains` is empty, which says nothing");
+        ensure!(self.contains.as_deref() != Some(""), "`expect.contains` must not be empty");
         let wrong = self.json.keys().find(|pointer| !pointer.is_empty() && !pointer.starts_with('/'));
         let hint = "it begins with `/`, such as `/members/0/name`";
         wrong

@@ -1,7 +1,6 @@
 //! Packages of the system.
 //!
-//! Knows what is wanted of packages, and says it to a [`PackageManager`]; how one is asked knows its room alone. So far
-//! that is apt.
+//! So far that is apt.
 
 mod apt;
 mod manager;
@@ -218,16 +217,13 @@ impl Package {
                 "`version` is for one package, and `names` has {}",
                 self.names.len()
             );
-            ensure!(
-                self.state == PackageState::Present,
-                "`version` says nothing unless `state` is `present`"
-            );
+            ensure!(self.state == PackageState::Present, "`version` requires `state: present`");
         }
         let is_absent = self.state == PackageState::Absent;
-        ensure!(!self.purge || is_absent, "`purge` says nothing unless `state` is `absent`");
+        ensure!(!self.purge || is_absent, "`purge` requires `state: absent`");
         ensure!(
             !is_absent || self.install_recommends.is_none(),
-            "`install_recommends` says nothing where `state` is `absent`"
+            "`install_recommends` is not allowed with `state: absent`"
         );
         self.machine().validate()
     }

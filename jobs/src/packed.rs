@@ -1,6 +1,4 @@
 //! What `Archive` and `Unarchive` have in common: formats, and archives as a sequence of entries that streams by.
-//!
-//! Knows the formats; not where entries come from or go to.
 
 pub(crate) mod changes;
 pub(crate) mod exclude;

@@ -1,6 +1,4 @@
 //! Waiting for others, and for no longer than somebody is willing to: by the engine's clock, and until the run is told to stop.
-//!
-//! Knows how to wait; not for what.
 
 use std::time::Duration;
 

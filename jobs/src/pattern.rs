@@ -1,6 +1,4 @@
 //! Regular expressions in configurations.
-//!
-//! Knows which ones there are; not what is searched.
 
 use std::borrow::Cow;
 use std::fmt;

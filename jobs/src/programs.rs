@@ -1,6 +1,4 @@
 //! Where programs are found.
-//!
-//! Knows PATH and the file system; not what anybody wants to do with a program.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,4 @@
 //! Old files of a directory, removed.
-//!
-//! Knows names and times of files; not what they say.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

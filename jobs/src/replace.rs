@@ -1,6 +1,4 @@
 //! What a regular expression fits in a text file, replaced.
-//!
-//! Knows the text as a whole; lines that have to be there are [`Line`](crate::Line)'s business.
 
 use std::path::PathBuf;
 

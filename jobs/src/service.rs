@@ -1,7 +1,6 @@
 //! Services, and other units of systemd.
 //!
-//! Knows what is wanted of a unit, and which jobs it follows; how systemd is asked knows its room. Other managers of
-//! services are not known: there nothing can be found out.
+//! Other managers of services are not known: there nothing can be found out.
 
 mod boot;
 mod files;

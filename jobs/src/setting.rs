@@ -1,7 +1,6 @@
 //! One setting in a configuration file: INI, JSON, TOML or YAML, all else in it kept as it is.
 //!
-//! Knows settings and values; how each format is read and edited is the business of the rooms below. Every edit is read
-//! again before it is written: unless that setting alone has changed, nothing is written.
+//! Every edit is read again before it is written: unless that setting alone has changed, nothing is written.
 
 mod ini;
 mod json;
@@ -282,10 +281,7 @@ impl Setting {
         self.key.validate()?;
         ensure!(self.value.is_some() || self.absent, "a setting needs a `value`, or has to be `absent`");
         ensure!(self.value.is_none() || !self.absent, "a setting that is to be `absent` has no `value`");
-        ensure!(
-            !(self.absent && self.create),
-            "a setting that is to be `absent` needs no file, so `create` says nothing"
-        );
+        ensure!(!(self.absent && self.create), "`create` is not allowed with `state: absent`");
         let format = self.format_of_file()?;
         ensure!(
             !self.inline_comments || format == Format::Ini,

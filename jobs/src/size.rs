@@ -1,6 +1,6 @@
 //! Sizes as people write them: `512 MiB`, `10 GB`.
 //!
-//! Knows what one is in a configuration; how it is read is known by [`dojob::units`]. Measures nothing.
+//! Measures nothing.
 
 use std::borrow::Cow;
 use std::fmt;

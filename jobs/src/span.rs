@@ -1,6 +1,6 @@
 //! Spans of time as people write them: `5s`, `2 min`, `30 days`.
 //!
-//! Knows what one is in a configuration; how it is read is known by [`dojob::units`]. Asks no clock.
+//! Asks no clock.
 
 use std::borrow::Cow;
 use std::fmt;

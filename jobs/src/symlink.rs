@@ -1,6 +1,4 @@
 //! A symbolic link that leads where it should.
-//!
-//! Knows the link; not what it leads to.
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;

@@ -1,6 +1,4 @@
 //! The machine that a system job works on: this one, or the tree of another one under a directory, its `root`.
-//!
-//! Knows where such a tree keeps its files and how its own tools are called; not what any job wants.
 
 use std::env;
 use std::ffi::{OsStr, OsString};

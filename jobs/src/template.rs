@@ -1,6 +1,4 @@
 //! A file whose content is made from a template and variables.
-//!
-//! Knows templates; the file itself is [`File`](crate::File)'s business.
 
 mod line_ends;
 

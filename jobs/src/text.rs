@@ -5,8 +5,6 @@
 //! - A byte that is not UTF-8 counts as one character that no character class but `.` and the negated ones contains. It
 //!   survives to the byte; a format that has to be UTF-8 refuses it, with its line and offset.
 //! - UTF-16 and UTF-32 are refused by name.
-//!
-//! Knows nothing of files, nor of what a job is looking for.
 
 mod ends;
 mod matcher;

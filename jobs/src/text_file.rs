@@ -1,6 +1,4 @@
 //! A text file of a machine of which a job edits a part: read whole, written whole.
-//!
-//! Knows how such a file is read and replaced; not what is in it, nor how its text is written down.
 
 use std::fs;
 use std::io::Write;

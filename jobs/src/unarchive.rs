@@ -1,6 +1,4 @@
 //! [`Unarchive`]: what an archive holds, in a folder.
-//!
-//! Knows nothing of where the archive comes from; `Download` fetches one.
 
 mod beneath;
 mod check;

@@ -1,6 +1,4 @@
 //! [`Upload`]: a file of this machine, on a server.
-//!
-//! Knows PUT of a whole file, as WebDAV, artifact stores and object stores take it; not forms, and not signatures of its own.
 
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};

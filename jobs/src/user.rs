@@ -1,7 +1,7 @@
 //! A local user.
 //!
-//! Knows the local accounts and the tools of the `shadow` suite; nothing of users that a directory service tells of.
-//! What is to be done is a [`UserChanges`], made of what was found by a pure function: `check` tells it, `run` follows it.
+//! What is to be done is a [`UserChanges`], made of what was found by a pure function: `check` tells it, `run` follows
+//! it.
 
 mod attributes;
 mod changes;

@@ -1,6 +1,4 @@
 //! Jobs whose fields have to fit each other: what cannot be is refused when it is read, not when it is tried.
-//!
-//! Knows `serde`; a job says itself what fits, in `fn validate(&self) -> anyhow::Result<()>`.
 
 /// Implements `Deserialize` and `Serialize` for a job that derives both with `#[serde(remote = "Job")]`, which makes
 /// them methods of its own: what is read is validated before anybody sees it. What was made in Rust is, by `validated`,

@@ -1,6 +1,4 @@
 //! A value of a configuration, whose numbers stay as they were written: `1.10` is not `1.1` in the text of a file.
-//!
-//! Knows values; not how a format writes them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Waiting until something has come to pass: a port, a file, a line in a file, the end of a process, an answer by HTTP.
 //!
-//! Knows what to look at, and how often; not who makes it come to pass. A check is one look, `run` looks again and again.
+//! A check is one look, `run` looks again and again.
 
 mod address;
 mod probe;

@@ -238,7 +238,7 @@ fn flags_that_do_not_go_together_are_refused() {
     for (args, why) in [
         (
             &["run", "site.conf", "--save-plan", "x"][..],
-            "error: --save-plan says nothing without --no-act: a plan is what a dry run has found\n",
+            "error: --save-plan requires --no-act: a plan is the result of a dry run\n",
         ),
         (
             &["plan", "site.conf", "--apply", "x"],

@@ -1,6 +1,6 @@
 //! What every board has to keep to: one suite, which each backend passes.
 //!
-//! Knows the contract alone. A backend of one's own is tested by giving it a [`Subject`]:
+//! A backend of one's own is tested by giving it a [`Subject`]:
 //!
 //! ```
 //! use dojob::board::{Board, MemoryBoard, conformance};

@@ -1,6 +1,4 @@
 //! The log of a posting as the engine knows it: a [`Log`] over a claim of a board.
-//!
-//! Knows which records leave the machine and which do not; neither jobs nor how a board stores anything.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! What every board decides the same way: which posting is next, who owns it, and what an append, a renewal, a release and a
 //! request are answered.
 //!
-//! Pure: a [`Standing`] and a question in, a new standing or a refusal out. Knows no store.
+//! Pure: a [`Standing`] and a question in, a new standing or a refusal out.
 
 use std::cmp::Reverse;
 use std::time::Duration;

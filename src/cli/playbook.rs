@@ -1,6 +1,6 @@
 //! The command line of a program that runs playbooks: one file a subcommand.
 //!
-//! Turns arguments into calls of the library. Knows no task types: they are linked in.
+//! Turns arguments into calls of the library.
 
 mod about;
 mod config;

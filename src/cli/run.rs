@@ -249,7 +249,7 @@ impl Flags {
         }
         anyhow::ensure!(
             self.no_act || self.save_plan.is_none(),
-            "--save-plan says nothing without --no-act: a plan is what a dry run has found"
+            "--save-plan requires --no-act: a plan is the result of a dry run"
         );
         anyhow::ensure!(
             !self.no_act || self.apply.is_none(),

@@ -1,7 +1,7 @@
 //! Opens a picture in the viewer of the desktop.
 //!
-//! Knows the desktop's program that opens files, and files; not what is drawn in them. The viewer belongs to the person
-//! at the desktop and not to the run: it has a session of its own, and may stay open for as long as it likes.
+//! The viewer belongs to the person at the desktop and not to the run: it has a session of its own, and may stay open for
+//! as long as it likes.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

@@ -1,6 +1,4 @@
 //! SIGINT, SIGTERM and SIGHUP: the first asks to stop, the second ends everything.
-//!
-//! Knows a [`StopHandle`] and nothing else of the engine.
 
 use std::io;
 use std::sync::Arc;

@@ -318,7 +318,7 @@ impl Machine {
                 work.stage = Stage::Releasing { reason: reason.clone(), after_death: true };
             }
             (None, _) if work.is_cancelled => {
-                work.close(Step::Cancelled { reason: "somebody has asked for it".to_owned() });
+                work.close(Step::Cancelled { reason: "it was requested".to_owned() });
             }
             (None, _) => work.stage = hand_back(),
         }

@@ -1,6 +1,4 @@
 //! One posting in the hands of a conductor: its stage, its deadline, and what is being appended to its log.
-//!
-//! Knows one claim; not what the conductor has besides.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,6 +1,4 @@
 //! What a look ahead has found that is not in place yet, for the checks of the jobs behind it.
-//!
-//! Knows numbers of jobs; not how they were found.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};

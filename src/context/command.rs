@@ -432,9 +432,7 @@ pub enum CommandError {
         source: io::Error,
     },
     /// It was to be left alone, and yet be fed or ended.
-    #[error(
-        "`{command}` cannot be detached: it has a timeout or something to read, which nobody would see to"
-    )]
+    #[error("`{command}` cannot be detached: nothing would enforce its timeout or write its standard input")]
     NotDetachable {
         /// The command.
         command: String,

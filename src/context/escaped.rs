@@ -1,6 +1,6 @@
 //! Processes that have left the process group of their command (`setsid`): found by a variable in their environment.
 //!
-//! Reads Linux's `/proc`; elsewhere nothing is found. Knows neither jobs nor who asks.
+//! Reads Linux's `/proc`; elsewhere nothing is found.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::OnceLock;

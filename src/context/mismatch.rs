@@ -1,7 +1,4 @@
 //! What is told of a value that is not of the type asked for: what it is, and what was expected, in words for people.
-//!
-//! Knows the names of Rust's types and the words of serde's errors; never has the value itself in what it says, which may
-//! be secret.
 
 /// Completes "argument `x` …".
 pub(crate) fn mismatch(expected: &str, source: &serde_json::Error) -> String {

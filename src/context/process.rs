@@ -1,7 +1,6 @@
 //! Supervising one child process: feeding it, reading it, ending it and all of its process group in time.
 //!
-//! Knows bytes, processes and deadlines; not what a command is for, nor who reads what it prints. One thread does it
-//! all, in `poll`.
+//! One thread does it all, in `poll`.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};

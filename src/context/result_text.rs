@@ -1,6 +1,4 @@
 //! A text that a job hands on, or why there is none: bytes that are not UTF-8 do not pass for a text.
-//!
-//! Knows how both are written in a result; not where the bytes come from, nor who uses them.
 
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};

@@ -1,6 +1,4 @@
 //! Why another job cannot be asked about.
-//!
-//! Knows names; not where results are kept.
 
 use super::mismatch;
 

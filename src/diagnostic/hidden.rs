@@ -1,6 +1,6 @@
 //! What of a source no diagnostic shows: values of keys that are named like secrets, and passwords in URLs.
 //!
-//! Knows text alone, so that it works where the source cannot be parsed. It hides too much rather than too little.
+//! It hides too much rather than too little.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

@@ -1,6 +1,4 @@
 //! What is wrong with a text, and where: one problem, or all of them in order of place.
-//!
-//! Knows places; nothing of what the text means.
 
 use std::collections::HashMap;
 use std::fmt;

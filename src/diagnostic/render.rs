@@ -1,6 +1,4 @@
 //! A line of a source with a caret below it, as a terminal shows it.
-//!
-//! Knows how wide characters are; not what is wrong with them.
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,7 @@
 //! A text that places point into, and the quick way to any of its lines and columns.
 //!
-//! Knows lines and characters; not what they say. A playbook that a program has written may be one line of many
-//! megabytes, with a thousand problems in it: what is asked of a place there must not cost the line each time.
+//! A playbook that a program has written may be one line of many megabytes, with a thousand problems in it: what is asked
+//! of a place there must not cost the line each time.
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};

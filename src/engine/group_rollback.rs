@@ -1,6 +1,4 @@
 //! Reverts one group: what was run in its attempt, by this convergence and by one before it that was interrupted.
-//!
-//! Knows which group, and not why that one; how a run is reverted is [`rollback`](super::rollback)'s business.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

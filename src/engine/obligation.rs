@@ -1,7 +1,7 @@
 //! What a started run of a job still owes: its cleanup, and, where the convergence reverts on failure, its revert.
 //!
 //! Pure. One value and one table of transitions, used by the engine, by recovery after a crash, by rollback and by the
-//! journal alike. Knows no jobs and no files, and does not call anything.
+//! journal alike.
 
 use self::Obligation::{
     Cleanup, Declined, Incomplete, IncompleteCleanup, IncompleteDeclined, Revert, RevertCleanup,

@@ -1,6 +1,4 @@
 //! Why a plan cannot be made, or is not applied.
-//!
-//! Knows names and reasons; neither plans nor jobs.
 
 use std::fmt;
 
@@ -158,7 +156,9 @@ impl fmt::Display for Drift {
         let (what, reason) = match &self.how {
             DriftKind::WouldRun { reason, .. } => ("was in place and would run now", reason),
             DriftKind::NotSkipped { reason, .. } => ("was skipped and would run now", reason),
-            DriftKind::CouldNotFindOut { reason } => ("was in place, and now nobody can tell", reason),
+            DriftKind::CouldNotFindOut { reason } => {
+                ("was in place, and now its check could not find out", reason)
+            }
             DriftKind::OtherDifference { .. } => ("would make another change than was planned", &None),
         };
         write!(f, "{} {what}", self.job)?;

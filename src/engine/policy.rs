@@ -1,6 +1,6 @@
 //! After a failure: what is reverted, and in which order.
 //!
-//! Pure. Knows numbers of runs; not how one is reverted.
+//! Pure.
 
 /// A run of a job, as far as the order of reverts is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

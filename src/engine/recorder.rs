@@ -1,6 +1,4 @@
 //! Writes in a log what a convergence is about to do, and keeps what the log says at hand.
-//!
-//! Knows the records; not where they are stored.
 
 use std::io;
 use std::path::Path;

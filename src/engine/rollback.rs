@@ -1,7 +1,4 @@
 //! After the jobs: reverts and cleanups of the runs that were started, last in first out, and the end of the record.
-//!
-//! Knows the runs and what each owes; not why a convergence failed, nor what earlier ones have left
-//! ([`recovery`](super::recovery) does).
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;

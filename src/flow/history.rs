@@ -1,6 +1,6 @@
 //! What the log of a posting comes to: the state of the posting and of its jobs.
 //!
-//! Pure: the same for every board. Knows steps and facts; not where they are kept.
+//! Pure: the same for every board.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,4 @@
 //! Reading the parameters of a flow: what does not fit is named with the way to it.
-//!
-//! Knows values and types; no flow.
 
 use std::fmt;
 

@@ -1,7 +1,6 @@
 //! The registry of flows: what can be posted by name.
 //!
-//! A flow is registered by being linked; the registry is collected into a value that is passed on. Knows how a graph is made of
-//! parameters; not who converges it.
+//! A flow is registered by being linked; the registry is collected into a value that is passed on.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! Edges in two flat lists: where each node's neighbours begin, and the neighbours themselves.
 //!
-//! Knows numbers only. Implements petgraph's visitor traits, so that its algorithms work on the lists as they are.
+//! Implements petgraph's visitor traits, so that its algorithms work on the lists as they are.
 
 use std::collections::HashMap;
 

@@ -1,6 +1,4 @@
 //! From jobs that name their dependencies to a [`JobGraph`]: finding them all, and all mistakes with them.
-//!
-//! Knows jobs and names; nothing here recurses, so that a chain of a million jobs is no deeper than one of two.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -195,7 +193,7 @@ impl Assembly {
 
     fn needed_by(&self, job: u32) -> String {
         match self.named_by[job as usize] {
-            by if by == job => "nobody: it is where the graph begins".to_owned(),
+            by if by == job => "nothing: it is where the graph begins".to_owned(),
             by => format!("`{}`", self.name(by)),
         }
     }

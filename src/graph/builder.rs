@@ -1,6 +1,4 @@
 //! Building a graph node by node, for those who have no types: a playbook, a program that reads its jobs from somewhere.
-//!
-//! Knows closures and names; all checking is left to [`assembly`](super::assembly).
 
 use std::marker::PhantomData;
 use std::sync::Arc;

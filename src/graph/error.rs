@@ -1,6 +1,4 @@
 //! What can be wrong with a graph, in words.
-//!
-//! Knows names only; who finds the mistakes is [`assembly`](super::assembly).
 
 use std::fmt;
 

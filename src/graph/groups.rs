@@ -1,7 +1,6 @@
 //! Which job is in which group, and which group in which.
 //!
-//! Knows numbers, names and what groups are told to do; not how they are attempted. Groups are numbered so that one comes before
-//! those in it. Most graphs have none.
+//! Groups are numbered so that one comes before those in it. Most graphs have none.
 
 use std::sync::Arc;
 

@@ -1,6 +1,4 @@
 //! A log in a file on this machine: one that is locked, appended to, and made short.
-//!
-//! Knows files; the bytes in them are [`lines`]' business, and what the records mean the engine's.
 
 mod lines;
 

@@ -1,7 +1,7 @@
 //! One at a time: an advisory lock on the state directory, and who has it.
 //!
 //! The lock is one of the directory itself (`flock`), so that nothing has to be written for it, and it dies with its
-//! holder. Knows processes; not what is in the directory.
+//! holder.
 
 use std::fmt;
 use std::io;

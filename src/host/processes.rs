@@ -1,6 +1,6 @@
 //! Processes of this machine: when they were started, and which of an earlier run are still there.
 //!
-//! Reads Linux's `/proc`; elsewhere it knows nothing, and then nobody is taken for a survivor. Knows no journal.
+//! Reads Linux's `/proc`; elsewhere it knows nothing, and then nobody is taken for a survivor.
 
 use std::io;
 

@@ -1,7 +1,7 @@
 //! Which directories and files may be believed: those that nobody but this user, and root, can have written.
 //!
 //! Whoever writes the journal decides what a later start removes and whose processes it ends. Opens things step by step
-//! and by descriptor, so that what was looked at is what is used. Knows nothing of what is in the files.
+//! and by descriptor, so that what was looked at is what is used.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

@@ -1,6 +1,4 @@
 //! When a job or a group is skipped, and with it whom.
-//!
-//! Knows predicates; who is asked when is the engine's business.
 
 use std::sync::Arc;
 

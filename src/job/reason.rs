@@ -1,6 +1,4 @@
 //! What a job can say beside "no": what differs, that it could not find out, that another try is pointless.
-//!
-//! Knows errors; not what the engine makes of them.
 
 use std::error::Error;
 use std::fmt::{self, Display};

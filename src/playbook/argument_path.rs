@@ -1,6 +1,4 @@
 //! The path of an argument: the steps that lead to a value among the arguments of a task.
-//!
-//! Knows neither values nor schemas.
 
 use super::hocon::Step;
 

@@ -1,7 +1,6 @@
 //! The arguments of one task: a job where they fit its type, and otherwise all that does not fit.
 //!
-//! The type is asked first, and its word counts; its schema has the words for what it has refused. Knows task types and
-//! values; neither places nor the rest of the task.
+//! The type is asked first, and its word counts; its schema has the words for what it has refused.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,4 @@
 //! What a HOCON file resolves to, for people to look at.
-//!
-//! Knows which texts stand for values that come later, and what of `secrets` may be shown.
 
 use std::path::Path;
 

@@ -1,6 +1,4 @@
 //! Looking at a part of a playbook: its value, the way there, and the problems found on it.
-//!
-//! Knows values and places; not what they mean.
 
 use serde_json::Number;
 

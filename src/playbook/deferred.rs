@@ -1,9 +1,8 @@
 //! Values of a playbook that are not known when its text is read: `${item}` of a `for_each`, `${results.…}` of tasks that
 //! have run, `${secrets.…}`, and `${facts.…}` of the machine.
 //!
-//! Where the text is resolved, they are placeholders, which are filled in when their values are known (`fill`): facts first,
-//! then elements, which may have placeholders of their own, and results and secrets last. Knows where placeholders are; not
-//! what stands behind their names, nor what a value is for.
+//! Where the text is resolved, they are placeholders, which are filled in when their values are known (`fill`): facts
+//! first, then elements, which may have placeholders of their own, and results and secrets last.
 
 use std::borrow::Cow;
 

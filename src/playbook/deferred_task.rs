@@ -1,8 +1,8 @@
 //! What a playbook adds to the body of a job: the time that its task may take, secrets to mask, and arguments that are
 //! known only when the tasks before it have run.
 //!
-//! Knows jobs and what they are handed; nothing of files, and of places only how one is told. What is written down of
-//! arguments is for their cleanup in a later start, whose secrets may be others, and whose tasks have not run.
+//! What is written down of arguments is for their cleanup in a later start, whose secrets may be others, and whose tasks
+//! have not run.
 
 use std::any::Any;
 use std::collections::BTreeMap;

@@ -1,6 +1,4 @@
 //! How the tasks of a playbook hang together: ids, what waits for what, results that are handed on, tags.
-//!
-//! Knows tasks by their numbers; not what they do.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -1,7 +1,6 @@
 //! Filling in placeholders with what is known of their values.
 //!
-//! What is filled in is data: nobody looks for placeholders in it, unless it is a part of the playbook itself. Knows values;
-//! not where those of placeholders come from.
+//! What is filled in is data: nobody looks for placeholders in it, unless it is a part of the playbook itself.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
 //! What other tools call things, and what is written here instead.
 //!
 //! Data: one table for the keys of a task, one for the keys of a playbook and one for task types, with the words of
-//! Ansible, Salt and Puppet. Knows words alone.
+//! Ansible, Salt and Puppet.
 
 /// A word of other tools and what to write instead.
 struct Advice {

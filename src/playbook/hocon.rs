@@ -1,8 +1,7 @@
 //! HOCON text to values, each of which knows its place in the text.
 //!
-//! Knows nothing of tasks, and nothing of the rest of playbooks. Includes, substitutions and merging are over when this is
-//! done, but for substitutions that are filled in later. Every value keeps its place, sizes are bounded, and problems are
-//! reported all at once where that is possible.
+//! Includes, substitutions and merging are over when this is done, but for substitutions that are filled in later. Every
+//! value keeps its place, sizes are bounded, and problems are reported all at once where that is possible.
 
 mod budget;
 mod comments;

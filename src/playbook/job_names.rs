@@ -1,7 +1,5 @@
 //! Names for jobs: the type, and the task's id or a short telling of what it is about; the same in every run, since by its
 //! name a job is found again.
-//!
-//! Knows tasks and their arguments; not how the names are used.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -1,7 +1,6 @@
 //! Arguments that name jobs, in a playbook by the ids of their tasks: what a service is restarted after, say.
 //!
-//! Such an argument is a list of texts whose schema says so (`x-dojob-jobs`). Knows ids and names; not what follows on what, and
-//! no places.
+//! Such an argument is a list of texts whose schema says so (`x-dojob-jobs`).
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -1,9 +1,8 @@
 //! Results and secrets where an argument is read as a pattern: they are data, and stand for themselves.
 //!
-//! A schema says with `x-literal` how an argument is read: `regex`, in which results are escaped, or `replacement`, in which
-//! `$` begins the name of a group, so that a value with a `$` is refused. A secret is never escaped, since it would not be
-//! known again where it has to be masked: one that would have to be is refused. Knows notations; not what a task does with
-//! them.
+//! A schema says with `x-literal` how an argument is read: `regex`, in which results are escaped, or `replacement`, in
+//! which `$` begins the name of a group, so that a value with a `$` is refused. A secret is never escaped, since it would
+//! not be known again where it has to be masked: one that would have to be is refused.
 
 use super::argument_path::ArgumentStep;
 use super::deferred;

@@ -1,6 +1,6 @@
 //! A playbook from its text to its graph.
 //!
-//! Puts the parts together: text to values, values to tasks, tasks to jobs. Knows each by its name alone.
+//! Puts the parts together: text to values, values to tasks, tasks to jobs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -1,6 +1,4 @@
 //! The JSON Schema of playbooks with all task types of a program, for editors.
-//!
-//! Knows the keys of a playbook and the types' own schemas.
 
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};

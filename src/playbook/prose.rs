@@ -1,6 +1,4 @@
 //! Words for messages: lists of names, values in a few words, text that is cut and escaped.
-//!
-//! Knows values; not what is wrong with them.
 
 use super::hocon::Value;
 

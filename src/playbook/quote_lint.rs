@@ -2,7 +2,7 @@
 //! there is no template, single and typographic quotes.
 //!
 //! A value alone does not tell how it was written: `"\u0024{x}"` has the same one as `"${x}"`. So what looks suspicious
-//! is looked up in its source. Knows texts and where they were written; not what they are for.
+//! is looked up in its source.
 
 mod pieces;
 

@@ -1,7 +1,6 @@
 //! The registry of task types: what a playbook can ask for by name.
 //!
-//! Knows how types are registered and found; what they say of themselves is [`task_type`](super::task_type)'s business. A
-//! type is registered by being linked, so the registry depends on nothing but the program; it is collected into a value
+//! A type is registered by being linked, so the registry depends on nothing but the program; it is collected into a value
 //! that is passed on.
 
 use std::collections::HashMap;

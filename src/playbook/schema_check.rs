@@ -1,8 +1,8 @@
 //! Whether a value fits a schema: everything that does not, each with the way there.
 //!
-//! Knows values and schemas; neither task types nor places. What is found has words for people and is no judgement: a
-//! type may take more than its schema says, and less. Before a type is asked at all, its schema says only which numbers
-//! are to be texts as they were written. What is not known yet fits.
+//! What is found has words for people and is no judgement: a type may take more than its schema says, and less. Before a
+//! type is asked at all, its schema says only which numbers are to be texts as they were written. What is not known yet
+//! fits.
 
 use serde_json::Value as Json;
 

@@ -1,7 +1,6 @@
 //! The secrets of a playbook: where they come from, and fetching them.
 //!
-//! Knows environments and files, and commands by what they print; not where a secret is used. Nothing is fetched before everything that can be
-//! validated without it has been.
+//! Nothing is fetched before everything that can be validated without it has been.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! Variables that are set from outside, `--set vars.name=value`: whether the playbook has them.
 //!
 //! A variable that nobody defines and nobody uses is most likely misspelled, and the playbook would be converged without
-//! what was meant. Knows paths and texts; not what variables are for.
+//! what was meant.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,6 @@
 //! What a task is about on the machine: its target, of which no other task may want something else.
 //!
-//! A task type says by its schema which of its arguments name the target ([`TARGET`](schema_keys::TARGET)). Knows arguments and schemas; neither
-//! tasks nor places.
+//! A task type says by its schema which of its arguments name the target ([`TARGET`](schema_keys::TARGET)).
 
 use std::path::{Component, Path, PathBuf};
 

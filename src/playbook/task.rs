@@ -1,7 +1,6 @@
 //! What a playbook says of its tasks, all of it but their arguments.
 //!
-//! Knows the keys of a playbook and of a task; neither task types nor jobs. What is wrong is noted, and the rest is read
-//! on.
+//! What is wrong is noted, and the rest is read on.
 
 use std::time::Duration;
 

@@ -1,6 +1,4 @@
 //! One task type: what it was registered with, and what its schema says of it.
-//!
-//! Knows a job type by its schema and by what reads its arguments; nothing of playbooks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

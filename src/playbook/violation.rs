@@ -1,6 +1,4 @@
 //! What does not fit about the arguments of a task, and how it is told: in full, or without a word of what is secret.
-//!
-//! Knows values, types and the ways to arguments; neither places nor why somebody asks.
 
 use super::argument_path::{ArgumentStep, shown_path};
 use super::fill;

@@ -1,7 +1,6 @@
 //! Which jobs stand before another one: those that block it, and in a look ahead those that are not in place yet.
 //!
-//! Knows the graph and outcomes; not who asks. Costs as much as there are edges: of a job that is in place behind one
-//! that is not, only the first of those is kept.
+//! Costs as much as there are edges: of a job that is in place behind one that is not, only the first of those is kept.
 
 use std::collections::HashSet;
 use std::sync::Arc;

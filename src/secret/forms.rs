@@ -1,6 +1,4 @@
 //! The forms in which a secret may turn up: as it is, trimmed, line by line, escaped and encoded.
-//!
-//! Knows encodings; not how forms are found in a text.
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,5 @@
 //! A text without control codes: a secret that has some within it is whole again as soon as they are taken out, as they are
 //! wherever people look.
-//!
-//! Knows where in the text each byte was; not what is looked for.
 
 use std::ops::Range;
 

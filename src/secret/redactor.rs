@@ -1,6 +1,4 @@
 //! The [`Redactor`]: masks the secrets of a run in texts and values.
-//!
-//! Knows what to do with the places of secrets; where they are is found by the [`matcher`](super::matcher).
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! Passwords and tokens in URLs, which are recognised by the shape of the text alone and need not be declared as secrets.
 //!
-//! Knows the syntax of URLs; not which secrets a run has. Linear in the text: authorities do not overlap.
+//! Linear in the text: authorities do not overlap.
 
 use std::borrow::Cow;
 use std::ops::Range;

@@ -1,6 +1,4 @@
 //! Pictures by Graphviz, where it is installed.
-//!
-//! Knows its `dot` program; the text it draws, and where the picture goes, come from elsewhere.
 
 use std::io::{self, Write};
 use std::path::Path;

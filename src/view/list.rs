@@ -1,6 +1,4 @@
 //! The jobs of a graph in order, as text or JSON: what `--list` shows.
-//!
-//! Knows the graph alone; nothing has run.
 
 use serde_json::{Value, json};
 

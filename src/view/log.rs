@@ -1,7 +1,7 @@
 //! The log of the engine itself, and where `tracing` lines of jobs go.
 //!
 //! What a job logs while it is at work becomes its output, like the lines of its commands; all else goes to standard
-//! error, as far as `DOJOB_LOG` asks for it. Knows nothing of runs beyond which job a thread is at work for.
+//! error, as far as `DOJOB_LOG` asks for it.
 
 use std::fmt;
 use std::io;

@@ -1,8 +1,7 @@
 //! A graph as Mermaid text, for Markdown: code hosts and many editors draw it where it stands.
 //!
-//! Says the same as the picture in [DOT](super::dot), in the same colours and shapes. Knows Mermaid's language and where
-//! its labels are read as Markdown; its drawing is left to whoever shows the text. Mermaid itself refuses more than 500
-//! edges or 50,000 characters unless its page says otherwise.
+//! Says the same as the picture in [DOT](super::dot), in the same colours and shapes. Mermaid itself refuses more than
+//! 500 edges or 50,000 characters unless its page says otherwise.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

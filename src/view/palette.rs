@@ -1,6 +1,4 @@
 //! How an outcome looks in a picture: the same in all kinds of pictures.
-//!
-//! Knows outcomes and colours; nothing of drawing.
 
 use crate::event::Outcome;
 

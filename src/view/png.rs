@@ -1,6 +1,6 @@
 //! A picture in SVG as one in PNG, without any other program.
 //!
-//! Knows text, pixels and the fonts of this machine; nothing of graphs. Colours are those for light ground.
+//! Colours are those for light ground.
 
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{self, Options, Tree, fontdb};

@@ -1,7 +1,5 @@
 //! Standard output and standard error of a program that can be asked to stop: a reader that does not read, or a terminal
 //! that is held (Ctrl-S), does not keep it from stopping.
-//!
-//! Knows neither signals nor what is written.
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

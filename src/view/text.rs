@@ -1,6 +1,4 @@
 //! Small pieces of text that several views share: durations, quoted reasons, names and lines without control codes.
-//!
-//! Knows no events and no jobs.
 
 use std::borrow::Cow;
 use std::time::Duration;

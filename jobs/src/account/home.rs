@@ -1,6 +1,4 @@
 //! Making a home directory: from `/etc/skel`, owned by the user, and there at once with all that is in it or not at all.
-//!
-//! Knows files; not when a home is wanted.
 
 use std::ffi::OsStr;
 use std::fs::File;

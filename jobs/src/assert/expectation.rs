@@ -1,6 +1,4 @@
 //! What a fact has to be, and what facts by their paths have to be.
-//!
-//! Knows values; not where a fact comes from.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;

@@ -1,6 +1,4 @@
 //! The ways from one user to another: which tool, and the words of its call.
-//!
-//! Knows tools and their options; not where a user is found, nor whether a tool does what it should.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 //! could have created it, also before its directory became what it is now.
 //!
 //! A path without links costs one system call; where there are some, each step is taken from a directory that is open
-//! already, so that what was judged is what is used. Knows nothing of what is done with what it opens.
+//! already, so that what was judged is what is used.
 
 use std::ffi::{OsStr, OsString};
 use std::io;

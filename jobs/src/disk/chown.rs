@@ -1,7 +1,7 @@
 //! What the system takes from a program whose owner changes, and it is to keep: the bits of setuid and setgid, and its
 //! capabilities. They are given back at once, and where the run ends before that, by the cleanup.
 //!
-//! The job's local storage knows of them before the owner changes. Knows nothing of who is to own what.
+//! The job's local storage knows of them before the owner changes.
 
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;

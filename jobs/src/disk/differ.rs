@@ -1,6 +1,4 @@
 //! How what was found differs from what is wanted: reasons, and a difference to look at.
-//!
-//! Knows bytes and attributes; not where they come from.
 
 use std::io;
 use std::path::Path;

@@ -1,6 +1,4 @@
 //! Editing a text file: what the jobs on parts of a file have in common.
-//!
-//! Knows how a file is read and replaced; not what is to be changed in it, nor how its text is written down.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -146,7 +144,7 @@ impl Editor<'_> {
                 return written;
             }
         }
-        bail!("{} is changed by somebody else again and again", self.path.display())
+        bail!("{} keeps being changed by another process", self.path.display())
     }
 }
 
@@ -163,7 +161,7 @@ pub(crate) fn is_still(path: &Path, read: Option<&Meta>) -> Result<()> {
     let now = inspect::meta(path, Links::Stay)?;
     let known = |meta: &Meta| (meta.id, meta.size, meta.modified);
     if now.as_ref().map(known) != read.map(known) {
-        bail!("{} was changed by somebody else meanwhile", path.display());
+        bail!("{} was changed by another process in the meantime", path.display());
     }
     Ok(())
 }

@@ -1,8 +1,5 @@
 //! One at a time: jobs that edit the same file at once would undo each other's work, be they of this process or of
 //! another one.
-//!
-//! Knows files by where they really are, since one file has many names; not what is done with them, nor how processes
-//! keep each other out.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

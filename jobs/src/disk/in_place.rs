@@ -2,7 +2,7 @@
 //! content is overwritten.
 //!
 //! The new content is complete and on the disk, beside, before the first byte is overwritten, and the job's local storage
-//! knows of it: what a crash has left half done, the cleanup finishes. Knows nothing of what is written.
+//! knows of it: what a crash has left half done, the cleanup finishes.
 
 use std::fs::File;
 use std::io;

@@ -189,7 +189,10 @@ fn lock_directory(
             Err(Errno::WOULDBLOCK) if !deadline.is_over(cx) => wait(cx, what)?,
             Err(Errno::WOULDBLOCK) if may_go_on => {
                 given_up().insert(id);
-                cx.log(format!("{} is locked by somebody else for too long: not waited for", path.display()));
+                cx.log(format!(
+                    "{} has been locked by another process for too long; going on without the lock",
+                    path.display()
+                ));
                 return Ok(None);
             }
             Err(Errno::WOULDBLOCK) => bail!(

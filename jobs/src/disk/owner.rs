@@ -1,6 +1,4 @@
 //! Mode, owner and group of something on disk: as they are written down, compared and set.
-//!
-//! Knows the machine's users and groups by name; not what belongs to whom.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! Removing a name in a directory that is open, with all that is below: what was judged, and nothing else. Links are not
 //! followed, and mount points are not crossed.
 //!
-//! Holds one open directory for each level. Knows nothing of what may be removed.
+//! Holds one open directory for each level.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io;

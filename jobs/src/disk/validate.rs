@@ -1,6 +1,4 @@
 //! A command that has to accept a new file before it takes the old one's place.
-//!
-//! Knows the command; not what it looks for.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

@@ -1,7 +1,7 @@
 //! Walks through everything below a directory without following links: each step is taken from a directory that is already
 //! open, so that a link put in the way meanwhile has no effect.
 //!
-//! Knows what is there; not what is wanted of it. Holds one open directory for each level.
+//! Holds one open directory for each level.
 
 use std::ffi::{CStr, OsStr, OsString};
 use std::io;

@@ -1,7 +1,5 @@
 //! Asking the program `git`: about a directory, about the repository that it comes from, and to change the one into the
 //! other.
-//!
-//! Knows how Git is called so that it asks nobody, and writes nothing where only a question was asked.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -417,7 +415,7 @@ impl Git<'_> {
         let [made, name] = [&beside, &self.dest].map(|path| path.file_name().unwrap_or_default());
         let is_renamed = write::rename_new(&directory, made, name)
             .with_context(|| format!("failed to make {}", self.dest.display()))?;
-        ensure!(is_renamed, "somebody else has made {} meanwhile", self.dest.display());
+        ensure!(is_renamed, "{} was created by another process in the meantime", self.dest.display());
         write::settle(self.cx, &beside)
     }
 

@@ -41,9 +41,7 @@ pub(crate) enum UrlError {
     Password,
     #[error("the URL `{text}` is no path of a file: it begins with file:///")]
     NoFile { text: String },
-    #[error(
-        "{from} redirects to {to}, where nobody can tell who answers; if that is meant, ask for that URL"
-    )]
+    #[error("{from} redirects to {to}, which is not encrypted; if that is intended, use that URL")]
     Downgrade { from: String, to: String },
 }
 

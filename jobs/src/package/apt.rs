@@ -1,6 +1,4 @@
 //! Packages of Debian and its kin, by `apt-get`, `apt-cache` and `dpkg-query`.
-//!
-//! Knows how these are called so that they never ask, and what they print; not what is wanted.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -1,6 +1,4 @@
 //! What the job `Package` asks of a program that manages packages: the seam behind which there may be others than apt.
-//!
-//! Knows words; no program.
 
 use std::collections::BTreeMap;
 use std::fmt;

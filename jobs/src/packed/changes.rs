@@ -1,6 +1,4 @@
 //! How an archive and a folder differ, name by name: a reason, and a list to look at.
-//!
-//! Knows neither.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

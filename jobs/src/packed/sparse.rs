@@ -1,7 +1,4 @@
 //! Files with holes in tar archives, as GNU tar describes them in extended headers (its formats 0.0, 0.1 and 1.0).
-//!
-//! Knows how holes are written down, and fills them with zeroes; the older way, with a kind of entry of its own, is the
-//! business of the library.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};

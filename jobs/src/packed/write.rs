@@ -1,7 +1,6 @@
 //! Writing an archive, entry by entry, so that the same entries always make the same bytes.
 //!
-//! Owners are 0, and no name of a user, no time of writing and no name of a machine gets in. Knows the formats; not which entries
-//! there should be.
+//! Owners are 0, and no name of a user, no time of writing and no name of a machine gets in.
 
 use std::ffi::OsStr;
 use std::fs::File;

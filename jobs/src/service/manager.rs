@@ -1,6 +1,4 @@
 //! What a systemd that is at work says of a unit (`systemctl show`).
-//!
-//! Knows the properties and their words; not what is wanted, nor how systemd is called.
 
 /// What is asked for.
 pub(super) const PROPERTIES: &str = "--property=LoadState,LoadError,ActiveState,SubState,Result,NeedDaemonReload,ConditionResult,ConditionTimestampMonotonic,Type,NRestarts,Triggers";

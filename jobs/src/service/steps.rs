@@ -1,6 +1,4 @@
 //! What is to be done to a unit, step by step, and why.
-//!
-//! Knows the verbs of `systemctl`; asks nobody.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,6 +1,4 @@
 //! Asking systemd, and telling it: `systemctl`, here or on a tree that is not at work.
-//!
-//! Knows how it is called and what it answers; not what is wanted.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

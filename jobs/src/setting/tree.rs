@@ -1,6 +1,4 @@
 //! Settings as a tree of values, whatever the format: finding, comparing and changing one.
-//!
-//! Knows values; not how they are written.
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 //! with its indentation.
 //!
 //! The engine takes away the line end behind a tag, and the blanks before one that begins a line, whatever else is on the
-//! line, unless the tag has a `+` on that side; here it gets one. Knows where tags begin and end; not what they mean.
+//! line, unless the tag has a `+` on that side; here it gets one.
 
 use std::borrow::Cow;
 use std::ops::Range;

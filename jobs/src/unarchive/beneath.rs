@@ -1,7 +1,5 @@
 //! Places in a folder, reached step by step from its descriptor, so that no link on the way, also one made meanwhile, leads
 //! elsewhere.
-//!
-//! Knows places on the disk; nothing of archives.
 
 use std::ffi::OsStr;
 use std::io;

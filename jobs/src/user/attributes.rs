@@ -235,7 +235,7 @@ impl User {
         for group in self.groups.iter().flatten() {
             account_name("groups", group)?;
         }
-        ensure!(!self.exact_groups || self.groups.is_some(), "`exact_groups` says nothing without `groups`");
+        ensure!(!self.exact_groups || self.groups.is_some(), "`exact_groups` requires `groups`");
         for (field, value) in [("home", &self.home), ("shell", &self.shell)] {
             let Some(value) = value else { continue };
             path(field, value)?;
@@ -253,7 +253,7 @@ impl User {
         }
         ensure!(
             !self.remove_home || self.state == Presence::Absent,
-            "`remove_home` says nothing unless `state` is `absent`"
+            "`remove_home` requires `state: absent`"
         );
         if let Some(day) = &self.expires {
             Expiry::parse(day)?;

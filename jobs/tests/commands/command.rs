@@ -299,7 +299,7 @@ fn what_cannot_be_meant_is_refused_at_once() {
             json!({"run": "a", "check": "b", "check_no": [0]}),
             "0 in `check_no` is not possible: exit codes from 1 to 255 are",
         ),
-        (json!({"run": "a", "creates": "b", "check_no": [1]}), "`check_no` says nothing without a `check`"),
+        (json!({"run": "a", "creates": "b", "check_no": [1]}), "`check_no` requires `check`"),
         (
             json!({"run": "a", "creates": "b", "env": {"": "c"}}),
             "`` is no name of a variable: it must not be empty, nor contain `=` or a NUL byte",

@@ -404,7 +404,7 @@ fn nobody_there_is_told() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let failed = failures(Download::new(format!("http://{free}/x"), root.path().join("x")));
     let wanted = format!(
-        "run: failed to download http://{free}/x: nobody listens at {free} (does the server run, and is the port right?)"
+        "run: failed to download http://{free}/x: nothing listens at {free} (does the server run, and is the port right?)"
     );
     assert!(failed[1].starts_with(&wanted), "{failed:?}");
     let failed = failures(Download::new("http://no-such-host.invalid/x", root.path().join("x")));

@@ -1,6 +1,6 @@
 //! The statements, and what is in their rows.
 //!
-//! Each function is one statement, but for the lists. Knows no transaction and decides nothing.
+//! Each function is one statement, but for the lists.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,4 @@
 //! The file: two connections to it, transactions on them, and patience with those who have it locked.
-//!
-//! Knows no postings.
 
 use std::fs::OpenOptions;
 use std::io;

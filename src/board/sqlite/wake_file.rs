@@ -1,6 +1,6 @@
 //! A file beside the board that is written to so that others wake up, and those who watch it.
 //!
-//! A wake-up may be lost: SQLite's own count of changes is looked at as well, now and then. Knows no postings.
+//! A wake-up may be lost: SQLite's own count of changes is looked at as well, now and then.
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -1,7 +1,6 @@
 //! What a log says: the fold of its records.
 //!
-//! Pure. Knows which runs of jobs are owed a cleanup or may have to be reverted, and what dependents have not seen;
-//! not where it is written, nor how what is owed is done.
+//! Pure.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,4 @@
 //! Putting the jobs of a playbook in order.
-//!
-//! Knows which task waits for which, and the names of their jobs; not what they do.
 
 use std::sync::Arc;
 

@@ -1,7 +1,5 @@
 //! The arguments of one job of a task, as far as its playbook says them: with the element of `for_each` filled in, and
 //! numbers that are meant as texts as they were written.
-//!
-//! Knows values and where they were written; neither results nor secrets, whose placeholders stay.
 
 use std::borrow::Cow;
 

@@ -1,7 +1,6 @@
 //! A last look at a target that several tasks may have: whether all of them have what they want when all is done.
 //!
-//! It is a job of its own behind all others, which checks theirs once more and has nothing to run. Knows jobs; not what
-//! they are about.
+//! It is a job of its own behind all others, which checks theirs once more and has nothing to run.
 
 use std::any::Any;
 use std::sync::Arc;

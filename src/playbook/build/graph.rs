@@ -1,7 +1,6 @@
 //! From tasks to jobs: every task is read by its type, whether it is wanted or not, and those that are make a graph.
 //!
-//! Knows tasks, types and the graph's builder; not where the text came from. All problems are noted, and nothing is
-//! built when there is one.
+//! All problems are noted, and nothing is built when there is one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,6 +1,4 @@
 //! The values of a task that come later, before any of them is there: whether they can come at all.
-//!
-//! Knows names of secrets and where elements are known; results are the business of the dependencies between tasks.
 
 use super::input::BuildInput;
 use crate::diagnostic::Problem;

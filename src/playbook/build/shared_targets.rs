@@ -1,6 +1,4 @@
 //! Jobs that have one target: at odds with each other, unless it is said that they may have it.
-//!
-//! Knows the targets of jobs and where they were written; not what is done with them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;

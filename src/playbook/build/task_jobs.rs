@@ -1,7 +1,5 @@
 //! The arguments of a task to a job: one that is there, or one that is made when all of its arguments are known; and the
 //! places of what is wrong with them.
-//!
-//! Knows one task, its type and its element; not how tasks hang together.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

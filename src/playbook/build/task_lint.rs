@@ -1,7 +1,5 @@
 //! What is wrong with a task before its arguments are read: an unknown type, keys that no task has, placeholders of
 //! templates where there is no template, `become` where it does nothing.
-//!
-//! Knows the keys of tasks and the fields of types; not what the arguments mean.
 
 use std::borrow::Cow;
 use std::sync::Arc;

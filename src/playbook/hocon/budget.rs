@@ -1,7 +1,5 @@
 //! How much resolving may take, and what it has found wrong: work, size and depth are counted as it goes, and what would
 //! take too much ends all of it.
-//!
-//! Knows values and places; not how values come about.
 
 use super::limits;
 use super::located::Data;

@@ -1,6 +1,4 @@
 //! Values that stand together: text joins to text, lists to lists, objects merge.
-//!
-//! Knows values only; that their sizes are bounded is the caller's care.
 
 use std::sync::Arc;
 

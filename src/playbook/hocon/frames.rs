@@ -1,7 +1,5 @@
 //! What is being evaluated: a frame for each value that was written to a field, the innermost last, and what the value in
 //! hand depends on.
-//!
-//! Knows fields and their values by number; evaluates nothing.
 
 use super::located::Located;
 use super::tree::FieldId;

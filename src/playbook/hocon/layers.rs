@@ -1,6 +1,6 @@
 //! Where a path leads through what was written: layers, latest first, of which no more are found than are looked at.
 //!
-//! Knows what hides what. What was written is evaluated by whoever implements [`Lookup`].
+//! What was written is evaluated by whoever implements [`Lookup`].
 
 use std::sync::Arc;
 

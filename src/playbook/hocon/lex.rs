@@ -1,6 +1,4 @@
 //! Text to tokens, each with its place.
-//!
-//! Knows how words, quotes and substitutions are spelled; not how they go together.
 
 use std::borrow::Cow;
 

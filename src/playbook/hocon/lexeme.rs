@@ -1,6 +1,4 @@
 //! How far what begins at a place goes on its line, for the caret.
-//!
-//! Knows how values look, not what they mean.
 
 /// The number of characters, at least 1, of what this text begins with: a key, or a value with all that is joined to it;
 /// of brackets the opening one. Looks at no more of the text than that.

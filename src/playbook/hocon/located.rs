@@ -1,7 +1,7 @@
 //! Values as they are while a playbook is read: shared, weighed, and each with its place.
 //!
-//! Knows nothing of how they come about. Sharing keeps what is substituted a thousand times in memory once; the weight
-//! says what it would be as a tree of its own, so that it can be refused before it is one.
+//! Sharing keeps what is substituted a thousand times in memory once; the weight says what it would be as a tree of its
+//! own, so that it can be refused before it is one.
 
 use std::sync::Arc;
 

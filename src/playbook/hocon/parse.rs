@@ -1,6 +1,4 @@
 //! Text to a syntax tree, or to all that is wrong with its syntax.
-//!
-//! Knows the order of the steps; not what the tree means.
 
 use std::sync::Arc;
 

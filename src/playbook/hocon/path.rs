@@ -1,7 +1,7 @@
 //! The names of a path, which is written in one way in keys and in substitutions.
 //!
-//! A dot outside of quotes divides names. White space between two parts of a path belongs to the name that it stands in, so
-//! that `a. b` has the names `a` and ` b`. Knows parts of paths; not where a path may stand.
+//! A dot outside of quotes divides names. White space between two parts of a path belongs to the name that it stands in,
+//! so that `a. b` has the names `a` and ` b`.
 
 use super::syntax_error::At;
 

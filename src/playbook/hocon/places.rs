@@ -1,6 +1,4 @@
 //! Where the parts of a value were written.
-//!
-//! Knows the value as it was evaluated, place by place; nothing of how.
 
 use std::sync::Arc;
 

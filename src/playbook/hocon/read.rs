@@ -1,6 +1,4 @@
 //! Bytes to sources: files are found, read no further than they may be long, and are UTF-8.
-//!
-//! Knows files; not HOCON.
 
 use std::fs::File;
 use std::io::{self, Read as _};

@@ -1,6 +1,4 @@
 //! A value as JSON text for people: keys in the order in which they were written first, numbers as they were written.
-//!
-//! Knows nothing of secrets: the caller says how each text is shown.
 
 use super::located::{Data, Located};
 use super::template::Placeholder;

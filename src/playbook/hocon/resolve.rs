@@ -1,8 +1,8 @@
 //! The tree to one value: what is substituted, joined and merged.
 //!
-//! A path is looked for through what was written, latest first, and no more of it is evaluated than the path needs; so
-//! an object may refer to itself. A field whose own value is a substitution sees, while that is looked for, only what was
-//! written to it before. Knows no files. Work, size and depth are bounded as it goes.
+//! A path is looked for through what was written, latest first, and no more of it is evaluated than the path needs; so an
+//! object may refer to itself. A field whose own value is a substitution sees, while that is looked for, only what was
+//! written to it before. Work, size and depth are bounded as it goes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Values by name, in the order in which the names came first.
 //!
 //! Nearly all objects of a playbook have a handful of members, for which looking through them is quicker than any table;
-//! only larger ones get one. Knows nothing of what the values are.
+//! only larger ones get one.
 
 use std::sync::Arc;
 

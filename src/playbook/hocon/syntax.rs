@@ -1,6 +1,6 @@
 //! Tokens to a syntax tree.
 //!
-//! What brackets and separators are wrong has been found before. Knows what may stand where; not what it means.
+//! What brackets and separators are wrong has been found before.
 
 use super::lex::{SubstitutionToken, Token, TokenKind};
 use super::path::{self, PathParts};

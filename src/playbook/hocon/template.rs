@@ -1,6 +1,4 @@
 //! What is not known when a text is read: a value that is filled in later, and a string of which such values are a part.
-//!
-//! Knows paths; not what they stand for, nor when that becomes known.
 
 use std::fmt;
 

@@ -1,7 +1,5 @@
 //! What is wrong with brackets, separators and includes, found in the tokens before the parser sees them: all of it at
 //! once, where the parser ends with the first thing that is wrong.
-//!
-//! Knows brackets, separators and the forms of `include`; not values.
 
 use hashbrown::HashMap;
 

@@ -1,7 +1,6 @@
 //! All that is written, in order, by key: the stage between the syntax trees of files and the value.
 //!
-//! A field keeps every value that was written to it, since a later one may refer to an earlier one. Knows no includes
-//! and evaluates nothing.
+//! A field keeps every value that was written to it, since a later one may refer to an earlier one.
 
 use std::sync::Arc;
 

@@ -1,6 +1,4 @@
 //! Syntax trees to one tree: what is written in the files, their includes and what stands over them, in order.
-//!
-//! Knows nothing of what substitutions stand for.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,6 +1,4 @@
 //! What a text resolves to: JSON, and values that are filled in later.
-//!
-//! Knows nothing of places, nor of what is filled in.
 
 use std::collections::BTreeMap;
 use std::fmt;

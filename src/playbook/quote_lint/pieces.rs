@@ -1,6 +1,4 @@
 //! The pieces that a value was written in: quoted, in three quotes, and plain.
-//!
-//! Knows as much of HOCON's text as it takes to find where a quoted text begins and ends; the parser has found it right.
 
 use crate::diagnostic::Source;
 

@@ -1,7 +1,7 @@
 //! What a command prints that is asked for a secret, within a time.
 //!
 //! The command shares the terminal, at which it may ask for a passphrase, so it stays in this process's group and is no
-//! command of a job. Knows processes; not what the text is for.
+//! command of a job.
 
 use std::io::{self, Read};
 use std::process::{Child, Command, Stdio};

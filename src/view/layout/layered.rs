@@ -2,7 +2,7 @@
 //! layer to the next.
 //!
 //! Here it is decided which way a wire goes: on its own, together with others that end (or begin) at the same box, or
-//! round the outside. Knows layers; neither what stands beside what, nor coordinates.
+//! round the outside.
 
 use std::collections::btree_map::Entry;
 

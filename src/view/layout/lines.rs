@@ -1,6 +1,4 @@
 //! Which items stand in one straight line: the points of a wire do, unless it crosses another such wire between points.
-//!
-//! Knows what stands beside what; nothing of coordinates.
 
 use super::layered::Layered;
 use super::order::Order;

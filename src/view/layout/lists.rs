@@ -1,6 +1,4 @@
 //! Many short lists in two long ones: which entries belong to which number.
-//!
-//! Knows numbers only.
 
 /// The entries of lists `0..n`, each list in ascending order.
 #[derive(Debug)]

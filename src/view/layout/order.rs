@@ -1,9 +1,8 @@
 //! What stands left of what on each layer, such that few wires cross.
 //!
-//! Knows layers and hops; nothing of sizes. Layers are gone through downwards and upwards in turn, each sorted by where
-//! the neighbours on the layer before are; then neighbours change places wherever that takes crossings away. The best
-//! order met is kept. How often this is done depends on the size of the graph, so that a large one takes time in
-//! proportion to its size.
+//! Layers are gone through downwards and upwards in turn, each sorted by where the neighbours on the layer before are;
+//! then neighbours change places wherever that takes crossings away. The best order met is kept. How often this is done
+//! depends on the size of the graph, so that a large one takes time in proportion to its size.
 
 use super::layered::Layered;
 

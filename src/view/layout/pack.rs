@@ -1,6 +1,4 @@
 //! Parts that nothing connects, beside and below each other.
-//!
-//! Knows finished plans of parts.
 
 use super::geometry::{Layout, Piece, Point, Rect};
 use super::part::Part;

@@ -1,6 +1,4 @@
 //! Where wires touch boxes: spread over a side, each towards where its wire goes.
-//!
-//! Knows hops and places; nothing of how wires are drawn.
 
 use super::layered::Layered;
 use super::part::Part;

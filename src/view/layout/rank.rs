@@ -1,6 +1,4 @@
 //! On which layer each box stands: a wire always leads to a later layer, and wires are short.
-//!
-//! Knows the edges of one connected part; nothing of sizes but how broad boxes are.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! From layers and places to boxes and wires.
 //!
-//! Knows where everything stands on its layer. Wires bend in the gaps between layers alone: a curve stays within the
-//! rectangle of its ends and handles, and these are all in the gap.
+//! Wires bend in the gaps between layers alone: a curve stays within the rectangle of its ends and handles, and these are
+//! all in the gap.
 
 use super::geometry::{Layout, Piece, Point, Rect, Wire};
 use super::layered::{Detour, Item, Layered, Way};

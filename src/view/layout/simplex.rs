@@ -1,9 +1,8 @@
 //! The network simplex method: places on a line, such that all that have to be apart are, and the weighted distances are
 //! as short as can be.
 //!
-//! Knows constraints between numbers, not what they stand for. It goes from one valid arrangement to a better one, so
-//! that it may end at any time: a budget of steps bounds the work, and what stands when it is used up is valid, if
-//! perhaps not the best.
+//! It goes from one valid arrangement to a better one, so that it may end at any time: a budget of steps bounds the work,
+//! and what stands when it is used up is valid, if perhaps not the best.
 //!
 //! After Gansner, Koutsofios, North and Vo, "A technique for drawing directed graphs" (1993), with the sums of whole
 //! subtrees in place of cut values, which are these sums but for the sign.

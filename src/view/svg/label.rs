@@ -1,7 +1,4 @@
 //! The text in a box: how wide it will be, and on which lines.
-//!
-//! Knows characters, not fonts: what a viewer draws with is not known here, so widths are those of the broadest of the
-//! usual sans-serif fonts.
 
 /// The size of a name's font, in pixels.
 pub(super) const FONT: i64 = 13;

@@ -1,6 +1,4 @@
 //! What the colours and shapes of a picture mean, below it.
-//!
-//! Knows which of them occur and how often; nothing of jobs.
 
 use super::label::{SMALL, width};
 use super::shapes::{Outline, push_box, push_escaped};

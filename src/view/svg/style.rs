@@ -1,7 +1,7 @@
 //! How a picture looks: the rules for its classes, by day and by night.
 //!
-//! Knows outcomes and colours; nothing of coordinates. Each outcome is a class, so that a box says how it looks in one
-//! word. Colours are written out in every rule and not as variables, which some programs that draw SVG do not know.
+//! Each outcome is a class, so that a box says how it looks in one word. Colours are written out in every rule and not as
+//! variables, which some programs that draw SVG do not know.
 
 use std::fmt::Write;
 

@@ -1,6 +1,4 @@
 //! A document of YAML as a tree that knows where each of its nodes is in the text.
-//!
-//! Knows what is written; not what is wanted.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -146,10 +144,7 @@ pub(super) fn read(text: &str) -> Result<Option<Node>> {
             Event::Nothing | Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => {}
             Event::StreamEnd => break,
             event => {
-                ensure!(
-                    root.is_none(),
-                    "there are several documents in it, of which nobody knows which is meant"
-                );
+                ensure!(root.is_none(), "it has several documents, so it is not clear which one is meant");
                 root = Some(reader.node(event, span, 0)?);
             }
         }
