@@ -308,7 +308,6 @@ impl Engine {
         self
     }
 
-    #[cfg(feature = "cli")]
     pub(crate) fn scope_name(&self) -> Option<&str> {
         self.setup.scope.as_deref()
     }

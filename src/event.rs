@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::panics::catch;
@@ -53,7 +53,7 @@ impl fmt::Display for Phase {
 }
 
 /// How a job ended in a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
@@ -147,13 +147,13 @@ pub struct Failure {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<String>,
     /// Where it panicked, as `file:line:column`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
     /// The backtrace, where the environment asks for one (`RUST_BACKTRACE=1`).
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backtrace: Option<String>,
     /// How the world differs from what is wanted, as a unified diff, where the check could tell.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
 }
 
@@ -174,7 +174,7 @@ impl Failure {
 }
 
 /// Where a line of a job's output came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Stream {
@@ -187,7 +187,7 @@ pub enum Stream {
 }
 
 /// Something that happened in a run. Durations are given to observers as [`Duration`] and in JSON as seconds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
@@ -245,10 +245,10 @@ pub enum Event {
         #[serde(rename = "final")]
         is_final: bool,
         /// Why it failed; absent where it passed, and where failing is the definition (a run-only job's check).
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Box<Failure>>,
         /// How long it took.
-        #[serde(rename = "seconds", serialize_with = "seconds")]
+        #[serde(rename = "seconds", serialize_with = "seconds", deserialize_with = "from_seconds")]
         duration: Duration,
     },
     /// A line that a job or its command printed, without its line ending.
@@ -274,7 +274,7 @@ pub enum Event {
         /// How many it may have.
         tries: u32,
         /// From now until it may start; zero where it waits for its turn alone.
-        #[serde(rename = "seconds", serialize_with = "seconds")]
+        #[serde(rename = "seconds", serialize_with = "seconds", deserialize_with = "from_seconds")]
         delay: Duration,
     },
     /// An attempt of a group begins.
@@ -287,7 +287,7 @@ pub enum Event {
         /// How many it may have.
         attempts: u32,
         /// What it is attempted with, where it is attempted for each of several values.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         value: Option<Value>,
     },
     /// An attempt of a group has failed, and what was run in it was reverted as far as that is possible.
@@ -300,12 +300,12 @@ pub enum Event {
         /// Whether there is another one.
         again: bool,
         /// From now until that may start.
-        #[serde(rename = "seconds", serialize_with = "seconds")]
+        #[serde(rename = "seconds", serialize_with = "seconds", deserialize_with = "from_seconds")]
         delay: Duration,
         /// The jobs that failed for good.
         because_of: Vec<Arc<str>>,
         /// The jobs that had settled and are open again.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         reopened: Vec<Arc<str>>,
     },
     /// A job has its outcome.
@@ -318,18 +318,18 @@ pub enum Event {
         /// How many tries it had.
         tries: u32,
         /// How long they took together.
-        #[serde(rename = "seconds", serialize_with = "seconds")]
+        #[serde(rename = "seconds", serialize_with = "seconds", deserialize_with = "from_seconds")]
         duration: Duration,
         /// Why: the reason of the last failure, or of the check that made a changed job run; of a job in place while a plan
         /// is [applied](crate::Engine::apply), that it was to run.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
         /// The direct dependencies that block it, or until which it is unknown. In a look ahead: the jobs before it that
         /// are not in place, so that the outcome is one as things stand.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         because_of: Vec<Arc<str>>,
         /// What it hands on to its dependents, where it does.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         result: Option<Value>,
     },
     /// A revert was called and has ended.
@@ -341,17 +341,17 @@ pub enum Event {
         #[serde(rename = "try")]
         attempt: u32,
         /// When the convergence began whose run that was, where it was an earlier one.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         of: Option<Timestamp>,
         /// Whether the job has a revert at all; without one, what it did stays.
         exists: bool,
         /// Whether it succeeded.
         passed: bool,
         /// Why it failed.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Box<Failure>>,
         /// How long it took.
-        #[serde(rename = "seconds", serialize_with = "seconds")]
+        #[serde(rename = "seconds", serialize_with = "seconds", deserialize_with = "from_seconds")]
         duration: Duration,
     },
     /// Processes were ended that a command of an earlier run had left when the program was killed.
@@ -371,7 +371,7 @@ pub enum Event {
         #[serde(rename = "try")]
         attempt: u32,
         /// When the convergence began whose run that was, where it was an earlier one.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         of: Option<Timestamp>,
         /// `cleanup` or `revert`.
         phase: Phase,
@@ -387,15 +387,15 @@ pub enum Event {
         #[serde(rename = "try")]
         attempt: u32,
         /// When the convergence began whose run that was, where it was an earlier one.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         of: Option<Timestamp>,
         /// Whether it succeeded.
         passed: bool,
         /// Why it failed.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Box<Failure>>,
         /// How long it took.
-        #[serde(rename = "seconds", serialize_with = "seconds")]
+        #[serde(rename = "seconds", serialize_with = "seconds", deserialize_with = "from_seconds")]
         duration: Duration,
     },
     /// The last event of every run.
@@ -404,7 +404,7 @@ pub enum Event {
         /// The time of day.
         at: Timestamp,
         /// How long the run took.
-        #[serde(rename = "seconds", serialize_with = "seconds")]
+        #[serde(rename = "seconds", serialize_with = "seconds", deserialize_with = "from_seconds")]
         duration: Duration,
         /// Whether every job is in its wanted state, and no cleanup failed.
         success: bool,
@@ -420,7 +420,7 @@ pub enum Event {
 }
 
 /// How many jobs ended in each [`Outcome`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Counts {
     /// Converged without a run.
@@ -513,6 +513,10 @@ impl Counts {
 
 pub(crate) fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(duration.as_secs_f64())
+}
+
+pub(crate) fn from_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    Duration::try_from_secs_f64(f64::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
 /// Hears every event of a run, in order, whatever thread it comes from.

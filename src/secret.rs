@@ -21,7 +21,9 @@ mod userinfo;
 mod withheld;
 
 pub use mask::MASK;
-pub(crate) use redactor::{IN_LOGS, Redactor};
+#[cfg(feature = "cli")]
+pub(crate) use redactor::IN_LOGS;
+pub(crate) use redactor::Redactor;
 #[cfg(feature = "playbook")]
 pub(crate) use userinfo::in_urls;
 pub(crate) use userinfo::without_passwords;

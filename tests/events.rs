@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail, ensure};
 use dojob::{
-    Attempts, Context, CouldNotFindOut, EVENT_VERSION, Engine, Group, JobGraph, Journal, JsonLines,
+    Attempts, Context, CouldNotFindOut, EVENT_VERSION, Engine, Event, Group, JobGraph, Journal, JsonLines,
     NotAsWanted, OnFailure, Retry, SkipDepth, VirtualClock,
 };
 use serde_json::Value;
@@ -111,6 +111,18 @@ fn lines() -> Vec<Value> {
     }
     let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn events_can_be_read_back_from_their_lines() {
+    for mut line in lines() {
+        line.as_object_mut().unwrap().remove("v");
+        let event: Event =
+            serde_json::from_value(line.clone()).unwrap_or_else(|error| panic!("{line}: {error}"));
+        assert_eq!(serde_json::to_value(&event).unwrap(), line);
+    }
+    let negative = r#"{"event":"retry_scheduled","job":"A","try":2,"tries":3,"seconds":-1.0}"#;
+    assert!(serde_json::from_str::<Event>(negative).is_err());
 }
 
 #[test]

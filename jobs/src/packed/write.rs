@@ -4,7 +4,9 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Write};
+#[cfg(feature = "zip")]
+use std::io::{Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 
 use anyhow::{Context as _, Result};
