@@ -15,6 +15,7 @@
 //! that would pass too many layers go round the outside.
 
 mod budget;
+pub(crate) mod frames;
 pub(crate) mod geometry;
 mod layered;
 mod lines;
@@ -30,9 +31,10 @@ mod simplex;
 mod tests;
 mod x_coordinates;
 
+use self::frames::Cluster;
 use self::geometry::{Layout, Piece, Point, Rect, Size, Wire};
 use self::layered::Layered;
-use self::part::{DOWN, Part};
+use self::part::{DOWN, Part, Room};
 use crate::graph::adjacency::Adjacency;
 
 /// Which way wires lead.
@@ -42,9 +44,38 @@ pub(crate) enum Direction {
     Right,
 }
 
+/// Lays out boxes of these sizes; all edges lead to lower numbers. Each cluster has a frame around its boxes, unless its boxes are
+/// scattered among others.
+pub(crate) fn plan_framed(
+    sizes: &[Size],
+    edges: &Adjacency,
+    clusters: &[Cluster],
+) -> (Layout, Vec<Option<Rect>>) {
+    let room = Room::of_frames(frames::depth(clusters));
+    let parts = parts(sizes, edges).into_iter().map(|part| part.with_room(room)).collect();
+    with_frames(plan_parts(sizes, parts), clusters)
+}
+
+/// Moves the picture such that nothing of its frames is left of it or above it.
+fn with_frames(mut plan: Layout, clusters: &[Cluster]) -> (Layout, Vec<Option<Rect>>) {
+    let mut frames = frames::frames(&plan.boxes, clusters);
+    let ground = Rect { x: 0, y: 0, width: plan.width, height: plan.height };
+    let whole = frames.iter().flatten().copied().fold(ground, frames::union);
+    let by = Point { x: -whole.x, y: -whole.y };
+    plan = Layout { width: whole.width, height: whole.height, ..plan.moved(by) };
+    for frame in frames.iter_mut().flatten() {
+        *frame = frame.moved(by);
+    }
+    (plan, frames)
+}
+
 /// Lays out boxes of these sizes; all edges lead to lower numbers.
-pub(crate) fn plan(sizes: &[Size], edges: &Adjacency) -> Layout {
-    let parts = parts(sizes, edges);
+#[cfg(test)]
+fn plan(sizes: &[Size], edges: &Adjacency) -> Layout {
+    plan_framed(sizes, edges, &[]).0
+}
+
+fn plan_parts(sizes: &[Size], parts: Vec<Part>) -> Layout {
     let layers: Vec<Vec<u32>> = parts.iter().map(rank::layers).collect();
     let direction = choose(&parts, &layers);
     plan_towards(direction, sizes.len(), &parts, &layers)

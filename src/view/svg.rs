@@ -1,9 +1,10 @@
 //! A graph as an SVG picture, for browsers and all that draws such files.
 //!
 //! Says the same as the picture in [DOT](super::dot), in the same colours and shapes; the coordinates are
-//! [`layout`](super::layout)'s. Text stays text, colours follow the viewer's choice of light or dark, and everything is
+//! [`layout`](super::layout)'s. A group is a frame around its jobs, or where other jobs are among these, a line in each of them. Text stays text, colours follow the viewer's choice of light or dark, and everything is
 //! written in the order of the graph, so that two pictures of one graph are equal byte for byte.
 
+mod groups;
 mod label;
 mod legend;
 mod shapes;
@@ -11,11 +12,13 @@ mod style;
 
 use std::fmt::Write;
 
+use self::groups::Titles;
 use self::label::{FONT, SMALL};
 use self::legend::Legend;
 use self::shapes::{Outline, pill, push_box, push_escaped};
 use super::dot::second_line;
 use super::layout;
+use super::layout::frames::Cluster;
 use super::layout::geometry::{Layout, Piece, Point, Rect, Size};
 use super::text;
 use crate::event::Outcome;
@@ -35,13 +38,15 @@ const FRAME: i64 = 3;
 const CORNER: i64 = 7;
 /// Up to so many wires say what they join when they are pointed at.
 const TOLD_WIRES: usize = 1000;
+/// How often boxes are laid out anew because of groups that turned out to have no frame.
+const ROUNDS: usize = 2;
 /// Room around the picture.
 const MARGIN: i64 = 16;
 
 impl JobGraph {
     /// The graph as an SVG picture, as it is before a run.
     pub fn to_svg(&self) -> String {
-        draw(self, |_| None)
+        draw(self, |_| None, &Titles::new(self, None))
     }
 }
 
@@ -50,7 +55,8 @@ impl Report {
     /// box tells how its job ended, and why.
     pub fn to_svg(&self) -> String {
         let jobs: Vec<JobReport<'_>> = self.jobs().collect();
-        draw(&self.graph, |node| Some(jobs[node.id() as usize]))
+        let titles = Titles::new(&self.graph, Some(self));
+        draw(&self.graph, |node| Some(jobs[node.id() as usize]), &titles)
     }
 }
 
@@ -58,22 +64,27 @@ impl Report {
 struct Label {
     name: Vec<String>,
     more: Option<String>,
+    /// The groups that have no frame.
+    groups: Option<String>,
 }
 
 impl Label {
-    fn new(node: Node<'_>, report: Option<JobReport<'_>>) -> Self {
-        Label { name: label::lines(node.name()), more: report.and_then(second_line) }
+    fn new(node: Node<'_>, report: Option<JobReport<'_>>, groups: Option<String>) -> Self {
+        Label { name: label::lines(node.name()), more: report.and_then(second_line), groups }
+    }
+
+    /// The lines below the name.
+    fn small(&self) -> impl Iterator<Item = &String> {
+        self.more.iter().chain(&self.groups)
     }
 
     /// The size of its box. Widths are even, so that the middle is a whole number.
     fn size(&self, kind: JobKind) -> Size {
         let name = self.name.iter().map(|line| label::width(line.trim_end(), FONT)).max().unwrap_or(0);
-        let more = self.more.as_ref().map_or(0, |more| label::width(more, SMALL));
+        let more = self.small().map(|line| label::width(line, SMALL)).max().unwrap_or(0);
         let frame = if kind == JobKind::RunOnly { 2 * FRAME } else { 0 };
-        let height = self.name.len() as i64 * LINE
-            + if self.more.is_some() { SMALL_LINE } else { 0 }
-            + 2 * ABOVE
-            + frame;
+        let height =
+            self.name.len() as i64 * LINE + self.small().count() as i64 * SMALL_LINE + 2 * ABOVE + frame;
         let height = height + height % 2;
         let corner = match kind {
             JobKind::Job => CORNER,
@@ -85,10 +96,47 @@ impl Label {
     }
 }
 
-fn draw<'r>(graph: &JobGraph, report_of: impl Fn(Node<'_>) -> Option<JobReport<'r>>) -> String {
-    let labels: Vec<Label> = graph.iter().map(|node| Label::new(node, report_of(node))).collect();
-    let sizes: Vec<Size> = graph.iter().zip(&labels).map(|(node, label)| label.size(node.kind())).collect();
-    let plan = layout::plan(&sizes, graph.dependencies());
+/// What is drawn of the jobs, and where.
+struct Placed {
+    labels: Vec<Label>,
+    sizes: Vec<Size>,
+    plan: Layout,
+    frames: Vec<Option<Rect>>,
+}
+
+/// Lays the boxes out. A group that cannot have a frame is told in its boxes; these are larger then, so all are laid out anew.
+fn place<'r>(
+    graph: &JobGraph,
+    report_of: &impl Fn(Node<'_>) -> Option<JobReport<'r>>,
+    titles: &Titles,
+) -> Placed {
+    let mut clusters: Vec<Cluster> = titles.clusters(graph);
+    for round in 0.. {
+        let label = |node: Node<'_>| {
+            let groups = titles.line(graph, node.id(), &clusters);
+            Label::new(node, report_of(node), groups)
+        };
+        let labels: Vec<Label> = graph.iter().map(label).collect();
+        let sizes: Vec<Size> =
+            graph.iter().zip(&labels).map(|(node, label)| label.size(node.kind())).collect();
+        let (plan, frames) = layout::plan_framed(&sizes, graph.dependencies(), &clusters);
+        if clusters.iter().zip(&frames).all(|(cluster, frame)| cluster.is_framed == frame.is_some()) {
+            return Placed { labels, sizes, plan, frames };
+        }
+        for (cluster, frame) in clusters.iter_mut().zip(&frames) {
+            cluster.is_framed = frame.is_some() && round < ROUNDS;
+        }
+    }
+    unreachable!("without frames there is none to be given up")
+}
+
+fn draw<'r>(
+    graph: &JobGraph,
+    report_of: impl Fn(Node<'_>) -> Option<JobReport<'r>>,
+    titles: &Titles,
+) -> String {
+    let Placed { labels, sizes, plan, frames } = place(graph, &report_of, titles);
+    let frames: Vec<Option<Rect>> = frames.into_iter().map(|frame| frame.map(moved)).collect();
 
     let outcomes = count_outcomes(graph.iter().map(|node| report_of(node).map(JobReport::outcome)));
     let kinds: Vec<JobKind> = [JobKind::Job, JobKind::RunOnly, JobKind::Dummy]
@@ -103,10 +151,15 @@ fn draw<'r>(graph: &JobGraph, report_of: impl Fn(Node<'_>) -> Option<JobReport<'
 
     let mut svg = String::new();
     let head = arrow_id(graph, &report_of);
-    open(&mut svg, &plan, &legend, &looks, &head);
+    let has_frames = frames.iter().any(Option::is_some);
+    open(&mut svg, &plan, &legend, &style::rules(&looks, has_frames), &head);
+    titles.push_frames(&mut svg, graph, &frames);
     wires(&mut svg, graph, &plan, &head);
+    titles.push_titles(&mut svg, graph, &frames);
     for ((node, label), (rect, size)) in graph.iter().zip(&labels).zip(plan.boxes.iter().zip(&sizes)) {
-        push_job(&mut svg, node, label, moved(*rect), *size, report_of(node));
+        let report = report_of(node);
+        let told = tooltip(node, report, titles.told(graph, node.id()));
+        push_job(&mut svg, node, label, moved(*rect), *size, report, &told);
     }
     let below = if legend.height > 0 { plan.height + 2 * MARGIN } else { 0 };
     legend.draw(&mut svg, MARGIN, below);
@@ -141,20 +194,22 @@ fn arrow_id<'r>(graph: &JobGraph, report_of: impl Fn(Node<'_>) -> Option<JobRepo
         }
         add(0xff);
     }
+    for (_, group) in graph.groups().iter() {
+        group.name.bytes().for_each(&mut add);
+    }
     format!("head-{hash:016x}")
 }
 
-fn open(svg: &mut String, plan: &Layout, legend: &Legend, looks: &[Option<Outcome>], head: &str) {
+fn open(svg: &mut String, plan: &Layout, legend: &Legend, rules: &str, head: &str) {
     let width = plan.width.max(legend.width) + 2 * MARGIN;
     let height = plan.height + 2 * MARGIN + if legend.height > 0 { legend.height + MARGIN } else { 0 };
     let _ = writeln!(
         svg,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"dojob\" width=\"{width}\" height=\"{height}\" \
-         viewBox=\"0 0 {width} {height}\" xml:space=\"preserve\">\n<style>{}</style>\n\
+         viewBox=\"0 0 {width} {height}\" xml:space=\"preserve\">\n<style>{rules}</style>\n\
          <marker id=\"{head}\" viewBox=\"0 0 10 10\" refX=\"9.5\" refY=\"5\" markerWidth=\"8\" markerHeight=\"8\" \
          markerUnits=\"userSpaceOnUse\" orient=\"auto\"><path class=\"head\" d=\"M0 1L10 5L0 9L2 5z\"/></marker>\n\
-         <rect class=\"ground\" width=\"{width}\" height=\"{height}\"/>",
-        style::rules(looks)
+         <rect class=\"ground\" width=\"{width}\" height=\"{height}\"/>"
     );
 }
 
@@ -216,11 +271,12 @@ fn push_job(
     rect: Rect,
     size: Size,
     report: Option<JobReport<'_>>,
+    told: &str,
 ) {
     let dashes = if report.is_some_and(JobReport::may_change) { " stroke-dasharray=\"5 3\"" } else { "" };
     let _ = write!(svg, "<g class=\"{}\"{dashes}>", style::class(report.map(JobReport::outcome)));
     svg.push_str("<title>");
-    push_escaped(svg, &label::clean(&tooltip(node, report)));
+    push_escaped(svg, &label::clean(told));
     svg.push_str("</title>");
     push_box(svg, rect, Outline { kind: node.kind(), corner: size.corner, frame: FRAME });
     push_text(svg, label, rect, node.kind());
@@ -243,8 +299,9 @@ fn push_text(svg: &mut String, label: &Label, rect: Rect, kind: JobKind) {
         }
     }
     svg.push_str("</text>");
-    if let Some(more) = &label.more {
-        y += LINE * (label.name.len() as i64 - 1) + SMALL_LINE;
+    y += LINE * (label.name.len() as i64 - 1);
+    for more in label.small() {
+        y += SMALL_LINE;
         let _ = write!(svg, "<text class=\"more\" x=\"{x}\" y=\"{y}\">");
         push_escaped(svg, more);
         svg.push_str("</text>");
@@ -252,7 +309,7 @@ fn push_text(svg: &mut String, label: &Label, rect: Rect, kind: JobKind) {
 }
 
 /// What is told of a job when it is pointed at.
-fn tooltip(node: Node<'_>, report: Option<JobReport<'_>>) -> String {
+fn tooltip(node: Node<'_>, report: Option<JobReport<'_>>, groups: Vec<String>) -> String {
     let mut lines = vec![node.name().to_owned()];
     if let Some(report) = report {
         lines.push(ending(report));
@@ -262,6 +319,7 @@ fn tooltip(node: Node<'_>, report: Option<JobReport<'_>>) -> String {
     if !needs.is_empty() {
         lines.push(format!("needs {}", text::some_of(needs.into_iter())));
     }
+    lines.extend(groups);
     lines.join("\n")
 }
 
@@ -293,7 +351,7 @@ mod tests {
         for name in names.into_iter().chain([long.as_str()]) {
             for kind in [JobKind::Job, JobKind::RunOnly, JobKind::Dummy] {
                 for more in [None, Some("12 tries, 3 min 20 s".to_owned())] {
-                    let label = Label { name: label::lines(name), more };
+                    let label = Label { name: label::lines(name), more, groups: None };
                     let size = label.size(kind);
                     let widths = label.name.iter().map(|line| label::width(line, FONT));
                     assert!(widths.max().unwrap() + 2 * ABOVE <= size.width, "{name:?} {size:?}");

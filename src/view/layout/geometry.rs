@@ -53,3 +53,29 @@ pub(crate) struct Layout {
     pub(crate) width: i64,
     pub(crate) height: i64,
 }
+
+impl Rect {
+    pub(crate) fn moved(self, by: Point) -> Rect {
+        Rect { x: self.x + by.x, y: self.y + by.y, ..self }
+    }
+}
+
+impl Layout {
+    /// The same picture elsewhere.
+    pub(super) fn moved(mut self, by: Point) -> Layout {
+        let moved = |point: Point| Point { x: point.x + by.x, y: point.y + by.y };
+        for rect in &mut self.boxes {
+            *rect = rect.moved(by);
+        }
+        for wire in &mut self.wires {
+            wire.start = moved(wire.start);
+            for piece in &mut wire.pieces {
+                *piece = match *piece {
+                    Piece::Line(to) => Piece::Line(moved(to)),
+                    Piece::Curve(one, other, to) => Piece::Curve(moved(one), moved(other), moved(to)),
+                };
+            }
+        }
+        self
+    }
+}

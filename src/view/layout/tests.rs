@@ -334,3 +334,124 @@ fn two_plans_of_one_graph_are_equal() {
     let (one, other) = (plan(&graph.sizes, &graph.edges()), plan(&graph.sizes, &graph.edges()));
     assert_eq!((one.boxes, one.wires), (other.boxes, other.wires));
 }
+
+prop_compose! {
+    /// A group for each node, or none; each group may be in one before it.
+    fn clusters(nodes: usize)(count in 1..6_usize)(
+        parents in prop::collection::vec(any::<u32>(), count),
+        titles in prop::collection::vec(0..300_i64, count),
+        framed in prop::collection::vec(prop::bool::weighted(0.9), count),
+        // Near nodes are often in one group, as they are in a real graph.
+        picks in prop::collection::vec((0..count as u32 + 1, 1..6_usize), nodes),
+    ) -> Vec<Cluster> {
+        let mut clusters: Vec<Cluster> = parents.into_iter().zip(titles).zip(framed).enumerate()
+            .map(|(at, ((pick, title), is_framed))| {
+                let parent = pick.checked_rem(2 * at as u32).filter(|parent| *parent < at as u32);
+                Cluster { parent, nodes: Vec::new(), title, is_framed }
+            })
+            .collect();
+        let groups = picks.into_iter().flat_map(|(group, times)| std::iter::repeat_n(group, times));
+        for (node, group) in (0..nodes as u32).zip(groups) {
+            if let Some(cluster) = clusters.get_mut(group as usize) {
+                cluster.nodes.push(node);
+            }
+        }
+        clusters
+    }
+}
+
+fn contains(outer: Rect, inner: Rect) -> bool {
+    outer.x < inner.x
+        && outer.y < inner.y
+        && outer.x + outer.width > inner.x + inner.width
+        && outer.y + outer.height > inner.y + inner.height
+}
+
+fn are_disjoint(one: Rect, other: Rect) -> bool {
+    one.x + one.width < other.x
+        || other.x + other.width < one.x
+        || one.y + one.height < other.y
+        || other.y + other.height < one.y
+}
+
+fn check_frames(plan: &Layout, clusters: &[Cluster], frames: &[Option<Rect>]) {
+    let is_within = |at: usize, outer: usize| {
+        std::iter::successors(Some(at), |at| clusters[*at].parent.map(|parent| parent as usize))
+            .any(|at| at == outer)
+    };
+    let cluster_of = |node: u32| (0..clusters.len()).find(|cluster| clusters[*cluster].nodes.contains(&node));
+    for (at, frame) in frames.iter().enumerate().filter_map(|(at, frame)| Some((at, (*frame)?))) {
+        assert!(clusters[at].is_framed);
+        assert!(frame.width >= clusters[at].title);
+        assert!(frame.x >= 0 && frame.y >= 0, "{frame:?}");
+        assert!(frame.x + frame.width <= plan.width && frame.y + frame.height <= plan.height, "{frame:?}");
+        for (node, rect) in plan.boxes.iter().enumerate() {
+            if cluster_of(node as u32).is_some_and(|cluster| is_within(cluster, at)) {
+                assert!(contains(frame, *rect), "{frame:?} of {at} does not contain {node} at {rect:?}");
+            } else {
+                assert!(are_disjoint(frame, *rect), "{frame:?} of {at} meets {node} at {rect:?}");
+            }
+        }
+        for (other, inner) in frames.iter().enumerate().filter(|(other, _)| *other != at) {
+            match inner {
+                None => {}
+                Some(inner) if is_within(other, at) => assert!(contains(frame, *inner)),
+                Some(outer) if is_within(at, other) => assert!(contains(*outer, frame)),
+                Some(other) => assert!(are_disjoint(frame, *other), "{frame:?} {other:?}"),
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn frames_contain_their_boxes_alone_and_nest_or_are_disjoint(
+        (graph, clusters) in graph(40).prop_flat_map(|graph| {
+            let clusters = clusters(graph.sizes.len());
+            (Just(graph), clusters)
+        })
+    ) {
+        let edges = graph.edges();
+        let room = Room::of_frames(frames::depth(&clusters));
+        let parts: Vec<Part> =
+            parts(&graph.sizes, &edges).into_iter().map(|part| part.with_room(room)).collect();
+        let layers: Vec<Vec<u32>> = parts.iter().map(rank::layers).collect();
+        for direction in [Direction::Down, Direction::Right] {
+            let plan = plan_towards(direction, graph.sizes.len(), &parts, &layers);
+            let (plan, frames) = with_frames(plan, &clusters);
+            check_frames(&plan, &clusters, &frames);
+            Checker { graph: &graph, edges: &edges, plan: &plan, direction }.check();
+        }
+    }
+}
+
+fn cluster(parent: Option<u32>, nodes: &[u32]) -> Cluster {
+    Cluster { parent, nodes: nodes.to_vec(), title: 40, is_framed: true }
+}
+
+#[test]
+fn groups_beside_and_above_each_other_have_frames() {
+    // Two groups of three boxes, both needed by a third one that is within a fourth.
+    let targets =
+        vec![vec![], vec![], vec![0, 1], vec![], vec![], vec![3, 4], vec![2, 5], vec![6], vec![7], vec![7]];
+    let graph = Graph::new(targets);
+    let clusters = [
+        cluster(None, &[0, 1, 2]),
+        cluster(None, &[3, 4, 5]),
+        cluster(None, &[6]),
+        cluster(Some(2), &[7, 8, 9]),
+    ];
+    let (plan, frames) = plan_framed(&graph.sizes, &graph.edges(), &clusters);
+    assert!(frames.iter().all(Option::is_some), "{frames:?}");
+    check_frames(&plan, &clusters, &frames);
+}
+
+#[test]
+fn a_group_around_a_box_of_another_one_has_no_frame() {
+    let graph = Graph::new(vec![vec![], vec![0], vec![1]]);
+    let clusters = [cluster(None, &[0, 2])];
+    let (_, frames) = plan_framed(&graph.sizes, &graph.edges(), &clusters);
+    assert_eq!(frames, [None]);
+}

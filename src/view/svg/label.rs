@@ -41,6 +41,19 @@ pub(super) fn width(text: &str, size: i64) -> i64 {
     (text.chars().map(advance).sum::<i64>() * size + 99) / 100
 }
 
+/// `text`, or as much of its beginning as is not broader than `limit` with an ellipsis behind it.
+pub(super) fn elided(text: &str, size: i64, limit: i64) -> String {
+    if width(text, size) <= limit {
+        return text.to_owned();
+    }
+    let mut room = limit * 100 / size - advance('…');
+    let fits = |c: &char| {
+        room -= advance(*c);
+        room >= 0
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
+}
+
 /// `text` without what XML cannot hold and what would turn the text around it; line breaks become `\n`.
 pub(super) fn clean(text: &str) -> String {
     let replaced = |c: char| match c {

@@ -9,15 +9,20 @@ use super::label::{FONT, SMALL};
 use crate::event::Outcome;
 use crate::view::palette::{Look, PLAIN, look};
 
-/// The colours of what is not a box.
+/// The colours of what is not a box of a job.
 struct Paper {
     ground: &'static str,
     wire: &'static str,
     text: &'static str,
+    /// Of frames around groups.
+    area: &'static str,
+    edge: &'static str,
 }
 
-const DAY: Paper = Paper { ground: "#ffffff", wire: "#8c959f", text: "#57606a" };
-const NIGHT: Paper = Paper { ground: "#0d1117", wire: "#6e7681", text: "#9198a1" };
+const DAY: Paper =
+    Paper { ground: "#ffffff", wire: "#8c959f", text: "#57606a", area: "#f6f8fa", edge: "#afb8c1" };
+const NIGHT: Paper =
+    Paper { ground: "#0d1117", wire: "#6e7681", text: "#9198a1", area: "#11161d", edge: "#3d444d" };
 
 /// The class of a box: its outcome, or `plain` before a run.
 pub(super) fn class(outcome: Option<Outcome>) -> &'static str {
@@ -59,7 +64,7 @@ fn by_night(outcome: Option<Outcome>) -> Look {
 
 /// The rules for a picture in which these outcomes occur. All of them begin with the picture's own class, so that they
 /// mean nothing to the rest of a page that the picture is part of.
-pub(super) fn rules(outcomes: &[Option<Outcome>]) -> String {
+pub(super) fn rules(outcomes: &[Option<Outcome>], has_frames: bool) -> String {
     let mut css = format!(
         "\n.dojob text{{font:{FONT}px system-ui,-apple-system,\"Segoe UI\",\"Helvetica Neue\",Arial,sans-serif;\
          text-anchor:middle;white-space:pre}}\n\
@@ -69,6 +74,14 @@ pub(super) fn rules(outcomes: &[Option<Outcome>]) -> String {
          .dojob .wires path:hover{{stroke-width:3}}\n"
     );
     paper(&mut css, &DAY);
+    if has_frames {
+        let _ = writeln!(
+            css,
+            ".dojob .groups text{{font-size:{SMALL}px;text-anchor:start;stroke-width:4;paint-order:stroke;\
+             stroke-linejoin:round}}"
+        );
+        frames(&mut css, &DAY);
+    }
     for outcome in outcomes {
         let look = outcome.map_or(PLAIN, look);
         paint(&mut css, class(*outcome), look);
@@ -78,17 +91,29 @@ pub(super) fn rules(outcomes: &[Option<Outcome>]) -> String {
     }
     css.push_str("@media (prefers-color-scheme:dark){\n");
     paper(&mut css, &NIGHT);
+    if has_frames {
+        frames(&mut css, &NIGHT);
+    }
     outcomes.iter().for_each(|outcome| paint(&mut css, class(*outcome), by_night(*outcome)));
     css.push_str("}\n");
     css
 }
 
 fn paper(css: &mut String, paper: &Paper) {
-    let Paper { ground, wire, text } = paper;
+    let Paper { ground, wire, text, .. } = paper;
     let _ = writeln!(
         css,
         ".dojob .ground{{fill:{ground}}}\n.dojob g rect.frame{{fill:{ground}}}\n.dojob .wires path{{stroke:{wire}}}\n.dojob .head{{fill:{wire}}}\n\
          .dojob .legend>text{{fill:{text}}}"
+    );
+}
+
+/// Frames around groups, and their titles, which are read above wires.
+fn frames(css: &mut String, paper: &Paper) {
+    let Paper { text, area, edge, .. } = paper;
+    let _ = writeln!(
+        css,
+        ".dojob .groups rect{{fill:{area};stroke:{edge}}}\n.dojob .groups text{{fill:{text};stroke:{area}}}"
     );
 }
 
