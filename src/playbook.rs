@@ -23,6 +23,7 @@ mod foreign;
 mod hocon;
 mod job_names;
 mod job_refs;
+mod limits;
 mod literal;
 mod load;
 mod playbook_schema;
@@ -36,6 +37,8 @@ mod secrets;
 mod set_check;
 mod target;
 mod task;
+mod task_group;
+mod task_path;
 mod task_type;
 mod violation;
 

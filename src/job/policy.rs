@@ -176,6 +176,15 @@ impl Attempts {
         self.reverts_all
     }
 
+    /// The values, where they are known.
+    #[cfg(feature = "playbook")]
+    pub(crate) fn values(&self) -> Option<&[Value]> {
+        match &self.source {
+            AttemptSource::Values(values) => Some(values),
+            _ => None,
+        }
+    }
+
     /// The secrets among the values.
     pub(crate) fn secrets(&self) -> &[String] {
         &self.secrets

@@ -4,6 +4,7 @@ mod edges;
 mod element;
 mod final_check;
 mod graph;
+mod groups;
 mod input;
 mod placeholders;
 mod shared_targets;

@@ -1,5 +1,5 @@
 //! Values of a playbook that are not known when its text is read: `${item}` of a `for_each`, `${results.…}` of tasks that
-//! have run, `${secrets.…}`, and `${facts.…}` of the machine.
+//! have run, `${attempt.…}` of the group that a task is in, `${secrets.…}`, and `${facts.…}` of the machine.
 //!
 //! Where the text is resolved, they are placeholders, which are filled in when their values are known (`fill`): facts
 //! first, then elements, which may have placeholders of their own, and results and secrets last.
@@ -10,7 +10,7 @@ use super::argument_path::ArgumentStep;
 use super::hocon::{Placeholder, Value};
 
 /// The first names of such placeholders.
-pub(super) const NAMES: [&str; 4] = ["item", "results", "secrets", "facts"];
+pub(super) const NAMES: [&str; 5] = ["item", "results", "attempt", "secrets", "facts"];
 
 /// The name of the secret that a placeholder stands for.
 pub(super) fn secret(placeholder: &Placeholder) -> Option<&String> {
@@ -42,6 +42,7 @@ pub(super) fn roots(value: &Value) -> Roots {
 pub(super) struct Roots {
     pub(super) item: bool,
     pub(super) results: bool,
+    pub(super) attempt: bool,
     pub(super) secrets: bool,
     pub(super) facts: bool,
     /// Something is wrong, and will never be known.
@@ -53,6 +54,7 @@ impl Roots {
         match placeholder.root() {
             "item" => self.item = true,
             "results" => self.results = true,
+            "attempt" => self.attempt = true,
             "secrets" => self.secrets = true,
             _ => self.facts = true,
         }
@@ -67,6 +69,7 @@ impl Roots {
         Roots {
             item: self.item || other.item,
             results: self.results || other.results,
+            attempt: self.attempt || other.attempt,
             secrets: self.secrets || other.secrets,
             facts: self.facts || other.facts,
             invalid: self.invalid || other.invalid,
@@ -122,7 +125,8 @@ pub(super) fn below_deferred<'v>(value: &'v Value, path: &[String]) -> Option<Co
     }
     let longest = (0..path.len()).rev().find_map(|length| Some((length, below(value, &path[..length])?)));
     let (length, Value::Unknown(placeholder)) = longest? else { return None };
-    let mut placeholder = Some(placeholder.clone()).filter(|each| each.root() == "results")?;
+    let mut placeholder =
+        Some(placeholder.clone()).filter(|each| ["results", "attempt"].contains(&each.root()))?;
     placeholder.path.extend_from_slice(&path[length..]);
     Some(Cow::Owned(Value::Unknown(placeholder)))
 }

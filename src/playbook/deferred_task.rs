@@ -20,10 +20,11 @@ use super::fill;
 use super::fill::{Filled, ShiftedIndices, Unfilled};
 use super::hocon::Map;
 use super::hocon::Placeholder;
+use super::hocon::Places;
 use super::hocon::Value;
-use super::hocon::{Places, Step};
 use super::literal::literal;
 use super::secrets::Fetched;
+use super::task_path::TaskPath;
 use super::task_type::TaskType;
 use super::violation::Violation;
 use crate::context::result_text::NOT_TEXT;
@@ -59,8 +60,8 @@ pub(super) struct DeferredJob {
     /// Those that are used.
     pub(super) results: BTreeMap<String, Arc<RegisteredResult>>,
     pub(super) places: Places,
-    /// The number of the task, for its place.
-    pub(super) task: usize,
+    /// Where the task stands.
+    pub(super) task: TaskPath,
 }
 
 /// The body of a task.
@@ -154,7 +155,10 @@ impl DeferredJob {
         }
         let mut used = BTreeMap::new();
         let (args, moved) = self.fill(&self.args, secrets, |path, placeholder| {
-            let filled = self.result(cx, path, placeholder)?;
+            let filled = match placeholder.root() {
+                "attempt" => attempt(cx, path, placeholder)?,
+                _ => self.result(cx, path, placeholder)?,
+            };
             if let Filled::Now(value) = &filled {
                 used.insert(placeholder.to_string(), value.clone());
             }
@@ -243,8 +247,8 @@ impl DeferredJob {
     }
 
     fn refuse(&self, violations: &[String]) -> anyhow::Error {
-        let place = self.places.near(&[Step::Key("tasks"), Step::Index(self.task)]);
-        let place = place.map_or_else(|| format!("task {}", self.task + 1), |place| place.to_string());
+        let place = self.places.near(&self.task.steps());
+        let place = place.map_or_else(|| format!("task {}", self.task), |place| place.to_string());
         let message = format!("invalid arguments ({place}): {}", violations.join("; "));
         // What was handed on stays as it is, however often this is tried.
         CouldNotFindOut::new("what is wanted").permanent().because(anyhow!(message)).into()
@@ -316,6 +320,21 @@ impl DeferredJob {
         match missing_text(value) {
             Some(why) => Err(Unfilled::new(path, format!("`{placeholder}` is not text: {why}"))),
             None => Ok(Filled::Now(value.clone())),
+        }
+    }
+}
+
+/// What is known of the attempt that the job is in.
+fn attempt(cx: &Context, path: &[ArgumentStep], placeholder: &Placeholder) -> Result<Filled, Unfilled> {
+    match placeholder.path.get(1).map(String::as_str) {
+        Some("number") => Ok(Filled::Now(Value::from(Json::from(cx.attempt())))),
+        _ => {
+            let value: Json = cx
+                .attempt_value()
+                .map_err(|error| Unfilled::new(path, format!("`{placeholder}`: {error}")))?;
+            let below = placeholder.path.get(2..).unwrap_or_default();
+            let found = deferred::below(&Value::from(value), below).cloned();
+            Ok(found.map_or(Filled::Missing, Filled::Now))
         }
     }
 }

@@ -47,13 +47,13 @@ impl Selection {
     }
 }
 
-/// The dependencies between tasks, each by its number in the list of tasks.
+/// The dependencies between tasks, each by its number in the list of tasks; groups are numbered behind all tasks.
 pub(super) struct Dependencies {
-    /// What each task waits for.
+    /// What each task waits for; a group waits for what is in it, and for what it comes after.
     pub(super) waits: Vec<Vec<usize>>,
     /// The tasks whose results are handed on, by name.
     pub(super) registered: BTreeMap<String, usize>,
-    /// Whether a task is wanted.
+    /// Whether a task is wanted; a group is when one of its tasks is.
     pub(super) wanted: Vec<bool>,
 }
 
@@ -65,20 +65,45 @@ pub(super) fn find(
     problems: &mut Vec<Problem>,
 ) -> Dependencies {
     let mut finder = Finder { tasks, places, problems, hints: 0 };
-    let ids = finder.names("id", |task| task.id.as_deref());
+    let mut ids = finder.names("id", |task| task.id.as_deref());
+    finder.group_names(&mut ids);
     let registered = finder.names("register", |task| task.register.as_deref());
-    let wanted: Vec<bool> = tasks.tasks.iter().map(|task| selection.wants(task)).collect();
-    let mut waits: Vec<Vec<usize>> = vec![Vec::new(); tasks.tasks.len()];
+    let count = tasks.tasks.len();
+    let mut wanted: Vec<bool> = tasks.tasks.iter().map(|task| selection.wants(task)).collect();
+    wanted.resize(count + tasks.groups.len(), false);
+    let mut waits: Vec<Vec<usize>> = vec![Vec::new(); count + tasks.groups.len()];
+    for group in 0..tasks.groups.len() {
+        finder.after(count + group, &ids, &mut waits[count + group]);
+    }
     let mut has_cycles = false;
-    for (number, waits) in waits.iter_mut().enumerate() {
-        finder.after(number, &ids, waits);
-        finder.results(number, &registered, &wanted, waits);
+    for number in 0..count {
+        let mut own = Vec::new();
+        finder.after(number, &ids, &mut own);
+        finder.results(number, &registered, &wanted, &mut own);
+        for group in tasks.around(&tasks.tasks[number]) {
+            own.extend(&waits[count + group]);
+        }
         let mut seen = BTreeSet::new();
-        waits.retain(|other| seen.insert(*other));
-        has_cycles |= waits.iter().any(|other| *other >= number);
+        own.retain(|other| seen.insert(*other));
+        has_cycles |= own.iter().any(|other| *other >= number);
+        waits[number] = own;
+    }
+    for (number, task) in tasks.tasks.iter().enumerate() {
+        let Some(group) = task.group else { continue };
+        waits[count + group].push(number);
+        if wanted[number] {
+            tasks.around(task).for_each(|group| wanted[count + group] = true);
+        }
+        // A task behind the group may be what a task of the group waits for.
+        has_cycles |= tasks.order == Order::Graph;
+    }
+    for (number, group) in tasks.groups.iter().enumerate() {
+        if let Some(parent) = group.parent {
+            waits[count + parent].push(count + number);
+        }
     }
     if has_cycles {
-        finder.cycles(&waits);
+        finder.cycles(&finder.with_whole_groups(&waits));
     }
     let registered = registered.into_iter().map(|(name, number)| (name.to_owned(), number)).collect();
     Dependencies { waits, registered, wanted }
@@ -92,8 +117,8 @@ struct Finder<'a, 'p> {
 }
 
 impl<'a> Finder<'a, '_> {
-    fn place<'s>(&self, task: &'s Task, rest: impl IntoIterator<Item = Step<'s>>) -> Option<Place> {
-        let mut path = vec![Step::Key("tasks"), Step::Index(task.index)];
+    fn place<'s>(&self, task: &Task, rest: impl IntoIterator<Item = Step<'s>>) -> Option<Place> {
+        let mut path = task.path.steps();
         path.extend(rest);
         self.places.near(&path)
     }
@@ -145,24 +170,100 @@ impl<'a> Finder<'a, '_> {
         self.problems.push(problem);
     }
 
+    /// Adds the groups to what `after` can name.
+    fn group_names(&mut self, ids: &mut HashMap<&'a str, usize>) {
+        let count = self.tasks.tasks.len();
+        for (number, group) in self.tasks.groups.iter().enumerate() {
+            let Some(name) = group.name.as_deref() else { continue };
+            let Some(first) = ids.insert(name, count + number) else { continue };
+            ids.insert(name, first);
+            let what = if first < count { "a group and a task have" } else { "two groups have" };
+            let place = self.place_of(count + number, [Step::Key("name")]);
+            let key = if first < count { "id" } else { "name" };
+            let problem = Problem::new(place, format!("{what} the name `{name}`"));
+            self.problems.push(match self.place_of(first, [Step::Key(key)]) {
+                Some(first) => problem.hint(format!("the first is at {first}")),
+                None => problem,
+            });
+        }
+    }
+
+    /// Where a part of a task or a group was written.
+    fn place_of<'s>(&self, number: usize, rest: impl IntoIterator<Item = Step<'s>>) -> Option<Place> {
+        let Some(group) = number.checked_sub(self.tasks.tasks.len()) else {
+            return self.place(&self.tasks.tasks[number], rest);
+        };
+        let mut path = self.tasks.groups[group].path.steps();
+        path.push(Step::Key("group"));
+        path.extend(rest);
+        self.places.near(&path)
+    }
+
+    /// The groups around a task or a group, the innermost first; a group is the first of its own.
+    fn around(&self, number: usize) -> Vec<usize> {
+        let count = self.tasks.tasks.len();
+        let innermost = match number.checked_sub(count) {
+            Some(group) => Some(group),
+            None => self.tasks.tasks[number].group,
+        };
+        self.tasks.outwards(innermost).map(|group| count + group).collect()
+    }
+
     fn after(&mut self, number: usize, ids: &HashMap<&'a str, usize>, waits: &mut Vec<usize>) {
-        let task: &'a Task = &self.tasks.tasks[number];
-        for (index, id) in task.after.iter().enumerate() {
+        let tasks: &'a Tasks = self.tasks;
+        let after = match number.checked_sub(tasks.tasks.len()) {
+            Some(group) => &tasks.groups[group].after,
+            None => &tasks.tasks[number].after,
+        };
+        for (index, id) in after.iter().enumerate() {
             // A place is made for a problem only, since it takes as long as its line.
             let way = [Step::Key("after"), Step::Index(index)];
             match ids.get(id.as_str()) {
                 Some(other) if *other == number => {
-                    let place = self.place(task, way);
+                    let place = self.place_of(number, way);
                     self.problems.push(Problem::new(place, format!("`{id}` waits for itself")));
+                }
+                Some(other) if self.around(number).contains(other) => {
+                    let place = self.place_of(number, way);
+                    let message = format!("`{id}` is the group that this is in, and ends after it");
+                    let hint = "name what it waits for within the group, or leave it out";
+                    self.problems.push(Problem::new(place, message).hint(hint));
+                }
+                Some(other) if self.around(*other).contains(&number) => {
+                    let place = self.place_of(number, way);
+                    let message = format!("`{id}` is in the group itself, which starts before it");
+                    let hint = "a group comes after what is outside of it";
+                    self.problems.push(Problem::new(place, message).hint(hint));
                 }
                 Some(other) => waits.push(*other),
                 None => {
-                    let place = self.place(task, way);
+                    let place = self.place_of(number, way);
                     let message = format!("no task has the id `{}`", escaped(id));
                     self.unknown(place, message, id, ids, "give that task an `id`");
                 }
             }
         }
+    }
+
+    /// The same, where who waits for a task in a group waits for the whole group, unless it is in there, too.
+    fn with_whole_groups(&self, waits: &[Vec<usize>]) -> Vec<Vec<usize>> {
+        let count = self.tasks.tasks.len();
+        if self.tasks.groups.is_empty() {
+            return waits.to_vec();
+        }
+        let whole = |(number, waits): (usize, &Vec<usize>)| -> Vec<usize> {
+            let own = self.around(number);
+            let lead = |other: &usize| {
+                let between = self.around(*other);
+                between.into_iter().take_while(|group| !own.contains(group)).last().unwrap_or(*other)
+            };
+            // What is in a group is no outsider.
+            if number >= count {
+                return waits.iter().copied().filter(|other| self.around(*other).contains(&number)).collect();
+            }
+            waits.iter().map(lead).collect()
+        };
+        waits.iter().enumerate().map(whole).collect()
     }
 
     /// A task waits for those whose results it uses.
@@ -232,6 +333,15 @@ impl<'a> Finder<'a, '_> {
         }
     }
 
+    fn name_of(&self, number: usize) -> String {
+        if let Some(group) = number.checked_sub(self.tasks.tasks.len()) {
+            let group = &self.tasks.groups[group];
+            return format!("group {}", group.name.as_deref().unwrap_or_default());
+        }
+        let task = &self.tasks.tasks[number];
+        task.id.clone().unwrap_or_else(|| format!("task {} ({})", task.path, task.called()))
+    }
+
     fn cycle(&mut self, waits: &[Vec<usize>], knot: &[usize]) {
         // Each waits for another of them: such a walk comes back to where it was.
         let next =
@@ -251,23 +361,22 @@ impl<'a> Finder<'a, '_> {
         let circle = &walk[*start..];
         // It begins with the first of the file as well.
         let first = circle.iter().enumerate().min_by_key(|(_, number)| **number).map_or(0, |(at, _)| at);
-        let way: Vec<&Task> = circle[first..]
-            .iter()
-            .chain(&circle[..=first])
-            .map(|number| &self.tasks.tasks[*number])
-            .collect();
-        let names: Vec<String> = way.iter().map(|task| name_of(task)).collect();
+        let way: Vec<usize> = circle[first..].iter().chain(&circle[..=first]).copied().collect();
+        let names: Vec<String> = way.iter().map(|number| self.name_of(*number)).collect();
         let message = format!("these tasks wait for each other: {}", shortened(&names));
-        let place = way.first().and_then(|task| {
-            let steps = [Step::Key("tasks"), Step::Index(task.index), Step::Key("after")];
-            self.places.of(&steps).or_else(|| self.places.near(&steps[..2]))
+        let place = way.first().and_then(|number| {
+            let task = self.tasks.tasks.get(*number)?;
+            let mut steps = task.path.steps();
+            steps.push(Step::Key("after"));
+            self.places.of(&steps).or_else(|| self.place(task, []))
         });
-        self.problems.push(Problem::new(place, message));
+        let problem = Problem::new(place, message);
+        let has_group = way.iter().any(|number| *number >= self.tasks.tasks.len());
+        self.problems.push(match has_group {
+            true => problem.hint("who waits for a task of a group from outside waits for the whole group"),
+            false => problem,
+        });
     }
-}
-
-fn name_of(task: &Task) -> String {
-    task.id.clone().unwrap_or_else(|| format!("task {} ({})", task.index + 1, task.called()))
 }
 
 fn shortened(names: &[String]) -> String {

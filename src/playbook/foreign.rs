@@ -94,7 +94,7 @@ const TASK_KEYS: &[Advice] = &[
     entry(
         &["block", "rescue", "always"],
         &[],
-        "there are no blocks: write the tasks one after the other, with the same `tags` or `for_each` for each of them",
+        "write a group, whose tasks are reverted when one of them fails: `{ group { name: NAME, on_failure: revert, tasks: [ … ] } }`",
     ),
     entry(
         &["handlers", "handler"],

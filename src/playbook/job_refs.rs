@@ -21,11 +21,12 @@ const MOST_HINTS: usize = 100;
 
 /// The tasks in this order, but each behind those that its arguments name by their ids, since names have to be given
 /// before they can be used; and those that name jobs in another way behind all others. `waits`: what each has to be behind
-/// in any case.
+/// in any case; among the `count` of those there may be groups, which are numbered behind the tasks.
 pub(super) fn behind<'w>(
     order: Vec<usize>,
     tasks: &[Task],
     registry: &Registry,
+    count: usize,
     waits: impl Fn(usize) -> &'w [usize],
 ) -> Vec<usize> {
     let fields: BTreeSet<&String> = registry.registered().flat_map(TaskType::job_fields).collect();
@@ -33,7 +34,7 @@ pub(super) fn behind<'w>(
         return order;
     }
     let names = |number: usize| {
-        let given = tasks[number].args.as_object().into_iter().flatten();
+        let given = tasks.get(number).and_then(|task| task.args.as_object()).into_iter().flatten();
         let given = given.filter(|(name, _)| fields.contains(name)).filter_map(|(_, value)| value.as_array());
         given.flatten().map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     };
@@ -44,7 +45,7 @@ pub(super) fn behind<'w>(
     let ids: HashMap<&str, usize> = ids.collect();
     let (last, first): (Vec<usize>, Vec<usize>) =
         order.into_iter().partition(|number| names(*number).any(|name| !ids.contains_key(name.as_str())));
-    in_order(first.into_iter().chain(last), tasks.len(), |number| {
+    in_order(first.into_iter().chain(last), count, |number| {
         let named = names(number).filter_map(|name| ids.get(name.as_str()).copied());
         waits(number).iter().copied().chain(named).collect()
     })

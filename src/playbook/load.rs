@@ -538,7 +538,10 @@ impl Playbook {
         let built = build::build(&plan, &mut problems);
         match built.filter(|_| problems.is_empty()) {
             Some((graph, ids)) => match graph.build() {
-                Ok(graph) => Ok((graph, ids)),
+                Ok(graph) => {
+                    let limits = self.tasks.limits.iter();
+                    Ok((limits.fold(graph, |graph, (name, at_once)| graph.limit(name, *at_once)), ids))
+                }
                 Err(errors) => Err(of_graph(&errors)),
             },
             None => Err(Problems::from(problems).and(self.problems.left_out())),

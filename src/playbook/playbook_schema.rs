@@ -15,13 +15,15 @@ impl Registry {
         let tasks: Vec<Value> = self.registered().map(|kind| task(kind, &mut generator)).collect();
         let mut definitions: Map<String, Value> = generator.take_definitions(true);
         definitions.insert("dojob.duration".to_owned(), duration());
+        definitions.insert("dojob.task".to_owned(), any_task(self, tasks));
+        definitions.insert("dojob.element".to_owned(), element());
         json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": "A playbook of dojob",
             "type": "object",
             "properties": {
                 "$schema": { "description": "Where this schema is.", "type": "string" },
-                "tasks": { "description": "What is to be so, task by task.", "type": "array", "items": any_task(self, tasks) },
+                "tasks": { "description": "What is to be so, task by task.", "type": "array", "items": { "$ref": "#/$defs/dojob.element" } },
                 "order": {
                     "description": "`sequence`: each task waits for the one before. `graph`: each waits for those in its `after`.",
                     "enum": ["sequence", "graph"],
@@ -35,6 +37,11 @@ impl Registry {
                     "description": "Where secrets come from; they are used as `${secrets.NAME}`.",
                     "type": "object",
                     "additionalProperties": secret(),
+                },
+                "limit": {
+                    "description": "By name, how many jobs may be at work at once whose tasks have the name in their `uses`.",
+                    "type": "object",
+                    "additionalProperties": { "type": "integer", "minimum": 1, "maximum": u32::MAX },
                 },
             },
             "required": ["tasks"],
@@ -57,6 +64,82 @@ fn any_task(registry: &Registry, tasks: Vec<Value>) -> Value {
         "required": ["name"],
         "additionalProperties": false,
         "allOf": tasks,
+    })
+}
+
+/// A task, or a group of tasks.
+fn element() -> Value {
+    let group = json!({
+        "type": "object",
+        "properties": { "group": group() },
+        "required": ["group"],
+        "additionalProperties": false,
+    });
+    let is_group = json!({ "type": "object", "required": ["group"] });
+    json!({ "if": is_group, "then": group, "else": { "$ref": "#/$defs/dojob.task" } })
+}
+
+fn group() -> Value {
+    json!({
+        "description": "Tasks under one name, with a policy for failures.",
+        "type": "object",
+        "properties": {
+            "name": { "description": "What the group is called in `after`, and in what is shown.", "type": ["string", "number"] },
+            "tasks": {
+                "description": "Its tasks, and groups within it.",
+                "type": "array",
+                "items": { "$ref": "#/$defs/dojob.element" },
+            },
+            "after": {
+                "description": "In a `graph`: the ids of the tasks and the names of the groups that come before.",
+                "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }],
+            },
+            "on_failure": {
+                "description": "What is done with its tasks when it has failed for good. `revert` is the default where there are `attempts`, `keep` otherwise.",
+                "enum": ["keep", "revert"],
+            },
+            "attempts": attempts(),
+        },
+        "required": ["name", "tasks"],
+        "additionalProperties": false,
+    })
+}
+
+fn attempts() -> Value {
+    let times = |description: &str| json!({ "description": description, "type": "integer", "minimum": 1, "maximum": u32::MAX });
+    let always = |description: &str| json!({ "description": description, "const": true });
+    json!({
+        "description": "How often the group is attempted; it is reverted before the next attempt.",
+        "anyOf": [
+            times("At most so many attempts."),
+            {
+                "type": "object",
+                "properties": {
+                    "times": times("At most so many attempts."),
+                    "for_each": {
+                        "description": "One attempt for each value, until one succeeds; the value is `${attempt.value}` in `args`.",
+                        "type": "array",
+                        "minItems": 1,
+                    },
+                    "delay": { "$ref": "#/$defs/dojob.duration", "description": "How long to wait before the next attempt." },
+                    "backoff": {
+                        "description": "The factor by which the delay grows from attempt to attempt.",
+                        "type": "number",
+                        "minimum": 1,
+                    },
+                    "always_revert": always("One attempt; when it fails, the group is reverted."),
+                    "always_revert_all": always("One attempt; when it fails, everything that the run has done is reverted."),
+                },
+                "oneOf": [
+                    { "required": ["times"] },
+                    { "required": ["for_each"] },
+                    { "required": ["always_revert"], "properties": { "delay": false } },
+                    { "required": ["always_revert_all"], "properties": { "delay": false } },
+                ],
+                "dependentRequired": { "backoff": ["delay"] },
+                "additionalProperties": false,
+            },
+        ],
     })
 }
 
@@ -96,6 +179,7 @@ fn common(names: &[&str]) -> Value {
             "description": "Its texts are meant as they stand, with `${…}` within quotes and `{{ … }}`.",
             "type": "boolean",
         },
+        "uses": texts("The names of the limits that it counts against."),
         "tags": texts("By these it is chosen with `--tags` and left out with `--skip-tags`."),
     })
 }

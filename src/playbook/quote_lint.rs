@@ -16,7 +16,7 @@ use super::prose::short;
 use crate::diagnostic::{Place, Problem};
 
 /// First names of substitutions that no shell has, since a dot follows.
-const OWN: [&str; 5] = ["vars", "item", "secrets", "results", "facts"];
+const OWN: [&str; 6] = ["vars", "item", "secrets", "results", "attempt", "facts"];
 /// What every playbook is given.
 const GIVEN: [&str; 3] = ["CWD", "PLATFORM", "TODAY"];
 /// Typographic quotes, which are letters like any other in HOCON.
@@ -35,14 +35,8 @@ pub(super) fn check(value: &Value, places: &Places, problems: &mut Vec<Problem>)
             checking.value(&mut vec![Step::Key(root)], value);
         }
     }
-    let tasks = value.get("tasks").and_then(Value::as_array);
-    for (index, task) in tasks.into_iter().flatten().enumerate() {
-        if task.get("verbatim") == Some(&Value::Bool(true)) || !is_suspicious(task) {
-            continue;
-        }
-        checking.is_task = true;
-        checking.has_item = task.get("for_each").is_some();
-        checking.value(&mut vec![Step::Key("tasks"), Step::Index(index)], task);
+    if let Some(tasks) = value.get("tasks") {
+        checking.tasks(&mut vec![Step::Key("tasks")], tasks);
     }
 }
 
@@ -123,6 +117,38 @@ struct Checking<'a, 'p> {
 }
 
 impl<'a> Checking<'a, '_> {
+    /// The tasks of a list, and of the groups in it.
+    fn tasks(&mut self, path: &mut Vec<Step<'a>>, tasks: &'a Value) {
+        for (index, task) in tasks.as_array().into_iter().flatten().enumerate() {
+            if task.get("verbatim") == Some(&Value::Bool(true)) || !is_suspicious(task) {
+                continue;
+            }
+            path.push(Step::Index(index));
+            match task.get("group").and_then(Value::as_object) {
+                None => {
+                    self.is_task = true;
+                    self.has_item = task.get("for_each").is_some();
+                    self.value(path, task);
+                }
+                Some(group) => {
+                    path.push(Step::Key("group"));
+                    for (key, value) in group {
+                        path.push(Step::Key(key));
+                        if key == "tasks" {
+                            self.tasks(path, value);
+                        } else {
+                            (self.is_task, self.has_item) = (false, false);
+                            self.value(path, value);
+                        }
+                        path.pop();
+                    }
+                    path.pop();
+                }
+            }
+            path.pop();
+        }
+    }
+
     /// As deep as the value, which a parser has bounded.
     fn value(&mut self, path: &mut Vec<Step<'a>>, value: &'a Value) {
         match value {

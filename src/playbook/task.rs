@@ -13,17 +13,20 @@ use super::hocon::Map;
 use super::hocon::Placeholder;
 use super::hocon::Value;
 use super::hocon::{Places, Step};
+use super::limits::{self, Limits};
 use super::prose::{described, escaped};
 use super::quote_lint;
 use super::secrets::Sources;
+use super::task_group::{self, ElementKind, TaskGroup};
+use super::task_path::TaskPath;
 use crate::diagnostic::Problem;
 
 /// The keys of a playbook.
-pub(super) const PLAYBOOK_KEYS: [&str; 4] = ["tasks", "order", "vars", "secrets"];
+pub(super) const PLAYBOOK_KEYS: [&str; 5] = ["tasks", "order", "vars", "secrets", "limit"];
 /// What a playbook is given, and may be told otherwise from outside.
 pub(super) const GIVEN: [&str; 3] = ["CWD", "PLATFORM", "TODAY"];
 /// The keys of a task.
-pub(super) const TASK_KEYS: [&str; 13] = [
+pub(super) const TASK_KEYS: [&str; 14] = [
     "name",
     "args",
     "id",
@@ -35,6 +38,7 @@ pub(super) const TASK_KEYS: [&str; 13] = [
     "for_each",
     "register",
     "tags",
+    "uses",
     "same_target",
     "verbatim",
 ];
@@ -56,14 +60,20 @@ pub(super) struct Tasks {
     pub(super) secrets: Sources,
     /// Values of its own.
     pub(super) vars: Option<Value>,
+    pub(super) limits: Limits,
+    /// Those of groups among them, in the order in which they were written.
     pub(super) tasks: Vec<Task>,
+    /// Each before those in it.
+    pub(super) groups: Vec<TaskGroup>,
 }
 
 /// A task.
 #[derive(Clone, Debug)]
 pub(super) struct Task {
-    /// Its place in the list.
-    pub(super) index: usize,
+    /// Where it stands.
+    pub(super) path: TaskPath,
+    /// The group that it is in, by its number.
+    pub(super) group: Option<usize>,
     /// The name of its type; `None` where that could not be read, which was told.
     pub(super) name: Option<String>,
     pub(super) args: Value,
@@ -81,6 +91,8 @@ pub(super) struct Task {
     pub(super) for_each: Option<Vec<Value>>,
     pub(super) register: Option<String>,
     pub(super) tags: Vec<String>,
+    /// The limits that it counts against.
+    pub(super) uses: Vec<String>,
     /// Another task may have the same target.
     pub(super) may_share_target: bool,
     /// Its texts are meant as they stand.
@@ -96,7 +108,7 @@ impl Tasks {
         quote_lint::check(&value, places, problems);
         // Arguments are most of a playbook: they are moved, not copied.
         for task in &mut read.tasks {
-            let args = value.get_mut("tasks").and_then(|tasks| tasks.item_mut(task.index)?.get_mut("args"));
+            let args = task.path.value_in(&mut value).and_then(|task| task.get_mut("args"));
             if let Some(args) = args.filter(|args| args.is_object()) {
                 task.args = args.take();
             }
@@ -123,20 +135,61 @@ impl Tasks {
         if let Some(secrets) = object.get("secrets") {
             read.secrets = Sources::read(&mut all.key("secrets", secrets));
         }
+        if let Some(limit) = object.get("limit") {
+            read.limits = limits::read(&mut all.key("limit", limit));
+        }
         if let Some(vars) = object.get("vars") {
             all.key("vars", vars).object();
         }
         match object.get("tasks") {
             None => all.problem("the playbook has no `tasks`", Some("write `tasks: [ … ]`".to_owned())),
             Some(tasks) => {
-                let mut list = all.key("tasks", tasks);
-                for (index, task) in list.list().into_iter().flatten().enumerate() {
-                    let order = read.order;
-                    read.tasks.extend(Task::read(index, &mut list.index(index, task), order));
-                }
+                read.elements(&mut all.key("tasks", tasks), &TaskPath::default(), None);
             }
         }
+        let uses = read.tasks.iter().map(|task| (&task.path, task.uses.as_slice()));
+        limits::check(&read.limits, uses, places, problems);
         read
+    }
+
+    /// Reads the tasks and groups of a list. As deep as the value, which a parser has bounded.
+    fn elements(&mut self, list: &mut Cursor<'_, '_>, path: &TaskPath, group: Option<usize>) {
+        for (index, element) in list.list().into_iter().flatten().enumerate() {
+            let mut cursor = list.index(index, element);
+            let path = path.then(index);
+            match task_group::kind_of(&mut cursor) {
+                ElementKind::Task => self.tasks.extend(Task::read(path, group, &mut cursor, self.order)),
+                ElementKind::Group => drop(cursor.within("group", |cursor| self.group(cursor, path, group))),
+                ElementKind::Mixed => {}
+            }
+        }
+    }
+
+    fn group(&mut self, cursor: &mut Cursor<'_, '_>, path: TaskPath, parent: Option<usize>) {
+        if !task_group::is_readable(cursor) {
+            return;
+        }
+        let order = self.order;
+        self.groups.push(TaskGroup {
+            path: path.clone(),
+            name: cursor.within("name", group_name_of).flatten(),
+            parent,
+            after: cursor.within("after", |cursor| after_of(cursor, order)).unwrap_or_default(),
+            on_failure: cursor.within("on_failure", task_group::on_failure_of).flatten(),
+            attempts: cursor.within("attempts", task_group::attempts_of).flatten(),
+        });
+        let number = self.groups.len() - 1;
+        cursor.within("tasks", |list| self.elements(list, &path, Some(number)));
+    }
+
+    /// The groups around a task, the innermost first.
+    pub(super) fn around(&self, task: &Task) -> impl Iterator<Item = usize> + '_ {
+        self.outwards(task.group)
+    }
+
+    /// This group and those around it, the innermost first.
+    pub(super) fn outwards(&self, group: Option<usize>) -> impl Iterator<Item = usize> + '_ {
+        std::iter::successors(group, |group| self.groups[*group].parent)
     }
 }
 
@@ -175,7 +228,7 @@ fn order_of(cursor: &mut Cursor<'_, '_>) -> Order {
 }
 
 impl Task {
-    fn read(index: usize, cursor: &mut Cursor<'_, '_>, order: Order) -> Option<Task> {
+    fn read(path: TaskPath, group: Option<usize>, cursor: &mut Cursor<'_, '_>, order: Order) -> Option<Task> {
         let Some(object) = cursor.value().as_object() else {
             let hint = "write `{ name: …, args: { … } }`".to_owned();
             cursor
@@ -193,7 +246,8 @@ impl Task {
         };
         let are_args_readable = cursor.within("args", |cursor| cursor.object().is_some());
         Some(Task {
-            index,
+            path,
+            group,
             name,
             has_args: are_args_readable.is_some(),
             are_args_readable: are_args_readable.unwrap_or(true),
@@ -208,6 +262,10 @@ impl Task {
             for_each: cursor.within("for_each", |cursor| elements(cursor).unwrap_or_default()),
             register: cursor.within("register", register_of).flatten(),
             tags: cursor.within("tags", tags_of).unwrap_or_default(),
+            uses: cursor
+                .within("uses", |cursor| cursor.texts("the name of a limit, or a list of names"))
+                .flatten()
+                .unwrap_or_default(),
             may_share_target: cursor.within("same_target", shares_target).unwrap_or_default(),
             verbatim: cursor.within("verbatim", truth).unwrap_or_default(),
             unknown,
@@ -269,14 +327,22 @@ fn tags_of(cursor: &mut Cursor<'_, '_>) -> Vec<String> {
 
 /// What stands for a task in messages and pictures: short, in one line.
 fn id_of(cursor: &mut Cursor<'_, '_>) -> Option<String> {
+    short_name(cursor, "a name for the task", "an `id`")
+}
+
+fn group_name_of(cursor: &mut Cursor<'_, '_>) -> Option<String> {
+    short_name(cursor, "a name for the group", "the `name` of a group")
+}
+
+fn short_name(cursor: &mut Cursor<'_, '_>, expected: &str, what: &str) -> Option<String> {
     const LONGEST: usize = 100;
-    let id = cursor.text("a name for the task")?;
+    let id = cursor.text(expected)?;
     let problem = if id.trim().is_empty() {
-        "an `id` cannot be empty".to_owned()
+        format!("{what} cannot be empty")
     } else if id.chars().count() > LONGEST {
-        format!("an `id` has at most {LONGEST} characters")
+        format!("{what} has at most {LONGEST} characters")
     } else if id.contains(char::is_control) {
-        "an `id` is one line, without control characters".to_owned()
+        format!("{what} is one line, without control characters")
     } else {
         return Some(id);
     };

@@ -201,7 +201,7 @@ fn a_starter_is_a_good_playbook_that_does_nothing() {
 fn it_tells_of_itself() {
     let home = home();
     let schema: serde_json::Value = serde_json::from_str(&ran(&home, &["schema"]).stdout).unwrap();
-    assert_eq!(schema["properties"]["tasks"]["items"]["properties"]["name"]["enum"][0], "note");
+    assert_eq!(schema["$defs"]["dojob.task"]["properties"]["name"]["enum"][0], "note");
     for shell in ["bash", "zsh", "fish"] {
         assert!(ran(&home, &["completions", shell]).stdout.contains("own_tasks"), "{shell}");
     }

@@ -127,7 +127,7 @@ hint: `line`: The command line"
 #[test]
 fn the_schema_has_all_types() {
     let schema = registry().json_schema();
-    let task = &schema["properties"]["tasks"]["items"];
+    let task = &schema["$defs"]["dojob.task"];
     assert_eq!(task["properties"]["name"]["enum"].as_array().unwrap().len(), 9);
     let of_file = task["allOf"]
         .as_array()

@@ -104,7 +104,7 @@ impl<'v> Origin<'v> {
                 steps
             }
             _ => {
-                let mut steps = vec![Step::Key("tasks"), Step::Index(self.task.index)];
+                let mut steps = self.task.path.steps();
                 steps.extend(self.task.argument_steps(&path));
                 steps
             }
@@ -123,8 +123,8 @@ impl<'v> Origin<'v> {
 
 /// The way to an element, or to a part of it.
 fn element_steps<'s>(task: &Task, element: &Element<'_>, below: &'s [String]) -> Vec<Step<'s>> {
-    let mut steps =
-        vec![Step::Key("tasks"), Step::Index(task.index), Step::Key("for_each"), Step::Index(element.index)];
+    let mut steps = task.path.steps();
+    steps.extend([Step::Key("for_each"), Step::Index(element.index)]);
     let mut here = Some(element.value);
     for name in below {
         let index = here.and_then(Value::as_array).and_then(|_| name.parse().ok());

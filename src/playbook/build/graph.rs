@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::edges;
+use super::groups::Groups;
 use super::input::{BuildInput, Ids};
 use super::placeholders::PlaceholderCheck;
 use super::task_jobs::{JobBuilder, TaskJobs, Unlinked};
@@ -32,9 +33,10 @@ pub(crate) fn build(input: &BuildInput<'_>, problems: &mut Vec<Problem>) -> Opti
     let before = problems.len();
     let mut builder = Builder { input, jobs: JobBuilder::new(input, problems), text: 0 };
     let waits = |number: usize| input.dependencies.waits[number].as_slice();
-    let order = job_refs::behind(builder.order(), &input.tasks.tasks, input.registry, waits);
+    let (count, nodes) = (input.tasks.tasks.len(), input.dependencies.waits.len());
+    let order = job_refs::behind(builder.order(), &input.tasks.tasks, input.registry, nodes, waits);
     let mut made: Vec<Vec<Unlinked>> = (0..input.tasks.tasks.len()).map(|_| Vec::new()).collect();
-    for number in order {
+    for number in order.into_iter().filter(|number| *number < count) {
         made[number] = builder.task(number);
         let names = made[number].iter().map(|job| job.0.name.clone()).collect();
         builder.jobs.targets.add(
@@ -51,6 +53,7 @@ pub(crate) fn build(input: &BuildInput<'_>, problems: &mut Vec<Problem>) -> Opti
         return None;
     }
     let mut names = builder.jobs.names;
+    let groups = Groups::named(input, &mut names);
     let final_checks = builder.jobs.shared_targets.final_checks().into_iter();
     let final_checks =
         final_checks.map(|(target, check)| (names.unique(format!("last look at {target}")), check)).collect();
@@ -59,10 +62,10 @@ pub(crate) fn build(input: &BuildInput<'_>, problems: &mut Vec<Problem>) -> Opti
         let jobs = jobs.iter().filter(|_| *wanted).map(|job| job.0.name.clone());
         Some((task.id.clone()?, jobs.collect()))
     });
-    let ids = ids.collect();
+    let ids = ids.chain(groups.ids(input)).collect();
     let is_empty =
         !made.iter().zip(&input.dependencies.wanted).any(|(jobs, wanted)| *wanted && !jobs.is_empty());
-    let mut graph = edges::link(input, made, names, final_checks);
+    let mut graph = edges::link(input, made, names, &groups, final_checks);
     if is_empty {
         // As it is with an empty list, this is no mistake.
         graph.dummy("nothing to do");
@@ -86,7 +89,8 @@ impl<'a> Builder<'a, '_> {
         if handing.is_empty() || self.input.tasks.order == Order::Sequence {
             return (0..count).collect();
         }
-        job_refs::in_order(0..count, count, |number| self.input.dependencies.waits[number].clone())
+        let waits = &self.input.dependencies.waits;
+        job_refs::in_order(0..count, waits.len(), |number| waits[number].clone())
     }
 
     fn task(&mut self, number: usize) -> Vec<Unlinked> {

@@ -24,7 +24,7 @@ pub(crate) struct BuildInput<'a> {
 impl BuildInput<'_> {
     /// Where a part of a task was written.
     pub(super) fn place(&self, task: &Task, rest: &[Step<'_>]) -> Option<Place> {
-        let mut path = vec![Step::Key("tasks"), Step::Index(task.index)];
+        let mut path = task.path.steps();
         path.extend_from_slice(rest);
         self.places.near(&path)
     }

@@ -1,10 +1,15 @@
 //! The values of a task that come later, before any of them is there: whether they can come at all.
 
+use serde_json::Value as Json;
+
 use super::input::BuildInput;
 use crate::diagnostic::Problem;
+use crate::job::policy::Attempts;
 use crate::playbook::argument_path::ArgumentStep;
 use crate::playbook::argument_path::as_steps;
+use crate::playbook::deferred;
 use crate::playbook::hocon::Placeholder;
+use crate::playbook::hocon::Value;
 use crate::playbook::hocon::written_path;
 use crate::playbook::prose::listed;
 use crate::playbook::task::Task;
@@ -29,6 +34,7 @@ impl<'a> PlaceholderCheck<'a, '_> {
             let wrong = match placeholder.root() {
                 "item" => item(task, &placeholder, is_in_element),
                 "results" => self.result(&placeholder),
+                "attempt" => self.attempt(task, &placeholder),
                 "secrets" => match self.secret(&placeholder) {
                     Ok(name) => {
                         if !secrets.contains(name) {
@@ -96,6 +102,40 @@ impl<'a> PlaceholderCheck<'a, '_> {
                 }
             }
             _ => None,
+        }
+    }
+
+    /// What is known of an attempt only in a group that has attempts, or whose values have no such part.
+    fn attempt(&self, task: &Task, placeholder: &Placeholder) -> Option<Wrong> {
+        let groups = self.input.tasks.around(task).map(|group| &self.input.tasks.groups[group]);
+        let attempts: Vec<&Attempts> = groups.filter_map(|group| group.attempts.as_ref()).collect();
+        let below = placeholder.path.get(1..).unwrap_or_default();
+        match below.split_first().map(|(name, rest)| (name.as_str(), rest)) {
+            Some(("number", [])) if attempts.is_empty() => Some((
+                format!("`{placeholder}` is only known in a group with `attempts`"),
+                Some("write `group { name: NAME, attempts: 3, tasks: [ … ] }` around the task".to_owned()),
+            )),
+            Some(("number", [])) => None,
+            Some(("value", parts)) => {
+                let mut values = attempts.iter().filter_map(|attempts| attempts.values());
+                let Some(values) = values.next() else {
+                    return Some((
+                        format!("`{placeholder}` is only known in a group with `attempts {{ for_each: [ … ] }}`"),
+                        Some("write `group { name: NAME, attempts { for_each: [ … ] }, tasks: [ … ] }` around the task".to_owned()),
+                    ));
+                };
+                let is_missing =
+                    |value: &&Json| deferred::below(&Value::from((*value).clone()), parts).is_none();
+                let missing = values.iter().position(|value| is_missing(&value))?;
+                (!placeholder.is_optional).then(|| {
+                    let (number, parts) = (missing + 1, parts.join("."));
+                    (format!("`{placeholder}`: value {number} of the attempts has no `{parts}`"), None)
+                })
+            }
+            _ => Some((
+                format!("there is no `{placeholder}`"),
+                Some("an attempt has `${attempt.value}` and `${attempt.number}`".to_owned()),
+            )),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::playbook::hocon::{Places, Step};
 use crate::playbook::prose::escaped;
 use crate::playbook::target::Target;
 use crate::playbook::task::Task;
+use crate::playbook::task_path::TaskPath;
 use crate::playbook::task_type::TaskType;
 
 /// The targets of the jobs so far.
@@ -32,7 +33,7 @@ pub(super) struct SharedTargets {
 struct Owner {
     name: Arc<str>,
     type_name: String,
-    task: usize,
+    task: TaskPath,
     element: Option<usize>,
     argument: String,
     wish: Vec<String>,
@@ -56,7 +57,7 @@ impl SharedTargets {
         let owner = Owner {
             name: name.clone(),
             type_name: kind.name().to_owned(),
-            task: task.index,
+            task: task.path.clone(),
             element,
             argument: first.argument.clone(),
             wish: first.wish.clone(),
@@ -84,7 +85,7 @@ impl SharedTargets {
         if self.is_allowed && owner.body.is_none() {
             owner.body = Some(body.clone_box());
         }
-        let (argument, element, task) = (owner.argument.clone(), owner.element, owner.task);
+        let (argument, element, task) = (owner.argument.clone(), owner.element, owner.task.clone());
         let type_name = owner.type_name.clone();
         let (other, target) = self.note(owner, targets)?;
         let other = &self.jobs[other];
@@ -93,13 +94,13 @@ impl SharedTargets {
         let of_element = |element: Option<usize>| {
             element.map_or_else(String::new, |index| format!(" (element {} of `for_each`)", index + 1))
         };
-        let there = place_of_argument(places, other.task, &other.argument);
-        let there = there.map_or_else(|| format!("task {}", other.task + 1), |place| place.to_string());
+        let there = place_of_argument(places, &other.task, &other.argument);
+        let there = there.map_or_else(|| format!("task {}", other.task), |place| place.to_string());
         let hint = format!(
             "the other is at {there}{}; if both are intended, write `same_target: allowed`",
             of_element(other.element)
         );
-        let place = place_of_argument(places, task, &argument);
+        let place = place_of_argument(places, &task, &argument);
         let message = format!("{message}{}", of_element(element));
         Some(Problem { place, message, hint: Some(hint) })
     }
@@ -159,6 +160,8 @@ pub(super) struct Claim {
     targets: Vec<Target>,
 }
 
-fn place_of_argument(places: &Places, task: usize, argument: &str) -> Option<Place> {
-    places.near(&[Step::Key("tasks"), Step::Index(task), Step::Key("args"), Step::Key(argument)])
+fn place_of_argument(places: &Places, task: &TaskPath, argument: &str) -> Option<Place> {
+    let mut steps = task.steps();
+    steps.extend([Step::Key("args"), Step::Key(argument)]);
+    places.near(&steps)
 }

@@ -173,7 +173,7 @@ impl<'a, 'p> JobBuilder<'a, 'p> {
         let arguments = Some(Digest::of_json(&said.args.to_json()));
         let (made, own, durable) = match fitting {
             Fitting::Job(AnyJob { retry, durable, body, .. }) => (TaskBodyState::Ready(body), retry, durable),
-            Fitting::Later(_) if kind.kind() == JobKind::Dummy && roots.results => {
+            Fitting::Later(_) if kind.kind() == JobKind::Dummy && (roots.results || roots.attempt) => {
                 let message =
                     format!("`{}` only groups other jobs, and cannot wait for results", kind.name());
                 self.report(task, &[Step::Key("args")], message, None);
@@ -217,7 +217,7 @@ impl<'a, 'p> JobBuilder<'a, 'p> {
             moved: said.moved,
             results,
             places: self.input.places.clone(),
-            task: making.task.index,
+            task: making.task.path.clone(),
         }
     }
 
@@ -230,7 +230,7 @@ impl<'a, 'p> JobBuilder<'a, 'p> {
             return;
         }
         let task = making.task;
-        let mut way = vec![Step::Key("tasks"), Step::Index(task.index)];
+        let mut way = task.path.steps();
         let places = self.input.places;
         let place = if told.path.is_empty() && !task.has_args {
             self.input.place(task, &[Step::Key("name")])
@@ -261,7 +261,7 @@ impl<'v> Known<'v> {
         let mut known = Known {
             args: Cow::Borrowed(said),
             has_secret: false,
-            is_all: !roots.item && !roots.results && !roots.facts,
+            is_all: !roots.item && !roots.results && !roots.attempt && !roots.facts,
         };
         if roots.secrets {
             let mut filler = |path: &[ArgumentStep], placeholder: &Placeholder| {

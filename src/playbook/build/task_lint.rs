@@ -60,7 +60,8 @@ impl<'a> TaskLint<'a, '_> {
             } else {
                 format!("a task has {}; the arguments of its type are below `args`", listed(&TASK_KEYS))
             };
-            let way = [Step::Key("tasks"), Step::Index(task.index), Step::Key(key)];
+            let mut way = task.path.steps();
+            way.push(Step::Key(key));
             let place = self.input.places.of_key(&way).or_else(|| self.input.places.near(&way));
             let message = format!("a task has no `{}`", escaped(key));
             self.problems.push(Problem { place, message, hint: Some(hint) });
@@ -69,12 +70,11 @@ impl<'a> TaskLint<'a, '_> {
 
     /// Reports placeholders of templates in arguments that are no templates.
     pub(super) fn braces(&mut self, task: &'a Task, kind: &TaskType) {
+        let own = task.path.steps();
         let mut open: Vec<(Vec<Step<'a>>, &'a Value)> = task
             .deferrable_parts()
             .filter(|(_, value)| has_braces(value))
-            .map(|(way, value)| {
-                ([Step::Key("tasks"), Step::Index(task.index)].into_iter().chain(way).collect(), value)
-            })
+            .map(|(way, value)| (own.iter().copied().chain(way).collect(), value))
             .collect();
         let vars = self.input.tasks.vars.as_ref();
         while let Some((path, value)) = open.pop() {
@@ -88,7 +88,7 @@ impl<'a> TaskLint<'a, '_> {
                     open.extend(items.map(|(index, value)| (below(Step::Index(index)), value)));
                 }
                 Value::Object(object) => {
-                    let is_args = path.len() == 3 && path[2] == Step::Key("args");
+                    let is_args = path.len() == own.len() + 1 && path.last() == Some(&Step::Key("args"));
                     for (key, value) in object {
                         if !(is_args && kind.is_template(key)) {
                             open.push((below(Step::Key(key)), value));
