@@ -385,7 +385,7 @@ fn an_entry_in_cron_d_is_proved() {
     );
 
     let with_entry = || {
-        let tree = self::tree(&[("etc/motd", ""), ("etc/cron.d/other", "")]);
+        let tree = self::tree(&[("etc/motd", ""), ("etc/cron.d/other", ""), ("etc/passwd", rosa)]);
         assert!(converge(backup(tree.path())).success());
         tree
     };
