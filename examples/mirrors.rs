@@ -128,10 +128,13 @@ impl Job for Fetch {
 
 /// Comes after the group, and so after all packages were fetched from one mirror.
 #[derive(Clone, PartialEq)]
-struct Index {
-    root: PathBuf,
-    packages: Vec<String>,
-    mirrors: Vec<PathBuf>,
+pub struct Index {
+    /// The directory of the packages and of the index.
+    pub root: PathBuf,
+    /// The packages to fetch.
+    pub packages: Vec<String>,
+    /// The mirrors, in the order in which they are tried.
+    pub mirrors: Vec<PathBuf>,
 }
 
 impl Index {

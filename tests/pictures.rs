@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 
 use dojob::{Engine, VirtualClock};
 
+#[path = "../examples/mirrors.rs"]
+#[allow(dead_code, missing_docs, unreachable_pub, reason = "an example, of which only the jobs are used")]
+mod mirrors;
+
 #[path = "../examples/movie_night.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub, reason = "an example, of which only the jobs are used")]
 mod movie_night;
@@ -63,4 +67,26 @@ fn movie_night_after_a_run() {
 fn movie_night_after_a_dry_run() {
     is_current("movie_night-no-act.dot", &movie_night().no_act(true).converge().to_dot());
     is_current("movie_night-no-act.svg", &movie_night().no_act(true).converge().to_svg());
+}
+
+#[test]
+fn mirrors_after_a_run_in_which_the_first_one_lacks_a_package() {
+    let home = tempfile::tempdir().unwrap();
+    let mirror = |name: &str, packages: &[&str]| {
+        let directory = home.path().join(name);
+        std::fs::create_dir(&directory).unwrap();
+        packages.iter().for_each(|package| std::fs::write(directory.join(package), name).unwrap());
+        directory
+    };
+    let mirrors = vec![mirror("first", &["app"]), mirror("second", &["app", "lib"])];
+    let args = serde_json::json!({ "mirrors": mirrors });
+    let packages = ["app", "lib"].map(str::to_owned).to_vec();
+    let index = mirrors::Index { root: home.path().join("root"), packages, mirrors };
+    // One job at a time, so that the tries of the first attempt are always the same.
+    let mut engine = Engine::new(index).unwrap().args(&args).unwrap().workers(1).clock(VirtualClock::new());
+    let report = engine.converge();
+    assert!(report.success(), "{report:?}");
+    let without_home = |picture: String| picture.replace(home.path().to_str().unwrap(), "/srv");
+    is_current("mirrors-after.dot", &without_home(report.to_dot()));
+    is_current("mirrors-after.svg", &without_home(report.to_svg()));
 }

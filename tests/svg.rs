@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use dojob::{Context, Deps, DummyJob, Engine, Job, JobGraph, Report, Result, RunOnlyJob, VirtualClock, deps};
+use dojob::{
+    Attempts, Context, Deps, DummyJob, Engine, Group, Job, JobGraph, Report, Result, RunOnlyJob,
+    VirtualClock, deps,
+};
 use roxmltree::{Document, Node};
 
 const SVG: &str = "http://www.w3.org/2000/svg";
@@ -70,7 +73,10 @@ fn number(node: Node<'_, '_>, attribute: &str) -> f64 {
 
 /// The left, top, right and lower side of the box of a job.
 fn sides(job: Node<'_, '_>) -> [f64; 4] {
-    let rect = child(job, "rect");
+    sides_of(child(job, "rect"))
+}
+
+fn sides_of(rect: Node<'_, '_>) -> [f64; 4] {
     let [x, y, width, height] = ["x", "y", "width", "height"].map(|attribute| number(rect, attribute));
     [x, y, x + width, y + height]
 }
@@ -352,5 +358,98 @@ fn no_name_breaks_out_of_mermaid() {
             !line.contains(['\u{1b}', '\u{202e}', '\0'])
                 && !line.replace("<br/>", "").contains(['<', '>', '&'])
         );
+    }
+}
+
+/// The frames of groups, and what stands on them.
+fn frames(document: &Document<'_>) -> (Vec<[f64; 4]>, Vec<String>) {
+    let groups = document.descendants().filter(|node| node.attribute("class") == Some("groups"));
+    let all: Vec<Node<'_, '_>> = groups.flat_map(|groups| groups.children()).collect();
+    let rects = all.iter().filter(|node| node.has_tag_name((SVG, "rect")));
+    let texts = all.iter().filter(|node| node.has_tag_name((SVG, "text")));
+    (rects.map(|rect| sides_of(*rect)).collect(), texts.map(|node| text(*node)).collect())
+}
+
+fn contains(outer: [f64; 4], inner: [f64; 4]) -> bool {
+    outer[0] < inner[0] && outer[1] < inner[1] && outer[2] > inner[2] && outer[3] > inner[3]
+}
+
+/// A service within a deployment, the first attempt of which fails; and one job outside.
+fn deployment(name: &str) -> JobGraph {
+    let mut graph = JobGraph::builder();
+    graph.run_only("start", |cx| {
+        anyhow::ensure!(cx.attempt() == 2, "it does not start");
+        Ok(())
+    });
+    graph.run_only("configure", |_| Ok(()));
+    graph.run_only("migrate", |_| Ok(())).after(["service"]);
+    graph.run_only("announce", |_| Ok(())).after([name]);
+    graph.add(Group::new("service").jobs_named(["start", "configure"]).attempts(Attempts::times(3)));
+    graph.add(Group::new(name).jobs_named(["service", "migrate"]));
+    graph.build().unwrap()
+}
+
+#[test]
+fn groups_are_frames_within_each_other() {
+    let mut engine = Engine::with_graph(deployment("deployment")).tries(1).clock(VirtualClock::new());
+    let svg = engine.converge().to_svg();
+    let document = Document::parse(&svg).unwrap();
+    let (rects, titles) = frames(&document);
+    assert_eq!(titles, ["deployment", "service, attempt 2 of 3"]);
+    assert!(contains(rects[0], rects[1]));
+    let inside = |frame: [f64; 4]| {
+        let jobs = jobs(&document).into_iter().filter(|job| contains(frame, sides(*job)));
+        jobs.map(|job| child(job, "text").text().unwrap().to_owned()).collect::<BTreeSet<String>>()
+    };
+    assert_eq!(inside(rects[1]), ["configure", "service", "start"].map(str::to_owned).into());
+    let all = ["configure", "deployment", "migrate", "service", "start"];
+    assert_eq!(inside(rects[0]), all.map(str::to_owned).into());
+    assert!(svg.contains("in the group service, attempt 2 of 3\nin the group deployment<"), "{svg}");
+}
+
+#[test]
+fn a_group_whose_jobs_are_among_others_is_told_in_its_boxes() {
+    // Each of a chain outside needs the one before it, and the jobs of the group need every other one of them.
+    let mut graph = JobGraph::builder();
+    let mut members = Vec::new();
+    for step in 0..6_u32 {
+        let before: Vec<String> =
+            step.checked_sub(1).map(|step| format!("step {step}")).into_iter().collect();
+        graph.run_only(format!("step {step}"), |_| Ok(())).after(before);
+        for member in 0..3 {
+            let name = format!("check {step}.{member}");
+            graph.run_only(name.as_str(), |_| Ok(())).after([format!("step {step}")]);
+            if member != 1 {
+                members.push(name);
+            }
+        }
+    }
+    graph.add(Group::new("checks").jobs_named(members.iter().map(String::as_str)));
+    let svg = graph.build().unwrap().to_svg();
+    let document = Document::parse(&svg).unwrap();
+    assert!(frames(&document).0.is_empty());
+    for job in jobs(&document) {
+        let lines: Vec<String> =
+            job.children().filter(|node| node.has_tag_name((SVG, "text"))).map(text).collect();
+        if members.contains(&lines[0]) {
+            assert_eq!(lines[1], "in checks");
+        } else if lines[0] == "checks" {
+            assert_eq!(lines[1], "group");
+        } else {
+            assert_eq!(lines.len(), 1, "{lines:?}");
+        }
+    }
+}
+
+#[test]
+fn no_name_of_a_group_breaks_out_of_its_frame() {
+    for name in odd_names() {
+        let svg = deployment(&name).to_svg();
+        let document = Document::parse(&svg).unwrap();
+        let (rects, titles) = frames(&document);
+        assert_eq!(rects.len(), 2, "{name:?}");
+        for (rect, title) in rects.iter().zip(titles) {
+            assert!(title.chars().count() as f64 * 11.0 / 4.0 <= rect[2] - rect[0], "{title:?}");
+        }
     }
 }
