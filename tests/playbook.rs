@@ -16,6 +16,8 @@ mod directory;
 mod end_to_end;
 #[path = "playbooks/from_rust.rs"]
 mod from_rust;
+#[path = "playbooks/groups.rs"]
+mod groups;
 #[path = "playbooks/kinds.rs"]
 mod kinds;
 #[path = "playbooks/many.rs"]

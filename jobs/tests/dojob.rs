@@ -8,6 +8,8 @@ use std::sync::Mutex;
 
 #[path = "dojob/at_once.rs"]
 mod at_once;
+#[path = "dojob/groups.rs"]
+mod groups;
 #[path = "support/server.rs"]
 mod server;
 

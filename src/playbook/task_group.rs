@@ -80,6 +80,9 @@ pub(super) fn is_readable(cursor: &mut Cursor<'_, '_>) -> bool {
         let shown = escaped(key);
         let hint = match suggest::nearest(key, GROUP_KEYS) {
             _ if key == "args" => BOTH.to_owned(),
+            _ if key == "tags" => {
+                "tags are those of tasks; a group without any wanted task is left out".to_owned()
+            }
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("a group has {}", listed(&GROUP_KEYS)),
         };
@@ -114,17 +117,16 @@ pub(super) fn on_failure_of(cursor: &mut Cursor<'_, '_>) -> Option<OnFailure> {
 /// A number, or an object that says more.
 pub(super) fn attempts_of(cursor: &mut Cursor<'_, '_>) -> Option<Attempts> {
     let Some(object) = cursor.value().as_object() else { return times_of(cursor).map(Attempts::times) };
-    if cursor.unknown_keys(&ATTEMPTS_KEYS, "`attempts`") {
-        return None;
-    }
+    cursor.unknown_keys(&ATTEMPTS_KEYS, "`attempts`");
     let given: Vec<&str> = COUNTS.into_iter().filter(|key| object.contains_key(*key)).collect();
     let [count] = given[..] else {
-        let found = if given.is_empty() { "nothing".to_owned() } else { listed(&given) };
-        let message =
-            format!("`attempts` says how many there are by {found}, expected one of {}", listed(&COUNTS));
+        let found = if given.is_empty() { "none".to_owned() } else { listed(&given) };
+        let message = format!("`attempts` has {found}, expected one of {}", listed(&COUNTS));
         cursor.problem(message, Some("write `attempts: 3`, or `attempts { for_each: [ … ] }`".to_owned()));
         return None;
     };
+    let delay = cursor.within("delay", duration);
+    let backoff = cursor.within("backoff", backoff_of);
     let attempts = match count {
         "times" => cursor.within("times", times_of)?.map(Attempts::times),
         "for_each" => cursor.within("for_each", values_of)?,
@@ -143,8 +145,6 @@ pub(super) fn attempts_of(cursor: &mut Cursor<'_, '_>) -> Option<Attempts> {
         }
         return attempts.filter(|_| is_alone);
     }
-    let delay = cursor.within("delay", duration);
-    let backoff = cursor.within("backoff", backoff_of);
     if let (None, Some(value)) = (delay, object.get("backoff")) {
         let hint = "it is the factor by which `delay` grows: write `delay: 5s, backoff: 2`".to_owned();
         cursor.key("backoff", value).problem_at_key("`backoff` requires `delay`", Some(hint));
