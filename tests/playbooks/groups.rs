@@ -93,14 +93,14 @@ fn in_a_graph_outsiders_wait_for_the_whole_group_and_its_tasks_for_what_it_comes
     );
 }
 
-fn converged(text: &str, jobs: usize) -> (TempDir, Report) {
+fn converged(text: &str, workers: usize) -> (TempDir, Report) {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("site.conf");
     fs::write(&path, text).unwrap();
     let site = Playbook::options().set("vars.here", home.path()).load(&path);
     let site = site.unwrap_or_else(|problems| panic!("{problems}"));
     let engine = site.engine(&Registry::linked().unwrap()).unwrap_or_else(|problems| panic!("{problems}"));
-    let report = engine.retry_delay(Duration::ZERO).jobs(jobs).converge();
+    let report = engine.retry_delay(Duration::ZERO).workers(workers).converge();
     (home, report)
 }
 
@@ -129,7 +129,7 @@ fn no_more_jobs_than_a_limit_allows_are_at_work_at_once() {
         "order: graph, limit { lock: 1 }
         tasks: [
             { name: sh, for_each: [1, 2, 3, 4, 5, 6, 7, 8], uses: lock
-              args { line: \"mkdir \"${vars.here}\"/lock && echo \"${item}\" && rmdir \"${vars.here}\"/lock\" } }
+              args { line: mkdir ${vars.here}/lock && echo ${item} && rmdir ${vars.here}/lock } }
         ]",
         8,
     );
