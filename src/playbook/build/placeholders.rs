@@ -2,8 +2,6 @@
 
 use serde_json::Value as Json;
 
-use serde_json::Value as Json;
-
 use super::input::BuildInput;
 use crate::diagnostic::Problem;
 use crate::job::policy::Attempts;
