@@ -266,7 +266,7 @@ fn nothing_is_detached_after_a_stop() {
     graph.run_only("a", move |cx| {
         let fed = cx.command("true").stdin("something").detach(&log).unwrap_err();
         ensure!(
-            fed.to_string().starts_with("`true` cannot be detached: it has a timeout or something to read"),
+            fed.to_string().starts_with("`true` cannot be detached: nothing would enforce its timeout"),
             "{fed}"
         );
         stops.lock().unwrap().as_ref().unwrap().stop();

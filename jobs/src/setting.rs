@@ -281,7 +281,7 @@ impl Setting {
         self.key.validate()?;
         ensure!(self.value.is_some() || self.absent, "a setting needs a `value`, or has to be `absent`");
         ensure!(self.value.is_none() || !self.absent, "a setting that is to be `absent` has no `value`");
-        ensure!(!(self.absent && self.create), "`create` is not allowed with `state: absent`");
+        ensure!(!(self.absent && self.create), "`create` is not allowed with `absent`");
         let format = self.format_of_file()?;
         ensure!(
             !self.inline_comments || format == Format::Ini,

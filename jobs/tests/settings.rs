@@ -168,7 +168,7 @@ fn what_cannot_be_done_is_told() {
             "a.yaml",
             "a: 1\n---\nb: 1\n",
             "a",
-            "failed to set `a` in ROOT/a.yaml: failed to read it as YAML: there are several documents in it",
+            "failed to set `a` in ROOT/a.yaml: failed to read it as YAML: it has several documents",
         ),
         (
             "a.yaml",
@@ -250,7 +250,7 @@ fn fields_are_read_and_bad_ones_refused() {
         ),
         (
             json!({"path": "a.toml", "key": "a", "absent": true, "create": true}),
-            "a setting that is to be `absent` needs no file",
+            "`create` is not allowed with `absent`",
         ),
         (
             json!({"path": "a.conf", "key": "a", "value": 1}),

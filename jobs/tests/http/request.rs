@@ -296,7 +296,7 @@ fn wrong_values_are_refused_where_they_are_read() {
         "in `expect.status`: there has to be a status, such as `200`"
     );
     assert!(with("expect", "status", json!("ok")).contains("expected a status such as `200`"));
-    assert!(with("expect", "contains", json!("")).contains("`expect.contains` is empty"));
+    assert!(with("expect", "contains", json!("")).contains("`expect.contains` must not be empty"));
     assert!(
         with("expect", "json", json!({"a": 1}))
             .contains("`a` in `expect.json` is no JSON pointer: it begins with `/`")
