@@ -12,6 +12,7 @@ pub(crate) mod current;
 pub(crate) mod directory;
 pub(crate) mod escaped;
 pub(crate) mod group_attempt;
+pub(crate) mod lineage;
 mod mismatch;
 pub(crate) mod output;
 pub(crate) mod proc;
@@ -40,6 +41,7 @@ use self::args::{ArgError, Args};
 use self::cancel::Cancel;
 use self::directory::Directory;
 use self::group_attempt::GroupAttempt;
+pub(crate) use self::lineage::Lineage;
 use self::process::Groups;
 use self::recorder::{Recorder, RunRecord};
 pub use self::results::ResultError;
@@ -47,24 +49,6 @@ use self::storage::{Global, Handles, Local, encode};
 use crate::clock::Clock;
 use crate::event::{Emitter, Failure, Phase, Stream};
 use crate::secret::{Redactor, Secret};
-
-/// What a context needs to know of the graph.
-pub(crate) trait Lineage: Send + Sync {
-    /// A job's name.
-    fn name_of(&self, job: u32) -> &Arc<str>;
-    /// The job's number, by name.
-    fn find(&self, name: &str) -> Option<u32>;
-    /// Whether `job` depends on `dependency`, directly or through others.
-    fn comes_before(&self, dependency: u32, job: u32) -> bool;
-    /// A name like this one.
-    fn hint(&self, name: &str) -> String;
-    /// Whether a run of this job may have to be reverted for a group that it is in.
-    fn may_revert(&self, job: u32) -> bool;
-    /// Whether a job says that it provides a value.
-    fn provides(&self, job: u32, value: &str) -> bool;
-    /// Whether a job says that it requires a value.
-    fn requires(&self, job: u32, value: &str) -> bool;
-}
 
 /// What all tries of a run share.
 pub(crate) struct Run {

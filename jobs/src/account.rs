@@ -205,7 +205,7 @@ impl Expiry {
             return Ok(Expiry::Never);
         }
         match text.parse::<Date>() {
-            // The day 0 is no day for all programs: some take it for never. Other forms that name a day (`20300131`) would be read otherwise by somebody else.
+            // Some programs read day 0 as "never", and other spellings of a day (`20300131`) as a number of days.
             Ok(date) if date.to_string() == text && date > EPOCH => {
                 Ok(Expiry::Day((date - EPOCH).get_days().into()))
             }

@@ -1,7 +1,7 @@
 //! Commands as another user: which tool can do it, and how it is called so that it never asks for a password.
 //!
 //! Root goes down by `setpriv`, `runuser` or `su`, whichever is there; others go by `sudo`, `doas` or `run0`. A tool that
-//! will not do it is found out before the command is started, since nobody could tell its "no" from the command's own.
+//! will not do it is found out before the command is started, since its failure could not be told from that of the command.
 
 mod method;
 mod variables;

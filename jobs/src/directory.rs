@@ -35,7 +35,7 @@ const SHOWN: usize = 100;
 /// directory is as good as one, and what is asked for is asked of what it leads to.
 ///
 /// With `mode`, access control lists that grant more than that are taken away, also the one for what is created in the directory;
-/// so are those of a directory that is taken from another user. Files below that are given to somebody else stay the same files:
+/// so are those of a directory that is taken from another user. Files below it that change their owner stay the same files:
 /// a program that has one open for writing can go on writing to it.
 ///
 /// ```

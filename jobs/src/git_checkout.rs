@@ -41,7 +41,7 @@ use crate::validated::validated;
 /// another user than root and the one who runs Git, or that others may write to, is refused; for root also one that a group may
 /// write to. So is a `dest` in whose place other users could put something else: one in a directory of theirs, say.
 ///
-/// A server that says nothing for 30 seconds is given up; `GIT_HTTP_LOW_SPEED_LIMIT`, `GIT_HTTP_LOW_SPEED_TIME` and
+/// A server that sends nothing for 30 seconds is treated as failed; `GIT_HTTP_LOW_SPEED_LIMIT`, `GIT_HTTP_LOW_SPEED_TIME` and
 /// `GIT_SSH_COMMAND` in the environment set it otherwise.
 ///
 /// ```

@@ -401,7 +401,7 @@ impl std::fmt::Display for Other {
 
 /// Whether this user could do anything here in any case.
 pub(crate) fn is_trusted(uid: u32) -> bool {
-    // The owner of `/` can replace anything below it. In a user namespace that can be the user `nobody`.
+    // The owner of `/` can replace anything below it. In a user namespace it may be shown as `nobody`.
     static OWNER_OF_ALL: OnceLock<u32> = OnceLock::new();
     let owner_of_all = || rustix::fs::statat(CWD, "/", AtFlags::empty()).map_or(0, |root| root.st_uid);
     uid == 0 || uid == rustix::process::geteuid().as_raw() || uid == *OWNER_OF_ALL.get_or_init(owner_of_all)
